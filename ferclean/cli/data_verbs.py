@@ -1,0 +1,233 @@
+"""The verbs from images to a queue: demo, ingest, doctor, score, triage, status, methods, config.
+
+Each body opens the workspace, calls one function and prints what it returned.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ferclean.cli.plumbing import Session
+
+Seed = Annotated[int, typer.Option("--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.")]
+Device = Annotated[str, typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.")]
+ProfileName = Annotated[
+    str,
+    typer.Option("--profile", envvar="FERCLEAN_PROFILE", help="quick (CPU minutes), standard or thorough (GPU)."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Do it again even when it is done for the same inputs.")]
+
+
+def names(text: str | None) -> list[str] | None:
+    """`a,b` as a list; None stays None."""
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the verbs of this module on the command line."""
+    app.command(epilog="Example: `ferclean demo`")(demo)
+    app.command(epilog="Example: `ferclean -w W ingest rafdb ~/RAF-DB/basic`")(ingest)
+    app.command(epilog="Example: `ferclean -w W doctor`")(doctor)
+    app.command(epilog="Example: `ferclean -w W score --profile quick`")(score)
+    app.command(epilog="Example: `ferclean -w W triage`")(triage)
+    app.command(epilog="Example: `ferclean -w W status --json`")(status)
+    app.command(epilog="Example: `ferclean methods`")(methods)
+    app.command(epilog="Example: `ferclean -w W config`")(config)
+
+
+def demo(
+    context: typer.Context,
+    faces: Annotated[int, typer.Option(help="How many training faces to draw.", min=200)] = 1000,
+    seed: Seed = 0,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Draw faces with planted errors and go the whole way: ingest, score, triage, release, retrain, report."""
+    from ferclean.cli.demo import run_demo
+
+    run_demo(context.obj, faces=faces, seed=seed, device=device, force=force)
+
+
+def ingest(
+    context: typer.Context,
+    card: Annotated[
+        str,
+        typer.Argument(
+            help="A known data set or layout (rafdb, fer2013, image_folder, table, drawn_faces) or a card file."
+        ),
+    ],
+    path: Annotated[Path, typer.Argument(help="The data set's folder or file.")],
+    votes: Annotated[
+        Path | None, typer.Option(help="A file of annotators' votes, such as FERPlus's fer2013new.csv.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Take at most this many samples, drawn with --seed.", min=1)] = None,
+    seed: Seed = 0,
+    classes: Annotated[
+        str | None, typer.Option(help="Class names in order, for sets with their own vocabulary: a,b,c.")
+    ] = None,
+    image_column: Annotated[str | None, typer.Option(help="table: the column of paths or image bytes.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="table: the column of label names or codes.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="table: the column of splits.")] = None,
+    key_column: Annotated[str | None, typer.Option(help="table: the column that names each row.")] = None,
+    vote_prefix: Annotated[str | None, typer.Option(help="table: vote columns start with this.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")] = False,
+) -> None:
+    """Read a data set into the workspace. Broken images are kept as quarantined rows with the reason."""
+    from ferclean.steps.ingest import ingest as step
+
+    session: Session = context.obj
+    options = {
+        "classes": names(classes), "image_column": image_column, "label_column": label_column,
+        "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix,
+    }  # fmt: skip
+    with session.progress() as progress:
+        result = step(
+            session.create(), card, path, votes=votes, limit=limit, seed=seed, dry_run=dry_run, progress=progress,
+            **{name: value for name, value in options.items() if value is not None},
+        )  # fmt: skip
+    session.emit("ingest", result.as_dict())
+    kept = "would be stored (dry run)" if dry_run else "stored"
+    session.say(f"{result.dataset}: {result.added:,} samples {kept}, {result.unchanged:,} were there already")
+    session.table(
+        ["split", *_columns(result.by_class)],
+        [[split, *counts.values()] for split, counts in result.by_class.items()],
+    )
+    for reason, count in result.quarantined.items():
+        session.say(f"quarantined {count:,}: {reason}")
+    session.next("doctor")
+
+
+def doctor(context: typer.Context) -> None:
+    """Check the set against its card: counts, copies, conflicting labels, leaks. Exit 3 when a gate is crossed."""
+    from ferclean.steps.doctor import doctor as step
+
+    session: Session = context.obj
+    with session.progress() as progress:
+        result = step(session.open(), progress=progress)
+    session.emit("doctor", result.as_dict())
+    if not result.findings:
+        session.say("nothing to report: the set is what its card says")
+    for finding in result.findings:
+        session.say(f"{finding.severity:8} {finding.kind}: {finding.message}")
+    session.next("score")
+    if result.gate_crossed:
+        raise typer.Exit(3)
+
+
+def score(
+    context: typer.Context,
+    profile: ProfileName = "quick",
+    methods: Annotated[
+        str | None,
+        typer.Option(envvar="FERCLEAN_METHODS", help="Recognizers, comma-separated; `ferclean methods` lists them."),
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="How many seeds of each.", min=1)] = None,
+    seed: Seed = 0,
+    splits: Annotated[str | None, typer.Option(help="Splits to score; default train.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Cross-validation folds.", min=2)] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs per fold.", min=1)] = None,
+    backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
+    input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step.", min=2)] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Local weights for the backbone: .safetensors or weights-only .pth.")
+    ] = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Train recognizers on K-1 folds and let each judge the fold it never saw. Resumes where it was stopped."""
+    from ferclean.steps.score import score as step
+
+    session: Session = context.obj
+    overrides: dict[str, Any] = {
+        "folds": folds, "epochs": epochs, "backbone": backbone,
+        "input_size": input_size, "batch_size": batch_size, "weights": weights,
+    }  # fmt: skip
+    with session.progress() as progress:
+        result = step(
+            session.open(), profile=profile, methods=names(methods), seeds=seeds, seed=seed, splits=names(splits),
+            device=device, force=force, progress=progress, **overrides,
+        )  # fmt: skip
+    session.emit("score", result.as_dict())
+    used = ", ".join(sorted({run["method"] for run in result.runs}))
+    session.say(f"{result.samples:,} samples scored out-of-fold in {result.folds} folds by {used}")
+    if result.reused:
+        session.say(f"{result.reused} of {len(result.runs)} runs were done before and are reused")
+    session.next("triage")
+
+
+def triage(
+    context: typer.Context,
+    mislabelled_at: Annotated[
+        float | None, typer.Option(help="Flag as mislabelled from this probability on.", min=0, max=1)
+    ] = None,
+    ambiguous_at: Annotated[
+        float | None, typer.Option(help="Flag as ambiguous from this probability on.", min=0, max=1)
+    ] = None,
+) -> None:
+    """Turn signals into verdicts and a ranked queue. Thresholds can be changed without scoring again."""
+    from ferclean.steps.triage import triage as step
+
+    session: Session = context.obj
+    with session.progress() as progress:
+        result = step(session.open(), mislabelled_at=mislabelled_at, ambiguous_at=ambiguous_at, progress=progress)
+    session.emit("triage", result.as_dict())
+    session.table(["verdict", "samples"], list(result.verdicts.items()))
+    session.say(f"about {100 * result.estimated_error_rate:.1f} % of the given labels are estimated to be wrong")
+    session.table(
+        ["given", "suggested", "samples"],
+        [list(flow.values()) for flow in result.flows],
+        title="most frequent corrections",
+    )
+    session.next("review")
+
+
+def status(context: typer.Context) -> None:
+    """What this workspace holds and what to do next."""
+    from ferclean.steps.status import status as step
+
+    session: Session = context.obj
+    result = step(session.open())
+    session.emit("status", result.as_dict())
+    session.say(f"{result.dataset}: {result.samples:,} samples, {result.quarantined:,} quarantined")
+    session.say(f"classes: {', '.join(result.classes)}")
+    session.table(["split", "samples"], list(result.splits.items()))
+    session.table(["run", "kind", "method", "seed", "state"], [list(run.values()) for run in result.runs])
+    session.table(["verdict", "samples"], list(result.verdicts.items()))
+    session.table(["decision", "samples"], list(result.decisions.items()))
+    for release in result.releases:
+        session.say(f"release {release['name']} ({release['policy']})")
+    session.next(result.next)
+
+
+def methods(context: typer.Context) -> None:
+    """The recognizers: what each is, and where it was published."""
+    from ferclean.recognition.methods.catalogue import catalogue
+
+    session: Session = context.obj
+    known = [method.as_dict() for method in catalogue()]
+    session.emit("methods", known)
+    session.table(["name", "year", "paper"], [[m["name"], str(m["year"]), m["paper"]] for m in known])
+
+
+def config(context: typer.Context) -> None:
+    """Each setting, its value and where it comes from: flag, FERCLEAN_* variable, ferclean.toml or default."""
+    from ferclean.cli.settings import effective_settings
+
+    session: Session = context.obj
+    found = effective_settings(context.find_root().command, session)
+    session.emit("config", {"settings": found})
+    session.table(["setting", "value", "from"], [[row["name"], str(row["value"]), row["origin"]] for row in found])
+
+
+def _columns(by_class: dict[str, dict[str, int]]) -> list[str]:
+    return list(next(iter(by_class.values()), {}))
+
+
+def stderr_line(text: str) -> None:
+    """A line beside the data, such as where a server listens."""
+    print(text, file=sys.stderr)

@@ -1,0 +1,109 @@
+"""The verbs for people: review, browse, decide, undo.
+
+Each body opens the workspace, calls one function and prints what it returned.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ferclean.cli.plumbing import Session
+from ferclean.errors import UsageError
+
+Reviewer = Annotated[
+    str | None, typer.Option(envvar="FERCLEAN_REVIEWER", help="Who decides; default the system's user name.")
+]
+Address = Annotated[str, typer.Option(help="Only the loopback address is served.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the verbs of this module on the command line."""
+    app.command(epilog="Example: `ferclean -w W review`")(review)
+    app.command(epilog="Example: `ferclean -w W browse`")(browse)
+    app.command(
+        epilog="Example: `ferclean -w W decide train_00007 relabel --label fear`, or `decide --from-file decisions.csv`"
+    )(decide)
+    app.command(epilog="Example: `ferclean -w W undo --reviewer ada`")(undo)
+
+
+def review(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Port of the review screen.")] = 8501,
+    address: Address = "127.0.0.1",
+    reviewer: Reviewer = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")] = True,
+) -> None:
+    """Open the review screen in the browser: one face at a time, decided with one key."""
+    from ferclean.steps.review import serve
+
+    session: Session = context.obj
+    raise typer.Exit(serve(session.open(), port=port, address=address, reviewer=reviewer, open_browser=open_browser))
+
+
+def browse(
+    context: typer.Context,
+    port: Annotated[int, typer.Option(help="Port of the FiftyOne App.")] = 5151,
+    address: Address = "127.0.0.1",
+    sync: Annotated[
+        bool, typer.Option("--sync", help="Only take over tags made in the App as decisions, then stop.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Build the FiftyOne dataset and stop.")] = False,
+) -> None:
+    """Open the workspace in FiftyOne, with saved views; tags made there become decisions."""
+    from ferclean.steps.browse import browse as step
+
+    session: Session = context.obj
+    raise typer.Exit(step(session.open(), port=port, address=address, sync=sync, check=check, as_json=session.as_json))
+
+
+def decide(
+    context: typer.Context,
+    sample: Annotated[str | None, typer.Argument(help="Sample id or source key.")] = None,
+    action: Annotated[str | None, typer.Argument(help="keep, relabel, ambiguous, exclude or skip.")] = None,
+    label: Annotated[str | None, typer.Option(help="The right label, with relabel.")] = None,
+    reviewer: Reviewer = None,
+    note: Annotated[str, typer.Option(help="Why, in a few words.")] = "",
+    from_file: Annotated[
+        Path | None,
+        typer.Option(help="CSV: sample_id or source_key, action, label, reviewer[, inclusion_probability, note]."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and show, store nothing.")] = False,
+) -> None:
+    """Record a decision, or a file of them. Decisions are only ever added; `undo` adds too."""
+    from ferclean.steps import decide as steps
+
+    session: Session = context.obj
+    if from_file is not None:
+        if sample is not None:
+            raise UsageError("give either one sample and an action, or --from-file, not both")
+        result = steps.decide_from_file(session.open(), from_file, reviewer=reviewer, dry_run=dry_run)
+    elif sample is None or action is None:
+        raise UsageError("which sample and what? `ferclean decide SAMPLE ACTION [--label NAME]`, or --from-file FILE")
+    else:
+        result = steps.decide(
+            session.open(), sample, action, label=label, reviewer=reviewer, note=note, dry_run=dry_run
+        )
+    session.emit("decide", result.as_dict())
+    session.say(
+        f"{result.recorded} decision(s) {'would be ' if dry_run else ''}recorded, {result.already} there already"
+    )
+    session.next("release NAME")
+
+
+def undo(
+    context: typer.Context,
+    reviewer: Reviewer = None,
+    decision: Annotated[int | None, typer.Option(help="Undo this decision.")] = None,
+    bulk: Annotated[str | None, typer.Option(help="Undo this whole bulk.")] = None,
+) -> None:
+    """Take back a decision: the reviewer's last one, a given one, or a whole bulk."""
+    from ferclean.store.decisions import undo as step
+
+    session: Session = context.obj
+    undone = step(session.open(), reviewer=reviewer, decision_id=decision, bulk_id=bulk)
+    session.emit("undo", {"undone": undone})
+    session.say(f"{len(undone)} decision(s) undone" if undone else "there was nothing to undo")
+    session.next("status")

@@ -1,0 +1,203 @@
+"""What every verb shares: the global options, the progress bar, output as text or JSON, errors as one line.
+
+It knows no verb and does no work of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ferclean.errors import FercleanError
+
+if TYPE_CHECKING:
+    from ferclean.progress import Progress
+    from ferclean.store.workspace import Workspace
+
+JSON_SCHEMA = 1
+WITH_VALUE = {"--workspace", "-w"}
+SWITCHES = {"--json", "--quiet", "--debug"}
+
+
+@dataclass
+class Session:
+    """What the global options say, for one run of the command line."""
+
+    workspace: Path
+    workspace_origin: str
+    as_json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def open(self) -> Workspace:
+        """The workspace, which must exist."""
+        from ferclean.store.workspace import Workspace
+
+        return Workspace.open(self.workspace)
+
+    def create(self) -> Workspace:
+        """The workspace, made when it is not there yet."""
+        from ferclean.store.workspace import Workspace
+
+        return Workspace.create(self.workspace)
+
+    def say(self, text: str = "", *, style: str | None = None) -> None:
+        """A line for people on stdout; silent under --json and --quiet."""
+        if not self.as_json and not self.quiet:
+            _console().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
+        """A table for people on stdout; numbers to the right."""
+        if self.as_json or self.quiet:
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        # tables are as wide as they need to be when nobody's terminal limits them
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        numeric = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+        for name, is_number in zip(columns, numeric, strict=True):
+            table.add_column(Text(name), justify="right" if is_number else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(_cell(value)) for value in row))
+        _console().print(table)
+
+    def next(self, command: str) -> None:
+        """What to run next, on stderr, so that piped output stays data."""
+        if not self.as_json and not self.quiet:
+            place = "" if self.workspace_origin in ("default", "environment") else f"-w {self.workspace} "
+            print(f"next: ferclean {place}{command}", file=sys.stderr)
+
+    def emit(self, verb: str, result: Mapping[str, Any] | Sequence[Any]) -> None:
+        """The result as JSON on stdout when --json is given: one object (a list where a verb lists)."""
+        if not self.as_json:
+            return
+        whole: Any = {"schema": JSON_SCHEMA, "verb": verb, **result} if isinstance(result, Mapping) else result
+        print(json.dumps(_plain(whole), ensure_ascii=False, allow_nan=False))
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A progress bar on stderr; none when stderr is no terminal or under --quiet."""
+        from ferclean.progress import silent
+
+        if self.quiet or not sys.stderr.isatty():
+            yield silent
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            tasks: dict[str, Any] = {}
+
+            def report(description: str, done: int, total: int) -> None:
+                if description not in tasks:
+                    for other in tasks.values():
+                        bar.update(other, visible=False)
+                    tasks[description] = bar.add_task(description, total=total)
+                bar.update(tasks[description], completed=done, total=total, visible=True)
+
+            yield report
+
+
+def split_global_options(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Take the global options out of a command line, wherever they stand before a `--`.
+
+    >>> split_global_options(["status", "--json", "-w", "W"])
+    ({'workspace': 'W', 'json': True}, ['status'])
+    """
+    found: dict[str, Any] = {}
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        name, has_value, value = word.partition("=")
+        if word == "--":
+            rest.append(word)
+            rest.extend(words)
+        elif word in WITH_VALUE:
+            following = next(words, None)
+            if following is None:
+                rest.append(word)  # the parser below reports the missing value
+            else:
+                found["workspace"] = following
+        elif has_value and name in WITH_VALUE:
+            found["workspace"] = value
+        elif word in SWITCHES:
+            found[word.removeprefix("--")] = True
+        else:
+            rest.append(word)
+    return found, rest
+
+
+def make_session(options: Mapping[str, Any]) -> Session:
+    """The session for these global options: flag before environment before the default `./workspace`."""
+    if "workspace" in options:
+        folder, origin = options["workspace"], "flag"
+    elif os.environ.get("FERCLEAN_WORKSPACE"):
+        folder, origin = os.environ["FERCLEAN_WORKSPACE"], "environment"
+    else:
+        folder, origin = "workspace", "default"
+    root = Path(folder).expanduser()
+    return Session(
+        workspace=root,
+        workspace_origin=origin,
+        as_json=bool(options.get("json")),
+        quiet=bool(options.get("quiet")),
+        debug=bool(options.get("debug")),
+        settings=read_settings(root / "ferclean.toml"),
+    )
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """The workspace's own defaults: `[score]`, `[retrain]` ... tables with option names as keys; {} when absent."""
+    if not file.is_file():
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FercleanError(f"{file} is not valid TOML ({error}); mend or delete it") from error
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    # outside a terminal a table must not be squeezed into 80 columns
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}" if math.isfinite(value) else "–"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """JSON's own types: numpy scalars and paths become plain, NaN becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return str(value)

@@ -1,0 +1,174 @@
+"""The verbs from decisions to proof: release, diff, export, retrain, report.
+
+Each body opens the workspace, calls one function and prints what it returned.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed
+from ferclean.cli.plumbing import Session
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact change, write nothing.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the verbs of this module on the command line."""
+    app.command(epilog="Example: `ferclean -w W release v1 --policy decisions`")(release)
+    app.command(epilog="Example: `ferclean -w W diff original v1`")(diff)
+    app.command(epilog="Example: `ferclean -w W export --form hf --release v1 --out ./rafdb-v1`")(export)
+    app.command(epilog="Example: `ferclean -w W retrain --release v1`")(retrain)
+    app.command(epilog="Example: `ferclean -w W report`")(report)
+
+
+def release(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The release's name; it is frozen from then on.")],
+    policy: Annotated[
+        str,
+        typer.Option(
+            envvar="FERCLEAN_POLICY",
+            help="decisions (people's alone) or auto (corrections above the threshold too).",
+        ),
+    ] = "decisions",
+    threshold: Annotated[
+        float | None, typer.Option(help="auto: correct from this p_mislabelled on.", min=0, max=1)
+    ] = None,
+    ambiguous: Annotated[
+        str, typer.Option(help="keep ambiguous samples with their given label, or exclude them.")
+    ] = "keep",
+    on_conflict: Annotated[
+        str, typer.Option(help="refuse while reviewers disagree, or take the latest decision.")
+    ] = "refuse",
+    dry_run: DryRun = False,
+) -> None:
+    """Freeze a curated split: given labels plus decisions, with every change recorded."""
+    from ferclean.steps.release import release as step
+
+    session: Session = context.obj
+    result = step(
+        session.open(),
+        name,
+        policy=policy,
+        threshold=threshold,
+        ambiguous=ambiguous,
+        on_conflict=on_conflict,
+        dry_run=dry_run,
+    )
+    session.emit("release", result.as_dict())
+    session.say(f"release {result.name} ({result.policy}{' , dry run' if dry_run else ''})")
+    session.table(
+        ["", "samples"],
+        [[key.replace("_", " "), value] for key, value in result.counts.items() if isinstance(value, int)],
+    )
+    session.next(f"export --form hf --release {name} --out PATH")
+
+
+def diff(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(help="A release, or `original`.")],
+    b: Annotated[str, typer.Argument(help="Another release.")],
+) -> None:
+    """What differs between two releases, sample by sample."""
+    from ferclean.steps.release import diff as step
+
+    session: Session = context.obj
+    result = step(session.open(), a, b)
+    session.emit("diff", result.as_dict())
+    rows = [[c["source_key"], c["split"], c["change"], c["from"], c["to"]] for c in result.changes]
+    session.table(["sample", "split", "change", "from", "to"], rows)
+    session.say(f"{len(rows)} difference(s) from {a} to {b}")
+    session.next(f"export --form hf --release {b} --out PATH")
+
+
+def export(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Folder to write (a file for the table form).")],
+    form: Annotated[str, typer.Option(help="hf, rafdb, image_folder or table.")] = "hf",
+    release: Annotated[
+        str | None, typer.Option(help="The release to export; the table form works without one.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export at the same place.")
+    ] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Write a release as a Hugging Face data set, in RAF-DB's layout, as an image folder or as a table."""
+    from ferclean.steps.export import export as step
+
+    session: Session = context.obj
+    with session.progress() as progress:
+        result = step(
+            session.open(),
+            form=form,
+            release=release,
+            out=out,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    session.emit("export", result.as_dict())
+    session.say(f"{form} export of {release or 'the workspace'}: {result.path}")
+    session.table(["split", "samples"], list(result.counts.items()))
+    session.next(f"retrain --dataset {result.path}" if form == "hf" else "status")
+
+
+def retrain(
+    context: typer.Context,
+    release: Annotated[
+        str | None, typer.Option(help="The release that gives the cleaned labels; default the newest.")
+    ] = None,
+    dataset: Annotated[Path | None, typer.Option(help="An exported Hugging Face folder instead of a release.")] = None,
+    profile: ProfileName = "quick",
+    method: Annotated[str | None, typer.Option(help="The recognizer to train; default the profile's.")] = None,
+    seeds: Annotated[int, typer.Option(help="Paired seeds.", min=1)] = 3,
+    seed: Seed = 0,
+    test_split: Annotated[str | None, typer.Option(help="Default test, else validation.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs per arm.", min=1)] = None,
+    backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
+    input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
+    weights: Annotated[Path | None, typer.Option(help="Local weights for the backbone.")] = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Train on raw and on cleaned labels, test both on the same untouched images, and say what it was worth."""
+    from ferclean.steps.retrain import retrain as step
+
+    session: Session = context.obj
+    workspace = session.create() if dataset is not None else session.open()
+    with session.progress() as progress:
+        result = step(
+            workspace, release=release, dataset=dataset, profile=profile, method=method, seeds=seeds, seed=seed,
+            test_split=test_split, device=device, force=force, progress=progress,
+            epochs=epochs, backbone=backbone, input_size=input_size, weights=weights,
+        )  # fmt: skip
+    session.emit("retrain", result.as_dict())
+    rows = [[arm, result.train_images[arm], *values] for arm, values in result.accuracy.items()]
+    session.table(["arm", "training images", *(f"seed {s}" for s in result.seeds)], rows)
+    d = result.difference
+    session.say(
+        f"cleaned - raw: {100 * d['mean']:+.1f} points, 95 % interval {100 * d['low']:+.1f} to {100 * d['high']:+.1f} "
+        f"({len(result.seeds)} seeds, {result.test_images} {result.test_split} images): {result.gain}"
+    )
+    session.say(f"note: {result.warning}")
+    session.next("report")
+
+
+def report(
+    context: typer.Context,
+    out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    faces: Annotated[int, typer.Option(help="Example faces per gallery; 0 leaves all pixels out.", min=0)] = 24,
+) -> None:
+    """Write one self-contained HTML page: found, decided, released, gained."""
+    from ferclean.steps.report import report as step
+
+    session: Session = context.obj
+    with session.progress() as progress:
+        result = step(session.open(), out=out, faces=faces, progress=progress)
+    session.emit("report", result.as_dict())
+    session.say(f"report: {result.path}")
+    session.next("status")

@@ -1,0 +1,37 @@
+"""`ferclean config`: every setting of every verb, its value here, and which source gave it.
+
+Precedence: flag, then FERCLEAN_* variable, then the workspace's ferclean.toml, then the default.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ferclean.cli.plumbing import Session
+
+
+def effective_settings(root: Any, session: Session) -> list[dict[str, Any]]:
+    """One row per setting: name (`verb.option`), value, origin ('flag', 'environment', 'ferclean.toml', 'default').
+
+    `root` is the command line's own command group, so a new option needs no second list.
+    """
+    rows: list[dict[str, Any]] = [
+        {"name": "workspace", "value": str(session.workspace), "origin": session.workspace_origin}
+    ]
+    for verb, command in sorted(root.commands.items()):
+        configured = session.settings.get(verb, {})
+        for parameter in command.params:
+            if parameter.param_type_name != "option" or parameter.name == "help":
+                continue
+            rows.append({"name": f"{verb}.{parameter.name}", **_value(parameter, configured)})
+    return rows
+
+
+def _value(parameter: Any, configured: dict[str, Any]) -> dict[str, Any]:
+    for variable in [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or []:
+        if os.environ.get(variable):
+            return {"value": os.environ[variable], "origin": f"environment {variable}"}
+    if parameter.name in configured:
+        return {"value": configured[parameter.name], "origin": "ferclean.toml"}
+    return {"value": parameter.default, "origin": "default"}

@@ -1,0 +1,173 @@
+"""One self-contained HTML page: what was found, what people decided, what was released, what it was worth.
+
+It only reads the store; it computes no new judgement and loads nothing from the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ferclean import __version__
+from ferclean.errors import FercleanError
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.steps import report_plots
+from ferclean.store import decisions, releases, runs, samples, table
+from ferclean.store.workspace import Workspace
+
+FACE_SIDE = 112
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSummary:
+    """Where the page lies and what it shows."""
+
+    path: str
+    samples: int
+    flagged: int
+    faces: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def report(
+    ws: Workspace,
+    *,
+    out: Path | None = None,
+    faces: int = 24,
+    truth: Sequence[dict[str, Any]] | None = None,
+    progress: Progress = silent,
+) -> ReportSummary:
+    """Write the page to `out` (default `reports/report.html` in the workspace), replacing an older one.
+
+    `faces` is how many example faces each gallery shows at most; 0 leaves every pixel out, for sets whose licence
+    forbids passing them on. `truth` (rows of kind, planted, flagged, hits, precision, recall) is shown when errors
+    were planted on purpose, as in the demo.
+    """
+    dataset = samples.get_dataset(ws)
+    whole = table.sample_table(ws)
+    flagged = whole[whole["verdict"].isin(("mislabelled", "ambiguous", "unusable"))]
+    galleries = []
+    for kind, title in (
+        ("mislabelled", "Probably mislabelled"),
+        ("ambiguous", "Ambiguous"),
+        ("unusable", "Unusable"),
+    ):
+        chosen = whole[whole["verdict"] == kind].sort_values("rank").head(faces)
+        cards = [_card(ws, row) for row in chosen.to_dict("records")] if faces else []
+        galleries.append({"kind": kind, "title": title, "cards": cards, "total": int((whole["verdict"] == kind).sum())})
+        progress("writing the report", len(galleries), 4)
+    page = _template().render(
+        dataset=dataset,
+        version=__version__,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        counts=_counts(whole),
+        galleries=galleries,
+        plots={
+            "quality": report_plots.quality_histogram(whole),
+            "flows": report_plots.flow_heatmap(whole, dataset.classes),
+            "classes": report_plots.class_bars(whole, dataset.classes),
+        },
+        truth=truth or [],
+        decided=_decided(ws),
+        releases=releases.list_releases(ws),
+        retrains=_retrains(ws),
+        runs=[run for run in runs.list_runs(ws) if run.state == "done"],
+    )
+    target = out if out is not None else ws.reports / "report.html"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + ".part")
+        part.write_text(page, "utf-8")
+        part.replace(target)
+    except OSError as error:
+        raise FercleanError(
+            f"cannot write the report to {target}: {error.strerror}; choose another place with --out"
+        ) from error
+    progress("writing the report", 4, 4)
+    return ReportSummary(
+        path=str(target),
+        samples=len(whole),
+        flagged=len(flagged),
+        faces=sum(len(g["cards"]) for g in galleries),
+    )
+
+
+def _template() -> Any:
+    import jinja2
+
+    # autoescape: file names and labels come from strangers
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["percent"] = lambda value: "–" if value is None or pd.isna(value) else f"{100 * value:.0f} %"
+    environment.filters["points"] = lambda value: f"{100 * value:+.1f}"
+    return environment.from_string(resources.files("ferclean.steps").joinpath("report.html.j2").read_text("utf-8"))
+
+
+def _card(ws: Workspace, row: dict[str, Any]) -> dict[str, Any]:
+    face = None
+    if row["quarantine_reason"] is None or pd.isna(row["quarantine_reason"]):
+        pixels = image_room.decode(samples.image_bytes(ws, row["sample_id"]))
+        face = face_uri(pixels)
+    return {
+        "face": face,
+        "key": row["source_key"],
+        "given": row["given_label"],
+        "suggested": row["suggested_label"],
+        "p_mislabelled": row["p_mislabelled"],
+        "p_ambiguous": row["p_ambiguous"],
+        "decision": row["decision"],
+        "reasons": [row["quarantine_reason"]]
+        if face is None
+        else list(row["reasons"] if row["reasons"] is not None else []),
+    }
+
+
+def face_uri(pixels: Any) -> str:
+    """A `data:` address of the (H, W, 3) uint8 face, scaled to at most 112 px a side."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((FACE_SIDE, FACE_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _counts(whole: pd.DataFrame) -> dict[str, Any]:
+    judged = whole[whole["verdict"].notna()]
+    return {
+        "samples": len(whole),
+        "judged": len(judged),
+        "quarantined": int(whole["quarantine_reason"].notna().sum()),
+        "verdicts": judged["verdict"].value_counts().to_dict(),
+        "splits": whole["split"].value_counts().to_dict(),
+    }
+
+
+def _decided(ws: Workspace) -> dict[str, Any]:
+    current = decisions.current_decisions(ws)
+    return {
+        "total": len(current),
+        "actions": current["action"].value_counts().to_dict(),
+        "reviewers": current["reviewer"].value_counts().to_dict(),
+        "conflicts": int(current["conflict"].sum()) if len(current) else 0,
+    }
+
+
+def _retrains(ws: Workspace) -> list[dict[str, Any]]:
+    return [
+        run.metrics | {"plot": report_plots.accuracy_points(run.metrics), "when": run.finished_at}
+        for run in runs.list_runs(ws)
+        if run.kind == "retrain" and run.state == "done"
+    ]

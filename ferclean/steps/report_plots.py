@@ -1,0 +1,132 @@
+"""The report's plots as inline SVG: colour-blind safe, with class names, readable without a legend of codes.
+
+They draw what they are given and compute nothing but counts.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+INK = "#26323f"
+BLUE, ORANGE, GREY = "#2166ac", "#d95f02", "#9aa5b1"
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    # Figure without pyplot: no global state, no display, safe in threads
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(colors=INK, labelsize=9)
+    return figure, axes
+
+
+def _svg(figure: Any, *, name: str) -> str:
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    # a fixed salt and no date: the same numbers give the same bytes; text stays text, to be searched and read aloud
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def quality_histogram(whole: pd.DataFrame) -> str:
+    """How many samples of each verdict lie at each label quality (low = bad); '' when nothing is judged."""
+    judged = whole[whole["label_quality"].notna()]
+    if judged.empty:
+        return ""
+    figure, axes = _figure(6.4, 2.6)
+    bins = np.linspace(0, 1, 41)
+    groups = [
+        ("mislabelled", ORANGE, judged[judged["verdict"] == "mislabelled"]),
+        ("ambiguous", BLUE, judged[judged["verdict"] == "ambiguous"]),
+        ("other", GREY, judged[~judged["verdict"].isin(["mislabelled", "ambiguous"])]),
+    ]
+    shown = [(name, colour, part["label_quality"].to_numpy()) for name, colour, part in groups if len(part)]
+    axes.hist(
+        [s[2] for s in shown],
+        bins=bins,
+        stacked=True,
+        color=[s[1] for s in shown],
+        label=[s[0] for s in shown],
+    )
+    axes.set_xlabel("label quality (low = likely mislabelled)", color=INK, fontsize=9)
+    axes.set_ylabel("samples", color=INK, fontsize=9)
+    axes.legend(frameon=False, fontsize=9)
+    return _svg(figure, name="quality")
+
+
+def flow_heatmap(whole: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Counts of flagged labels by given label (rows) and suggested label (columns); '' when nothing is flagged."""
+    flagged = whole[(whole["verdict"] == "mislabelled") & whole["suggested_label"].notna()]
+    if flagged.empty:
+        return ""
+    counts = pd.crosstab(flagged["given_label"], flagged["suggested_label"]).reindex(
+        index=list(classes), columns=list(classes), fill_value=0
+    )
+    figure, axes = _figure(5.4, 4.2)
+    values = counts.to_numpy()
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=max(1, values.max()))
+    axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("suggested label", color=INK, fontsize=9)
+    axes.set_ylabel("given label", color=INK, fontsize=9)
+    for i, j in zip(*np.nonzero(values), strict=True):
+        dark = values[i, j] > 0.6 * values.max()
+        axes.text(j, i, str(values[i, j]), ha="center", va="center", fontsize=8, color="white" if dark else INK)
+    return _svg(figure, name="flows")
+
+
+def class_bars(whole: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Share of each class's judged samples that is flagged as mislabelled or ambiguous; '' when nothing is judged."""
+    judged = whole[whole["verdict"].notna() & whole["given_label"].notna()]
+    if judged.empty:
+        return ""
+    sizes = judged.groupby("given_label").size().reindex(list(classes), fill_value=0)
+    figure, axes = _figure(5.4, 3.2)
+    left = np.zeros(len(classes))
+    for kind, colour in (("mislabelled", ORANGE), ("ambiguous", BLUE)):
+        part = judged[judged["verdict"] == kind].groupby("given_label").size().reindex(list(classes), fill_value=0)
+        share = 100 * part.to_numpy() / np.maximum(sizes.to_numpy(), 1)
+        axes.barh(range(len(classes)), share, left=left, color=colour, label=kind)
+        left += share
+    axes.set_yticks(range(len(classes)), [f"{name} ({size:,})" for name, size in sizes.items()])
+    axes.invert_yaxis()
+    axes.set_xlabel("flagged, % of the class", color=INK, fontsize=9)
+    axes.legend(frameon=False, fontsize=9)
+    return _svg(figure, name="classes")
+
+
+def accuracy_points(metrics: dict[str, Any]) -> str:
+    """Test accuracy per arm, one line per paired seed."""
+    accuracy = metrics["accuracy"]
+    arms = list(accuracy)
+    figure, axes = _figure(4.2, 2.8)
+    for values in zip(*(accuracy[arm] for arm in arms), strict=True):
+        axes.plot(
+            range(len(arms)),
+            [100 * v for v in values],
+            color=GREY,
+            marker="o",
+            markerfacecolor=BLUE,
+            linewidth=1,
+        )
+    axes.plot(
+        range(len(arms)),
+        [100 * float(np.mean(accuracy[arm])) for arm in arms],
+        color=ORANGE,
+        linewidth=2.5,
+        marker="D",
+    )
+    axes.set_xticks(range(len(arms)), arms)
+    axes.set_xlim(-0.4, len(arms) - 0.6)
+    axes.set_ylabel(f"accuracy on {metrics['test_split']}, %", color=INK, fontsize=9)
+    return _svg(figure, name="accuracy")

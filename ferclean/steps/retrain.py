@@ -1,0 +1,246 @@
+"""What was the cleaning worth? Train on raw and on cleaned labels with paired seeds, test on the same untouched images.
+
+It never trains on a copy of a test image, never tests on corrected labels, and says so when nothing was gained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence import comparison
+from ferclean.evidence import labels as label_names
+from ferclean.evidence import splits as split_room
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.recognition.profiles import Profile, get_profile
+from ferclean.store import releases, retrains, runs, samples
+from ferclean.store.workspace import Workspace
+
+TEST_LABELS_WARNING = (
+    "the test labels are the given ones: they may carry the same errors as the training labels did, "
+    "so a gain can look smaller (or larger) than it is"
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training set: which rows of the pixel array, and the label index of each."""
+
+    rows: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainSummary:
+    """Accuracy of each arm per seed on the same test images, and the paired difference cleaned - raw.
+
+    `difference` has mean, low, high (95 %, over seeds and test images), per_seed; `gain` is 'measurable gain',
+    'measurable loss' or 'no measurable gain'.
+    """
+
+    run_id: str
+    source: str
+    profile: str
+    method: str
+    seeds: list[int]
+    test_split: str
+    test_images: int
+    train_images: dict[str, int]
+    left_out_copies_of_test: int
+    changed_labels: int
+    accuracy: dict[str, list[float]]
+    difference: dict[str, Any]
+    gain: str
+    warning: str
+    reused: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def retrain(
+    ws: Workspace,
+    *,
+    release: str | None = None,
+    dataset: Path | None = None,
+    profile: str = "quick",
+    method: str | None = None,
+    seeds: int = 3,
+    seed: int = 0,
+    test_split: str | None = None,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress = silent,
+    **overrides: Any,
+) -> RetrainSummary:
+    """Train `method` on the raw and on the cleaned training split and compare on the untouched test split.
+
+    The cleaned labels come from a `release` of this workspace (the newest when neither is named) or from an exported
+    Hugging Face folder `dataset`, whose own `given_label` column is the raw arm. Seeds are paired: both arms start
+    from the same weights and see the same augmentation stream. Training images that are exact or near copies of a
+    test image are left out of both arms. `test_split` defaults to `test`, else `validation`.
+
+    Raises UsageError for an unknown release or split, BadDataError when there is nothing to test on.
+    """
+    chosen = get_profile(profile, methods=[method] if method else None, seeds=1, **overrides)
+    chosen_method = chosen.methods[0]
+    if dataset is not None:
+        table, classes, source = _from_export(dataset)
+    else:
+        table, classes, source = _from_release(ws, release)
+    test_name = _test_split(table, test_split)
+    config = asdict(chosen) | {
+        "source": source,
+        "test_split": test_name,
+        "seeds": seeds,
+        "weights": str(chosen.weights),
+    }
+    fingerprint = _fingerprint(table)
+    run_id = runs.run_id("retrain", chosen_method, config, seed, fingerprint)
+    known = runs.get_run(ws, run_id)
+    if known is not None and known.state == "done" and not force:
+        return RetrainSummary(**(known.metrics | {"reused": True}))
+
+    runs.start_run(ws, kind="retrain", method=chosen_method, config=config, seed=seed, fingerprint=fingerprint)
+    pixels = image_room.load_pixels(list(table["image"]), size=chosen.input_size, channels=chosen.channels)
+    raw, cleaned = (label_names.encode(list(table[name]), classes) for name in ("given_label", "label"))
+    is_test = (table["split"] == test_name).to_numpy()
+    is_train = (table["split"] == "train").to_numpy()
+    copies = is_train & copies_of(pixels, list(table["content_hash"]), is_test)
+    test_rows = np.flatnonzero(is_test & (raw >= 0))
+    arms = {
+        "raw": Arm(*_labelled(is_train & ~copies, raw)),
+        "cleaned": Arm(*_labelled(is_train & ~copies & table["included"].to_numpy(bool), cleaned)),
+    }
+    for name, arm in arms.items():
+        if len(np.unique(arm.labels)) < 2 or not len(test_rows):
+            raise BadDataError(f"the {name} arm has {len(arm.rows)} training and {len(test_rows)} test images: too few")
+    correct = compare_arms(
+        arms, pixels, test_rows, raw[test_rows],
+        num_classes=len(classes), profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,
+    )  # fmt: skip
+    difference = comparison.paired_difference(correct["raw"], correct["cleaned"], seed=seed)
+    summary = RetrainSummary(
+        run_id=run_id,
+        source=source,
+        profile=chosen.name,
+        method=chosen_method,
+        seeds=list(range(seed, seed + seeds)),
+        test_split=test_name,
+        test_images=len(test_rows),
+        train_images={name: len(arm.rows) for name, arm in arms.items()},
+        left_out_copies_of_test=int(copies.sum()),
+        changed_labels=int((is_train & ~copies & (raw != cleaned)).sum()),
+        accuracy={name: [float(value) for value in hits.mean(1)] for name, hits in correct.items()},
+        difference=difference.as_dict(),
+        gain=difference.verdict,
+        warning=TEST_LABELS_WARNING,
+    )
+    frame = pd.DataFrame(
+        [
+            {"arm": arm, "seed": s, "split": test_name, "metric": "accuracy", "value": value}
+            for arm, values in summary.accuracy.items()
+            for s, value in zip(summary.seeds, values, strict=True)
+        ]
+    )
+    retrains.put_results(ws, run_id, frame)
+    runs.finish_run(ws, run_id, summary.as_dict())
+    return summary
+
+
+def compare_arms(
+    arms: Mapping[str, Arm],
+    pixels: np.ndarray,
+    test_rows: np.ndarray,
+    test_labels: np.ndarray,
+    *,
+    num_classes: int,
+    profile: Profile,
+    seeds: Sequence[int],
+    device: str = "auto",
+    progress: Progress = silent,
+) -> dict[str, np.ndarray]:
+    """Train every arm with every seed; returns per arm a (seeds, test images) bool array: was the test label predicted?
+
+    The last epoch counts: nothing is selected on the test images.
+    """
+    from ferclean.recognition.train import fit, predict
+
+    hits = {name: np.zeros((len(seeds), len(test_rows)), dtype=bool) for name in arms}
+    total = len(arms) * len(seeds)
+    for index, (position, name) in enumerate((p, name) for p in range(len(seeds)) for name in arms):
+        label = f"training on {name} labels, seed {seeds[position]}"
+
+        def scaled(_: str, done: int, steps: int, *, index: int = index, label: str = label) -> None:
+            progress("retraining: " + label, index * steps + done, total * steps)
+
+        arm = arms[name]
+        config = profile.train_config(seed=seeds[position], device=device)
+        result = fit(
+            profile.methods[0],
+            pixels[arm.rows],
+            arm.labels,
+            num_classes=num_classes,
+            config=config,
+            progress=scaled,
+        )
+        predicted = predict(result, pixels[test_rows])["pred_probs"].argmax(1)
+        hits[name][position] = predicted == test_labels
+    return hits
+
+
+def copies_of(pixels: np.ndarray, hashes: Sequence[str], is_test: np.ndarray) -> np.ndarray:
+    """(N,) bool: rows outside the test split that are exact or near copies of a test image."""
+    pairs, _ = split_room.near_duplicate_pairs(image_room.thumbnails(pixels))
+    groups = split_room.group_ids(len(pixels), pairs, list(hashes))
+    return ~is_test & np.isin(groups, np.unique(groups[is_test]))
+
+
+def _labelled(mask: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows = np.flatnonzero(mask & (labels >= 0))
+    return rows, labels[rows]
+
+
+def _test_split(table: pd.DataFrame, wanted: str | None) -> str:
+    present = list(dict.fromkeys(table["split"]))
+    if wanted is not None and wanted not in present:
+        raise UsageError(f"no split named {wanted}; there are {', '.join(present)}")
+    if "train" not in present:
+        raise UsageError(f"retrain needs a split named train; there are {', '.join(present)}")
+    for name in [wanted] if wanted else ["test", "validation"]:
+        if name in present:
+            return name
+    raise BadDataError("there is no test or validation split to measure on; name one with --test-split")
+
+
+def _fingerprint(table: pd.DataFrame) -> str:
+    import hashlib
+
+    columns = table[["sample_id", "split", "given_label", "label", "included"]].astype(str)
+    return hashlib.sha256("\n".join(map("\t".join, columns.itertuples(index=False))).encode()).hexdigest()
+
+
+def _from_release(ws: Workspace, name: str | None) -> tuple[pd.DataFrame, tuple[str, ...], str]:
+    if name is None:
+        known = releases.list_releases(ws)
+        if not known:
+            raise UsageError("there is no release yet: make one with `ferclean release NAME`, or give --dataset PATH")
+        name = known[-1].name
+    items = releases.get_release_items(ws, name)
+    frame = samples.get_samples(ws)[["sample_id", "path", "content_hash"]].rename(columns={"path": "image"})
+    return items.merge(frame, on="sample_id", how="inner"), samples.get_dataset(ws).classes, f"release {name}"
+
+
+def _from_export(path: Path) -> tuple[pd.DataFrame, tuple[str, ...], str]:
+    from ferclean.sources import hf
+
+    rows, classes = hf.read_release(path)
+    return rows, classes, f"dataset {path.name}"

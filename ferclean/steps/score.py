@@ -1,0 +1,279 @@
+"""Score every sample out-of-fold: recognizers x seeds x folds -> predictions, embeddings, dynamics and signals.
+
+It never judges (that is triage) and never lets a model score an image, or a copy of it, that it was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence import labels as label_names
+from ferclean.evidence import signals as signal_room
+from ferclean.evidence import splits as split_room
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.recognition.profiles import Profile, get_profile
+from ferclean.store import runs, samples, scores, verdicts
+from ferclean.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ferclean.recognition.crossval import OutOfFold
+
+THUMBNAIL_SIDE = 48
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSummary:
+    """What one call of `score` did: `runs` are all that triage will read, `reused` those that were done before."""
+
+    profile: str
+    samples: int
+    classes: int
+    folds: int
+    runs: list[dict[str, Any]]
+    reused: int
+    near_duplicates: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def score(
+    ws: Workspace,
+    *,
+    profile: str = "quick",
+    methods: Sequence[str] | None = None,
+    seeds: int | None = None,
+    seed: int = 0,
+    splits: Sequence[str] | None = None,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress = silent,
+    **overrides: Any,
+) -> ScoreSummary:
+    """Train `methods` on K-1 folds and let each judge the fold it has not seen.
+
+    Folds are stratified by given label and keep exact and near-duplicates together. A run that is done for the
+    same samples, labels and settings is reused unless `force`; an interrupted one goes on at its unfinished fold.
+    `splits` defaults to `train` (or to everything when there is no such split). `overrides` replace fields of the
+    profile (epochs, folds, backbone, input_size, batch_size, weights ...); None means: as the profile says.
+
+    Raises BadDataError when nothing can be scored: no labelled image, or fewer than two classes.
+    """
+    chosen = get_profile(profile, methods=methods, seeds=seeds, **overrides)
+    dataset = samples.get_dataset(ws)
+    frame, chosen_splits = _scorable(ws, splits)
+    given = label_names.encode(list(frame["given_label"]), dataset.classes)
+    if len(np.unique(given)) < 2:
+        raise BadDataError(
+            f"only one class ({dataset.classes[int(given[0])]}) is present in {', '.join(chosen_splits)}: "
+            "no recognizer can be trained to doubt a label; ingest a set with at least two classes"
+        )
+
+    pairs = find_duplicates(ws, force=force, progress=progress)
+    row = {sample_id: i for i, sample_id in enumerate(frame["sample_id"])}
+    inside = pairs[pairs["sample_a"].isin(row) & pairs["sample_b"].isin(row)]
+    indices = np.stack([inside["sample_a"].map(row), inside["sample_b"].map(row)], axis=1).astype(np.int64)
+    groups = split_room.group_ids(len(frame), indices, list(frame["content_hash"]))
+    if len(np.unique(groups)) < 2:
+        raise BadDataError(
+            "all images are copies of one another: out-of-fold scoring needs at least two different images"
+        )
+    fold = split_room.grouped_folds(given, groups, folds=min(chosen.folds, len(np.unique(groups))), seed=seed)
+
+    fingerprint = samples.fingerprint(ws, splits=chosen_splits)
+    pixels: np.ndarray | None = None
+    done: list[dict[str, Any]] = []
+    reused = 0
+    for method in chosen.methods:
+        for run_seed in range(seed, seed + chosen.seeds):
+            config = _run_config(chosen, method, chosen_splits, fold_seed=seed)
+            run_id = runs.run_id("score", method, config, run_seed, fingerprint)
+            known = runs.get_run(ws, run_id)
+            if known is not None and known.state == "done" and not force:
+                reused += 1
+            else:
+                if pixels is None:
+                    pixels = _load(frame, chosen, progress)
+                _run_one(
+                    ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold,
+                    classes=dataset.classes, device=device, fresh=force, progress=progress,
+                )  # fmt: skip
+            done.append({"run_id": run_id, "method": method, "seed": run_seed})
+    return ScoreSummary(
+        profile=chosen.name,
+        samples=len(frame),
+        classes=len(dataset.classes),
+        folds=int(fold.max()) + 1,
+        runs=done,
+        reused=reused,
+        near_duplicates=len(pairs),
+    )
+
+
+def find_duplicates(
+    ws: Workspace,
+    *,
+    threshold: float = split_room.NEAR_DUPLICATE,
+    force: bool = False,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """All exact and near-duplicate pairs over every split, found once per set of images and stored.
+
+    Columns sample_a, sample_b, kind ('exact' | 'near'), similarity in [-1, 1] (cosine of 16x16 grey thumbnails).
+    """
+    frame = samples.get_samples(ws)
+    config = {"threshold": threshold, "thumbnail": "16x16 grey"}
+    fingerprint = samples.fingerprint(ws)
+    run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
+    known = runs.get_run(ws, run_id)
+    if known is not None and known.state == "done" and not force:
+        return verdicts.get_pairs(ws)
+    runs.start_run(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint)
+    progress("looking for duplicates", 0, 2)
+    pixels = image_room.load_pixels(list(frame["path"]), size=THUMBNAIL_SIDE, channels=1)
+    progress("looking for duplicates", 1, 2)
+    index, similarity = split_room.near_duplicate_pairs(image_room.thumbnails(pixels), threshold=threshold)
+    ids = frame["sample_id"].to_numpy()
+    hashes = frame["content_hash"].to_numpy()
+    exact = hashes[index[:, 0]] == hashes[index[:, 1]]
+    pairs = pd.DataFrame(
+        {
+            "sample_a": ids[index[:, 0]],
+            "sample_b": ids[index[:, 1]],
+            "kind": np.where(exact, "exact", "near"),
+            "similarity": similarity.astype(np.float64),
+        }
+    )
+    verdicts.put_pairs(ws, run_id, pairs)
+    runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int(exact.sum())})
+    progress("looking for duplicates", 2, 2)
+    return pairs
+
+
+def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
+    everything = samples.get_samples(ws)
+    present = list(dict.fromkeys(everything["split"]))
+    if splits is None:
+        chosen = ["train"] if "train" in present else present
+    else:
+        unknown = sorted(set(splits) - set(present))
+        if unknown:
+            raise UsageError(f"no split named {', '.join(unknown)} here; this data set has {', '.join(present)}")
+        chosen = list(splits)
+    frame = everything[everything["split"].isin(chosen) & everything["given_label"].notna()].reset_index(drop=True)
+    if len(frame) < 2:
+        raise BadDataError(
+            f"{len(frame)} labelled, readable image(s) in {', '.join(chosen) or 'this workspace'}: scoring "
+            "out-of-fold needs at least two; `ferclean status` shows what was quarantined and why"
+        )
+    return frame, chosen
+
+
+def _load(frame: pd.DataFrame, profile: Profile, progress: Progress) -> np.ndarray:
+    progress("reading images", 0, len(frame))
+    pixels = image_room.load_pixels(list(frame["path"]), size=profile.input_size, channels=profile.channels)
+    progress("reading images", len(frame), len(frame))
+    return pixels
+
+
+def _run_config(profile: Profile, method: str, splits: Sequence[str], *, fold_seed: int) -> dict[str, Any]:
+    # `methods` and `seeds` name the ensemble, not this run: adding a method must not invalidate the others
+    config = asdict(replace(profile, methods=(method,), seeds=1))
+    weights = config.get("weights")
+    return config | {
+        "splits": list(splits),
+        "fold_seed": fold_seed,
+        "weights": str(weights) if weights else None,
+    }
+
+
+def _run_one(
+    ws: Workspace,
+    profile: Profile,
+    method: str,
+    seed: int,
+    config: dict[str, Any],
+    fingerprint: str,
+    frame: pd.DataFrame,
+    pixels: np.ndarray,
+    given: np.ndarray,
+    fold: np.ndarray,
+    *,
+    classes: Sequence[str],
+    device: str,
+    fresh: bool,
+    progress: Progress,
+) -> None:
+    from ferclean.recognition.crossval import cross_validate
+
+    run_id = runs.start_run(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint)
+    folder = ws.runs / run_id
+    if fresh:
+        for part in sorted(folder.glob("*.parquet")):
+            part.unlink()
+    result = cross_validate(
+        method,
+        pixels,
+        given,
+        fold,
+        num_classes=len(classes),
+        config=profile.train_config(seed=seed, device=device),
+        out_dir=folder,
+        progress=progress,
+    )
+    ids = list(frame["sample_id"])
+    write_embeddings(folder / "embeddings.parquet", ids, result.embedding)
+    scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
+    scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, fold, result))
+    if len(result.flips):
+        flips = pd.DataFrame(result.flips)
+        flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy()]
+        for side in ("from_label", "to_label"):
+            flips[side] = label_names.decode(flips[side].to_numpy(), classes)
+        scores.put_flips(ws, run_id, flips)
+    runs.finish_run(ws, run_id, {"accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given))})
+
+
+def out_of_fold_signals(given: np.ndarray, fold: np.ndarray, result: OutOfFold) -> dict[str, np.ndarray]:
+    """Every signal whose inputs this run has, plus what the method itself reports (such as `uerm_weight`)."""
+    available: dict[str, Any] = {
+        "labels": given,
+        "pred_probs": result.pred_probs,
+        "embedding": result.embedding,
+        "fold": fold,
+        "given_prob": result.given_prob,
+        "margin": result.margin,
+    }
+    return signal_room.compute_signals(available) | dict(result.signals)
+
+
+def write_embeddings(path: Path, ids: Sequence[str], embedding: np.ndarray) -> None:
+    """One row per sample: sample_id and its out-of-fold embedding (float32); the file appears whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    flat = pa.array(np.ascontiguousarray(embedding, dtype=np.float32).reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    pq.write_table(pa.table({"sample_id": pa.array(ids, pa.string()), "embedding": column}), part)
+    part.replace(path)
+
+
+def read_embeddings(path: Path) -> tuple[list[str], np.ndarray]:
+    """The counterpart of `write_embeddings`: ids and a (N, D) float32 array."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    column = table["embedding"].combine_chunks()
+    width = column.type.list_size
+    return table["sample_id"].to_pylist(), np.asarray(column.values).reshape(-1, width)

@@ -1,0 +1,88 @@
+"""What a workspace holds, and the next command to run.
+
+It only reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ferclean.store import decisions, releases, runs, samples, verdicts
+from ferclean.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Counts of everything, the class order that every `pred_probs` follows, and the next command."""
+
+    workspace: str
+    dataset: str
+    classes: list[str]
+    licence: str
+    samples: int
+    quarantined: int
+    quarantine_reasons: dict[str, int]
+    splits: dict[str, int]
+    given_labels: dict[str, int]
+    runs: list[dict[str, Any]]
+    verdicts: dict[str, int]
+    decisions: dict[str, int]
+    conflicts: int
+    releases: list[dict[str, Any]]
+    next: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def status(ws: Workspace) -> Status:
+    """Read the store once and count."""
+    dataset = samples.get_dataset(ws)
+    frame = samples.get_samples(ws, include_quarantined=True)
+    quarantined = frame[frame["quarantine_reason"].notna()]
+    known_runs = [run for run in runs.list_runs(ws) if run.kind != "pairs"]
+    judged = verdicts.get_verdicts(ws)
+    decided = decisions.current_decisions(ws)
+    made = releases.list_releases(ws)
+    kinds = {run.kind for run in known_runs if run.state == "done"}
+    labels = frame["given_label"].value_counts()
+    return Status(
+        workspace=str(ws.root),
+        dataset=dataset.name,
+        classes=list(dataset.classes),
+        licence=dataset.licence,
+        samples=len(frame),
+        quarantined=len(quarantined),
+        quarantine_reasons={str(k): int(v) for k, v in quarantined["quarantine_reason"].value_counts().items()},
+        splits={str(k): int(v) for k, v in frame["split"].value_counts(sort=False).items()},
+        given_labels={name: int(labels.get(name, 0)) for name in dataset.classes},
+        runs=[
+            {
+                "run_id": run.run_id,
+                "kind": run.kind,
+                "method": run.method,
+                "seed": run.seed,
+                "state": run.state,
+            }
+            for run in known_runs
+        ],
+        verdicts={str(k): int(v) for k, v in judged["kind"].value_counts().items()},
+        decisions={str(k): int(v) for k, v in decided["action"].value_counts().items()},
+        conflicts=int(decided["conflict"].sum()) if len(decided) else 0,
+        releases=[{"name": item.name, "policy": item.policy, "created_at": str(item.created_at)} for item in made],
+        next=_next(kinds, decided=len(decided), released=bool(made)),
+    )
+
+
+def _next(kinds: set[str], *, decided: int, released: bool) -> str:
+    if "score" not in kinds:
+        return "score"
+    if "triage" not in kinds:
+        return "triage"
+    if not decided and not released:
+        return "review"
+    if not released:
+        return "release NAME"
+    return "report" if "retrain" in kinds else "retrain"

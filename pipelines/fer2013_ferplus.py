@@ -1,0 +1,330 @@
+"""Real noise, real truth: score FER2013's original labels and compare with FERPlus's ten votes per face.
+
+The set is ingested without votes; only this script's measuring half and its oracle arm read them.
+
+    python pipelines/fer2013_ferplus.py --data DIR --workspace W [--profile quick] [--limit N] --json FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ferclean.recognition.profiles import get_profile
+from ferclean.steps.ingest import ingest
+from ferclean.steps.triage import triage
+from ferclean.store.workspace import Workspace
+
+from ferclean import __version__
+from ferclean.errors import BadDataError
+from ferclean.evidence import labels as label_names
+from ferclean.evidence import measures
+from ferclean.evidence.baselines import baseline_scores
+from ferclean.evidence.comparison import paired_difference
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.sources import cards
+from ferclean.steps.release import release
+from ferclean.steps.retrain import Arm, compare_arms, copies_of
+from ferclean.steps.score import score
+from ferclean.store import releases, samples, scores, table
+
+SHARED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+RELEASE = "auto"
+MIN_VOTES, MIN_SHARE = 5, 0.6
+
+
+def run(
+    data: Path,
+    root: Path,
+    *,
+    profile: str = "quick",
+    methods: list[str] | None = None,
+    limit: int | None = None,
+    seeds: int = 3,
+    seed: int = 0,
+    device: str = "auto",
+    retrain_arms: bool = True,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Ingest, score and triage without votes, then measure with them. Returns the whole JSON object."""
+    ws = Workspace.create(root)
+    clock = time.perf_counter()
+    # the development subset keeps its test images under PublicTest
+    card = dataclasses.replace(
+        cards.load_card("fer2013"), layout="table", splits={"Training": "train", "PublicTest": "test"}
+    )
+    ingest(
+        ws, card, data / "images.parquet", image_column="png", label_column="orig_label", split_column="usage",
+        key_column="index", limit=limit, seed=seed, progress=progress,
+    )  # fmt: skip
+    seconds = {"ingest": time.perf_counter() - clock}
+    clock = time.perf_counter()
+    scored = score(ws, profile=profile, methods=methods, seed=seed, device=device, progress=progress)
+    seconds["score"] = time.perf_counter() - clock
+    clock = time.perf_counter()
+    triage(ws, progress=progress)
+    seconds["triage"] = time.perf_counter() - clock
+    result: dict[str, Any] = {
+        "schema": 1,
+        "pipeline": "fer2013_ferplus",
+        "version": __version__,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "device": describe_device(device),
+        "profile": profile,
+        "methods": sorted({row["method"] for row in scored.runs}),
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+    }
+
+    # --- from here on the votes are read: nothing below feeds back into scoring or triage
+    truth = read_truth(data / "votes.parquet")
+    judged = table.sample_table(ws)
+    judged = judged[judged["label_quality"].notna()].merge(truth, on="source_key", how="left")
+    classes = samples.get_dataset(ws).classes
+    result["detection"] = detection(ws, judged, classes, data, [row["run_id"] for row in scored.runs])
+    if retrain_arms:
+        clock = time.perf_counter()
+        release(ws, RELEASE, policy="auto")
+        result["retraining"] = retraining(ws, truth, profile, seeds=seeds, seed=seed, device=device, progress=progress)
+        result["seconds"]["retraining"] = round(time.perf_counter() - clock, 1)
+    return result
+
+
+def read_truth(path: Path) -> pd.DataFrame:
+    """Per source_key: majority (canonical name, None without a unique one), clear, ambiguous, dup_group.
+
+    Shares are over the seven shared classes; clear = at least five such votes and a unique majority of at least 60 %;
+    ambiguous = no label, contempt included, has half of all ten votes.
+    """
+    votes = pd.read_parquet(path)
+    counts = votes[[f"v_{name}" for name in SHARED]].to_numpy(float)
+    every = votes[[name for name in votes.columns if name.startswith("v_")]].to_numpy(float)
+    total = counts.sum(1)
+    top = counts.max(1)
+    unique = (counts == top[:, None]).sum(1) == 1
+    share = np.divide(top, total, out=np.zeros_like(top), where=total > 0)
+    named = every[:, [not name.endswith(("unknown", "NF")) for name in votes.columns if name.startswith("v_")]]
+    return pd.DataFrame(
+        {
+            "source_key": votes["index"].astype(str),
+            "majority": np.where(unique & (total > 0), np.array(SHARED, dtype=object)[counts.argmax(1)], None),
+            "clear": unique & (total >= MIN_VOTES) & (share >= MIN_SHARE),
+            "very_clear": unique & (total >= MIN_VOTES) & (share >= 0.8),
+            "ambiguous": named.max(1) < 0.5 * every.sum(1),
+            "dup_group": votes["dup_group"],
+        }
+    )
+
+
+def detection(
+    ws: Workspace, judged: pd.DataFrame, classes: tuple[str, ...], data: Path, run_ids: list[str]
+) -> dict[str, Any]:
+    """How well each ranking finds the labels that a clear majority contradicts, on all, even and odd groups."""
+    given = label_names.encode(list(judged["given_label"]), classes)
+    probs = mean_probabilities(ws, run_ids, list(judged["sample_id"]))
+    rankings = {"ferclean": judged["label_quality"].to_numpy(float)}
+    rankings |= {"ferclean_p_mislabelled": 1 - judged["p_mislabelled"].to_numpy(float)}
+    rankings |= baseline_scores(given, probs)
+    pixels = image_room.load_pixels(list(judged["path"]), size=48, channels=1)[:, 0]
+    groups = judged["dup_group"].to_numpy()
+    rankings["hog_logistic_regression"] = hog_floor(pixels, given, groups)
+
+    clear = judged["clear"].to_numpy(bool)
+    wrong = clear & (judged["majority"] != judged["given_label"]).to_numpy(bool)
+    to_neutral = wrong & (judged["majority"] == "neutral").to_numpy(bool)
+    subsets = {
+        "all": clear,
+        "even_groups": clear & (groups % 2 == 0),
+        "odd_groups": clear & (groups % 2 == 1),
+        "all_without_errors_to_neutral": clear & ~to_neutral,
+    }
+    found: dict[str, Any] = {}
+    for name, rows in subsets.items():
+        found[name] = {
+            "n": int(rows.sum()),
+            "errors": int(wrong[rows].sum()),
+            "error_rate": round(float(wrong[rows].mean()), 4),
+            "rankings": {key: ranking_figures(quality[rows], wrong[rows]) for key, quality in rankings.items()},
+        }
+    ambiguous = judged["ambiguous"].to_numpy(bool)
+    found["ambiguity"] = {
+        "n": len(judged),
+        "ambiguous": int(ambiguous.sum()),
+        "auroc_p_ambiguous": round(measures.auroc(1 - judged["p_ambiguous"].to_numpy(float), ambiguous), 4),
+        "share_in_top_500": {
+            key: round(float(ambiguous[np.argsort(quality, kind="stable")[:500]].mean()), 4)
+            for key, quality in rankings.items()
+        },
+    }
+    found["accuracy_of_out_of_fold_predictions"] = {
+        "on_given_labels": round(float((probs.argmax(1) == given).mean()), 4),
+        "on_clear_majorities": round(
+            float((np.array(classes, dtype=object)[probs.argmax(1)] == judged["majority"].to_numpy())[clear].mean()),
+            4,
+        ),
+    }
+    return found
+
+
+def ranking_figures(label_quality: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
+    """AUROC, AUPRC, and precision in the first 100 and the first 10 % of the ranking."""
+    return {
+        "auroc": round(measures.auroc(label_quality, wrong), 4),
+        "auprc": round(measures.auprc(label_quality, wrong), 4),
+        "precision_at_100": round(measures.precision_at(label_quality, wrong, k=min(100, len(wrong))), 4),
+        "precision_at_10_percent": round(measures.precision_at(label_quality, wrong, k=max(1, len(wrong) // 10)), 4),
+    }
+
+
+def mean_probabilities(ws: Workspace, run_ids: list[str], ids: list[str]) -> np.ndarray:
+    """The same out-of-fold probabilities that ferclean read, (N, K), in the order of `ids`."""
+    total: np.ndarray | float = 0.0
+    for run_id in run_ids:
+        stored = scores.get_predictions(ws, run_id)
+        row = {sample_id: i for i, sample_id in enumerate(stored.sample_ids)}
+        total = total + stored.pred_probs[[row[sample_id] for sample_id in ids]].astype(np.float64)
+    return np.asarray(total) / len(run_ids)
+
+
+def hog_floor(pixels: np.ndarray, given: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The outside floor: HOG, PCA and logistic regression, five folds grouped by duplicates, self-confidence (N,)."""
+    from skimage.feature import hog
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features = np.stack([hog(face, orientations=8, pixels_per_cell=(6, 6), cells_per_block=(2, 2)) for face in pixels])
+    quality = np.zeros(len(given))
+    for train, held_out in GroupKFold(5).split(features, given, groups):
+        components = min(200, len(train) - 1)
+        model = make_pipeline(
+            PCA(components, random_state=0), StandardScaler(), LogisticRegression(C=0.02, max_iter=500)
+        )
+        model.fit(features[train], given[train])
+        position = {int(label): i for i, label in enumerate(model.classes_)}
+        probs = model.predict_proba(features[held_out])
+        quality[held_out] = [
+            row[position[int(label)]] if int(label) in position else 0.0
+            for row, label in zip(probs, given[held_out], strict=True)
+        ]
+    return quality
+
+
+def retraining(
+    ws: Workspace,
+    truth: pd.DataFrame,
+    profile: str,
+    *,
+    seeds: int,
+    seed: int,
+    device: str,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Accuracy on the test images against the votes, trained on given labels, the auto release, and the oracle."""
+    chosen = get_profile(profile, seeds=1)
+    classes = samples.get_dataset(ws).classes
+    frame = samples.get_samples(ws).merge(truth, on="source_key", how="left")
+    items = releases.get_release_items(ws, RELEASE).set_index("sample_id").loc[list(frame["sample_id"])]
+    pixels = image_room.load_pixels(list(frame["path"]), size=chosen.input_size, channels=chosen.channels)
+    is_test = (frame["split"] == "test").to_numpy()
+    groups = frame["dup_group"].to_numpy()
+    copies = ~is_test & (np.isin(groups, groups[is_test]) | copies_of(pixels, list(frame["content_hash"]), is_test))
+    test_rows = np.flatnonzero(is_test & frame["clear"].to_numpy(bool))
+    if not len(test_rows):
+        raise BadDataError("no test image has a clear majority; take a larger --limit")
+    given = label_names.encode(list(frame["given_label"]), classes)
+    majority = label_names.encode(list(frame["majority"]), classes)
+    usable = ~is_test & ~copies & (given >= 0)
+    kept = usable & items["included"].to_numpy(bool)
+    oracle = np.where(majority >= 0, majority, given)
+    cleaned = label_names.encode(list(items["label"]), classes)
+    arms = {
+        "given": Arm(np.flatnonzero(usable), given[usable]),
+        "auto": Arm(np.flatnonzero(kept), cleaned[kept]),
+        "oracle": Arm(np.flatnonzero(usable), oracle[usable]),
+    }
+    hits = compare_arms(
+        arms, pixels, test_rows, majority[test_rows],
+        num_classes=len(classes), profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,
+    )  # fmt: skip
+    return {
+        "measured_against": "clear majorities of the votes on the test images",
+        "method": chosen.methods[0],
+        "seeds": seeds,
+        "test_images": len(test_rows),
+        "left_out_copies_of_test": int(copies.sum()),
+        "train_images": {name: len(arm.rows) for name, arm in arms.items()},
+        "labels_changed": {
+            "auto": int((kept & (cleaned != given)).sum()),
+            "oracle": int((usable & (oracle != given)).sum()),
+        },
+        "accuracy": {
+            name: {
+                "per_seed": [round(float(v), 4) for v in hit.mean(1)],
+                "mean": round(float(hit.mean()), 4),
+                "sd": round(float(hit.mean(1).std(ddof=1)), 4) if seeds > 1 else None,
+            }
+            for name, hit in hits.items()
+        },
+        "auto_minus_given": paired_difference(hits["given"], hits["auto"], seed=seed).as_dict(),
+        "oracle_minus_given": paired_difference(hits["given"], hits["oracle"], seed=seed).as_dict(),
+        "note": "the test rows' given labels carry the same noise, so the votes are the measure here",
+    }
+
+
+def describe_device(device: str) -> str:
+    """The device's name, as it goes into a results table."""
+    from ferclean.recognition.device import describe
+
+    return f"{describe(device)} ({platform.machine()})"
+
+
+def peak_rss_mb() -> float:
+    """The most memory this process has held, in MB."""
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024**2 if sys.platform == "darwin" else peak / 1024
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Label errors in FER2013, measured with FERPlus's votes.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with images.parquet and votes.parquet")
+    parser.add_argument("--workspace", type=Path, required=True)
+    parser.add_argument("--profile", default="quick")
+    parser.add_argument("--methods", help="recognizers, comma-separated")
+    parser.add_argument("--limit", type=int, help="take at most this many images")
+    parser.add_argument("--seeds", type=int, default=3, help="paired seeds of the retraining arms")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--no-retrain", action="store_true", help="measure detection only")
+    parser.add_argument("--json", type=Path, required=True, help="where the figures go")
+    options = parser.parse_args()
+    result = run(
+        options.data, options.workspace, profile=options.profile,
+        methods=options.methods.split(",") if options.methods else None, limit=options.limit,
+        seeds=options.seeds, seed=options.seed, device=options.device, retrain_arms=not options.no_retrain,
+    )  # fmt: skip
+    options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    figures = result["detection"]["all"]["rankings"]
+    for name, row in sorted(figures.items(), key=lambda item: -item[1]["auroc"]):
+        print(
+            f"{name:32} AUROC {row['auroc']:.3f}  AUPRC {row['auprc']:.3f}  P@10% {row['precision_at_10_percent']:.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The floors and owners of the house, read from the code's own imports; and the speed of `--help`."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "ferclean"
+
+# room -> rooms of the package it may import from (its own is always allowed)
+GROUND = {"errors", "progress", "bundled_files", "__version__"}
+FLOORS = {
+    "evidence": GROUND,
+    "store": GROUND,
+    "images": GROUND,
+    "recognition": GROUND | {"evidence", "images"},
+    "sources": GROUND | {"evidence", "images"},
+    "exports": GROUND | {"evidence", "images", "recognition", "sources", "store"},
+    "steps": GROUND | {"evidence", "images", "recognition", "sources", "store", "exports"},
+    "cli": GROUND | {"steps", "store", "recognition"},
+}
+OWNERS = {
+    "duckdb": ("store",),
+    "torch": ("recognition",),
+    "timm": ("recognition",),
+    "torchvision": ("recognition",),
+    "datasets": ("exports", "sources/hf.py"),
+    "huggingface_hub": ("exports", "sources/hf.py"),
+    "typer": ("cli",),
+    "streamlit": (),
+    "fiftyone": (),
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module a file names in an import, at any depth of the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    if relative.parts[0] == "recognition" and relative.name == "images.py":
+        return "images"
+    return relative.parts[0].removesuffix(".py")
+
+
+def room_of_module(module: str) -> str:
+    parts = module.split(".")
+    if parts[1:3] == ["recognition", "images"]:
+        return "images"
+    return parts[1] if len(parts) > 1 else "__version__"
+
+
+def package_files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", package_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_room_reaches_up(path: Path) -> None:
+    room = room_of(path)
+    for module in imports(path):
+        if module.split(".")[0] == "ferclean" and room in FLOORS:
+            other = room_of_module(module)
+            # `from ferclean.recognition import images` names the room and then the ground floor inside it
+            if module == "ferclean.recognition" and room in ("steps", "sources", "exports"):
+                continue
+            assert other == room or other in FLOORS[room], f"{path.name} ({room}) imports {module} ({other})"
+
+
+@pytest.mark.parametrize("path", package_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_imports_stay_with_their_owner(path: Path) -> None:
+    relative = path.relative_to(PACKAGE).as_posix()
+    for module in imports(path):
+        owners = OWNERS.get(module.split(".")[0])
+        if owners is not None:
+            assert any(relative.startswith(owner) for owner in owners), f"{relative} imports {module}"
+
+
+def test_verbs_do_not_import_each_other() -> None:
+    verbs = {path.stem for path in (PACKAGE / "steps").glob("*.py")} - {"__init__"}
+    helpers = {"report_plots"}
+    for path in (PACKAGE / "steps").glob("*.py"):
+        for module in imports(path):
+            if module.startswith("ferclean.steps."):
+                name = module.split(".")[2]
+                assert name in helpers or name not in verbs, f"steps/{path.name} imports {module}"
+
+
+def test_apps_only_draw() -> None:
+    for path in (ROOT / "apps" / "review").rglob("*.py"):
+        names = {module.split(".")[0] for module in imports(path)}
+        assert not names & {"duckdb", "numpy", "torch", "sklearn"}, path.name
+
+
+def test_the_top_level_holds_only_the_agreed_rooms() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    names = {line.split("/")[0] for line in listed.splitlines() if not line.startswith(".")}
+    rooms = {"pyproject.toml", "README.md", "ferclean", "apps", "pipelines", "tests", "data_cards"}
+    assert names <= rooms | {"LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"}
+
+
+def test_importing_the_package_and_the_command_line_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, ferclean, ferclean.cli;"
+        "heavy = {'torch','timm','duckdb','streamlit','fiftyone','datasets','pandas','numpy','sklearn','PIL'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
