@@ -1,0 +1,401 @@
+"""Drawn faces: a set with known truth in the RAF-DB layout, for the demo, the tests and the measurements.
+
+It plants errors and writes down every one of them; it never reads the truth back while the set is ingested.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.progress import Progress, silent
+from ferclean.sources import rafdb
+from ferclean.sources.face_drawing import SIDE, draw_face, draw_identity
+from ferclean.sources.face_expressions import CLASSES, LOOKALIKES, draw_actions, draw_expression, label_distribution
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ferclean.sources.cards import Card
+    from ferclean.sources.rows import SourceRow
+
+GENERATOR_VERSION = 1
+"""Raised with every change that changes a pixel or a label: measured figures belong to one version."""
+
+ANNOTATORS = 10
+MECHANISMS = ("symmetric", "confusion", "annotators")
+KINDS = ("clean", "mislabelled", "ambiguous", "duplicate", "broken", "blank")
+
+# Between RAF-DB's own shares (happiness 39 %, fear 2 %) and equal ones, so that small sets can learn every class.
+_CLASS_SHARES = np.array([0.122, 0.077, 0.096, 0.278, 0.153, 0.096, 0.178])
+_IMAGES_PER_PERSON = 6
+# Streams of random numbers: a face does not change when the number of other faces does.
+_PLAN, _PERSON, _FACE, _COPY = range(4)
+
+
+@dataclass(frozen=True)
+class DrawnTruth:
+    """A drawn set on disk and what is true about it."""
+
+    root: Path
+    """The folder to ingest."""
+    table: pd.DataFrame
+    """One row per image, as in `truth.parquet`; columns are explained at `draw_set`."""
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Images per split and kind."""
+        return _counts(self.table)
+
+
+@dataclass(kw_only=True)
+class _Item:
+    """One image in the making."""
+
+    data: bytes
+    kind: str
+    given: int
+    true: int | None = None
+    votes: np.ndarray | None = None
+    distribution: np.ndarray | None = None
+    blend_with: int | None = None
+    intensity: float = float("nan")
+    identity: int = -1
+    copy: str | None = None
+    original: _Item | None = None
+    key: str = ""
+
+    @property
+    def clear(self) -> bool:
+        """A single expression on which at least six of ten agree: only there is another label surely an error."""
+        return self.kind == "clean" and self.blend_with is None and self.votes is not None and self.votes.max() >= 6
+
+
+def draw_set(
+    out: Path,
+    *,
+    train: int,
+    test: int,
+    seed: int,
+    noise: float = 0.15,
+    mechanism: str = "symmetric",
+    confusion: np.ndarray | None = None,
+    blends: float = 0.12,
+    duplicates: float = 0.03,
+    broken: float = 0.01,
+    blank: float = 0.01,
+    progress: Progress = silent,
+) -> DrawnTruth:
+    """Draw `train` + `test` images (100x100 JPEG) into the empty or new folder `out`, in the RAF-DB layout.
+
+    Every face shows one expression or, with share `blends`, two. Ten simulated annotators vote on each. Only the
+    training split holds planted faults; `duplicates`, `broken` and `blank` are shares of it. Test labels are the
+    strongest expression. People appear about six times each and never in both splits, except in planted copies.
+
+    `mechanism` says how training labels go wrong:
+    - "symmetric": a share `noise` of the clear faces (one expression, six votes or more) gets another label,
+      any that fewer than 15 % of people would see there with the same probability.
+    - "confusion": the label of a clear face is drawn from the row of its true class in `confusion` (7, 7), rows
+      summing to 1, in the order of `CLASSES`; without one, `noise` is spread over the usual lookalikes.
+    - "annotators": every label is the vote of one annotator drawn at random; `noise` has no say in it.
+
+    Beside the set lie `drawn_faces.json` (generator version, arguments, counts) and `truth.parquet`, one row per
+    image: source_key, split, given_label, true_label (the likeliest; None without a face), kind, votes_<class>
+    (0 to 10), p_<class> (true label distribution; NaN without a face), blend_with (second expression or None),
+    intensity (0 to 1; 0 for neutral), identity (person, -1 without a face), duplicate_of (source_key) and copy
+    ("near", "exact" or None). kind is one of `KINDS`: a face is "ambiguous" when no expression has half of the
+    votes, when a blend has no majority, or when the votes miss its strongest expression; its given label is one
+    of its two likeliest. Copies are near ones of test faces (half), near ones of training faces (a quarter), and
+    equal files with a conflicting label (a quarter).
+
+    The same arguments give the same bytes. Raises UsageError for shares, sizes or mechanisms that cannot be, and
+    for a folder that is not empty.
+    """
+    out = Path(out)
+    arguments = {
+        "train": train, "test": test, "seed": seed, "noise": noise, "mechanism": mechanism,
+        "confusion": None if confusion is None else np.asarray(confusion, dtype=float).tolist(),
+        "blends": blends, "duplicates": duplicates, "broken": broken, "blank": blank,
+    }  # fmt: skip
+    extra = {name: round(share * train) for name, share in
+             (("duplicates", duplicates), ("broken", broken), ("blank", blank))}  # fmt: skip
+    _check(out, arguments, train - sum(extra.values()))
+    rng = np.random.default_rng([seed, GENERATOR_VERSION, _PLAN])
+    faces = train - sum(extra.values())
+    total = faces + test
+    people = max(1, faces // _IMAGES_PER_PERSON)
+    shown = _draw_split(rng, faces, seed, blends, (0, people), 0, total, progress)
+    tested = _draw_split(rng, test, seed, blends, (people, max(1, test // _IMAGES_PER_PERSON)), faces, total, progress)
+    _plant_labels(rng, shown, noise, mechanism, confusion)
+    shown += _copies(rng, shown, tested, extra["duplicates"], seed)
+    shown += [_broken(rng, number, shown) for number in range(extra["broken"])]
+    shown += [_blank(rng) for _ in range(extra["blank"])]
+    order = rng.permutation(len(shown))
+    splits = {"train": [shown[i] for i in order], "test": tested}
+    for number, item in enumerate(splits["train"], start=1):
+        item.key = f"train_{number:05d}"
+    for number, item in enumerate(splits["test"], start=1):
+        item.key = f"test_{number:04d}"
+    return _write(out, splits, arguments)
+
+
+def read(path: Path | str, card: Card, **options: Any) -> Iterator[SourceRow]:
+    """The rows of a drawn set, exactly as of any set in the RAF-DB layout: the truth beside it stays unread.
+
+    Raises BadDataError when the folder is not a finished drawn set.
+    """
+    if not (Path(path) / "drawn_faces.json").is_file():
+        raise BadDataError(
+            f"{path} holds no drawn_faces.json, so it is no finished drawn set; draw it again into an empty folder, "
+            "or ingest it as rafdb"
+        )
+    yield from rafdb.read(path, card, **options)
+
+
+def read_truth(path: Path | str) -> pd.DataFrame:
+    """The truth of a drawn set, for measuring; its columns are explained at `draw_set`."""
+    import pandas as pd
+
+    file = Path(path) / "truth.parquet"
+    if not file.is_file():
+        raise BadDataError(f"{file} is missing: only drawn sets have a known truth")
+    return pd.read_parquet(file)
+
+
+def _check(out: Path, arguments: dict[str, Any], faces: int) -> None:
+    for name in ("noise", "blends", "duplicates", "broken", "blank"):
+        if not 0 <= arguments[name] <= 1:
+            raise UsageError(f"{name} is a share between 0 and 1, not {arguments[name]}")
+    if arguments["mechanism"] not in MECHANISMS:
+        raise UsageError(f"unknown mechanism {arguments['mechanism']!r}; known: {', '.join(MECHANISMS)}")
+    if arguments["confusion"] is not None:
+        matrix = np.asarray(arguments["confusion"])
+        square = matrix.shape == (len(CLASSES), len(CLASSES))
+        if not square or (matrix < 0).any() or not np.allclose(matrix.sum(1), 1, atol=1e-6):
+            raise UsageError("confusion is a 7 x 7 matrix of shares whose rows (true classes) sum to 1")
+        if arguments["mechanism"] != "confusion":
+            raise UsageError("a confusion matrix needs mechanism='confusion'")
+    if faces < len(CLASSES) or arguments["test"] < len(CLASSES):
+        raise UsageError(
+            f"too small: {faces} faces to train on and {arguments['test']} to test; each split needs at least 7"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not empty; name a new folder for the drawn faces")
+
+
+def _draw_split(
+    rng: np.random.Generator, number: int, seed: int, blends: float, people: tuple[int, int],
+    before: int, total: int, progress: Progress,
+) -> list[_Item]:  # fmt: skip
+    """`number` faces of the people numbered from people[0] (people[1] of them), labelled with what they show."""
+    first = _quota(number)
+    rng.shuffle(first)
+    blended = np.zeros(number, dtype=bool)
+    blended[rng.permutation(number)[: round(blends * number)]] = True
+    who = rng.permutation(people[0] + np.arange(number) % people[1])
+    persons = {
+        int(p): draw_identity(np.random.default_rng([seed, GENERATOR_VERSION, _PERSON, int(p)])) for p in set(who)
+    }
+    items = []
+    for i in range(number):
+        own = np.random.default_rng([seed, GENERATOR_VERSION, _FACE, people[0], i])
+        expression = draw_expression(own, first=int(first[i]), blend=bool(blended[i]))
+        pixels = draw_face(own, identity=persons[int(who[i])], actions=draw_actions(own, expression))
+        distribution = label_distribution(expression)
+        votes = own.multinomial(ANNOTATORS, distribution)
+        true = int(distribution.argmax())
+        top = int(votes.max())
+        split_votes = top < ANNOTATORS / 2 or (blended[i] and top <= ANNOTATORS / 2)
+        ambiguous = bool(split_votes or votes[true] < top)
+        items.append(
+            _Item(
+                data=_jpeg(pixels, int(own.integers(62, 96))),
+                kind="ambiguous" if ambiguous else "clean",
+                given=true,
+                true=true,
+                votes=votes,
+                distribution=distribution,
+                blend_with=expression.second,
+                intensity=expression.intensity,
+                identity=int(who[i]),
+            )
+        )
+        if i % 25 == 24 or i == number - 1:
+            progress("drawing faces", before + i + 1, total)
+    return items
+
+
+def _quota(number: int) -> np.ndarray:
+    """Class indices (number,) int64 with the shares of `_CLASS_SHARES`, every class at least once."""
+    exact = _CLASS_SHARES / _CLASS_SHARES.sum() * (number - len(CLASSES))
+    counts = exact.astype(int) + 1
+    counts[np.argsort(counts - 1 - exact, kind="stable")[: number - counts.sum()]] += 1
+    return np.repeat(np.arange(len(CLASSES)), counts)
+
+
+def _plant_labels(
+    rng: np.random.Generator, items: list[_Item], noise: float, mechanism: str, confusion: np.ndarray | None
+) -> None:
+    """Give the training faces the labels that the mechanism leaves them with, and mark which became wrong."""
+    if mechanism == "annotators":
+        for item in items:
+            assert item.votes is not None
+            item.given = int(rng.choice(len(CLASSES), p=item.votes / item.votes.sum()))
+            if item.kind == "clean" and item.given != item.true:
+                item.kind = "mislabelled"
+        return
+    for item in items:
+        if item.kind == "ambiguous":
+            assert item.distribution is not None
+            item.given = int(np.argsort(-item.distribution, kind="stable")[rng.integers(2)])
+    clear = [item for item in items if item.clear]
+    if mechanism == "confusion":
+        matrix = np.asarray(confusion, dtype=float) if confusion is not None else _usual_confusion(noise)
+        for item in clear:
+            assert item.true is not None
+            row = matrix[item.true]
+            item.given = int(rng.choice(len(CLASSES), p=row / row.sum()))
+    else:
+        for at in rng.permutation(len(clear))[: round(noise * len(clear))]:
+            item = clear[at]
+            assert item.distribution is not None
+            others = [k for k in range(len(CLASSES)) if k != item.true and item.distribution[k] < 0.15]
+            item.given = others[int(rng.integers(len(others)))]
+    for item in clear:
+        if item.given != item.true:
+            item.kind = "mislabelled"
+
+
+def _usual_confusion(noise: float) -> np.ndarray:
+    """(7, 7): 1 - noise on the diagonal, the rest where people err most often."""
+    return (1 - noise) * np.eye(len(CLASSES)) + noise * LOOKALIKES
+
+
+def _copies(rng: np.random.Generator, shown: list[_Item], tested: list[_Item], number: int, seed: int) -> list[_Item]:
+    """`number` training images that repeat another image; every original is copied at most once."""
+    exact = number // 4
+    near_train = (number - exact) // 3
+    wanted = {"test": number - exact - near_train, "train": near_train + exact}
+    pools = {"test": [i for i in tested if i.clear], "train": [i for i in shown if i.clear]}
+    for split, count in wanted.items():
+        if count > len(pools[split]):
+            raise UsageError(
+                f"{count} duplicates of {split} faces need as many clear ones, of which there are "
+                f"{len(pools[split])}; lower duplicates or draw more"
+            )
+    chosen = [pools["test"][i] for i in rng.permutation(len(pools["test"]))[: wanted["test"]]]
+    chosen += [pools["train"][i] for i in rng.permutation(len(pools["train"]))[: wanted["train"]]]
+    copies = []
+    for at, original in enumerate(chosen):
+        equal = at >= number - exact
+        given = original.given
+        if equal:
+            given = int((given + rng.integers(1, len(CLASSES))) % len(CLASSES))
+        own = np.random.default_rng([seed, GENERATOR_VERSION, _COPY, at])
+        copies.append(
+            _Item(
+                data=original.data if equal else _altered(original.data, own),
+                kind="duplicate",
+                given=given,
+                true=original.true,
+                votes=original.votes,
+                distribution=original.distribution,
+                intensity=original.intensity,
+                identity=original.identity,
+                copy="exact" if equal else "near",
+                original=original,
+            )
+        )
+    return copies
+
+
+def _altered(data: bytes, rng: np.random.Generator) -> bytes:
+    """The same picture as another web site would carry it: moved by a pixel or two, brighter, saved again."""
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(io.BytesIO(data)), dtype=np.float32)
+    dx, dy = (int(v) for v in rng.integers(-2, 3, 2))
+    padded = np.pad(pixels, ((2, 2), (2, 2), (0, 0)), mode="edge")[2 + dy : 2 + dy + SIDE, 2 + dx : 2 + dx + SIDE]
+    lit = np.clip(padded * rng.uniform(0.94, 1.1), 0, 255).astype(np.uint8)
+    return _jpeg(lit, int(rng.integers(50, 80)))
+
+
+def _broken(rng: np.random.Generator, number: int, shown: list[_Item]) -> _Item:
+    """A file that no reader can open: by turns cut off, empty, or text under an image's name."""
+    whole = shown[int(rng.integers(len(shown)))].data
+    cut = whole[: len(whole) // 3]
+    data = (cut, b"", b"<html><body>404 Not Found</body></html>\n")[number % 3]
+    return _Item(data=data, kind="broken", given=int(rng.choice(len(CLASSES), p=_CLASS_SHARES / _CLASS_SHARES.sum())))
+
+
+def _blank(rng: np.random.Generator) -> _Item:
+    """A readable picture of nothing: one colour with a little noise."""
+    pixels = rng.uniform(20, 235, 3) + rng.normal(0, rng.uniform(0, 2.0), (SIDE, SIDE, 1))
+    return _Item(
+        data=_jpeg(np.clip(pixels, 0, 255).astype(np.uint8), 85),
+        kind="blank",
+        given=int(rng.choice(len(CLASSES), p=_CLASS_SHARES / _CLASS_SHARES.sum())),
+    )
+
+
+def _jpeg(pixels: np.ndarray, quality: int) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(
+        buffer, "JPEG", quality=quality, subsampling="4:2:0", optimize=False, progressive=False
+    )
+    return buffer.getvalue()
+
+
+def _write(out: Path, splits: dict[str, list[_Item]], arguments: dict[str, Any]) -> DrawnTruth:
+    import pandas as pd
+
+    images, labels = out / "Image" / "aligned", out / "EmoLabel"
+    images.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    lines, rows = [], []
+    for split, items in splits.items():
+        for item in items:
+            (images / f"{item.key}_aligned.jpg").write_bytes(item.data)
+            lines.append(f"{item.key}.jpg {item.given + 1}\n")
+            rows.append(_truth_row(split, item))
+    (labels / "list_patition_label.txt").write_text("".join(lines), encoding="utf-8")
+    table = pd.DataFrame(rows)
+    table.to_parquet(out / "truth.parquet", index=False)
+    facts = {"generator_version": GENERATOR_VERSION, "arguments": arguments, "counts": _counts(table)}
+    # Last: its presence says that the set is complete.
+    (out / "drawn_faces.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return DrawnTruth(root=out, table=table)
+
+
+def _truth_row(split: str, item: _Item) -> dict[str, Any]:
+    votes = item.votes if item.votes is not None else np.zeros(len(CLASSES), dtype=np.int64)
+    shares = item.distribution if item.distribution is not None else np.full(len(CLASSES), np.nan)
+    return {
+        "source_key": item.key,
+        "split": split,
+        "given_label": CLASSES[item.given],
+        "true_label": None if item.true is None else CLASSES[item.true],
+        "kind": item.kind,
+        **{f"votes_{name}": int(v) for name, v in zip(CLASSES, votes, strict=True)},
+        **{f"p_{name}": float(p) for name, p in zip(CLASSES, shares, strict=True)},
+        "blend_with": None if item.blend_with is None else CLASSES[item.blend_with],
+        "intensity": item.intensity,
+        "identity": item.identity,
+        "duplicate_of": None if item.original is None else item.original.key,
+        "copy": item.copy,
+    }
+
+
+def _counts(table: pd.DataFrame) -> dict[str, dict[str, int]]:
+    found = Counter(zip(table["split"], table["kind"], strict=True))
+    return {split: {kind: found[split, kind] for kind in KINDS} for split in ("train", "test")}
