@@ -1,0 +1,113 @@
+"""Facts about the command line itself: options anywhere, exit codes, help with examples, one line per error."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ferclean import __version__
+from ferclean.cli import app, run
+from ferclean.cli.plumbing import read_settings, split_global_options
+from ferclean.errors import FercleanError
+
+VERBS = sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FERCLEAN_WORKSPACE", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_global_options_are_found_anywhere_before_a_double_dash() -> None:
+    assert split_global_options(["-w", "A", "status", "--json"]) == ({"workspace": "A", "json": True}, ["status"])
+    assert split_global_options(["status", "--workspace=B"]) == ({"workspace": "B"}, ["status"])
+    assert split_global_options(["decide", "--", "--json"]) == ({}, ["decide", "--", "--json"])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"Example: ferclean .*{verb}", shown)
+
+
+def test_the_fixed_verbs_exist() -> None:
+    assert set(VERBS) >= {
+        "demo", "ingest", "doctor", "score", "triage", "review", "browse", "decide", "undo", "release", "diff",
+        "export", "retrain", "report", "status", "methods", "config",
+    }  # fmt: skip
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"ferclean {__version__}"
+
+
+def test_an_unknown_verb_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["scrub"]) == 2
+    assert "scrub" in capsys.readouterr().err
+
+
+def test_an_unknown_option_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--colour"]) == 2
+    assert "--colour" in capsys.readouterr().err
+
+
+def test_a_missing_workspace_is_one_line_that_says_how_to_make_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", "nowhere", "status"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "nowhere" in captured.err
+    assert "ingest" in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(FercleanError):
+        run(["-w", "nowhere", "status", "--debug"])
+
+
+def test_methods_as_json_is_a_list_with_name_paper_and_year(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["methods", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {"supcon_relabel", "cross_entropy"} <= {method["name"] for method in listed}
+    assert all({"name", "paper", "year"} <= set(method) for method in listed)
+
+
+def test_config_names_where_each_value_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "W").mkdir()
+    (tmp_path / "W" / "ferclean.toml").write_text("[retrain]\nseeds = 7\n")
+    monkeypatch.setenv("FERCLEAN_PROFILE", "standard")
+    assert run(["-w", "W", "config", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["settings"]}
+    assert rows["score.profile"] == {
+        "name": "score.profile", "value": "standard", "origin": "environment FERCLEAN_PROFILE"
+    }  # fmt: skip
+    assert (rows["retrain.seeds"]["value"], rows["retrain.seeds"]["origin"]) == (7, "ferclean.toml")
+    assert rows["release.policy"]["origin"] == "default"
+    assert rows["workspace"]["origin"] == "flag"
+
+
+def test_broken_settings_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "ferclean.toml"
+    file.write_text("[score\n")
+    with pytest.raises(FercleanError, match=r"ferclean\.toml is not valid TOML"):
+        read_settings(file)
+
+
+def test_help_answers_without_loading_anything_heavy() -> None:
+    code = (
+        "import sys; from ferclean.cli import run; run(['--help']);"
+        "print(sorted({'torch','duckdb','numpy','pandas','streamlit','fiftyone'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
