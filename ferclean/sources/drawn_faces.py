@@ -18,8 +18,9 @@ import numpy as np
 from ferclean.errors import BadDataError, UsageError
 from ferclean.progress import Progress, silent
 from ferclean.sources import rafdb
-from ferclean.sources.face_drawing import SIDE, draw_face, draw_identity
+from ferclean.sources.face_drawing import SIDE, draw_face
 from ferclean.sources.face_expressions import CLASSES, LOOKALIKES, draw_actions, draw_expression, label_distribution
+from ferclean.sources.face_people import draw_identity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,17 +148,17 @@ def draw_set(
     return _write(out, splits, arguments)
 
 
-def read(path: Path | str, card: Card, **options: Any) -> Iterator[SourceRow]:
+def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator[SourceRow]:
     """The rows of a drawn set, exactly as of any set in the RAF-DB layout: the truth beside it stays unread.
 
     Raises BadDataError when the folder is not a finished drawn set.
     """
-    if not (Path(path) / "drawn_faces.json").is_file():
+    if not (path / "drawn_faces.json").is_file():
         raise BadDataError(
             f"{path} holds no drawn_faces.json, so it is no finished drawn set; draw it again into an empty folder, "
             "or ingest it as rafdb"
         )
-    yield from rafdb.read(path, card, **options)
+    yield from rafdb.read(path, card, votes=votes)
 
 
 def read_truth(path: Path | str) -> pd.DataFrame:
