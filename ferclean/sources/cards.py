@@ -1,0 +1,207 @@
+"""Data cards: what a data set claims to be (layout, classes in order, codes, splits, counts, licence).
+
+It never opens the data set: ingest and doctor compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ferclean.bundled_files import bundled_path
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.labels import EXPRESSIONS, canonical_name
+from ferclean.sources.rows import SPLITS
+
+LAYOUTS = ("rafdb", "fer2013", "image_folder", "table", "hf", "drawn_faces")
+_KEYS = {
+    "layout", "classes", "codes", "splits", "expected", "redistributable", "attributes", "annotators", "homepage",
+    "version",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """One data card, read from `data_cards/<name>.md` or a file of the same form.
+
+    `classes` are canonical names in the order of every probability vector; empty means "as found in the data".
+    `codes` maps what stands in the source (a number or a name) to a class, `splits` a source split to `train`,
+    `validation` or `test`. `expected` counts samples per canonical split and class, None when the card gives none.
+    `attributes` maps an attribute's codes to words. `annotators` is how many people voted per image (None: unknown).
+    """
+
+    name: str
+    layout: str
+    classes: tuple[str, ...] = ()
+    codes: dict[str, str] = field(default_factory=dict)
+    splits: dict[str, str] = field(default_factory=dict)
+    expected: dict[str, dict[str, int]] | None = None
+    licence: str = "unknown"
+    redistributable: bool = False
+    title: str = ""
+    homepage: str = ""
+    attributes: dict[str, dict[str, str]] = field(default_factory=dict)
+    annotators: int | None = None
+    version: str = ""
+    text: str = field(default="", repr=False)
+
+    def label_of(self, code: str) -> str | None:
+        """The class behind a code or a name as the source writes it; None when the card knows neither."""
+        code = code.strip()
+        if code in self.codes:
+            return self.codes[code]
+        if code in self.classes:
+            return code
+        try:
+            name = canonical_name(code)
+        except UsageError:
+            return None
+        return name if not self.classes or name in self.classes else None
+
+    def known_labels(self) -> str:
+        """The accepted codes and names, for messages."""
+        names = ", ".join(self.classes or EXPRESSIONS)
+        return f"{names}; codes {', '.join(f'{c}={n}' for c, n in self.codes.items())}" if self.codes else names
+
+    def split_of(self, name: str) -> str | None:
+        """The canonical split behind a source's name for it; None when unknown."""
+        name = name.strip()
+        return self.splits.get(name) or SPLITS.get(name.lower())
+
+    def with_classes(self, classes: Sequence[str]) -> Card:
+        """This card with another vocabulary in this order, any names allowed; codes then count from 0.
+
+        Raises UsageError for doubled names. Expected counts no longer apply.
+        """
+        names = tuple(_canonical_or_own(name) for name in classes)
+        if len(set(names)) != len(names):
+            raise UsageError(f"classes name the same class twice: {', '.join(names)}")
+        codes = {str(index): name for index, name in enumerate(names)}
+        codes |= {own: name for own, name in zip(classes, names, strict=True) if own not in codes}
+        return replace(self, classes=names, codes=codes, expected=None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the text, for the workspace and for JSON."""
+        return {
+            "name": self.name, "layout": self.layout, "classes": list(self.classes), "codes": dict(self.codes),
+            "splits": dict(self.splits), "expected": self.expected, "licence": self.licence,
+            "redistributable": self.redistributable, "title": self.title, "homepage": self.homepage,
+            "attributes": self.attributes, "annotators": self.annotators, "version": self.version,
+        }  # fmt: skip
+
+
+def known_cards() -> dict[str, Path]:
+    """Names of the cards that travel with ferclean, and their files."""
+    return {path.stem: path for path in sorted(bundled_path("data_cards").glob("*.md"))}
+
+
+def load_card(name_or_path: str | Path) -> Card:
+    """A known card by name, or one from a `.md` file.
+
+    Raises UsageError for an unknown name (lists the known ones) and BadDataError for a card that is not well-formed.
+    """
+    text = str(name_or_path)
+    known = known_cards()
+    if text in known:
+        return parse_card(known[text].read_text(encoding="utf-8"), name=text)
+    path = Path(name_or_path)
+    if path.suffix == ".md" and path.is_file():
+        return parse_card(path.read_text(encoding="utf-8"), name=path.stem)
+    raise UsageError(f"no data card {text!r}; known are {', '.join(known)}, or give the path of a card file (.md)")
+
+
+def parse_card(text: str, *, name: str) -> Card:
+    """A card from its text: YAML front matter between two `---` lines with a `ferclean:` block, then prose."""
+    where = f"data card {name!r}"
+    head, closed, body = text.removeprefix("---\n").partition("\n---")
+    if not text.startswith("---\n") or not closed:
+        raise BadDataError(f"{where} has no front matter; it starts with a line --- and ends it with another")
+    try:
+        front = yaml.safe_load(head)
+    except yaml.YAMLError as error:
+        raise BadDataError(f"{where}: the front matter is not YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(front, dict) or not isinstance(front.get("ferclean"), dict):
+        raise BadDataError(f"{where} has no `ferclean:` block in its front matter")
+    block = front["ferclean"]
+    if unknown := sorted(set(map(str, block)) - _KEYS):
+        raise BadDataError(f"{where}: unknown entries {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}")
+    if block.get("layout") not in LAYOUTS:
+        raise BadDataError(f"{where}: layout {block.get('layout')!r} is none of {', '.join(LAYOUTS)}")
+    if not isinstance(block.get("redistributable", False), bool):
+        raise BadDataError(f"{where}: redistributable is true or false (may the pixels be passed on?)")
+    classes = _classes(block.get("classes") or (), where)
+    codes = {
+        str(code): _one_of(label, classes, f"{where}: code {code}")
+        for code, label in _mapping(block, "codes", where).items()
+    }
+    splits = {str(source): str(target) for source, target in _mapping(block, "splits", where).items()}
+    if wrong := sorted(set(splits.values()) - {"train", "validation", "test"}):
+        raise BadDataError(f"{where}: splits lead to {', '.join(wrong)}; use train, validation and test")
+    annotators = block.get("annotators")
+    return Card(
+        name=name,
+        layout=block["layout"],
+        classes=classes,
+        codes=codes,
+        splits=splits,
+        expected=_expected(block, classes, where),
+        licence=str(front.get("license_name") or front.get("license") or "unknown"),
+        redistributable=bool(block.get("redistributable", False)),
+        title=str(front.get("pretty_name") or name),
+        homepage=str(block.get("homepage") or front.get("homepage") or ""),
+        attributes={
+            str(key): {str(code): str(word) for code, word in values.items()}
+            for key, values in _mapping(block, "attributes", where).items()
+            if isinstance(values, dict)
+        },
+        annotators=int(annotators) if annotators is not None else None,
+        version=str(block.get("version", "")),
+        text=body.lstrip("-\n"),
+    )
+
+
+def _mapping(block: Mapping[str, Any], key: str, where: str) -> dict[Any, Any]:
+    value = block.get(key) or {}
+    if not isinstance(value, dict):
+        raise BadDataError(f"{where}: {key} is a mapping, not {type(value).__name__}")
+    return value
+
+
+def _classes(names: object, where: str) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Sequence):
+        raise BadDataError(f"{where}: classes is a list of names in the order of the probabilities")
+    classes = tuple(_canonical_or_own(str(name)) for name in names)
+    if len(set(classes)) != len(classes):
+        raise BadDataError(f"{where}: classes name the same class twice: {', '.join(classes)}")
+    return classes
+
+
+def _canonical_or_own(name: str) -> str:
+    """Canonical where the name is one of ours, so that Anger and angry meet; else the set's own word."""
+    try:
+        return canonical_name(name)
+    except UsageError:
+        return name
+
+
+def _one_of(label: object, classes: tuple[str, ...], where: str) -> str:
+    name = _canonical_or_own(str(label))
+    if name not in classes:
+        raise BadDataError(f"{where} stands for {name!r}, which is not among its classes: {', '.join(classes)}")
+    return name
+
+
+def _expected(block: Mapping[str, Any], classes: tuple[str, ...], where: str) -> dict[str, dict[str, int]] | None:
+    table = _mapping(block, "expected", where)
+    if not table:
+        return None
+    expected: dict[str, dict[str, int]] = {}
+    for split, counts in table.items():
+        if split not in ("train", "validation", "test") or not isinstance(counts, dict):
+            raise BadDataError(f"{where}: expected holds class counts per train, validation and test, not {split!r}")
+        expected[split] = {_one_of(label, classes, f"{where}: expected"): int(n) for label, n in counts.items()}
+    return expected

@@ -1,0 +1,98 @@
+"""What every way in yields: one row per line, file or table row of the source, good or bad.
+
+It never reads an image and never drops a row: what is wrong with one is written in its `problem`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ferclean.errors import UsageError
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""Names under which the three canonical splits are found, in lower case."""
+
+NOT_EXPRESSIONS = {"unknown": "unknown", "nf": "not_a_face", "not_a_face": "not_a_face", "not a face": "not_a_face"}
+"""What annotators may vote for besides an expression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceRow:
+    """One sample as its source holds it; exactly one of `relative_path`, `data` and `pixels` unless broken.
+
+    `source_key` is the original row number or file name. `given_label` is a canonical class name or None, and then
+    `problem` says why. `given_code` is what stood in the file, `problem` a reason to quarantine that starts with
+    "label: ", "file: ", "image: " or "split: "; a row whose split is unknown holds the place "train". `ignored` marks
+    things that were never samples (hidden files): counted, not stored.
+    """
+
+    source_key: str
+    split: str = "train"
+    given_label: str | None = None
+    given_code: str | None = None
+    relative_path: str | None = None
+    data: bytes | None = None
+    pixels: np.ndarray | None = None
+    problem: str | None = None
+    attributes: dict[str, object] = field(default_factory=dict)
+    votes: dict[str, int] | None = None
+    ignored: bool = False
+
+
+def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:
+    """The real file behind `relative`, or None and the reason why it must not be read.
+
+    Refused are paths and links that end outside `root`, links in a circle, missing files, folders and devices.
+    """
+    base = os.path.realpath(root)
+    if "\0" in relative:
+        return None, "file: the name holds a NUL character"
+    joined = os.path.join(base, relative)
+    try:
+        real = os.path.realpath(joined, strict=True)
+    except FileNotFoundError:
+        return None, "file: link to nothing" if os.path.islink(joined) else "file: missing"
+    except OSError as error:  # a circle of links, a name too long, no permission
+        return None, f"file: cannot be followed ({error.strerror or type(error).__name__})"
+    if os.path.commonpath([base, real]) != base:
+        kind = "symlink" if os.path.commonpath([base, os.path.abspath(joined)]) == base else "path"
+        return None, f"file: {kind} leaves the data set's folder"
+    if not os.path.isfile(real):
+        return None, "file: not a regular file"
+    return Path(real), None
+
+
+def name_list(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """`"a,b"` or a sequence of names as a tuple; None is empty."""
+    if value is None:
+        return ()
+    parts = value.split(",") if isinstance(value, str) else list(value)
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def split_names(value: str | Mapping[str, str] | None) -> dict[str, str]:
+    """`"Training=train,PublicTest=validation"` or a mapping as one with canonical splits.
+
+    Raises UsageError for another target than train, validation and test.
+    """
+    if value is None:
+        return {}
+    pairs = dict(part.partition("=")[::2] for part in name_list(value)) if isinstance(value, str) else dict(value)
+    for source, target in pairs.items():
+        if target.strip() not in ("train", "validation", "test"):
+            raise UsageError(f"split {source!r} is mapped to {target!r}; known are train, validation and test")
+    return {source.strip(): target.strip() for source, target in pairs.items()}
