@@ -1,0 +1,63 @@
+"""Ways in: one module per layout, each with `read(path, card, **options)` that yields one SourceRow per sample.
+
+A module here never stores anything and never decides what is scored.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+
+from ferclean.errors import UsageError
+from ferclean.sources.cards import Card
+from ferclean.sources.rows import SourceRow
+
+SOURCES: dict[str, str] = {
+    "rafdb": "ferclean.sources.rafdb",
+    "fer2013": "ferclean.sources.fer2013",
+    "image_folder": "ferclean.sources.image_folder",
+    "table": "ferclean.sources.table",
+    "hf": "ferclean.sources.hf",
+    "drawn_faces": "ferclean.sources.drawn_faces",
+}
+"""Layout to the module that reads it, by name, so that nobody pays for a way in that is not taken."""
+
+
+def source(layout: str) -> ModuleType:
+    """The module that reads a layout; raises UsageError naming the known ones."""
+    if layout not in SOURCES:
+        raise UsageError(f"no way in for layout {layout!r}; known are {', '.join(SOURCES)}")
+    return importlib.import_module(SOURCES[layout])
+
+
+def options_of(function: Callable[..., object]) -> list[str]:
+    """Names of a source function's options, those that come after `path` and `card`."""
+    parameters = inspect.signature(function).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def read(path: Path, card: Card, options: Mapping[str, object]) -> Iterator[SourceRow]:
+    """The rows of a data set in its card's layout. Raises UsageError for an option that the layout does not have."""
+    module = source(card.layout)
+    if unknown := sorted(set(options) - set(options_of(module.read))):
+        raise UsageError(
+            f"layout {card.layout} has no option {', '.join(unknown)}; it has "
+            f"{', '.join(options_of(module.read)) or 'none'}"
+        )
+    rows: Iterator[SourceRow] = module.read(path, card, **options)
+    return rows
+
+
+def class_names(path: Path, card: Card, options: Mapping[str, object]) -> tuple[str, ...] | None:
+    """The class order that the data set itself declares (a Hugging Face ClassLabel); None when it declares none."""
+    module = source(card.layout)
+    if not hasattr(module, "class_names"):
+        return None
+    known = options_of(module.class_names)
+    found: tuple[str, ...] | None = module.class_names(
+        path, **{name: value for name, value in options.items() if name in known}
+    )
+    return found

@@ -1,0 +1,139 @@
+"""Read the official fer2013.csv (emotion, pixels, Usage) and, when asked, FERPlus's votes by the order of rows.
+
+It never trusts an image name of FERPlus as a row number and never skips a malformed row.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.labels import canonical_name
+from ferclean.sources.cards import Card
+from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow
+
+SIDE = 48
+COLUMNS = ("emotion", "pixels", "usage")
+_NAMES = ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
+_NO_VOTES = ("usage", "image name")
+
+
+def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator[SourceRow]:
+    """One row per line of the csv; `source_key` is its number counted from 0 without the header.
+
+    `path` is the csv or the folder that holds it. `votes` is FERPlus's fer2013new.csv, joined by row order; it must
+    have as many rows, with the same Usage in each. Raises BadDataError for a file that is not FER2013's or votes that
+    do not fit.
+    """
+    file = _file(path)
+    ballots = _votes(Path(votes), file) if votes is not None else None
+    for number, cells in _records(file, COLUMNS):
+        code, usage = cells["emotion"].strip(), cells["usage"].strip()
+        pixels, problem = _pixels(cells["pixels"])
+        label, split = card.label_of(code), card.split_of(usage)
+        if label is None:
+            problem = f"label: unknown code ({code!r}; known: {', '.join(card.codes)})"
+        elif split is None:
+            problem = f"split: unknown ({usage!r}; known: {', '.join(card.splits)})"
+        yield SourceRow(
+            source_key=str(number),
+            split=split or "train",
+            given_label=label,
+            given_code=code,
+            pixels=pixels,
+            problem=problem,
+            votes=ballots[number] if ballots is not None else None,
+        )
+
+
+def _file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    for name in _NAMES:
+        if (path / name).is_file():
+            return path / name
+    raise BadDataError(f"{path} holds none of {', '.join(_NAMES)}; give the folder or the csv itself")
+
+
+def _records(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Row number and its cells by lower-case column; short rows have empty cells."""
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as handle:
+            lines = csv.reader(handle)
+            header = [name.strip().lower() for name in next(lines, [])]
+            if missing := [name for name in columns if name not in header]:
+                raise BadDataError(
+                    f"{file} has no column {', '.join(missing)}; it has {', '.join(header) or 'nothing at all'}"
+                )
+            number = 0
+            for line in lines:
+                if line:  # an empty line is no row
+                    cells = dict(zip(header, line, strict=False))
+                    yield number, {name: cells.get(name, "") for name in header}
+                    number += 1
+    except UnicodeDecodeError as error:
+        raise BadDataError(f"{file} is not UTF-8 text (byte {error.start})") from None
+    except csv.Error as error:
+        raise BadDataError(f"{file} is not CSV ({error}, line {lines.line_num})") from None
+
+
+def _pixels(text: str) -> tuple[np.ndarray | None, str | None]:
+    """((48, 48) uint8, None), or None and what is wrong."""
+    try:
+        values = np.array([int(word) for word in text.split()], dtype=np.int64)
+    except (ValueError, OverflowError):
+        return None, "image: pixels are not whole numbers"
+    if values.size != SIDE * SIDE:
+        return None, f"image: wrong number of pixels ({values.size} instead of {SIDE * SIDE})"
+    if values.min() < 0 or values.max() > 255:
+        return None, f"image: pixels outside 0 to 255 ({values.min()} to {values.max()})"
+    return values.astype(np.uint8).reshape(SIDE, SIDE), None
+
+
+def _votes(file: Path, faces: Path) -> list[dict[str, int]]:
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file of votes")
+    ballots: list[dict[str, int]] = []
+    usages: list[str] = []
+    names: dict[str, str] = {}
+    for number, cells in _records(file, ("usage", "neutral", "happiness")):
+        names = names or _labels_of(list(cells), file)
+        try:
+            counts = {label: int(cells[column]) for column, label in names.items()}
+        except ValueError:
+            raise BadDataError(f"{file}, row {number}: votes are not whole numbers") from None
+        if min(counts.values()) < 0:
+            raise BadDataError(f"{file}, row {number}: negative votes")
+        ballots.append({label: count for label, count in counts.items() if count})
+        usages.append(cells["usage"].strip())
+    rows = 0
+    for number, cells in _records(faces, COLUMNS):
+        if number < len(usages) and cells["usage"].strip() != usages[number]:
+            raise BadDataError(
+                f"{file}, row {number}: Usage is {usages[number]!r}, but {cells['usage'].strip()!r} in {faces.name}; "
+                "the two files are joined by row order and must hold the same rows"
+            )
+        rows = number + 1
+    if rows != len(ballots):
+        raise BadDataError(
+            f"{file} has {len(ballots):,} rows and {faces.name} {rows:,}; votes are joined by row order, so both "
+            "files must hold the same rows"
+        )
+    return ballots
+
+
+def _labels_of(columns: list[str], file: Path) -> dict[str, str]:
+    """Vote column to label, for every column but Usage and the names."""
+    found: dict[str, str] = {}
+    for column in columns:
+        if column in _NO_VOTES:
+            continue
+        try:
+            found[column] = NOT_EXPRESSIONS.get(column) or canonical_name(column)
+        except UsageError as error:
+            raise BadDataError(f"{file}: column {column!r} is no expression; {error}") from None
+    return found

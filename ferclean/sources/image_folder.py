@@ -1,0 +1,110 @@
+"""Read folders of images: split/class/file or class/file, the class being the folder's name.
+
+It never follows a link to a folder, never leaves the root and never guesses a class from a file's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from ferclean.errors import BadDataError
+from ferclean.sources.cards import Card
+from ferclean.sources.rows import SourceRow, contained_file
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ""}
+"""Endings that are tried; a file with another one is reported. What the bytes are is decided by decoding."""
+
+
+def read(path: Path, card: Card) -> Iterator[SourceRow]:
+    """One row per file in sorted order; `source_key` is the path below the root, with forward slashes.
+
+    Class folders are named by a canonical name, any usual spelling of it, or a code of the card; split folders by
+    train, validation, test, their usual spellings or the card's. Raises BadDataError for another folder name.
+    """
+    if not path.is_dir():
+        raise BadDataError(f"{path} is not a folder")
+    tops = [name for name in _names(path) if _is_folder(path / name)]
+    splits = {name: split for name in tops if (split := card.split_of(name)) and card.label_of(name) is None}
+    for name in sorted(_names(path)):
+        top = PurePosixPath(name)
+        if name in splits:
+            for inner in sorted(_names(path / name)):
+                yield from _class_folder(path, top / inner, card, splits[name])
+        elif splits and name in tops:
+            known = ", ".join(["train", "validation", "test", *card.splits])
+            raise BadDataError(
+                f"{path}: folder {name!r} stands beside the splits {', '.join(splits)} but is none; known are {known}"
+            )
+        else:
+            yield from _class_folder(path, top, card, "train")
+
+
+def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -> Iterator[SourceRow]:
+    """The files below a class folder, or one row for whatever lies where a class folder should be."""
+    if not _is_folder(root / relative):
+        yield from _file(root, relative, None, split, "label: lies outside of a class folder")
+        return
+    if relative.name.startswith("."):
+        yield SourceRow(source_key=_printable(relative), split=split, ignored=True)
+        return
+    label = card.label_of(relative.name)
+    if label is None:
+        raise BadDataError(
+            f"{root}: folder {str(relative)!r} names no known class; known are {card.known_labels()}. Give --classes "
+            "with the names in order to use a vocabulary of your own"
+        )
+    yield from _below(root, relative, label, split, relative.name)
+
+
+def _below(root: Path, folder: PurePosixPath, label: str, split: str, code: str) -> Iterator[SourceRow]:
+    for name in sorted(_names(root / folder)):
+        inner = folder / name
+        if _is_folder(root / inner) and not name.startswith("."):
+            yield from _below(root, inner, label, split, code)
+        else:
+            yield from _file(root, inner, label, split, None, code)
+
+
+def _file(
+    root: Path, relative: PurePosixPath, label: str | None, split: str, problem: str | None, code: str | None = None
+) -> Iterator[SourceRow]:
+    key = _printable(relative)
+    path = root / relative
+    if relative.name.startswith("."):
+        yield SourceRow(source_key=key, split=split, ignored=True)
+        return
+    if key != str(relative):
+        problem = "file: the name is not UTF-8"
+    elif path.is_symlink() and path.is_dir():
+        problem = "file: link to a folder is not followed"
+    elif relative.suffix.lower() not in IMAGE_SUFFIXES:
+        problem = f"file: not an image by its name ({relative.suffix})"
+    else:
+        problem = contained_file(root, str(relative))[1] or problem
+    yield SourceRow(
+        source_key=key,
+        split=split,
+        given_label=label,
+        given_code=code,
+        # a refused file keeps no path: nothing later may open it
+        relative_path=None if problem and problem.startswith("file:") else str(relative),
+        problem=problem,
+    )
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError as error:
+        raise BadDataError(f"{folder} cannot be read: {error.strerror}") from None
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _printable(relative: PurePosixPath) -> str:
+    """The path as text; bytes that are no UTF-8 are written as \\x.. so that they can be stored."""
+    return os.fsencode(str(relative)).decode("utf-8", "backslashreplace")
