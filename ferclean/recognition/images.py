@@ -100,9 +100,9 @@ def unusable_reason(facts: ImageFacts) -> str | None:
     """Why an image that decodes still cannot be scored (too small, too long a strip); None when it can."""
     short, long = sorted((facts.width, facts.height))
     if short < MIN_SIDE:
-        return f"{facts.width}x{facts.height} is smaller than {MIN_SIDE} pixels a side"
+        return f"too small ({facts.width}x{facts.height}; at least {MIN_SIDE} pixels a side)"
     if long > MAX_ASPECT * short:
-        return f"{facts.width}x{facts.height} is longer than {MAX_ASPECT:g} times its width"
+        return f"too long a strip ({facts.width}x{facts.height}; at most {MAX_ASPECT:g}:1)"
     return None
 
 
@@ -177,12 +177,12 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str, str]:
     if not data:
-        raise UnreadableImageError("the file is empty")
+        raise UnreadableImageError("empty")
     with _pillow_quiet():
         try:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > max_pixels:
-                raise UnreadableImageError(f"{image.width}x{image.height} is more than {max_pixels:,} pixels")
+                raise UnreadableImageError(f"too many pixels ({image.width}x{image.height}; at most {max_pixels:,})")
             mode, kind = image.mode, image.format or ""
             image.load()
             # read after load(): TIFF is turned upright by Pillow itself, which then drops the tag
@@ -193,7 +193,7 @@ def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str, str]:
         except UnidentifiedImageError:
             raise UnreadableImageError("not an image in a known format") from None
         except Image.DecompressionBombError:
-            raise UnreadableImageError(f"more than {max_pixels:,} pixels") from None
+            raise UnreadableImageError(f"too many pixels (at most {max_pixels:,})") from None
         except Exception as error:
             # hostile bytes make the decoders fail in a dozen ways (OSError, SyntaxError, struct.error,
             # zlib.error, MemoryError ...): every one of them means the same thing here

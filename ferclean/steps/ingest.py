@@ -1,0 +1,320 @@
+"""Read a data set into the workspace: every row of the source becomes a sample, the broken ones with the reason.
+
+It never drops a row, never changes a given label and never copies files that can stay where they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferclean import sources
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.labels import EXPRESSIONS
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.sources.cards import Card, load_card
+from ferclean.sources.rows import SourceRow, contained_file, name_list
+from ferclean.store import samples as store
+from ferclean.store.workspace import Workspace
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+"""Larger files are quarantined unread: no face picture needs that much."""
+
+_CHUNK = 256
+_EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestSummary:
+    """What came in. `by_class` counts usable samples per split and class, `quarantined` the others per reason.
+
+    `ignored` are hidden files, `left_out` rows beyond `limit`; `added + unchanged` are all samples of this call.
+    """
+
+    dataset: str
+    classes: list[str]
+    added: int
+    unchanged: int
+    by_split: dict[str, int]
+    by_class: dict[str, dict[str, int]]
+    quarantined: dict[str, int]
+    ignored: int
+    left_out: int
+    with_votes: int
+    dry_run: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def ingest(
+    ws: Workspace,
+    card: str | Path | Card,
+    path: str | Path,
+    *,
+    layout: str | None = None,
+    classes: str | Iterable[str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    dry_run: bool = False,
+    progress: Progress = silent,
+    **options: Any,
+) -> IngestSummary:
+    """Read the data set at `path` as its card says, and store its samples; done twice, it changes nothing.
+
+    `layout` reads it in another layout than the card's (FER2013 from a table); `classes` gives the class names in
+    order, for a vocabulary of its own; `limit` takes at most that many samples, the same share of every split and
+    class, drawn with `seed`, in the source's order; `options` go to the layout (`votes`, `label_column`, ...).
+    `dry_run` reads and checks everything and stores nothing.
+
+    Raises UsageError for options and names, BadDataError when the data cannot be what the card says: no usable
+    image, labels counted from another number than the card's codes.
+    """
+    card = card if isinstance(card, Card) else load_card(card)
+    card = replace(card, layout=layout) if layout else card
+    root = _root(Path(path))
+    options = {name: value for name, value in options.items() if value is not None}
+    names = name_list(classes if classes is None or isinstance(classes, str) else list(classes))
+    if not names and not card.classes:
+        names = sources.class_names(Path(path), card, options) or ()
+    card = card.with_classes(names) if names else card
+    if limit is not None and limit < 1:
+        raise UsageError(f"limit is the number of samples to take, 1 or more, not {limit}")
+
+    chosen, left_out = _chosen(Path(path), card, options, limit=limit, seed=seed, progress=progress)
+    reader = _Reader(ws=ws, card=card, root=root, dry_run=dry_run)
+    found: list[store.Sample] = []
+    ignored = 0
+    codes: Counter[str] = Counter()
+    keys: Counter[str] = Counter()
+    rows = (
+        row for index, row in enumerate(sources.read(Path(path), card, options)) if chosen is None or index in chosen
+    )
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for chunk in _chunks(rows):
+            usable = [_unique_key(row, keys) for row in chunk if not row.ignored]
+            ignored += len(chunk) - len(usable)
+            codes.update(row.given_code for row in usable if row.given_code is not None)
+            found.extend(pool.map(reader.sample, usable))
+            progress("reading images", len(found), len(chosen) if chosen is not None else len(found))
+    _check_codes(codes, card)
+    good = [sample for sample in found if sample.quarantine_reason is None]
+    _check_usable(found, good, card, Path(path))
+    card = card if card.classes else replace(card, classes=_found_classes(good))
+
+    added, unchanged = len(found), 0
+    if not dry_run:
+        about = {**card.as_dict(), "left_out": left_out}
+        store.put_dataset(
+            ws,
+            store.Dataset(
+                name=card.name,
+                classes=card.classes,
+                root=str(root),
+                card=about,
+                licence=card.licence,
+                redistributable=card.redistributable,
+            ),
+        )
+        put = store.put_samples(ws, found)
+        added, unchanged = put.added, put.unchanged
+    splits = [name for name in ("train", "validation", "test") if any(s.split == name for s in good)]
+    table = Counter((sample.split, sample.given_label) for sample in good)
+    return IngestSummary(
+        dataset=card.name,
+        classes=list(card.classes),
+        added=added,
+        unchanged=unchanged,
+        by_split={split: sum(sample.split == split for sample in good) for split in splits},
+        by_class={split: {name: table[split, name] for name in card.classes} for split in splits},
+        quarantined=dict(Counter(_kind(s.quarantine_reason) for s in found if s.quarantine_reason).most_common()),
+        ignored=ignored,
+        left_out=left_out,
+        with_votes=sum(sample.votes is not None for sample in found),
+        dry_run=dry_run,
+    )
+
+
+# ---- one row
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reader:
+    """Turns one row into one sample: bytes, hash, one decoding."""
+
+    ws: Workspace
+    card: Card
+    root: Path
+    dry_run: bool
+
+    def sample(self, row: SourceRow) -> store.Sample:
+        problems = [row.problem] if row.problem else []
+        data, content_hash, problem = self._content(row)
+        if problem and problem not in problems:
+            problems.append(problem)
+        facts = None
+        if data is not None:
+            try:
+                facts = image_room.inspect(data)
+                unusable = image_room.unusable_reason(facts)
+            except image_room.UnreadableImageError as error:
+                unusable = error.reason
+            if unusable:
+                problems.append(f"image: {unusable}")
+        in_source = row.relative_path is not None
+        stored = None
+        if not in_source and data is not None and content_hash is not None:
+            stored = self._keep(data, content_hash, facts)
+        return store.Sample(
+            sample_id=store.make_sample_id(self.card.name, row.source_key, content_hash),
+            source_key=row.source_key,
+            split=row.split,
+            given_label=row.given_label,
+            location="source" if in_source else "workspace",
+            relative_path=row.relative_path if in_source else stored,
+            content_hash=content_hash,
+            width=facts.width if facts else None,
+            height=facts.height if facts else None,
+            phash=format(facts.phash, "016x") if facts else None,
+            contrast=facts.contrast if facts else None,
+            attributes=row.attributes,
+            votes=row.votes,
+            quarantine_reason="; ".join(problems) or None,
+        )
+
+    def _content(self, row: SourceRow) -> tuple[bytes | None, str | None, str | None]:
+        """(encoded bytes, content hash, problem)."""
+        if row.pixels is not None:
+            digest = hashlib.sha256(f"{'x'.join(map(str, row.pixels.shape))}\0".encode() + row.pixels.tobytes())
+            return image_room.encode_png(row.pixels), digest.hexdigest(), None
+        if row.data is not None:
+            if len(row.data) > MAX_FILE_BYTES:
+                return None, None, f"file: too large ({len(row.data):,} bytes)"
+            return row.data, hashlib.sha256(row.data).hexdigest(), None
+        if row.relative_path is None:
+            return None, None, None if row.problem else "file: missing"
+        file, problem = contained_file(self.root, row.relative_path)
+        if file is None:
+            return None, None, problem
+        try:
+            size = file.stat().st_size
+            if size > MAX_FILE_BYTES:
+                return None, None, f"file: too large ({size:,} bytes)"
+            data = file.read_bytes()
+        except OSError as error:
+            return None, None, f"file: cannot be read ({error.strerror})"
+        return data, hashlib.sha256(data).hexdigest(), None
+
+    def _keep(self, data: bytes, content_hash: str, facts: image_room.ImageFacts | None) -> str:
+        """Write what the row itself held below the workspace's images, once per content; unreadable bytes too."""
+        extension = _EXTENSIONS.get(facts.format, "bin") if facts else "bin"
+        name = f"{content_hash[:2]}/{content_hash}.{extension}"
+        target = self.ws.images / name
+        if not self.dry_run and not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            handle, part = tempfile.mkstemp(dir=target.parent, suffix=".part")
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.replace(part, target)
+        return name
+
+
+def _unique_key(row: SourceRow, seen: Counter[str]) -> SourceRow:
+    """A key that stands in the source twice (one image under two labels) gets a number: both rows stay."""
+    seen[row.source_key] += 1
+    if seen[row.source_key] == 1:
+        return row
+    key = f"{row.source_key}#{seen[row.source_key]}"
+    while key in seen:
+        seen[row.source_key] += 1
+        key = f"{row.source_key}#{seen[row.source_key]}"
+    seen[key] += 1
+    return replace(row, source_key=key)
+
+
+# ---- the whole set
+
+
+def _root(path: Path) -> Path:
+    if not path.exists():
+        raise BadDataError(f"{path}: no such file or folder")
+    real = path.resolve()
+    return real if real.is_dir() else real.parent
+
+
+def _chunks(rows: Iterator[SourceRow]) -> Iterator[list[SourceRow]]:
+    while chunk := list(islice(rows, _CHUNK)):
+        yield chunk
+
+
+def _chosen(
+    path: Path, card: Card, options: Mapping[str, object], *, limit: int | None, seed: int, progress: Progress
+) -> tuple[set[int] | None, int]:
+    """(row numbers to take or None for all, how many stay out): the same share of every split and label."""
+    if limit is None:
+        return None, 0
+    strata: dict[tuple[str, str], list[int]] = {}
+    for index, row in enumerate(sources.read(path, card, options)):
+        if not row.ignored:
+            strata.setdefault((row.split, row.given_label or ""), []).append(index)
+    total = sum(map(len, strata.values()))
+    progress("choosing samples", total, total)
+    if total <= limit:
+        return None, 0
+    rng = np.random.default_rng(seed)
+    # position within its stratum in (0, 1]: taking the smallest overall takes the same share everywhere
+    ranked: list[tuple[float, float, int]] = []
+    for members in strata.values():
+        order = rng.permutation(len(members))
+        ranked += [((place + 0.5) / len(members), rng.random(), members[int(i)]) for place, i in enumerate(order)]
+    return {index for _, _, index in sorted(ranked)[:limit]}, total - limit
+
+
+def _check_codes(codes: Counter[str], card: Card) -> None:
+    """Labels shifted by one are the commonest mistake, and most rows would still have a label: the wrong one."""
+    known = {int(code) for code in card.codes if code.isdecimal()}
+    seen = {int(code) for code in codes if code.isdecimal()}
+    if not known or not seen or seen <= known:
+        return
+    low, high = min(known), max(known)
+    for start, stranger, absent in ((low + 1, high + 1, low), (low - 1, low - 1, high)):
+        shifted = {code - low + start for code in known}
+        if stranger in seen and absent not in seen and 2 * len(seen & shifted) >= len(known):
+            raise BadDataError(
+                f"the labels look counted from {start}: found {min(seen)} to {max(seen)}, but card {card.name!r} "
+                f"counts from {low} ({', '.join(f'{c}={n}' for c, n in card.codes.items())}); mend the labels, or "
+                "copy the card, change its codes and give its path"
+            )
+
+
+def _check_usable(found: list[store.Sample], good: list[store.Sample], card: Card, path: Path) -> None:
+    if good:
+        return
+    if not found:
+        raise BadDataError(f"{path} holds no samples")
+    reasons = Counter(str(sample.quarantine_reason) for sample in found)
+    shown = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(3))
+    hint = f"; known labels: {card.known_labels()}" if "label:" in shown else ""
+    raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}")
+
+
+def _found_classes(good: list[store.Sample]) -> tuple[str, ...]:
+    names = {sample.given_label for sample in good if sample.given_label}
+    return tuple(name for name in EXPRESSIONS if name in names)
+
+
+def _kind(reason: str | None) -> str:
+    """A reason without its details in brackets, so that the same thing is counted once."""
+    return "; ".join(part.partition(" (")[0] for part in str(reason).split("; "))
