@@ -1,0 +1,225 @@
+"""What people decided. Append-only: an undo is a row too, so that nothing a person said is ever lost.
+
+It never changes or deletes a row, and returns only when the rows are on the disk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ferclean.errors import UsageError
+from ferclean.store.exchange import frame, insert, now, numbers, rows, text, to_json
+from ferclean.store.samples import read_dataset
+from ferclean.store.workspace import Workspace
+
+ACTIONS = ("keep", "relabel", "ambiguous", "exclude", "skip")
+SOURCES = ("review", "cli", "file", "fiftyone", "api", "adjudication")
+
+# What stands for each sample. An undone row counts no longer, so the reviewer's row before it stands again; a skip
+# decides nothing; of each reviewer the last row counts; an adjudication settles everything that came before it.
+STANDING = """
+    live AS (
+        SELECT * FROM decision WHERE action NOT IN ('undo', 'skip')
+        AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)
+    ),
+    settled AS (SELECT sample_id, max(decision_id) AS since FROM live WHERE source = 'adjudication' GROUP BY sample_id),
+    standing AS (
+        SELECT live.* FROM live LEFT JOIN settled USING (sample_id)
+        WHERE live.decision_id >= coalesce(settled.since, 0)
+        QUALIFY row_number() OVER (PARTITION BY live.sample_id, live.reviewer ORDER BY live.decision_id DESC) = 1
+    ),
+    current_decision AS (
+        SELECT
+            standing.sample_id,
+            arg_max(standing.action, standing.decision_id) AS action,
+            -- wrapped, because arg_max would skip the NULL label of the latest row and take an older one
+            arg_max({'label': standing.label}, standing.decision_id).label AS label,
+            arg_max(standing.reviewer, standing.decision_id) AS reviewer,
+            max(standing.decided_at) AS decided_at,
+            (SELECT count(DISTINCT live.reviewer) FROM live WHERE live.sample_id = standing.sample_id) AS n_reviewers,
+            count(DISTINCT standing.action || ':' || coalesce(standing.label, '')) > 1 AS conflict
+        FROM standing GROUP BY standing.sample_id
+    )
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """One decision of one person about one sample."""
+
+    sample_id: str
+    action: str
+    """keep, relabel, ambiguous, exclude or skip."""
+    label: str | None = None
+    """Canonical class name; needed for relabel."""
+    reviewer: str
+    note: str = ""
+    seconds: float | None = None
+    """Time that the person took."""
+    shown: dict[str, Any] | None = None
+    """What the model showed at that moment; None when it was hidden."""
+    source: str = "api"
+    """review, cli, file, fiftyone, api, or adjudication: that one settles a disagreement."""
+    inclusion_probability: float | None = None
+    """Chance in (0, 1] with which a random draw chose the sample; None when it was not drawn."""
+    bulk_id: str | None = None
+    """Shared by the rows of one bulk act, which is undone as a whole."""
+
+
+def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
+    """Append decisions, all or none, and return their ids. They are on the disk when this returns.
+
+    Raises UsageError, naming the first wrong one, for an unknown sample, action, source or label, for a relabel
+    without a label, and for a label that the action does not take.
+    """
+    given = list(decisions)
+    with ws.session("deciding") as con:
+        classes = read_dataset(con, ws).classes
+        known = dict(rows(con, "SELECT sample_id, given_label FROM sample"))
+        for decision in given:
+            _check(decision, known, classes)
+        return _append(con, [_row(decision) for decision in given])
+
+
+def undo(
+    ws: Workspace,
+    *,
+    reviewer: str | None = None,
+    decision_id: int | None = None,
+    bulk_id: str | None = None,
+    since: datetime | None = None,
+) -> list[int]:
+    """Take decisions back by appending undo rows; returns the new rows' ids, [] when there is nothing left to undo.
+
+    One decision by `decision_id`; a whole bulk by `bulk_id`; everything `since` a moment (UTC unless it has a
+    zone); otherwise the last act (one decision, or one bulk). `reviewer` limits the last two to that person; with
+    an id it is who undoes. What was current before is current again. Raises UsageError for an unknown id.
+    """
+    if sum(value is not None for value in (decision_id, bulk_id, since)) > 1:
+        raise UsageError("undo takes one of decision_id, bulk_id and since")
+    with ws.session("undoing") as con:
+        live = (
+            "SELECT decision_id, sample_id, reviewer, bulk_id FROM decision WHERE action <> 'undo' "
+            "AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)"
+        )
+        if decision_id is not None:
+            if not rows(con, "SELECT 1 FROM decision WHERE decision_id = ? AND action <> 'undo'", [decision_id]):
+                raise UsageError(f"there is no decision {decision_id} to undo")
+            found = rows(con, f"{live} AND decision_id = ?", [decision_id])
+        elif bulk_id is not None:
+            if not rows(con, "SELECT 1 FROM decision WHERE bulk_id = ? LIMIT 1", [bulk_id]):
+                raise UsageError(f"there is no bulk {bulk_id!r} to undo")
+            found = rows(con, f"{live} AND bulk_id = ? ORDER BY decision_id", [bulk_id])
+        else:
+            mine = f"{live} AND ($reviewer IS NULL OR reviewer = $reviewer)"
+            if since is not None:
+                moment = since.astimezone(UTC).replace(tzinfo=None) if since.tzinfo else since
+                found = rows(
+                    con, f"{mine} AND decided_at >= $since ORDER BY decision_id",
+                    {"reviewer": reviewer, "since": moment},
+                )  # fmt: skip
+            else:
+                found = rows(con, f"{mine} ORDER BY decision_id DESC LIMIT 1", {"reviewer": reviewer})
+                if found and found[0][3] is not None:
+                    bulk = {"reviewer": found[0][2], "bulk": found[0][3]}
+                    found = rows(con, f"{live} AND reviewer = $reviewer AND bulk_id = $bulk ORDER BY decision_id", bulk)
+        undone = [
+            {"sample_id": sample_id, "action": "undo", "reviewer": reviewer or owner, "note": "", "source": "api",
+             "undo_of": identity}
+            for identity, sample_id, owner, _ in found
+        ]  # fmt: skip
+        return _append(con, undone)
+
+
+def current_decisions(ws: Workspace) -> pd.DataFrame:
+    """What stands now, one row per decided sample, in order of arrival.
+
+    Columns: sample_id, action, label, reviewer, decided_at, n_reviewers, conflict. Where reviewers disagree,
+    `conflict` is True and the row shows the latest of their decisions; all of them stay in `decision_history`.
+    A sample that was only skipped is not decided.
+    """
+    with ws.session("reading decisions") as con:
+        return frame(
+            con,
+            f"WITH {STANDING} SELECT c.* FROM current_decision c JOIN sample s USING (sample_id) "  # noqa: S608
+            "ORDER BY s.position",
+        )
+
+
+def decision_history(ws: Workspace) -> pd.DataFrame:
+    """Every row that was ever appended, in order: decision_id, sample_id, action (undo too), label, reviewer, note,
+    seconds, shown (JSON text), source, inclusion_probability, bulk_id, undo_of, decided_at, undone (bool)."""
+    with ws.session("reading decisions") as con:
+        return frame(
+            con,
+            "SELECT *, decision_id IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL) AS undone "
+            "FROM decision ORDER BY decision_id",
+        )
+
+
+def _check(decision: Decision, known: dict[str, str | None], classes: tuple[str, ...]) -> None:
+    where = f"decision about sample {decision.sample_id!r}"
+    if decision.sample_id not in known:
+        raise UsageError(f"{where}: there is no such sample in this workspace")
+    if decision.action not in ACTIONS:
+        raise UsageError(f"{where}: unknown action {decision.action!r}; known: {', '.join(ACTIONS)}")
+    if decision.source not in SOURCES:
+        raise UsageError(f"{where}: unknown source {decision.source!r}; known: {', '.join(SOURCES)}")
+    if not decision.reviewer.strip():
+        raise UsageError(f"{where}: a reviewer's name is needed")
+    if decision.action == "relabel" and decision.label not in classes:
+        asked = "relabel needs a label" if decision.label is None else f"unknown label {decision.label!r}"
+        raise UsageError(f"{where}: {asked}; one of {', '.join(classes)}")
+    # a file may repeat the given label beside 'keep'; any other label would contradict the action
+    allowed = {None, known[decision.sample_id]} if decision.action == "keep" else {None}
+    if decision.action != "relabel" and decision.label not in allowed:
+        raise UsageError(f"{where}: {decision.action} takes no label, got {decision.label!r}; use relabel to change it")
+    if decision.seconds is not None and not (math.isfinite(decision.seconds) and decision.seconds >= 0):
+        raise UsageError(f"{where}: seconds must be 0 or more, got {decision.seconds}")
+    if decision.inclusion_probability is not None and not 0 < decision.inclusion_probability <= 1:
+        raise UsageError(f"{where}: an inclusion probability lies in (0, 1], got {decision.inclusion_probability}")
+
+
+def _row(decision: Decision) -> dict[str, Any]:
+    return {
+        "sample_id": decision.sample_id,
+        "action": decision.action,
+        "label": decision.label if decision.action == "relabel" else None,
+        "reviewer": decision.reviewer.strip(),
+        "note": decision.note,
+        "seconds": decision.seconds,
+        "shown": None if decision.shown is None else to_json(decision.shown),
+        "source": decision.source,
+        "inclusion_probability": decision.inclusion_probability,
+        "bulk_id": decision.bulk_id,
+    }
+
+
+def _append(con: Any, appended: list[dict[str, Any]]) -> list[int]:
+    first = int(rows(con, "SELECT coalesce(max(decision_id), 0) + 1 FROM decision")[0][0])
+    ids = list(range(first, first + len(appended)))
+    moment = now()
+
+    def column(name: str) -> list[Any]:
+        return [row.get(name) for row in appended]
+
+    texts = ("sample_id", "action", "label", "reviewer", "note", "shown", "source", "bulk_id")
+    insert(
+        con,
+        "decision",
+        {
+            "decision_id": pa.array(ids, type=pa.int64()),
+            **{name: text(column(name)) for name in texts},
+            **{name: numbers(column(name), pa.float64()) for name in ("seconds", "inclusion_probability")},
+            "undo_of": pa.array(column("undo_of"), type=pa.int64()),
+            "decided_at": pa.array([moment] * len(appended), type=pa.timestamp("us")),
+        },
+    )
+    return ids

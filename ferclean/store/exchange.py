@@ -1,0 +1,102 @@
+"""How rows cross between DuckDB and the rest of the house: whole columns at a time, as Arrow or pandas.
+
+It never writes row by row, and it never lets a value become part of SQL text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def now() -> datetime:
+    """The present in UTC without a zone: DuckDB would otherwise need its time-zone extension to read it back."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON with sorted keys; numpy numbers and arrays become plain ones. NaN is refused."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return value.tolist()
+    if isinstance(value, tuple | set | frozenset):
+        return sorted(value) if not isinstance(value, tuple) else list(value)
+    return str(value)  # paths, dates
+
+
+def rows(con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+    """All rows of a query as tuples. Drained at once: a half-read result blocks the connection."""
+    given = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+    return con.execute(sql, given).fetchall()
+
+
+def frame(con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
+    """All rows of a query as a DataFrame.
+
+    Text and lists are object columns with None where there is nothing; numbers are float64 (NaN where there is
+    nothing) or int64 (Int64 with <NA> when something is missing); times are datetime64 in UTC without a zone.
+    """
+    given = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+    table = con.sql(sql, params=given or None).to_arrow_table()
+    return pd.DataFrame({name: _series(table.column(name)) for name in table.column_names})
+
+
+def _series(column: pa.ChunkedArray) -> pd.Series:
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return pd.Series(column.to_pandas())
+    if pa.types.is_floating(kind):
+        return pd.Series(column.to_numpy(), dtype="float64")
+    if pa.types.is_integer(kind):
+        return pd.Series(column.to_pylist(), dtype="Int64") if column.null_count else pd.Series(
+            column.to_numpy(), dtype="int64"
+        )  # fmt: skip
+    if pa.types.is_boolean(kind):
+        return pd.Series(column.to_pylist(), dtype="object" if column.null_count else "bool")
+    return pd.Series(column.to_pylist(), dtype="object")
+
+
+def insert(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> int:
+    """Append whole columns (lists, numpy arrays or Arrow arrays of one length) to a table; returns the row count.
+
+    `table` and the column names come from this room's own code, never from data.
+    """
+    incoming = pa.table(dict(columns))
+    if incoming.num_rows:
+        con.register("incoming", incoming)
+        try:
+            names = ", ".join(incoming.column_names)
+            con.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")  # noqa: S608 - own names only
+        finally:
+            con.unregister("incoming")
+    return int(incoming.num_rows)
+
+
+def text(values: Sequence[str | None]) -> pa.Array:
+    """A column of text; NaN and None both mean nothing."""
+    return pa.array([None if _missing(value) else str(value) for value in values], type=pa.string())
+
+
+def numbers(values: Any, kind: pa.DataType) -> pa.Array:
+    """A column of numbers of type `kind`; NaN and None both mean nothing."""
+    return pa.array([None if _missing(value) else value for value in values], type=kind)
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+
+
+def optional(value: Any) -> Any:
+    """None for every way in which a frame says 'nothing' (None, NaN, <NA>), otherwise the value."""
+    return None if _missing(value) else value

@@ -1,0 +1,86 @@
+"""Brings a database forward to today's shape, one numbered file after another, after a backup.
+
+It never goes back, never edits a migration that has run, and never touches a database that is newer than this code.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferclean.errors import FercleanError
+from ferclean.store.exchange import now, rows
+from ferclean.store.version import code_version
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    import duckdb
+
+FOLDER: Traversable = resources.files("ferclean.store") / "migrations"
+
+
+def steps(folder: Traversable | Path | None = None) -> list[tuple[int, str]]:
+    """(number, SQL) of every migration in order; the numbers are 1, 2, 3 without gaps."""
+    found = sorted(
+        (int(match.group(1)), file.read_text(encoding="utf-8"))
+        for file in (folder or FOLDER).iterdir()
+        if (match := re.fullmatch(r"(\d{4})_\w+\.sql", file.name))
+    )
+    if [number for number, _ in found] != list(range(1, len(found) + 1)):
+        raise FercleanError("the migrations of this installation of ferclean have gaps; install the package again")
+    return found
+
+
+def latest() -> int:
+    """The version of today's shape."""
+    return steps()[-1][0]
+
+
+def version(con: duckdb.DuckDBPyConnection) -> int:
+    """The version of a database; 0 for an empty one."""
+    known = rows(con, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema_version'")
+    return int(rows(con, "SELECT coalesce(max(version), 0) FROM schema_version")[0][0]) if known else 0
+
+
+def check(found: int, database: Path) -> None:
+    """Refuse a database from the future: FercleanError says which version is needed."""
+    if found > latest():
+        raise FercleanError(
+            f"{database} has version {found}, made by a newer ferclean; this one (version {code_version()}) knows "
+            f"versions up to {latest()}: upgrade ferclean. Nothing was changed"
+        )
+
+
+def forward(con: duckdb.DuckDBPyConnection, folder: Path | None = None) -> None:
+    """Run every migration that has not run. The caller's transaction makes it all or nothing."""
+    con.execute(
+        "CREATE TABLE IF NOT EXISTS schema_version "
+        "(version INTEGER NOT NULL, applied_at TIMESTAMP NOT NULL, code_version VARCHAR NOT NULL)"
+    )
+    found = version(con)
+    for number, sql in steps(folder):
+        if number > found:
+            con.execute(sql)
+            con.execute("INSERT INTO schema_version VALUES (?, ?, ?)", [number, now(), code_version()])
+
+
+def back_up(database: Path, found: int) -> Path:
+    """Copy a closed database aside before it is migrated; an existing backup is never overwritten."""
+    number, target = 0, database.with_name(f"{database.name}.v{found}.backup")
+    while target.exists():
+        number += 1
+        target = database.with_name(f"{database.name}.v{found}.{number}.backup")
+    try:
+        partial = target.with_name(target.name + ".partial")
+        shutil.copy2(database, partial)
+        partial.replace(target)
+    except OSError as error:
+        raise FercleanError(
+            f"cannot back up {database} to {target.name} before migrating it: {error.strerror or error}; "
+            "free some space or make the folder writable. Nothing was changed"
+        ) from error
+    return target

@@ -1,0 +1,139 @@
+"""Frozen, named curated splits.
+
+A release never changes: putting it again is fine only when its content is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.store.exchange import frame, insert, optional, rows, text, to_json
+from ferclean.store.samples import read_dataset
+from ferclean.store.scores import check_samples
+from ferclean.store.workspace import Workspace
+
+ITEM_COLUMNS = ("sample_id", "split", "given_label", "label", "included", "reason", "soft_label")
+_COLUMNS = "name, policy, threshold, created_at, fingerprint, config, counts"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What a release is; its samples are in `get_release_items`."""
+
+    name: str
+    policy: str
+    """`decisions`: people's decisions alone; `auto`: with automatic corrections above `threshold`."""
+    threshold: float | None
+    """Least `p_mislabelled` of an automatic correction; None when there were none."""
+    created_at: str
+    """ISO 8601, UTC."""
+    fingerprint: str
+    """Digest of the ids and given labels that it was made from."""
+    config: dict[str, Any]
+    counts: dict[str, Any]
+
+
+def put_release(ws: Workspace, release: Release, items: pd.DataFrame) -> None:
+    """Freeze a release. The same name with the same content (but for the time) is a no-op.
+
+    `items` columns: sample_id, split, given_label, label (class name or None), included (bool), reason (or None),
+    soft_label (list of K floats or None). Raises UsageError when the name is taken by another content;
+    BadDataError for unknown samples or labels, or for an included sample without a label.
+    """
+    with ws.session(f"releasing {release.name}") as con:
+        columns = _item_columns(release.name, items)
+        digest = _digest(release, columns)
+        taken = rows(con, "SELECT content_digest, created_at FROM release WHERE name = ?", [release.name])
+        if taken:
+            if taken[0][0] == digest:
+                return
+            raise UsageError(
+                f"the release {release.name!r} of {taken[0][1]} is frozen and has another content; choose another name"
+            )
+        check_samples(con, columns["sample_id"].to_pylist(), f"release {release.name}")
+        classes = set(read_dataset(con, ws).classes)
+        for sample_id, label, included in zip(
+            items["sample_id"], columns["label"].to_pylist(), items["included"], strict=True
+        ):
+            if (included and label is None) or (label is not None and label not in classes):
+                raise BadDataError(f"release {release.name}: sample {sample_id} has the label {label!r}")
+        insert(
+            con,
+            "release",
+            {
+                **{name: [getattr(release, name)] for name in ("name", "policy", "created_at", "fingerprint")},
+                "threshold": pa.array([release.threshold], type=pa.float64()),
+                "config": [to_json(release.config)],
+                "counts": [to_json(release.counts)],
+                "content_digest": [digest],
+            },
+        )
+        insert(con, "release_item", columns)
+
+
+def get_release(ws: Workspace, name: str) -> Release:
+    """A release by its name. Raises UsageError, listing the known ones, when there is none."""
+    with ws.session("reading releases") as con:
+        found = rows(con, f"SELECT {_COLUMNS} FROM release WHERE name = ?", [name])  # noqa: S608 - own names only
+        if not found:
+            known = [row[0] for row in rows(con, "SELECT name FROM release ORDER BY created_at, name")]
+            raise UsageError(
+                f"unknown release {name!r}; known: {', '.join(known)}" if known
+                else f"there is no release {name!r} yet; make it with `ferclean -w {ws.root} release {name}`"
+            )  # fmt: skip
+    return _release(found[0])
+
+
+def get_release_items(ws: Workspace, name: str) -> pd.DataFrame:
+    """Every sample of a release, left-out ones too, in order of arrival; columns as `put_release` takes them."""
+    get_release(ws, name)
+    with ws.session("reading a release") as con:
+        return frame(
+            con,
+            f"SELECT {', '.join('i.' + column for column in ITEM_COLUMNS)} FROM release_item i "  # noqa: S608
+            "JOIN sample s USING (sample_id) WHERE i.name = ? ORDER BY s.position",
+            [name],
+        )
+
+
+def list_releases(ws: Workspace) -> list[Release]:
+    """All releases, oldest first."""
+    with ws.session("reading releases") as con:
+        found = rows(con, f"SELECT {_COLUMNS} FROM release ORDER BY created_at, rowid")  # noqa: S608 - own names only
+    return [_release(row) for row in found]
+
+
+def _item_columns(name: str, items: pd.DataFrame) -> dict[str, pa.Array]:
+    missing = [column for column in ITEM_COLUMNS if column not in items]
+    if missing:
+        raise BadDataError(f"release {name}: items lack the columns {', '.join(missing)}")
+    soft = [optional(value) for value in items["soft_label"]]
+    return {
+        "name": text([name] * len(items)),
+        **{column: text(list(items[column])) for column in ("sample_id", "split", "given_label", "label", "reason")},
+        "included": pa.array([bool(value) for value in items["included"]], type=pa.bool_()),
+        "soft_label": pa.array(
+            [None if value is None else [float(p) for p in value] for value in soft], type=pa.list_(pa.float64())
+        ),
+    }
+
+
+def _digest(release: Release, columns: dict[str, pa.Array]) -> str:
+    """SHA-256 over everything but the time; the order of the items does not matter."""
+    what = [release.policy, release.threshold, release.fingerprint, release.config, release.counts]
+    items = sorted(zip(*(columns[column].to_pylist() for column in ITEM_COLUMNS), strict=True), key=lambda row: row[0])
+    return hashlib.sha256(to_json([what, items]).encode()).hexdigest()
+
+
+def _release(row: tuple[Any, ...]) -> Release:
+    return Release(
+        name=row[0], policy=row[1], threshold=row[2], created_at=row[3], fingerprint=row[4],
+        config=json.loads(row[5]), counts=json.loads(row[6]),
+    )  # fmt: skip

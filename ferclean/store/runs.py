@@ -1,0 +1,128 @@
+"""Runs: what was computed, by which method, with which settings, on which data.
+
+A run can always be thrown away and computed again; its id says whether that is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from ferclean.errors import UsageError
+from ferclean.store.exchange import now, rows, to_json
+from ferclean.store.version import code_version
+from ferclean.store.workspace import Workspace
+
+State = Literal["running", "done", "failed"]
+_COLUMNS = "run_id, kind, method, config, seed, fingerprint, code_version, state, started_at, finished_at, metrics"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One computation: method + config + seed + data."""
+
+    run_id: str
+    kind: str
+    """score, triage, retrain, pairs, demo ..."""
+    method: str
+    config: dict[str, Any]
+    seed: int
+    fingerprint: str
+    """Of the samples and given labels that it read."""
+    code_version: str
+    """ferclean's version, with the commit where it ran from a checkout."""
+    state: State
+    started_at: datetime
+    finished_at: datetime | None
+    metrics: dict[str, Any]
+
+
+def run_id(kind: str, method: str, config: dict[str, Any], seed: int, fingerprint: str) -> str:
+    """The id that a run with these inputs has, on any machine: `kind-method-` and 12 hex digits. Safe as a file name."""
+    digest = hashlib.sha256(to_json([kind, method, config, int(seed), fingerprint]).encode()).hexdigest()[:12]
+    return "-".join([*(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip(".") for part in (kind, method)), digest])
+
+
+def start_run(ws: Workspace, *, kind: str, method: str, config: dict[str, Any], seed: int, fingerprint: str) -> str:
+    """Say that a run is under way and return its id. A run that was started before, in any state, runs anew.
+
+    What it had stored stays until it is put again, so that an interrupted run can go on: ask `get_run` first
+    whether there is anything to do.
+    """
+    identity = run_id(kind, method, config, seed, fingerprint)
+    with ws.session(f"starting {kind}") as con:
+        con.execute("DELETE FROM run WHERE run_id = ?", [identity])
+        con.execute(
+            f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, NULL, '{{}}')",  # noqa: S608
+            [identity, kind, method, to_json(config), int(seed), fingerprint, code_version(), now()],
+        )
+    return identity
+
+
+def finish_run(ws: Workspace, run_id: str, metrics: dict[str, Any] | None = None) -> None:
+    """Say that a run is complete; `metrics` are kept with it. Raises UsageError for an unknown run."""
+    _end(ws, run_id, "done", metrics or {})
+
+
+def fail_run(ws: Workspace, run_id: str, reason: str = "") -> None:
+    """Say that a run broke off; `reason` is kept as its metric `error`. Raises UsageError for an unknown run."""
+    _end(ws, run_id, "failed", {"error": reason})
+
+
+def _end(ws: Workspace, run_id: str, state: State, metrics: dict[str, Any]) -> None:
+    with ws.session(f"ending {run_id}") as con:
+        check_run(con, run_id)
+        con.execute(
+            "UPDATE run SET state = ?, finished_at = ?, metrics = ? WHERE run_id = ?",
+            [state, now(), to_json(metrics), run_id],
+        )
+
+
+def check_run(con: Any, run_id: str) -> None:
+    """Raise UsageError, inside a session, unless the run was started."""
+    if not rows(con, "SELECT 1 FROM run WHERE run_id = ?", [run_id]):
+        raise UsageError(f"unknown run {run_id!r}; `ferclean status` lists the runs")
+
+
+def get_run(ws: Workspace, run_id: str) -> Run | None:
+    """The run in whatever state it is; None when it was never started."""
+    with ws.session("reading runs") as con:
+        found = rows(con, f"SELECT {_COLUMNS} FROM run WHERE run_id = ?", [run_id])  # noqa: S608 - own names only
+    return _run(found[0]) if found else None
+
+
+def latest_run(ws: Workspace, kind: str, method: str | None = None) -> Run | None:
+    """The run of a kind (and method) that was done last; None when none is done."""
+    with ws.session("reading runs") as con:
+        identity = latest_done(con, kind, method)
+    return get_run(ws, identity) if identity else None
+
+
+def latest_done(con: Any, kind: str, method: str | None = None) -> str | None:
+    """The id of `latest_run`, inside a session."""
+    found = rows(
+        con,
+        "SELECT run_id FROM run WHERE state = 'done' AND kind = $kind AND ($method IS NULL OR method = $method) "
+        "ORDER BY finished_at DESC, rowid DESC LIMIT 1",
+        {"kind": kind, "method": method},
+    )
+    return found[0][0] if found else None
+
+
+def list_runs(ws: Workspace) -> list[Run]:
+    """All runs, oldest first."""
+    with ws.session("reading runs") as con:
+        found = rows(con, f"SELECT {_COLUMNS} FROM run ORDER BY started_at, run_id")  # noqa: S608 - own names only
+    return [_run(row) for row in found]
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    started, finished = (None if moment is None else moment.replace(tzinfo=UTC) for moment in row[8:10])
+    return Run(
+        run_id=row[0], kind=row[1], method=row[2], config=json.loads(row[3]), seed=row[4], fingerprint=row[5],
+        code_version=row[6], state=row[7], started_at=started, finished_at=finished, metrics=json.loads(row[10]),
+    )  # fmt: skip

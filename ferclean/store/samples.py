@@ -1,0 +1,373 @@
+"""The data set of a workspace and its samples, exactly as the source gave them.
+
+It never changes a given label and never lets a row vanish: what cannot be used is kept with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+
+from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.store.exchange import frame, insert, rows, text, to_json
+from ferclean.store.workspace import Workspace
+
+Location = Literal["source", "workspace"]
+SPLITS = ("train", "validation", "test")
+_NAMED = 5  # how many offenders an error message names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """The one data set that a workspace is about."""
+
+    name: str
+    """The card's name."""
+    classes: tuple[str, ...]
+    """Canonical class names in the card's order: the column order of every `pred_probs`."""
+    root: str
+    """Absolute path of the folder that the samples' files lie in."""
+    card: dict[str, Any]
+    """The card as it was read at ingest."""
+    licence: str
+    redistributable: bool
+    """True when the licence allows pixels to be passed on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One row of the source."""
+
+    sample_id: str
+    """From `make_sample_id`."""
+    source_key: str
+    """The row's or file's name in the source; unique in the data set."""
+    split: str
+    """Published split: train, validation or test."""
+    given_label: str | None
+    """Canonical class name; None when the source's label is unknown (the quarantine reason says why)."""
+    location: Location = "source"
+    """Whether `relative_path` lies below the data set's root or below the workspace's images folder."""
+    relative_path: str | None = None
+    content_hash: str | None = None
+    """SHA-256 hex of the file's bytes, or of shape and pixels; None when nothing could be read."""
+    width: int | None = None
+    height: int | None = None
+    phash: str | None = None
+    contrast: float | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    votes: dict[str, int] | None = None
+    """Canonical class name, 'unknown' or 'not_a_face' -> annotators."""
+    quarantine_reason: str | None = None
+    """Why the row takes no part in scoring; None when it takes part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutSummary:
+    """What `put_samples` did with the rows that it was given."""
+
+    added: int
+    unchanged: int
+    votes_added: int = 0
+    """Known rows that had no votes and now have some."""
+
+
+def make_sample_id(dataset: str, source_key: str, content_hash: str | None) -> str:
+    """20 hex digits, the same on every machine; exact duplicates differ in their key and so in their id."""
+    return hashlib.sha256(f"{dataset}\0{source_key}\0{content_hash or ''}".encode()).hexdigest()[:20]
+
+
+def put_dataset(ws: Workspace, dataset: Dataset) -> None:
+    """Say which data set this workspace is about. The same one again is fine, also from a folder that has moved.
+
+    Raises UsageError for another data set or another order of classes.
+    """
+    with ws.session("ingest") as con:
+        known = rows(con, "SELECT name, classes FROM dataset")
+        if known:
+            name, classes = known[0]
+            if name != dataset.name or tuple(classes) != dataset.classes:
+                raise UsageError(
+                    f"the workspace {ws.root} holds {name} ({', '.join(classes)}), not {dataset.name} "
+                    f"({', '.join(dataset.classes)}): ingest it into a workspace of its own with `ferclean -w NEW ingest ...`"
+                )
+            con.execute("DELETE FROM dataset")
+        insert(
+            con,
+            "dataset",
+            {
+                "name": [dataset.name],
+                "classes": pa.array([list(dataset.classes)], type=pa.list_(pa.string())),
+                "root": [str(Path(dataset.root).expanduser().absolute())],
+                "card": [to_json(dataset.card)],
+                "licence": [dataset.licence],
+                "redistributable": [bool(dataset.redistributable)],
+            },
+        )
+
+
+def get_dataset(ws: Workspace) -> Dataset:
+    """The workspace's data set. Raises UsageError when nothing was ingested yet."""
+    with ws.session("reading the data set") as con:
+        return read_dataset(con, ws)
+
+
+def read_dataset(con: Any, ws: Workspace) -> Dataset:
+    """`get_dataset` inside a session that is open already."""
+    known = rows(con, "SELECT name, classes, root, card, licence, redistributable FROM dataset")
+    if not known:
+        raise UsageError(f"the workspace {ws.root} is empty; fill it with `ferclean -w {ws.root} ingest ...`")
+    name, classes, root, card, licence, redistributable = known[0]
+    return Dataset(
+        name=name, classes=tuple(classes), root=root, card=json.loads(card), licence=licence,
+        redistributable=redistributable,
+    )  # fmt: skip
+
+
+def put_samples(ws: Workspace, samples: Iterable[Sample]) -> PutSummary:
+    """Store the rows of one ingest in their order, all or nothing; rows that are known already are left alone.
+
+    Give all rows of an ingest in one call. Votes are added to known rows that had none.
+
+    Raises BadDataError, naming the first keys, when a source key comes twice, when a known key now has another
+    picture or another given label (both are immutable), or when other votes than the stored ones come.
+    """
+    incoming = list(samples)
+    with ws.session("ingest") as con:
+        dataset = read_dataset(con, ws)
+        _check_rows(incoming, dataset)
+        known = {
+            key: (sample_id, label)
+            for key, sample_id, label in rows(con, "SELECT source_key, sample_id, given_label FROM sample")
+        }
+        fresh = [sample for sample in incoming if sample.source_key not in known]
+        again = [sample for sample in incoming if sample.source_key in known]
+        _refuse_changes(again, known)
+        offset = rows(con, "SELECT coalesce(max(position) + 1, 0) FROM sample")[0][0]
+        insert(con, "sample", _columns(fresh, dataset.name, offset))
+        votes_added = _put_votes(con, fresh, again)
+    return PutSummary(added=len(fresh), unchanged=len(again), votes_added=votes_added)
+
+
+def _columns(samples: Sequence[Sample], dataset: str, offset: int) -> dict[str, Any]:
+    def column(name: str, kind: pa.DataType) -> pa.Array:
+        return pa.array([getattr(sample, name) for sample in samples], type=kind)
+
+    texts = ("sample_id", "source_key", "split", "given_label", "location", "relative_path", "content_hash", "phash")
+    return {
+        **{name: column(name, pa.string()) for name in texts},
+        "dataset": pa.array([dataset] * len(samples), type=pa.string()),
+        "width": column("width", pa.int32()),
+        "height": column("height", pa.int32()),
+        "contrast": column("contrast", pa.float64()),
+        "attributes": pa.array([to_json(sample.attributes) for sample in samples], type=pa.string()),
+        "quarantine_reason": column("quarantine_reason", pa.string()),
+        "position": pa.array(range(offset, offset + len(samples)), type=pa.int64()),
+    }
+
+
+def _check_rows(samples: Sequence[Sample], dataset: Dataset) -> None:
+    seen: dict[str, Sample] = {}
+    twice = []
+    for sample in samples:
+        if sample.split not in SPLITS:
+            raise BadDataError(f"{sample.source_key}: unknown split {sample.split!r}; known: {', '.join(SPLITS)}")
+        if sample.given_label is None and sample.quarantine_reason is None:
+            raise BadDataError(f"{sample.source_key}: no given label and no quarantine reason; give one of them")
+        if sample.given_label is not None and sample.given_label not in dataset.classes:
+            raise BadDataError(
+                f"{sample.source_key}: unknown class {sample.given_label!r}; "
+                f"{dataset.name} has {', '.join(dataset.classes)}"
+            )
+        if sample.location not in ("source", "workspace"):
+            raise BadDataError(f"{sample.source_key}: unknown location {sample.location!r}; known: source, workspace")
+        if sample.source_key in seen:
+            twice.append(sample.source_key)
+        seen[sample.source_key] = sample
+    if twice:
+        raise BadDataError(
+            f"{len(twice)} source keys come more than once, first {_name(twice)}: "
+            "rows need keys of their own, or one of them would vanish; name a key column that tells them apart"
+        )
+
+
+def _refuse_changes(again: Sequence[Sample], known: dict[str, tuple[str, str | None]]) -> None:
+    pictures = [sample.source_key for sample in again if sample.sample_id != known[sample.source_key][0]]
+    labels = [sample.source_key for sample in again if sample.given_label != known[sample.source_key][1]]
+    for keys, what in ((pictures, "another picture"), (labels, "another given label")):
+        if keys:
+            raise BadDataError(
+                f"{len(keys)} rows come with {what} than at the first ingest, first {_name(keys)}: what was given is "
+                "immutable; ingest the changed source into a new workspace with `ferclean -w NEW ingest ...`"
+            )
+
+
+def _put_votes(con: Any, fresh: Sequence[Sample], again: Sequence[Sample]) -> int:
+    stored: dict[str, dict[str, int]] = {}
+    if any(sample.votes for sample in again):
+        for sample_id, label, count in rows(con, "SELECT sample_id, label, count FROM vote"):
+            stored.setdefault(sample_id, {})[label] = count
+    late = []
+    for sample in again:
+        votes = _counts(sample)
+        if votes and sample.sample_id not in stored:
+            late.append(sample)
+        elif votes and stored[sample.sample_id] != votes:
+            raise BadDataError(
+                f"{sample.source_key} comes with other votes than at the first ingest; "
+                "ingest the changed source into a new workspace with `ferclean -w NEW ingest ...`"
+            )
+    flat = [
+        (sample.sample_id, label, count)
+        for sample in [*fresh, *late]
+        for label, count in _counts(sample).items()
+    ]  # fmt: skip
+    insert(
+        con,
+        "vote",
+        {
+            "sample_id": text([row[0] for row in flat]),
+            "label": text([row[1] for row in flat]),
+            "count": pa.array([row[2] for row in flat], type=pa.int32()),
+        },
+    )
+    return len(late)
+
+
+def _counts(sample: Sample) -> dict[str, int]:
+    votes = {label: int(count) for label, count in (sample.votes or {}).items()}
+    if any(count < 0 for count in votes.values()):
+        raise BadDataError(f"{sample.source_key}: a vote count below 0 ({votes})")
+    return {label: count for label, count in votes.items() if count}
+
+
+def _name(keys: Sequence[str]) -> str:
+    # keys may hold newlines or terminal codes: shown as Python would write them
+    return ", ".join(repr(key) for key in keys[:_NAMED]) + (" ..." if len(keys) > _NAMED else "")
+
+
+def get_samples(
+    ws: Workspace, *, splits: Sequence[str] | None = None, include_quarantined: bool = False
+) -> pd.DataFrame:
+    """The samples in their order of arrival.
+
+    Columns: sample_id, dataset, source_key, split, given_label, path (absolute, or None), content_hash, width,
+    height, phash, contrast, quarantine_reason, attributes (dict), position.
+    """
+    with ws.session("reading samples") as con:
+        table = frame(
+            con,
+            "SELECT sample_id, dataset, source_key, split, given_label, location, relative_path, content_hash, width, "
+            "height, phash, contrast, quarantine_reason, attributes, position FROM sample "
+            "WHERE ($splits IS NULL OR list_contains($splits::VARCHAR[], split)) "
+            "AND ($quarantined OR quarantine_reason IS NULL) ORDER BY position",
+            {"splits": None if splits is None else list(splits), "quarantined": include_quarantined},
+        )
+        root = read_dataset(con, ws).root if len(table) else ""
+    paths = absolute_paths(ws, root, table["location"], table["relative_path"])
+    table = table.drop(columns=["location", "relative_path"])
+    table.insert(5, "path", pd.Series(paths, dtype="object"))
+    table["attributes"] = pd.Series([json.loads(value) for value in table["attributes"]], dtype="object")
+    return table
+
+
+def absolute_paths(
+    ws: Workspace, root: str, locations: Iterable[str], relative_paths: Iterable[str | None]
+) -> list[str | None]:
+    """Where each sample's file lies; None for a sample without a file."""
+    bases = {"source": Path(root), "workspace": ws.root / "images"}
+    return [
+        None if path is None else str(bases[location] / path)
+        for location, path in zip(locations, relative_paths, strict=True)
+    ]
+
+
+def image_bytes(ws: Workspace, sample_id: str) -> bytes:
+    """The encoded bytes of a sample's picture.
+
+    Raises UsageError for an unknown sample; FercleanError when it has no file, when the file is gone, or when it
+    lies (through `..` or a link) outside the data set's folder or the workspace's images.
+    """
+    with ws.session("reading an image") as con:
+        found = rows(
+            con,
+            "SELECT s.location, s.relative_path, s.quarantine_reason, d.root "
+            "FROM sample s, dataset d WHERE s.sample_id = ?",
+            [sample_id],
+        )
+    if not found:
+        raise UsageError(f"unknown sample {sample_id!r}")
+    location, relative_path, reason, root = found[0]
+    if relative_path is None:
+        raise FercleanError(f"sample {sample_id} has no picture{f' ({reason})' if reason else ''}")
+    base = (Path(root) if location == "source" else ws.root / "images").resolve()
+    try:
+        path = (base / relative_path).resolve(strict=True)
+        if not path.is_relative_to(base):
+            raise FercleanError(f"the picture of sample {sample_id} lies outside {base}; it is not read")
+        return path.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a name with a NUL
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FercleanError(
+            f"the picture of sample {sample_id} cannot be read below {base}: {reason}; "
+            "put the data set back, or ingest it again from where it lies now"
+        ) from error
+
+
+def find_samples(ws: Workspace, samples_or_keys: Sequence[str]) -> list[str]:
+    """The sample id of each sample id or source key, in the given order.
+
+    Raises UsageError, naming the first ones, when something is neither.
+    """
+    with ws.session("finding samples") as con:
+        wanted = list(dict.fromkeys(str(key) for key in samples_or_keys))
+        ids = {row[0] for row in rows(con, "SELECT sample_id FROM sample WHERE list_contains(?, sample_id)", [wanted])}
+        keys: dict[str, list[str]] = {}
+        for key, sample_id in rows(
+            con, "SELECT source_key, sample_id FROM sample WHERE list_contains(?, source_key)", [wanted]
+        ):
+            keys.setdefault(key, []).append(sample_id)
+    unknown = [key for key in wanted if key not in ids and key not in keys]
+    if unknown:
+        raise UsageError(
+            f"{len(unknown)} of {len(wanted)} are neither a sample id nor a source key, first {_name(unknown)}; "
+            "`ferclean export --form table` lists both"
+        )
+    clash = [key for key in wanted if len({*keys.get(key, ()), *({key} & ids)}) > 1]
+    if clash:
+        raise UsageError(f"several samples answer to {_name(clash)}; use the sample id")
+    return [key if key in ids else keys[key][0] for key in map(str, samples_or_keys)]
+
+
+def find_sample(ws: Workspace, sample_or_key: str) -> str:
+    """The sample id of a sample id or source key. Raises UsageError when none or several answer to it."""
+    return find_samples(ws, [sample_or_key])[0]
+
+
+def fingerprint(ws: Workspace, *, splits: Sequence[str] | None = None) -> str:
+    """Digest (16 hex digits) of ids, splits and given labels of the samples that take part, in any order of arrival."""
+    with ws.session("reading samples") as con:
+        found = rows(
+            con,
+            "SELECT sample_id, split, coalesce(given_label, '') FROM sample WHERE quarantine_reason IS NULL "
+            "AND ($splits IS NULL OR list_contains($splits::VARCHAR[], split)) ORDER BY sample_id",
+            {"splits": None if splits is None else list(splits)},
+        )
+    return hashlib.sha256("\n".join("\0".join(row) for row in found).encode()).hexdigest()[:16]
+
+
+def get_votes(ws: Workspace) -> pd.DataFrame:
+    """The votes that came with the data set: sample_id, label, count; in order of arrival."""
+    with ws.session("reading votes") as con:
+        return frame(
+            con,
+            "SELECT v.sample_id, v.label, v.count FROM vote v JOIN sample s USING (sample_id) "
+            "ORDER BY s.position, v.label",
+        )

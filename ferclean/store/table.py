@@ -1,0 +1,140 @@
+"""The two views that everything downstream reads: one row per sample, and the queue for people.
+
+It never decides or changes anything; both views are made anew from what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ferclean.errors import UsageError
+from ferclean.store.decisions import STANDING
+from ferclean.store.exchange import frame, rows, text
+from ferclean.store.runs import latest_done
+from ferclean.store.samples import absolute_paths, read_dataset
+from ferclean.store.scores import matrix
+from ferclean.store.verdicts import KINDS
+from ferclean.store.workspace import Workspace
+
+_SELECT = """
+    SELECT
+        s.sample_id, s.source_key, s.split, s.given_label, v.suggested_label, v.label_quality, v.p_mislabelled,
+        v.p_ambiguous, v.p_unusable, v.p_clean, v.kind AS verdict, v.rank, c.action AS decision,
+        CASE c.action WHEN 'relabel' THEN c.label WHEN 'keep' THEN s.given_label END AS corrected_label,
+        c.reviewer, coalesce(c.conflict, false) AS conflict, s.quarantine_reason, v.run_id, v.soft_label,
+        s.location, s.relative_path, v.reasons
+    FROM sample s
+    LEFT JOIN (SELECT * FROM verdict WHERE run_id = $triage) v USING (sample_id)
+    LEFT JOIN current_decision c USING (sample_id)
+"""
+
+
+def sample_table(ws: Workspace) -> pd.DataFrame:
+    """Everything known about each sample, one row each, quarantined ones too, in order of arrival.
+
+    Columns: sample_id, source_key, split, given_label, suggested_label, label_quality (low = likely mislabelled),
+    p_mislabelled, p_ambiguous, p_unusable, p_clean, verdict, rank (Int64, 1 = look first), decision (never skip),
+    corrected_label (after relabel or keep, else None), reviewer, conflict (bool), quarantine_reason, fold (Int64),
+    run_id (the triage run), pred_probs (list of K floats in the card's order, or None), soft_label, path, reasons
+    (list). Verdict columns are of the latest done triage run; `pred_probs` are the mean over the runs that its
+    config names under `score_runs`, `fold` is of the first of them.
+    """
+    with ws.session("reading the sample table") as con:
+        triage = latest_done(con, "triage")
+        table = frame(con, f"WITH {STANDING} {_SELECT} ORDER BY s.position", {"triage": triage})  # noqa: S608
+        return _complete(con, ws, table, triage)
+
+
+def queue(
+    ws: Workspace,
+    *,
+    limit: int | None = None,
+    kinds: Sequence[str] | None = None,
+    undecided: bool = True,
+    reviewer: str | None = None,
+) -> pd.DataFrame:
+    """The samples that the latest done triage run ranked, in rank order: the columns of `sample_table` and `skipped`.
+
+    `undecided` leaves out samples with a decision (of `reviewer`, when one is named: a second person then sees what
+    the first has decided). Skipped ones (by `reviewer`, when named) come last. `kinds` limits the verdicts.
+
+    Raises UsageError for an unknown kind; empty when nothing was triaged.
+    """
+    unknown = [kind for kind in kinds or () if kind not in KINDS]
+    if unknown:
+        raise UsageError(f"unknown verdict {unknown[0]!r}; known: {', '.join(KINDS)}")
+    if limit is not None and limit < 0:
+        raise UsageError(f"a limit is 0 or more, got {limit}")
+    sql = f"""
+        WITH {STANDING},
+        skip AS (
+            SELECT DISTINCT sample_id FROM decision WHERE action = 'skip'
+            AND ($reviewer IS NULL OR reviewer = $reviewer)
+            AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)
+        ),
+        decided AS (SELECT DISTINCT sample_id FROM standing WHERE $reviewer IS NULL OR reviewer = $reviewer),
+        everything AS ({_SELECT})
+        SELECT everything.*, sample_id IN (SELECT sample_id FROM skip) AS skipped FROM everything
+        WHERE rank IS NOT NULL AND ($kinds IS NULL OR list_contains($kinds::VARCHAR[], verdict))
+        AND (NOT $undecided OR sample_id NOT IN (SELECT sample_id FROM decided))
+        ORDER BY skipped, rank, sample_id LIMIT $limit
+    """  # noqa: S608 - own text only, every value is a parameter
+    with ws.session("reading the queue") as con:
+        triage = latest_done(con, "triage")
+        parameters = {
+            "triage": triage, "reviewer": reviewer, "kinds": None if kinds is None else list(kinds),
+            "undecided": undecided, "limit": 2**62 if limit is None else limit,
+        }  # fmt: skip
+        return _complete(con, ws, frame(con, sql, parameters), triage)
+
+
+def _complete(con: Any, ws: Workspace, table: pd.DataFrame, triage: str | None) -> pd.DataFrame:
+    """Add fold, pred_probs and path, and put the columns in their order."""
+    ids = list(table["sample_id"])
+    fold, pred_probs = _predictions(con, ws, ids, triage)
+    root = read_dataset(con, ws).root if ids else ""
+    table["fold"] = fold
+    table["pred_probs"] = pred_probs
+    table["path"] = pd.Series(absolute_paths(ws, root, table["location"], table["relative_path"]), dtype="object")
+    table["rank"] = table["rank"].astype("Int64")
+    order = [
+        "sample_id", "source_key", "split", "given_label", "suggested_label", "label_quality", "p_mislabelled",
+        "p_ambiguous", "p_unusable", "p_clean", "verdict", "rank", "decision", "corrected_label", "reviewer",
+        "conflict", "quarantine_reason", "fold", "run_id", "pred_probs", "soft_label", "path", "reasons",
+    ]  # fmt: skip
+    return table[[*order, *(["skipped"] if "skipped" in table else [])]]
+
+
+def _predictions(con: Any, ws: Workspace, ids: list[str], triage: str | None) -> tuple[pd.Series, pd.Series]:
+    """The fold and the mean pred_probs of each sample over the runs that triage read."""
+    fold: list[int | None] = [None] * len(ids)
+    mean: list[list[float] | None] = [None] * len(ids)
+    found = rows(con, "SELECT config FROM run WHERE run_id = ?", [triage]) if triage and ids else []
+    runs: list[str] = json.loads(found[0][0]).get("score_runs", []) if found else []
+    if runs:
+        row = {sample_id: i for i, sample_id in enumerate(ids)}
+        total = np.zeros((len(ids), len(read_dataset(con, ws).classes)))
+        count = np.zeros(len(ids), dtype=np.int64)
+        con.register("wanted", pa.table({"sample_id": text(ids)}))
+        for number, run_id in enumerate(runs):
+            part = con.sql(
+                "SELECT sample_id, fold, pred_probs FROM prediction SEMI JOIN wanted USING (sample_id) "
+                "WHERE run_id = $run_id",
+                params={"run_id": run_id},
+            ).to_arrow_table()
+            where = np.array([row[sample_id] for sample_id in part.column("sample_id").to_pylist()], dtype=np.int64)
+            total[where] += matrix(part.column("pred_probs"), total.shape[1])
+            count[where] += 1
+            if number == 0:
+                for i, held_out in zip(where, part.column("fold").to_pylist(), strict=True):
+                    fold[i] = held_out
+        con.unregister("wanted")
+        for i in np.flatnonzero(count):
+            mean[i] = (total[i] / count[i]).tolist()
+    return pd.Series(fold, dtype="Int64"), pd.Series(mean, dtype="object")

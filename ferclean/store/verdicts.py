@@ -1,0 +1,136 @@
+"""What triage thinks of each sample, and which samples show the same picture. Proposals, keyed by run.
+
+It never decides anything: that is what people do, in `decisions`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ferclean.errors import BadDataError
+from ferclean.store.exchange import frame, insert, numbers, optional, rows, text
+from ferclean.store.runs import check_run, latest_done
+from ferclean.store.samples import read_dataset
+from ferclean.store.scores import check_samples
+from ferclean.store.workspace import Workspace
+
+KINDS = ("mislabelled", "ambiguous", "unusable", "duplicate", "leak", "clean")
+NUMBERS = ("label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean")
+_VERDICT = f"v.sample_id, v.kind, {', '.join('v.' + name for name in NUMBERS)}, v.suggested_label, v.rank, v.reasons, v.soft_label"
+
+
+def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
+    """Store the verdicts of a triage run, in place of those that it had.
+
+    Columns: sample_id, kind, label_quality (low = likely mislabelled), p_mislabelled, p_ambiguous, p_unusable,
+    p_clean (all in [0, 1], NaN = not known), suggested_label (class name or None), rank (1 = look first), reasons
+    (list of str), soft_label (list of K floats or None). Raises BadDataError, naming the first sample, otherwise.
+    """
+    ids = list(verdicts["sample_id"])
+    with ws.session("storing verdicts") as con:
+        check_run(con, run_id)
+        check_samples(con, ids, f"run {run_id}")
+        classes = read_dataset(con, ws).classes
+        _check_verdicts(verdicts, classes, run_id)
+        con.execute("DELETE FROM verdict WHERE run_id = ?", [run_id])
+        soft = [optional(value) for value in verdicts["soft_label"]]
+        insert(
+            con,
+            "verdict",
+            {
+                "run_id": text([run_id] * len(ids)),
+                **{name: text(list(verdicts[name])) for name in ("sample_id", "kind", "suggested_label")},
+                **{name: numbers(verdicts[name], pa.float64()) for name in NUMBERS},
+                "rank": pa.array([int(value) for value in verdicts["rank"]], type=pa.int64()),
+                "reasons": pa.array(
+                    [[str(reason) for reason in value] for value in verdicts["reasons"]], type=pa.list_(pa.string())
+                ),
+                "soft_label": pa.array(
+                    [None if value is None else [float(p) for p in value] for value in soft],
+                    type=pa.list_(pa.float64()),
+                ),
+            },
+        )
+
+
+def _check_verdicts(verdicts: pd.DataFrame, classes: tuple[str, ...], run_id: str) -> None:
+    def refuse(bad: Any, problem: str) -> None:
+        where = np.flatnonzero(np.asarray(bad, dtype=bool))
+        if len(where):
+            raise BadDataError(f"run {run_id}: {problem}, first for sample {verdicts['sample_id'].iloc[where[0]]}")
+
+    refuse(~verdicts["kind"].isin(KINDS), f"a kind of verdict that is none of {', '.join(KINDS)}")
+    for name in NUMBERS:
+        values = pd.to_numeric(verdicts[name]).to_numpy(np.float64, na_value=np.nan)
+        refuse(~np.isnan(values) & ~((values >= -1e-6) & (values <= 1 + 1e-6)), f"{name} outside [0, 1]")
+    suggested = verdicts["suggested_label"].map(optional)
+    refuse(suggested.notna() & ~suggested.isin(classes), f"a suggested label that is none of {', '.join(classes)}")
+    refuse(
+        [optional(value) is not None and len(value) != len(classes) for value in verdicts["soft_label"]],
+        f"a soft label without {len(classes)} numbers",
+    )
+
+
+def get_verdicts(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
+    """The verdicts of a triage run (the latest done one by default) by rank; empty when nothing was triaged.
+
+    Columns as `put_verdicts` takes them, and run_id.
+    """
+    with ws.session("reading verdicts") as con:
+        if run_id is not None:
+            check_run(con, run_id)
+        chosen = run_id if run_id is not None else latest_done(con, "triage")
+        return frame(
+            con,
+            f"SELECT {_VERDICT}, v.run_id FROM verdict v JOIN sample s USING (sample_id) "  # noqa: S608 - own names only
+            "WHERE v.run_id = ? ORDER BY v.rank, s.position",
+            [chosen],
+        )
+
+
+def put_pairs(ws: Workspace, run_id: str, pairs: pd.DataFrame) -> None:
+    """Store pairs that show the same picture (sample_a, sample_b, kind exact|near, similarity); replaces the run's."""
+    with ws.session("storing pairs") as con:
+        check_run(con, run_id)
+        check_samples(con, list(dict.fromkeys([*pairs["sample_a"], *pairs["sample_b"]])), f"run {run_id}")
+        if not pairs["kind"].isin(["exact", "near"]).all():
+            raise BadDataError(f"run {run_id}: pairs are of kind exact or near")
+        con.execute("DELETE FROM pair WHERE run_id = ?", [run_id])
+        insert(
+            con,
+            "pair",
+            {
+                "run_id": text([run_id] * len(pairs)),
+                **{name: text(list(pairs[name])) for name in ("sample_a", "sample_b", "kind")},
+                "similarity": pa.array(pairs["similarity"].to_numpy(np.float64)),
+            },
+        )
+
+
+def get_pairs(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
+    """Pairs that show the same picture: sample_a, sample_b, kind, similarity (high = alike).
+
+    Of a run; by default of the latest done run of kind `pairs`, or else of the latest done run that stored any.
+    """
+    with ws.session("reading pairs") as con:
+        if run_id is not None:
+            check_run(con, run_id)
+        chosen = run_id or latest_done(con, "pairs")
+        if chosen is None:
+            found = rows(
+                con,
+                "SELECT run_id FROM run WHERE state = 'done' AND run_id IN (SELECT run_id FROM pair) "
+                "ORDER BY finished_at DESC LIMIT 1",
+            )
+            chosen = found[0][0] if found else None
+        return frame(
+            con,
+            "SELECT p.sample_a, p.sample_b, p.kind, p.similarity FROM pair p "
+            "JOIN sample a ON a.sample_id = p.sample_a JOIN sample b ON b.sample_id = p.sample_b "
+            "WHERE p.run_id = ? ORDER BY p.kind, a.position, b.position",
+            [chosen],
+        )
