@@ -23,10 +23,12 @@ SPLITS = {
     "dev": "validation",
     "test": "test",
     "testing": "test",
+    "publictest": "validation",  # FER2013's words, wherever its rows turn up
+    "privatetest": "test",
 }
 """Names under which the three canonical splits are found, in lower case."""
 
-NOT_EXPRESSIONS = {"unknown": "unknown", "nf": "not_a_face", "not_a_face": "not_a_face", "not a face": "not_a_face"}
+NOT_EXPRESSIONS = {"unknown": "unknown", "nf": "not_a_face", "not_a_face": "not_a_face"}
 """What annotators may vote for besides an expression."""
 
 

@@ -306,7 +306,7 @@ def _check_usable(found: list[store.Sample], good: list[store.Sample], card: Car
         raise BadDataError(f"{path} holds no samples")
     reasons = Counter(str(sample.quarantine_reason) for sample in found)
     shown = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(3))
-    hint = f"; known labels: {card.known_labels()}" if "label:" in shown else ""
+    hint = "; give --classes with the names in the order of the codes" if "label: unknown" in shown else ""
     raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}")
 
 
