@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from ferclean.errors import BadDataError
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -23,16 +25,30 @@ def now() -> datetime:
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON with sorted keys; numpy numbers and arrays become plain ones. NaN is refused."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, default=_plain)
+    """JSON text with sorted keys. Numpy numbers and arrays become plain ones, NaN becomes null ("nothing here").
+
+    Raises BadDataError for infinities: no other reader of JSON would take them.
+    """
+    try:
+        return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except ValueError as error:
+        raise BadDataError(
+            f"cannot be stored as JSON: {error}; it holds an infinite number or refers to itself"
+        ) from None
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(item) for item in value)
     if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return value.tolist()
-    if isinstance(value, tuple | set | frozenset):
-        return sorted(value) if not isinstance(value, tuple) else list(value)
-    return str(value)  # paths, dates
+        return _plain(value.tolist())
+    if _missing(value):
+        return None
+    return value if isinstance(value, str | int | float | bool) else str(value)  # paths, dates
 
 
 def rows(con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:

@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
@@ -48,7 +48,7 @@ def held(root: Path, action: str, *, timeout: float) -> Iterator[None]:
         yield
     finally:
         del mine[root]
-        (root / HOLDER_NAME).unlink(missing_ok=True)
+        _untell(root)
         lock.release()
 
 
@@ -58,6 +58,12 @@ def _tell(root: Path, action: str) -> None:
     try:
         (root / HOLDER_NAME).write_text(note, encoding="utf-8")
     except OSError:
+        _untell(root)
+
+
+def _untell(root: Path) -> None:
+    # a note that cannot be removed misleads nobody: it is read only while the lock is held, and then written anew
+    with suppress(OSError):
         (root / HOLDER_NAME).unlink(missing_ok=True)
 
 

@@ -17,7 +17,7 @@ from ferclean.store.workspace import Workspace
 _COLUMNS = ("arm", "seed", "split", "metric", "value")
 
 
-def put_result(ws: Workspace, run_id: str, results: pd.DataFrame) -> None:
+def put_results(ws: Workspace, run_id: str, results: pd.DataFrame) -> None:
     """Store the results of a retrain run (arm, seed, split, metric, value), in place of those that it had.
 
     Raises BadDataError for a missing column, a value that is no number, or a measurement that comes twice.

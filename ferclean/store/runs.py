@@ -42,7 +42,7 @@ class Run:
 
 
 def run_id(kind: str, method: str, config: dict[str, Any], seed: int, fingerprint: str) -> str:
-    """The id that a run with these inputs has, on any machine: `kind-method-` and 12 hex digits. Safe as a file name."""
+    """The id of a run with these inputs, the same on any machine: `kind-method-digest`; safe as a file name."""
     digest = hashlib.sha256(to_json([kind, method, config, int(seed), fingerprint]).encode()).hexdigest()[:12]
     return "-".join([*(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip(".") for part in (kind, method)), digest])
 
@@ -121,8 +121,8 @@ def list_runs(ws: Workspace) -> list[Run]:
 
 
 def _run(row: tuple[Any, ...]) -> Run:
-    started, finished = (None if moment is None else moment.replace(tzinfo=UTC) for moment in row[8:10])
     return Run(
         run_id=row[0], kind=row[1], method=row[2], config=json.loads(row[3]), seed=row[4], fingerprint=row[5],
-        code_version=row[6], state=row[7], started_at=started, finished_at=finished, metrics=json.loads(row[10]),
+        code_version=row[6], state=row[7], started_at=row[8].replace(tzinfo=UTC),
+        finished_at=None if row[9] is None else row[9].replace(tzinfo=UTC), metrics=json.loads(row[10]),
     )  # fmt: skip

@@ -96,7 +96,7 @@ def put_dataset(ws: Workspace, dataset: Dataset) -> None:
             if name != dataset.name or tuple(classes) != dataset.classes:
                 raise UsageError(
                     f"the workspace {ws.root} holds {name} ({', '.join(classes)}), not {dataset.name} "
-                    f"({', '.join(dataset.classes)}): ingest it into a workspace of its own with `ferclean -w NEW ingest ...`"
+                    f"({', '.join(dataset.classes)}): ingest it into one of its own, `ferclean -w NEW ingest ...`"
                 )
             con.execute("DELETE FROM dataset")
         insert(

@@ -47,7 +47,7 @@ def sample_table(ws: Workspace) -> pd.DataFrame:
     """
     with ws.session("reading the sample table") as con:
         triage = latest_done(con, "triage")
-        table = frame(con, f"WITH {STANDING} {_SELECT} ORDER BY s.position", {"triage": triage})  # noqa: S608
+        table = frame(con, f"WITH {STANDING} {_SELECT} ORDER BY s.position", {"triage": triage})
         return _complete(con, ws, table, triage)
 
 

@@ -20,7 +20,7 @@ from ferclean.store.workspace import Workspace
 
 KINDS = ("mislabelled", "ambiguous", "unusable", "duplicate", "leak", "clean")
 NUMBERS = ("label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean")
-_VERDICT = f"v.sample_id, v.kind, {', '.join('v.' + name for name in NUMBERS)}, v.suggested_label, v.rank, v.reasons, v.soft_label"
+_COLUMNS = ("sample_id", "kind", *NUMBERS, "suggested_label", "rank", "reasons", "soft_label", "run_id")
 
 
 def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
@@ -86,7 +86,7 @@ def get_verdicts(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
         chosen = run_id if run_id is not None else latest_done(con, "triage")
         return frame(
             con,
-            f"SELECT {_VERDICT}, v.run_id FROM verdict v JOIN sample s USING (sample_id) "  # noqa: S608 - own names only
+            f"SELECT {', '.join('v.' + name for name in _COLUMNS)} FROM verdict v JOIN sample s USING (sample_id) "  # noqa: S608 - own names only
             "WHERE v.run_id = ? ORDER BY v.rank, s.position",
             [chosen],
         )

@@ -48,13 +48,14 @@ class Workspace:
         try:
             ws.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise FercleanError(
-                f"cannot make a workspace at {ws.root}: {error.strerror or error}; choose another folder with --workspace"
-            ) from error
+            raise _unwritable(ws.root, error) from error
         ws._bring_forward()
         config = ws.root / CONFIG_NAME
-        if not config.exists():
-            config.write_text(_CONFIG_TEXT, encoding="utf-8")
+        try:
+            if not config.exists():
+                config.write_text(_CONFIG_TEXT, encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(ws.root, error) from error
         return ws
 
     @classmethod
@@ -113,7 +114,10 @@ class Workspace:
 
     def _folder(self, name: str) -> Path:
         folder = self.root / name
-        folder.mkdir(exist_ok=True)
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise _unwritable(self.root, error) from error
         return folder
 
     def _bring_forward(self) -> None:
@@ -185,6 +189,13 @@ def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
                 raise
         raise
     con.execute("COMMIT")
+
+
+def _unwritable(root: Path, error: OSError) -> FercleanError:
+    return FercleanError(
+        f"cannot write in the workspace {root}: {error.strerror or error}; "
+        "make the folder writable and see that the disk has room, or choose another with --workspace"
+    )
 
 
 def _first_line(error: BaseException) -> str:
