@@ -1,0 +1,117 @@
+"""Refuse arrays that cannot be what they claim to be, naming the rows, before any number is made of them.
+
+Nothing here repairs, clips or renormalises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ferclean.errors import BadDataError
+
+SUM_TOLERANCE = 1e-3
+"""How far a row may be from 1; float16 softmax rows of a few classes stay inside."""
+_SHOWN = 5
+
+
+def check_labels(labels: np.ndarray, num_classes: int, *, ids: Sequence[object] | None = None) -> np.ndarray:
+    """`labels` as (N,) int64 with every value in 0..num_classes-1; the input is not changed.
+
+    Raises BadDataError for another shape or type, and for values outside, naming the rows (by `ids`, else by
+    position) and saying so when the labels look as if they counted from 1.
+
+    >>> check_labels(np.array([0, 2]), 3).tolist()
+    [0, 2]
+    """
+    array = np.asarray(labels)
+    if array.ndim != 1:
+        raise BadDataError(f"labels must be one class index per row, shape (N,), got {array.shape}")
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        whole = np.issubdtype(array.dtype, np.floating) and bool(np.all(array == np.floor(array)))
+        if not whole:
+            raise BadDataError(f"labels must be whole class indices, got {array.dtype}; encode names first")
+    array = array.astype(np.int64)
+    outside = (array < 0) | (array >= num_classes)
+    if outside.any():
+        values = sorted(set(array[outside].tolist()))
+        one_based = array.min() == 1 and array.max() == num_classes
+        hint = "; they look as if they counted from 1: subtract 1" if one_based else ""
+        raise BadDataError(
+            f"labels outside 0..{num_classes - 1} (values {_few(values)}) in {_rows(outside, ids)}{hint}"
+        )
+    return array
+
+
+def check_pred_probs(
+    pred_probs: np.ndarray,
+    *,
+    num_classes: int | None = None,
+    ids: Sequence[object] | None = None,
+    tolerance: float = SUM_TOLERANCE,
+) -> np.ndarray:
+    """`pred_probs` as (N, K) float64 whose rows are probabilities; the input is not changed.
+
+    Raises BadDataError, naming the rows (by `ids`, else by position), for NaN, infinite and negative values, rows
+    that do not sum to 1 within `tolerance`, logits, and another number of columns than `num_classes`.
+
+    >>> check_pred_probs(np.array([[0.25, 0.75]], dtype=np.float32)).dtype
+    dtype('float64')
+    """
+    array = np.asarray(pred_probs)
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise BadDataError(f"pred_probs must be a numeric (N, K) array, got shape {array.shape} of {array.dtype}")
+    if num_classes is not None and array.shape[1] != num_classes:
+        raise BadDataError(f"pred_probs has {array.shape[1]} columns for {num_classes} classes")
+    if ids is not None and len(ids) != len(array):
+        raise BadDataError(f"{len(ids)} ids for {len(array)} rows of pred_probs")
+    array = array.astype(np.float64)
+    finite = np.isfinite(array)
+    if not finite.all():
+        missing = np.isnan(array).any(1)
+        if missing.any():
+            raise BadDataError(f"pred_probs is NaN in {_rows(missing, ids)}")
+        raise BadDataError(f"pred_probs is infinite in {_rows(~finite.all(1), ids)}")
+    hint = _hint(array)
+    negative = (array < 0).any(1)
+    if negative.any():
+        raise BadDataError(f"pred_probs is negative in {_rows(negative, ids)}{hint}")
+    total = array.sum(1)
+    off = np.abs(total - 1) > tolerance
+    if off.any():
+        first = float(total[off][0])
+        raise BadDataError(f"pred_probs does not sum to 1 (but to {first:.4g}) in {_rows(off, ids)}{hint}")
+    return array
+
+
+def check_same_length(**arrays: np.ndarray | None) -> int:
+    """The common length of the given arrays (None is skipped). Raises BadDataError naming the odd ones.
+
+    >>> check_same_length(labels=np.zeros(3), fold=None)
+    3
+    """
+    lengths = {name: len(array) for name, array in arrays.items() if array is not None}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise BadDataError(f"these must have one entry per sample, but their lengths differ: {told}")
+    return next(iter(lengths.values()), 0)
+
+
+def _hint(array: np.ndarray) -> str:
+    if not array.size or (array.max() <= 1 and array.min() >= 0):
+        return ""
+    if array.min() >= 0 and np.allclose(array.sum(1), 100, atol=0.5):
+        return "; these look like percentages: divide by 100"
+    return "; these look like logits: apply a softmax first"
+
+
+def _rows(mask: np.ndarray, ids: Sequence[object] | None) -> str:
+    rows = np.flatnonzero(mask)
+    shown = [str(ids[row]) if ids is not None else str(row) for row in rows[:_SHOWN]]
+    more = f", ... ({len(rows):,} in all)" if len(rows) > _SHOWN else ""
+    return f"row{'s' if len(rows) > 1 else ''} {', '.join(shown)}{more}"
+
+
+def _few(values: Sequence[object]) -> str:
+    return ", ".join(str(value) for value in values[:_SHOWN]) + (", ..." if len(values) > _SHOWN else "")
