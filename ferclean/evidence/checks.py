@@ -6,6 +6,7 @@ Nothing here repairs, clips or renormalises.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def _hint(array: np.ndarray) -> str:
     return "; these look like logits: apply a softmax first"
 
 
-def _rows(mask: np.ndarray, ids: Sequence[object] | None) -> str:
+def _rows(mask: Any, ids: Sequence[object] | None) -> str:
     rows = np.flatnonzero(mask)
     shown = [str(ids[row]) if ids is not None else str(row) for row in rows[:_SHOWN]]
     more = f", ... ({len(rows):,} in all)" if len(rows) > _SHOWN else ""

@@ -1,0 +1,363 @@
+"""One number per sample from one idea each: how well does the given label stand up, how unsure is the model?
+
+Pure functions and the dict that lists them. No signal is a verdict, and a label-blind one is never an error score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ferclean.errors import BadDataError
+from ferclean.evidence import neighbours
+from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+
+SMALLEST = 1e-12
+"""Probabilities below this count as this before a logarithm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """One entry of SIGNALS.
+
+    `function` takes the arguments in `needs` and, when they are at hand, those in `uses`, all by keyword. A
+    `label_aware` signal says how likely the given label is wrong; the others say how ambiguous the face or how
+    unsure the model is. `low_is_bad`: low values are the suspicious ones. `summary` is one line for people.
+    """
+
+    function: Callable[..., np.ndarray]
+    needs: tuple[str, ...]
+    label_aware: bool
+    low_is_bad: bool
+    summary: str
+    uses: tuple[str, ...] = ()
+
+
+def self_confidence(*, labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+    """Probability of the given label, P_y: (N,) in [0, 1], low = likely mislabelled. Source: confident learning, 2021.
+
+    >>> self_confidence(labels=np.array([1]), pred_probs=np.array([[0.75, 0.25]])).tolist()
+    [0.25]
+    """
+    labels, probs = _checked(labels, pred_probs)
+    return probs[np.arange(len(labels)), labels]
+
+
+def probability_margin(*, labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+    """P_y minus the best other probability: (N,) in [-1, 1], low = likely mislabelled; below 0 another class leads.
+
+    cleanlab's normalized margin is this, mapped to [0, 1] by (1 + margin) / 2: the same ranking.
+
+    >>> probability_margin(labels=np.array([1]), pred_probs=np.array([[0.75, 0.25]])).tolist()
+    [-0.5]
+    """
+    labels, probs = _checked(labels, pred_probs)
+    return _margin(probs, labels, floor=0.0)
+
+
+def logit_margin(*, labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+    """log P_y minus the best other log P, which equals the difference of logits: (N,), low = likely mislabelled.
+
+    Nats, in about [-28, 28] because probabilities are kept above SMALLEST. It goes on telling samples apart where
+    probabilities saturate. Source: AUM, 2020; recommended by the label-error detection benchmark of 2022.
+
+    >>> round(float(logit_margin(labels=np.array([0]), pred_probs=np.array([[0.75, 0.25]]))[0]), 4)
+    1.0986
+    """
+    labels, probs = _checked(labels, pred_probs)
+    return _margin(np.log(np.maximum(probs, SMALLEST)), labels, floor=float(np.log(SMALLEST)))
+
+
+def class_adjusted_self_confidence(*, labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+    """Self-confidence that forgives classes the model is rarely sure of: (N,) in [0, 1], low = likely mislabelled.
+
+    Subtract t_k = mean P_k over samples given k, add max t, renormalise, read off y. A class without samples gets
+    t_k = 2, as in cleanlab's adjusted scores. Source: Kuan and Mueller 2022.
+
+    >>> probs = np.array([[0.75, 0.25], [0.5, 0.5]])
+    >>> class_adjusted_self_confidence(labels=np.array([0, 1]), pred_probs=probs).round(3).tolist()
+    [0.6, 0.6]
+    """
+    labels, probs = _checked(labels, pred_probs)
+    members = np.bincount(labels, minlength=probs.shape[1])
+    sums = np.bincount(labels, weights=probs[np.arange(len(labels)), labels], minlength=probs.shape[1])
+    threshold = np.where(members > 0, np.maximum(sums / np.maximum(members, 1), 2e-6), 2.0)
+    adjusted = probs - threshold + threshold.max(initial=0.0)
+    return adjusted[np.arange(len(labels)), labels] / adjusted.sum(1)
+
+
+def confident_joint_membership(*, labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+    """0 where cleanlab's filter calls the label an issue, else 1: (N,) in {0, 1}, low = likely mislabelled.
+
+    High precision rather than best recall; a two-valued signal only splits a ranking. All 1 where fewer than two
+    classes occur, since there is nothing to confuse. Source: confident learning, 2021, prune by noise rate.
+
+    >>> labels = np.repeat([0, 1], 20); probs = np.eye(2)[labels] * 0.9 + 0.05
+    >>> probs[0] = [0.02, 0.98]
+    >>> confident_joint_membership(labels=labels, pred_probs=probs).argmin()
+    np.int64(0)
+    """
+    labels, probs = _checked(labels, pred_probs)
+    present = np.unique(labels)
+    if len(present) < 2:
+        return np.ones(len(labels))
+    from cleanlab.filter import find_label_issues
+
+    # cleanlab wants every column to occur among the labels: leave out the classes that do not
+    narrow = np.maximum(probs[:, present], SMALLEST)
+    narrow /= narrow.sum(1, keepdims=True)
+    issues = find_label_issues(np.searchsorted(present, labels), narrow, n_jobs=1)
+    return 1.0 - issues.astype(np.float64)
+
+
+def knn_agreement(
+    *,
+    labels: np.ndarray,
+    embedding: np.ndarray,
+    fold: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    k: int = 10,
+) -> np.ndarray:
+    """Weighted share of the k nearest other faces that carry the given label: (N,) in [0, 1], low = likely mislabelled.
+
+    Weights are 1 - cosine distance; `fold` and `groups` as in `neighbours.neighbourhood`. NaN without neighbours.
+
+    >>> knn_agreement(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 0]], k=2).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    labels = np.asarray(labels)
+    if not len(labels):
+        return np.empty(0)
+    around = neighbours.neighbourhood(
+        labels, embedding, num_classes=int(labels.max()) + 1, k=k, fold=fold, groups=groups
+    )
+    return around.shares[np.arange(len(labels)), labels]
+
+
+def class_centre_gap(*, labels: np.ndarray, embedding: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
+    """Nearest other class centre's distance minus the own one's: (N,) in [-2, 2], low = likely mislabelled.
+
+    See `neighbours.class_centre_gap`; NaN where a centre is missing.
+
+    >>> class_centre_gap(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 1]]).round(3).tolist()[:2]
+    [1.414, 1.414]
+    """
+    labels = np.asarray(labels)
+    if not len(labels):
+        return np.empty(0)
+    return neighbours.class_centre_gap(labels, embedding, num_classes=int(labels.max()) + 1, fold=fold)
+
+
+def aum(*, margin: np.ndarray) -> np.ndarray:
+    """Area under the margin: the mean over epochs of the train-mode logit margin, (N,), low = likely mislabelled.
+
+    `margin` is (E, N), z_y - max other z against the given label, NaN where a sample was not trained on; a sample
+    never trained on gets NaN. In-sample by nature. Source: Pleiss et al., NeurIPS 2020.
+
+    >>> aum(margin=np.array([[1.0, -2.0], [3.0, np.nan]])).tolist()
+    [2.0, -2.0]
+    """
+    return _mean_over_epochs(_dynamics(margin, "margin"))
+
+
+def mean_confidence(*, given_prob: np.ndarray) -> np.ndarray:
+    """Cartography's confidence: the mean over epochs of P_y in training, (N,) in [0, 1], low = likely mislabelled.
+
+    `given_prob` is (E, N), NaN where not trained on. Early epochs tell most, since noise is memorised late.
+    Source: data set cartography, EMNLP 2020.
+
+    >>> mean_confidence(given_prob=np.array([[0.5, 0.0], [1.0, 0.5]])).tolist()
+    [0.75, 0.25]
+    """
+    return _mean_over_epochs(_dynamics(given_prob, "given_prob"))
+
+
+def confidence_spread(*, given_prob: np.ndarray) -> np.ndarray:
+    """Cartography's variability: the standard deviation of P_y over epochs, (N,) in [0, 0.5], high = ambiguous.
+
+    Not an error score: a label that is never learned has little spread. Source: data set cartography, EMNLP 2020.
+
+    >>> confidence_spread(given_prob=np.array([[0.25, 0.5], [0.75, 0.5]])).tolist()
+    [0.25, 0.0]
+    """
+    given_prob = _dynamics(given_prob, "given_prob")
+    return np.sqrt(_mean_over_epochs((given_prob - _mean_over_epochs(given_prob)) ** 2))
+
+
+def learned_share(*, margin: np.ndarray) -> np.ndarray:
+    """Share of epochs in which training predicted the given label: (N,) in [0, 1], low = likely mislabelled.
+
+    `margin` as in `aum`; an epoch counts when the margin is above 0. 0 = never learned; NaN = never trained on.
+
+    >>> learned_share(margin=np.array([[1.0, -2.0], [-1.0, -1.0]])).tolist()
+    [0.5, 0.0]
+    """
+    margin = _dynamics(margin, "margin")
+    return _mean_over_epochs(np.where(np.isnan(margin), np.nan, margin > 0))
+
+
+def forgetting_events(*, margin: np.ndarray) -> np.ndarray:
+    """How often a sample was right in one epoch and wrong in its next: (N,) counts, high = hard or ambiguous.
+
+    `margin` as in `aum`; epochs without the sample are skipped. A label that is never learned is never forgotten,
+    so this is no error score by itself. Source: Toneva et al., ICLR 2019.
+
+    >>> forgetting_events(margin=np.array([[1.0, -1.0], [np.nan, -1.0], [-1.0, -1.0]])).tolist()
+    [1.0, 0.0]
+    """
+    margin = _dynamics(margin, "margin")
+    events = np.zeros(margin.shape[1])
+    last = np.zeros(margin.shape[1], dtype=bool)
+    for epoch in margin:
+        trained = ~np.isnan(epoch)
+        events += last & trained & ~(epoch > 0)
+        last = np.where(trained, epoch > 0, last)
+    events[np.isnan(margin).all(0)] = np.nan
+    return events
+
+
+def entropy(*, pred_probs: np.ndarray) -> np.ndarray:
+    """Entropy of P over log K: (N,) in [0, 1], high = the model is unsure.
+
+    Label-blind: on human noise it ranks wrong labels barely above chance. 0 for a single class.
+
+    >>> entropy(pred_probs=np.array([[0.5, 0.5], [1.0, 0.0]])).tolist()
+    [1.0, 0.0]
+    """
+    return _entropy(check_pred_probs(pred_probs))
+
+
+def mutual_information(*, member_probs: np.ndarray) -> np.ndarray:
+    """What the members of an ensemble disagree about, over log K: (N,) in [0, 1], high = unlike anything learned.
+
+    `member_probs` is (M, N, K). Entropy of the mean minus mean entropy (BALD, 2011). Label-blind.
+
+    >>> mutual_information(member_probs=np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).tolist()
+    [1.0]
+    """
+    member_probs = np.asarray(member_probs)
+    if member_probs.ndim != 3 or not len(member_probs):
+        raise BadDataError(f"member_probs must be (members, N, K), got {member_probs.shape}")
+    members = np.stack([check_pred_probs(member) for member in member_probs])
+    apart = _entropy(members.mean(0)) - np.mean([_entropy(member) for member in members], axis=0)
+    return np.clip(apart, 0.0, 1.0)
+
+
+SIGNALS: dict[str, Signal] = {
+    "self_confidence": Signal(
+        function=self_confidence, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
+        summary="probability of the given label",
+    ),
+    "probability_margin": Signal(
+        function=probability_margin, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
+        summary="probability of the given label minus the best other",
+    ),
+    "logit_margin": Signal(
+        function=logit_margin, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
+        summary="logit of the given label minus the best other",
+    ),
+    "class_adjusted_self_confidence": Signal(
+        function=class_adjusted_self_confidence, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
+        summary="probability of the given label, allowing for classes the model is rarely sure of",
+    ),
+    "confident_joint_membership": Signal(
+        function=confident_joint_membership, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
+        summary="0 where cleanlab's filter calls the label an issue",
+    ),
+    "knn_agreement": Signal(
+        function=knn_agreement, needs=("labels", "embedding"), uses=("fold", "groups"), label_aware=True,
+        low_is_bad=True, summary="share of the nearest faces that carry the given label",
+    ),
+    "class_centre_gap": Signal(
+        function=class_centre_gap, needs=("labels", "embedding"), uses=("fold",), label_aware=True, low_is_bad=True,
+        summary="how much nearer the own class's centre is than any other",
+    ),
+    "aum": Signal(
+        function=aum, needs=("margin",), label_aware=True, low_is_bad=True,
+        summary="mean training margin of the given label over epochs",
+    ),
+    "mean_confidence": Signal(
+        function=mean_confidence, needs=("given_prob",), label_aware=True, low_is_bad=True,
+        summary="mean training probability of the given label over epochs",
+    ),
+    "learned_share": Signal(
+        function=learned_share, needs=("margin",), label_aware=True, low_is_bad=True,
+        summary="share of epochs in which training predicted the given label",
+    ),
+    "confidence_spread": Signal(
+        function=confidence_spread, needs=("given_prob",), label_aware=False, low_is_bad=False,
+        summary="spread of the given label's training probability over epochs",
+    ),
+    "forgetting_events": Signal(
+        function=forgetting_events, needs=("margin",), label_aware=False, low_is_bad=False,
+        summary="times a label was learned and lost again",
+    ),
+    "entropy": Signal(
+        function=entropy, needs=("pred_probs",), label_aware=False, low_is_bad=False,
+        summary="how spread out the predicted probabilities are",
+    ),
+    "mutual_information": Signal(
+        function=mutual_information, needs=("member_probs",), label_aware=False, low_is_bad=False,
+        summary="what the members of an ensemble disagree about",
+    ),
+}  # fmt: skip
+"""Every signal by name. A new one: its function, one entry here, and the contract test finds it."""
+
+
+def compute_signals(available: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Every signal whose needs are in `available` (None counts as absent): name -> (N,) float64.
+
+    Known arguments: labels (N,), pred_probs (N, K), embedding (N, D), fold (N,), groups (N,), given_prob (E, N),
+    margin (E, N), member_probs (M, N, K). Others are ignored. Raises BadDataError as the signals do.
+
+    >>> sorted(compute_signals({"pred_probs": np.array([[0.5, 0.5]])}))
+    ['entropy']
+    """
+    at_hand = {name: value for name, value in available.items() if value is not None}
+    return {
+        name: signal.function(
+            **{key: at_hand[key] for key in signal.needs},
+            **{key: at_hand[key] for key in signal.uses if key in at_hand},
+        )
+        for name, signal in SIGNALS.items()
+        if all(key in at_hand for key in signal.needs)
+    }
+
+
+def _checked(labels: np.ndarray, pred_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probs = check_pred_probs(pred_probs)
+    labels = check_labels(labels, probs.shape[1])
+    check_same_length(labels=labels, pred_probs=probs)
+    return labels, probs
+
+
+def _margin(scores: np.ndarray, labels: np.ndarray, *, floor: float) -> np.ndarray:
+    rows = np.arange(len(labels))
+    others = scores.copy()
+    others[rows, labels] = floor  # with one class, a rival of probability 0
+    return scores[rows, labels] - others.max(1)
+
+
+def _dynamics(values: np.ndarray, name: str) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or not len(values):
+        raise BadDataError(f"{name} must be (epochs, N) with at least one epoch, got {values.shape}")
+    if np.isinf(values).any():
+        raise BadDataError(f"{name} is infinite in {int(np.isinf(values).sum())} places")
+    return values
+
+
+def _mean_over_epochs(values: np.ndarray) -> np.ndarray:
+    """Mean of (E, N) over the epochs that are not NaN; NaN where none is."""
+    known = ~np.isnan(values)
+    counts = known.sum(0)
+    return np.where(known, values, 0.0).sum(0) / np.where(counts > 0, counts, np.nan)
+
+
+def _entropy(probs: np.ndarray) -> np.ndarray:
+    if probs.shape[1] < 2:
+        return np.zeros(len(probs))
+    return np.abs((probs * np.log(np.maximum(probs, SMALLEST))).sum(1)) / np.log(probs.shape[1])
