@@ -1,0 +1,91 @@
+"""The dataset card of an export: what the release is, who decided, what changed, what it does not promise.
+
+It never hides a licence that forbids publication, and never lets a name act as markup.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from typing import Any
+
+import ferclean
+from ferclean.exports.content import Content, split_order
+
+
+def licence_warning(content: Content) -> str | None:
+    """The sentence for a data set whose images may not be passed on; None where they may."""
+    if content.dataset.redistributable:
+        return None
+    return (
+        f"must not be published: the licence of {content.dataset.name} forbids passing on its images, and the "
+        "pixels are inside; to share the corrections, share a patch without pixels"
+    )
+
+
+def write_card(content: Content, path: Path, *, form: str, front_matter: str | None = None) -> None:
+    """Fill the card template and write it; `front_matter` is YAML for the Hugging Face form."""
+    path.write_text(render_card(content, form=form, front_matter=front_matter), encoding="utf-8", newline="\n")
+
+
+def render_card(content: Content, *, form: str, front_matter: str | None = None) -> str:
+    """The card's text."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  every value passes `inert`, which escapes for Markdown too
+        finalize=inert,
+    )
+    return environment.get_template("card.md.jinja").render(
+        **_facts(content), form=form, front_matter=_Verbatim(front_matter or "")
+    )
+
+
+class _Verbatim(str):
+    """Text that is already what it should be."""
+
+
+def inert(value: Any) -> Any:
+    """Text of unknown origin as Markdown that shows it and does nothing else: one line, no HTML, no table breaks.
+
+    >>> inert("<b>a|b</b>")
+    '&lt;b&gt;a&#124;b&lt;/b&gt;'
+    """
+    if not isinstance(value, str) or isinstance(value, _Verbatim):
+        return value
+    flat = html.escape(" ".join(value.split()), quote=False)
+    return re.sub(r"[|`*\[\]\\#!~]", lambda found: f"&#{ord(found[0])};", flat)
+
+
+def _facts(content: Content) -> dict[str, Any]:
+    table, rows = content.table, content.rows
+    splits = sorted(table["split"].unique(), key=split_order)
+    kept = content.counts()
+    counts = []
+    for name in content.dataset.classes:
+        given = [int(((table["split"] == split) & (table["given_label"] == name)).sum()) for split in splits]
+        counts.append((name, list(zip(given, [kept.get(split, {}).get(name, 0) for split in splits], strict=True))))
+    reasons = table["release_reason"].dropna().str.replace(r" \(p .*\)$", "", regex=True)
+    made = content.release
+    return {
+        "version": ferclean.__version__,
+        "dataset": content.dataset,
+        "card": content.dataset.card,
+        "release": content.name,
+        "made": made,
+        "config": made.config if made else {},
+        "splits": splits,
+        "counts": counts,
+        "included": len(rows),
+        "left_out": len(table) - len(rows),
+        "relabelled": int((rows["release_label"] != rows["given_label"]).sum()),
+        "reasons": [(str(reason), int(n)) for reason, n in reasons.value_counts().sort_index().items()],
+        "undecided": int(table["decision"].isna().sum()),
+        "warning": licence_warning(content),
+    }

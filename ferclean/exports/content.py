@@ -1,0 +1,135 @@
+"""What every export form is given: the samples of a release (or of the whole workspace), in the source's order.
+
+It never writes anything, and never decides which label a sample gets.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.exports.cells import escape_cell
+from ferclean.store.releases import Release, get_release, get_release_items
+from ferclean.store.samples import Dataset, get_dataset, get_samples
+from ferclean.store.table import sample_table
+from ferclean.store.workspace import Workspace
+
+ORIGINAL = "original"
+"""Pseudo release: every readable sample under its given label."""
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What there is to export."""
+
+    ws: Workspace
+    dataset: Dataset
+    name: str | None
+    """The release's name, "original" for the set as given, None for the whole workspace without a release."""
+    release: Release | None
+    """The frozen release; None for "original" and without a release."""
+    table: pd.DataFrame = field(repr=False)
+    """`sample_table` of all samples in the source's order, with release_label, included and release_reason."""
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The samples that belong in the split, in the source's order."""
+        return self.table[self.table["included"].astype(bool)]
+
+    def image(self, row: dict[str, Any]) -> bytes:
+        """The bytes of a row's image file, as they were ingested.
+
+        Raises BadDataError when the file is gone, leads out of its folder, or has changed since.
+        """
+        named = f"the image of {row['source_key']!r}"
+        if row["path"] is None:
+            raise BadDataError(f"{named} has no file; exclude the sample and release again")
+        kept = self.ws.images.resolve()
+        try:
+            # one open per image without the store: a database session for each would take minutes for a large set
+            file = Path(row["path"]).resolve(strict=True)
+            inside = next(
+                (base for base in (kept, Path(self.dataset.root).resolve()) if file.is_relative_to(base)), None
+            )
+            if inside is None:
+                raise BadDataError(f"{named} lies outside of the data set's folder: {file}; it is not read")
+            data = file.read_bytes()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BadDataError(
+                f"{named} cannot be read: {error}; put the data set back where it was ingested"
+            ) from error
+        # what the workspace keeps of pixel rows is hashed by its pixels, not by the file
+        if inside != kept and sha256(data).hexdigest() != row["content_hash"]:
+            raise BadDataError(f"{named} has changed since it was ingested: {file}; ingest it into a new workspace")
+        return data
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Split -> class (in the card's order) -> included samples."""
+        rows = self.rows
+        counted: dict[str, dict[str, int]] = {}
+        for split in sorted(rows["split"].unique(), key=split_order):
+            labels = rows.loc[rows["split"] == split, "release_label"].value_counts()
+            counted[split] = {name: int(labels[name]) for name in self.dataset.classes if name in labels}
+        return counted
+
+
+def read_content(ws: Workspace, release: str | None) -> Content:
+    """Join the workspace's table with a release's items. Raises UsageError for an unknown release."""
+    files = get_samples(ws, include_quarantined=True)[["sample_id", "position", "path", "content_hash"]]
+    table = sample_table(ws).drop(columns=["path"], errors="ignore")
+    table = table.merge(files, on="sample_id", how="left").sort_values("position", kind="stable")
+    made = None
+    if release is None or release == ORIGINAL:
+        table["release_label"] = table["given_label"]
+        table["included"] = table["quarantine_reason"].isna() & table["given_label"].notna()
+        table["release_reason"] = None
+    else:
+        made = get_release(ws, release)
+        items = get_release_items(ws, release).rename(columns={"label": "release_label", "reason": "release_reason"})
+        items = items[["sample_id", "release_label", "included", "release_reason"]]
+        table = table.merge(items, on="sample_id", how="left")
+        # samples ingested after the release was frozen are not part of it
+        table["included"] = table["included"].eq(True)
+    return Content(ws=ws, dataset=get_dataset(ws), name=release, release=made, table=table.reset_index(drop=True))
+
+
+def split_order(split: str) -> tuple[int, str]:
+    """Sort key: train, validation, test, then others by name."""
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), split)
+
+
+def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """A UTF-8 CSV in which no cell can act as a spreadsheet formula."""
+    with path.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(list(columns))
+        writer.writerows([escape_cell(cell) for cell in row] for row in rows)
+
+
+def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows as dicts in which every missing value is None (lists stay lists)."""
+    names = list(frame.columns)
+    for row in frame.itertuples(index=False, name=None):
+        yield {name: None if is_missing(value) else value for name, value in zip(names, row, strict=True)}
+
+
+def is_missing(value: Any) -> bool:
+    """True for None, NaN and NaT; False for lists and arrays."""
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def needs_release(content: Content, form: str) -> None:
+    """Raises UsageError for a form that holds one label per image when no release says which."""
+    if content.name is None:
+        raise UsageError(
+            f"form {form!r} needs a release: pass --release NAME, or --release {ORIGINAL} for the labels as given"
+        )

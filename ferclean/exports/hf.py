@@ -1,0 +1,107 @@
+"""The Hugging Face form: a folder that `datasets.load_dataset(PATH)` opens without a network.
+
+It never pushes anything, never re-encodes an image, and leaves no cache behind.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ferclean.exports.card import write_card
+from ferclean.exports.cells import safe_file_name
+from ferclean.exports.content import Content, needs_release, records, split_order
+from ferclean.progress import Progress
+
+SINGLE_FILE = False
+HOLDS_PIXELS = True
+
+_BATCH = 256  # rows whose image bytes are in memory at once; also a row group of the file
+
+
+def check(content: Content, out: Path) -> list[str]:
+    """No content is beyond this form; it only needs a release."""
+    needs_release(content, "hf")
+    return []
+
+
+def features(classes: tuple[str, ...]) -> Any:
+    """The columns as `datasets.Features`; both labels are ClassLabel with names in the card's order."""
+    from datasets import ClassLabel, Features, Image, List, Value
+
+    return Features(
+        {
+            "image": Image(),
+            "label": ClassLabel(names=list(classes)),
+            "given_label": ClassLabel(names=list(classes)),
+            "sample_id": Value("string"),
+            "source_key": Value("string"),
+            "changed": Value("bool"),
+            "verdict": Value("string"),
+            "soft_label": List(Value("float32")),
+        }
+    )
+
+
+def write(content: Content, target: Path, *, progress: Progress) -> None:
+    """Write data/<split>-00000-of-00001.parquet per split, image bytes inside, and README.md."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = features(content.dataset.classes)
+    # the Arrow schema carries the feature types, so that ClassLabel names survive in the file itself
+    schema = columns.arrow_schema
+    index = {name: number for number, name in enumerate(content.dataset.classes)}
+    rows = content.rows
+    (target / "data").mkdir()
+    done, splits = 0, []
+    for split in sorted(rows["split"].unique(), key=split_order):
+        file = target / "data" / f"{split}-00000-of-00001.parquet"
+        of_split = rows[rows["split"] == split]
+        size = 0
+        with pq.ParquetWriter(file, schema) as writer:
+            left = records(of_split)
+            while batch := [_row(content, row, index) for row in islice(left, _BATCH)]:
+                part = pa.Table.from_pylist(batch, schema=schema)
+                writer.write_table(part)
+                size += part.nbytes
+                done += len(batch)
+                progress("writing the dataset", done, len(rows))
+        splits.append({"name": split, "num_bytes": size, "num_examples": len(of_split)})
+    write_card(content, target / "README.md", form="hf", front_matter=_front_matter(content, columns, splits))
+
+
+def _row(content: Content, row: dict[str, Any], index: dict[str, int]) -> dict[str, Any]:
+    data = content.image(row)
+    name = safe_file_name(row["source_key"], sample_id=row["sample_id"], data=data)
+    return {
+        "image": {"bytes": data, "path": name},
+        "label": index[row["release_label"]],
+        "given_label": index.get(row["given_label"]),
+        "sample_id": row["sample_id"],
+        "source_key": row["source_key"],
+        "changed": row["release_label"] != row["given_label"],
+        "verdict": row["verdict"],
+        "soft_label": None if row["soft_label"] is None else [float(p) for p in row["soft_label"]],
+    }
+
+
+def _front_matter(content: Content, columns: Any, splits: list[dict[str, Any]]) -> str:
+    """YAML that says where each split lies and which features it has, as `load_dataset` reads it."""
+    from datasets import DatasetInfo
+    from datasets.info import DatasetInfosDict
+    from huggingface_hub import DatasetCardData
+
+    files = [{"split": split["name"], "path": f"data/{split['name']}-*.parquet"} for split in splits]
+    data = DatasetCardData(
+        # the hub knows a fixed list of licences; a card's own words go into license_name
+        license="other",
+        license_name=content.dataset.licence,
+        pretty_name=f"{content.dataset.card.get('title') or content.dataset.name}, release {content.name}",
+        task_categories=["image-classification"],
+        tags=["facial-expression-recognition", "ferclean"],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
+    DatasetInfosDict({"default": DatasetInfo(features=columns, splits=splits)}).to_dataset_card_data(data)
+    return str(data.to_yaml())

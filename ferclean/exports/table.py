@@ -1,0 +1,113 @@
+"""The table form: one row per sample of the workspace with labels, scores, verdicts and decisions, as Parquet or CSV.
+
+It never holds pixels or absolute paths, and never leaves a row out.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ferclean.errors import UsageError
+from ferclean.exports.content import Content, records, write_csv
+from ferclean.progress import Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SINGLE_FILE = True
+HOLDS_PIXELS = False
+
+_MARK = b"ferclean.table"
+
+
+def columns() -> dict[str, pa.DataType]:
+    """Column -> Arrow type, in order.
+
+    `label_quality` and the `p_*` columns are in [0, 1]; low label quality = likely mislabelled. `rank` 1 = look
+    first. `pred_probs` (out-of-fold) and `soft_label` are lists in the card's class order, null where unscored.
+    """
+    import pyarrow as pa
+
+    text, number = pa.string(), pa.float64()
+    return {
+        "sample_id": text,
+        "source_key": text,
+        "split": text,
+        "given_label": text,
+        "suggested_label": text,
+        "label_quality": number,
+        "p_mislabelled": number,
+        "p_ambiguous": number,
+        "p_unusable": number,
+        "p_clean": number,
+        "verdict": text,
+        "rank": pa.int64(),
+        "decision": text,
+        "corrected_label": text,
+        "reviewer": text,
+        "conflict": pa.bool_(),
+        "pred_probs": pa.list_(number),
+        "soft_label": pa.list_(number),
+        "fold": pa.int64(),
+        "run_id": text,
+        "reasons": pa.list_(text),
+        "quarantine_reason": text,
+    }
+
+
+def release_columns() -> dict[str, pa.DataType]:
+    """What a release adds: its label, whether the sample is in the split, and why it changed or was left out."""
+    import pyarrow as pa
+
+    return {"release_label": pa.string(), "included": pa.bool_(), "release_reason": pa.string()}
+
+
+def check(content: Content, out: Path) -> list[str]:
+    """Raises UsageError for a suffix other than .parquet or .csv."""
+    if out.suffix.lower() not in (".parquet", ".csv"):
+        raise UsageError(f"the table form writes .parquet or .csv, not {out.name!r}")
+    return []
+
+
+def is_ours(path: Path) -> bool:
+    """True for a file that this form wrote before."""
+    if path.suffix.lower() == ".csv":
+        with path.open(encoding="utf-8", errors="replace", newline="") as lines:
+            return next(csv.reader(lines), [])[: len(columns())] == list(columns())
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return _MARK in (pq.read_schema(path).metadata or {})
+    except pa.ArrowInvalid:
+        return False  # not Parquet at all
+
+
+def write(content: Content, target: Path, *, progress: Progress) -> None:
+    """Write the table; the suffix of `target` chooses Parquet or CSV (lists as JSON, formulas escaped)."""
+    wanted = {**columns(), **(release_columns() if content.name is not None else {})}
+    progress("writing the table", 0, 1)
+    rows = [{name: _plain(row[name]) for name in wanted} for row in records(content.table[list(wanted)])]
+    if target.suffix.lower() == ".csv":
+        cells = ([_cell(row[name]) for name in wanted] for row in rows)
+        write_csv(target, wanted, cells)
+    else:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        told = {"classes": content.dataset.classes, "dataset": content.dataset.name, "release": content.name}
+        schema = pa.schema(list(wanted.items()), metadata={_MARK: json.dumps(told).encode()})
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), target)
+    progress("writing the table", 1, 1)
+
+
+def _plain(value: Any) -> Any:
+    """Arrow and JSON take Python lists, not numpy arrays."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value

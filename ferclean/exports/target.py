@@ -1,0 +1,127 @@
+"""Where an export lands: written beside its target and renamed, so that it is whole or absent.
+
+It never removes or replaces a file that ferclean did not write there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ferclean.errors import UsageError
+
+MANIFEST = ".ferclean-export.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What came to lie at the target."""
+
+    files: int
+    """Number of files, the manifest not counted."""
+    bytes: int
+    """Their total size."""
+
+
+def check_target(out: Path, *, single_file: bool, overwrite: bool, ours: Callable[[Path], bool]) -> None:
+    """Raises UsageError when writing to `out` would touch anything that ferclean did not write.
+
+    `ours(path)` says whether an existing single file is an earlier export.
+    """
+    if single_file:
+        if out.is_dir():
+            raise UsageError(f"{out} is a folder; this form writes one file: pass --out {out / 'table.parquet'}")
+        if out.exists() and not overwrite:
+            raise UsageError(f"{out} exists; pass --overwrite or another --out")
+        if out.exists() and not ours(out):
+            raise UsageError(f"{out} was not written by ferclean and is left alone; pass another --out")
+        return
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UsageError(f"{out} is not a plain folder; pass another --out")
+    if not out.exists() or not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise UsageError(f"{out} is not empty; pass --overwrite or another --out")
+    if not (out / MANIFEST).is_file():
+        raise UsageError(f"{out} was not written by ferclean (it has no {MANIFEST}); pass another --out")
+
+
+def write_file(out: Path, fill: Callable[[Path], None]) -> Written:
+    """Let `fill(path)` write a temporary file beside `out`, then put it in place at once."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".ferclean-", suffix=out.suffix, dir=out.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        fill(temporary)
+        temporary.chmod(0o644)
+        size = temporary.stat().st_size
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return Written(files=1, bytes=size)
+
+
+def write_folder(out: Path, fill: Callable[[Path], None], *, form: str) -> Written:
+    """Let `fill(folder)` write a temporary folder beside `out`, then rename it.
+
+    Over an earlier export (see `check_target`) the files of its manifest go, and files that others put there stay.
+    Raises UsageError when a new file would replace such a file.
+    """
+    out = Path(os.path.abspath(out))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}-", dir=out.parent))
+    try:
+        fill(temporary)
+        files = _files(temporary)
+        size = sum((temporary / file).stat().st_size for file in files)
+        manifest = json.dumps({"schema": 1, "form": form, "files": files}, indent=0, ensure_ascii=True)
+        (temporary / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
+        temporary.chmod(0o755)  # mkdtemp makes private folders
+        if out.exists() and any(out.iterdir()):
+            _swap(temporary, out, files)
+        else:
+            os.replace(temporary, out)  # an empty folder gives way
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Written(files=len(files), bytes=size)
+
+
+def _swap(new: Path, out: Path, files: list[str]) -> None:
+    """Put `new` where `out` is, carrying over what others left in `out`."""
+    earlier = set(json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"])
+    foreign = [file for file in _files(out) if file not in earlier and file != MANIFEST]
+    # also a foreign link `data` where the export needs a folder `data`, and the other way round
+    needed = {*files, *(str(above) for file in files for above in PurePosixPath(file).parents)}
+    written = set(files)
+    clash = [
+        file for file in foreign if file in needed or written & {str(above) for above in PurePosixPath(file).parents}
+    ]
+    if clash:
+        raise UsageError(f"{out / clash[0]} was not written by ferclean and is left alone; pass another --out")
+    for file in foreign:
+        (new / file).parent.mkdir(parents=True, exist_ok=True)
+        # a copy, so that the earlier folder stays whole until the new one is in place
+        shutil.copy2(out / file, new / file, follow_symlinks=False)
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}-old-", dir=out.parent))
+    os.replace(out, aside)
+    try:
+        os.replace(new, out)
+    except OSError:
+        os.replace(aside, out)
+        raise
+    shutil.rmtree(aside)
+
+
+def _files(folder: Path) -> list[str]:
+    """Paths of all files and links below a folder, relative, sorted; links are not followed."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        found += [(Path(parent) / name).relative_to(folder).as_posix() for name in [*names, *links]]
+    return sorted(found)

@@ -1,0 +1,211 @@
+"""Way in for local Hugging Face folders with an image and a label column, such as an exported release.
+
+It never uses a network, never runs code from the folder, and never reads a file outside of it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.sources.cards import Card, load_card
+from ferclean.sources.rows import SourceRow, contained_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEXT_COLUMNS = ("sample_id", "verdict")
+"""Columns of an exported release that stay with the sample as attributes, beside `given_label` and `changed`."""
+
+
+def read(
+    path: str | Path, card: Card, *, image_column: str = "image", label_column: str = "label"
+) -> Iterator[SourceRow]:
+    """Rows of all splits; `source_key` is the column of that name, else `<split>/<row number>`.
+
+    `given_label` of a row is the label column (for an exported release: the released label); a column named
+    given_label (the label before curation) becomes the attribute `given_label`, by canonical name.
+
+    Raises UsageError for a path that is no folder, BadDataError for a folder that `datasets`
+    cannot open or that lacks the two columns.
+    """
+    root = Path(path)
+    with tempfile.TemporaryDirectory(prefix="ferclean-hf-", ignore_cleanup_errors=True) as cache:
+        for name, split in _open(root, Path(cache)).items():
+            for needed in (image_column, label_column):
+                if needed not in split.column_names:
+                    raise BadDataError(
+                        f"{root}: split {name} has no column {needed!r}; it has {', '.join(split.column_names)}"
+                    )
+            yield from _rows(root, name, _undecoded(split, image_column), card, image_column, label_column)
+
+
+def class_names(path: str | Path, *, label_column: str = "label") -> tuple[str, ...] | None:
+    """The class names in the order of the folder's own ClassLabel; None when its labels are not one."""
+    with tempfile.TemporaryDirectory(prefix="ferclean-hf-", ignore_cleanup_errors=True) as cache:
+        for split in _open(Path(path), Path(cache)).values():
+            names = getattr(split.features.get(label_column), "names", None)
+            return None if names is None else tuple(names)
+    return None
+
+
+def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """An exported release as a table for training, and its classes in order.
+
+    Columns: sample_id, source_key, split, given_label (before curation; the label itself where the folder has no
+    such column), label, included (always True: left-out rows are not in the folder), image (encoded bytes or an
+    absolute path), content_hash.
+
+    Raises BadDataError for a folder without a ClassLabel and for rows that cannot be used.
+    """
+    import pandas as pd
+
+    names = class_names(path)
+    if names is None:
+        raise BadDataError(f"{path}: the label column is not a ClassLabel, so the order of the classes is unknown")
+    card = load_card("hf").with_classes(names)
+    rows = []
+    for row in read(path, card):
+        if row.problem:
+            raise BadDataError(f"{path}: {row.split} row {row.source_key!r} cannot be used: {row.problem}")
+        image: bytes | str = str(Path(path) / row.relative_path) if row.relative_path else row.data or b""
+        rows.append(
+            {
+                "sample_id": row.attributes.get("sample_id", row.source_key),
+                "source_key": row.source_key,
+                "split": row.split,
+                "given_label": row.attributes.get("given_label", row.given_label),
+                "label": row.given_label,
+                "included": True,
+                "image": image,
+                "content_hash": sha256(image if isinstance(image, bytes) else Path(image).read_bytes()).hexdigest(),
+            }
+        )
+    return pd.DataFrame(rows), card.classes
+
+
+def _open(root: Path, cache: Path) -> Mapping[str, Any]:
+    """Split name -> datasets.Dataset, whatever of its local forms the folder has."""
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a folder; a Hugging Face data set is read from a local folder")
+    _refuse_remote_files(root)
+    import datasets
+    from datasets import Dataset, DatasetDict
+
+    bars = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
+            opened: Dataset | DatasetDict = datasets.load_from_disk(str(root))
+        else:
+            # the cache lives and dies with this call: nothing of a face set stays in a home folder
+            opened = datasets.load_dataset(str(root), cache_dir=str(cache))
+    except (ValueError, OSError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise BadDataError(f"{root} cannot be opened as a Hugging Face data set: {error}") from error
+    finally:
+        if bars:
+            datasets.enable_progress_bars()
+    return opened if isinstance(opened, DatasetDict) else {str(opened.split or "train"): opened}
+
+
+def _refuse_remote_files(root: Path) -> None:
+    """A README can point `data_files` at any address or path; only files of the folder itself are read."""
+    readme = root / "README.md"
+    if not readme.is_file():
+        return
+    parts = readme.read_text(encoding="utf-8", errors="replace").split("---", 2)
+    if len(parts) < 3 or parts[0].strip():
+        return
+    try:
+        head = yaml.safe_load(parts[1])
+    except yaml.YAMLError as error:
+        raise BadDataError(f"{readme}: the front matter is not YAML: {error}") from error
+    configs = head.get("configs") if isinstance(head, dict) else None
+    for text in _strings(configs):
+        if "://" in text or "::" in text or text.startswith(("/", "~")) or ".." in Path(text).parts:
+            raise BadDataError(f"{readme}: data_files {text!r} leads out of the folder; only local files are read")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _strings(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part)
+
+
+def _undecoded(split: Any, column: str) -> Any:
+    """Image cells as {bytes, path}: decoding untrusted images is ingest's work."""
+    from datasets import Image
+
+    return split.cast_column(column, Image(decode=False)) if isinstance(split.features[column], Image) else split
+
+
+def _rows(root: Path, name: str, split: Any, card: Card, image_column: str, label_column: str) -> Iterator[SourceRow]:
+    canonical_split = card.split_of(name)
+    for number, cells in enumerate(split):
+        given, code, problem = _label(split, label_column, cells[label_column], card)
+        key = cells.get("source_key")
+        image, image_problem = _image(root, cells[image_column])
+        if canonical_split is None:
+            problem = f"split: {name!r} is unknown; known are train, validation and test"
+        yield SourceRow(
+            source_key=key if isinstance(key, str) and key else f"{name}/{number}",
+            split=canonical_split or "train",
+            given_label=given,
+            given_code=code,
+            problem=image_problem or problem,
+            attributes=_attributes(split, cells, card),
+            **image,
+        )
+
+
+def _image(root: Path, cell: Any) -> tuple[dict[str, Any], str | None]:
+    """Bytes held by the row, or a path below the root."""
+    if isinstance(cell, bytes):
+        return {"data": cell}, None
+    if not isinstance(cell, Mapping):
+        return {}, "image: missing"
+    if cell.get("bytes"):
+        return {"data": cell["bytes"]}, None
+    path = cell.get("path")
+    if not path:
+        return {}, "image: missing"
+    found, problem = contained_file(root, path)
+    if found is None:
+        return {}, problem
+    return {"relative_path": found.relative_to(root.resolve()).as_posix()}, None
+
+
+def _label(split: Any, column: str, cell: Any, card: Card) -> tuple[str | None, str | None, str | None]:
+    """(canonical name, what stood in the file, problem)."""
+    if cell is None:
+        return None, None, "label: missing"
+    names = getattr(split.features[column], "names", None)
+    if names is not None and isinstance(cell, int):
+        if not 0 <= cell < len(names):
+            return None, str(cell), f"label: {cell} is outside of the folder's {len(names)} classes"
+        cell = names[cell]
+    found = card.label_of(str(cell))
+    if found is None:
+        return None, str(cell), f"label: {str(cell)!r} is unknown; known are {card.known_labels()}"
+    return found, str(cell), None
+
+
+def _attributes(split: Any, cells: Mapping[str, Any], card: Card) -> dict[str, object]:
+    kept: dict[str, object] = {name: cells[name] for name in _TEXT_COLUMNS if isinstance(cells.get(name), str)}
+    if isinstance(cells.get("changed"), bool):
+        kept["changed"] = cells["changed"]
+    if "given_label" in cells:  # None says that there was no label before curation
+        name, code, _ = _label(split, "given_label", cells["given_label"], card)
+        kept["given_label"] = name or code
+    return kept

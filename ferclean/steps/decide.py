@@ -1,0 +1,263 @@
+"""Decisions from the command line or a CSV file into the append-only log.
+
+It never edits or removes an earlier decision, and never records part of a file that has a bad row.
+"""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.labels import canonical_name
+from ferclean.exports.cells import unescape_cell
+from ferclean.store.decisions import ACTIONS, Decision, append_decisions, decision_history
+from ferclean.store.samples import find_sample, get_dataset, get_samples
+from ferclean.store.workspace import Workspace
+
+_COLUMNS = ("sample_id", "source_key", "action", "label", "reviewer", "inclusion_probability", "note")
+_SHOWN_ERRORS = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecideSummary:
+    """What was recorded."""
+
+    recorded: int
+    """Decisions appended."""
+    already: int
+    """Rows that say what the same reviewer's current decision says already; not appended again."""
+    actions: dict[str, int]
+    """Action -> decisions appended."""
+    decision_ids: list[int]
+    """Ids of the appended decisions, for `ferclean undo`."""
+    ignored_columns: tuple[str, ...] = ()
+    """Columns of the file that mean nothing here."""
+    dry_run: bool = False
+    """True when nothing was written; `recorded` then says what would be."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "recorded": self.recorded,
+            "already": self.already,
+            "actions": self.actions,
+            "decision_ids": self.decision_ids,
+            "ignored_columns": list(self.ignored_columns),
+            "dry_run": self.dry_run,
+        }
+
+
+def decide(
+    ws: Workspace,
+    sample_or_key: str,
+    action: str,
+    *,
+    label: str | None = None,
+    reviewer: str | None = None,
+    note: str = "",
+    dry_run: bool = False,
+) -> DecideSummary:
+    """Record one decision about a sample, named by its id or source key.
+
+    `label` is a class name or one of its aliases and belongs to `relabel`; `reviewer` is the login name by default.
+    Raises UsageError for an unknown sample, action or label.
+    """
+    sample_id = find_sample(ws, sample_or_key)
+    known = _Known(get_samples(ws, include_quarantined=True))
+    try:
+        checked = _checked(action, label, None, given=known.given[sample_id], classes=get_dataset(ws).classes)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    decision = Decision(
+        sample_id=sample_id,
+        action=checked["action"],
+        label=checked["label"],
+        reviewer=reviewer or _login_name(),
+        note=note,
+        source="cli",
+    )
+    return _append(ws, [decision], dry_run=dry_run)
+
+
+def decide_from_file(
+    ws: Workspace, path: str | Path, *, reviewer: str | None = None, dry_run: bool = False
+) -> DecideSummary:
+    """Record the decisions of a CSV file, all of them or none.
+
+    Columns: sample_id or source_key, action, label (for relabel), reviewer (default: `reviewer`, else the login name),
+    optionally inclusion_probability (in (0, 1], for rows that were drawn at random) and note. A row that repeats the
+    same reviewer's current decision is counted and not recorded again, so the same file may be read twice.
+
+    Raises UsageError when the file cannot be read, BadDataError naming the lines that are wrong.
+    """
+    file = Path(path)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.DictReader(lines, strict=True)
+            header = tuple(reader.fieldnames or ())
+            rows = [(reader.line_num, row) for row in reader]
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror or error}") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise BadDataError(f"{file} is not a CSV file in UTF-8: {error}") from None
+    _check_header(file, header)
+
+    known = _Known(get_samples(ws, include_quarantined=True))
+    classes = get_dataset(ws).classes
+    fallback = reviewer
+    decisions: list[Decision] = []
+    said: dict[tuple[str, str], tuple[int, Decision]] = {}
+    repeated = 0
+    errors: list[str] = []
+    for line, row in rows:
+        try:
+            if None in row or None in row.values():
+                raise ValueError("has another number of cells than the header")
+            cells = {name: unescape_cell((row.get(name) or "").strip()) for name in _COLUMNS}
+            sample_id = known.find(cells["sample_id"], cells["source_key"])
+            by = cells["reviewer"] or fallback
+            if by is None:
+                by = fallback = _login_name()
+            decision = Decision(
+                sample_id=sample_id,
+                reviewer=by,
+                note=cells["note"],
+                source="file",
+                **_checked(
+                    cells["action"],
+                    cells["label"],
+                    cells["inclusion_probability"],
+                    given=known.given[sample_id],
+                    classes=classes,
+                ),
+            )
+            before = said.setdefault((sample_id, by), (line, decision))
+            if before[0] == line:
+                decisions.append(decision)
+            elif before[1] == decision:
+                repeated += 1
+            else:
+                raise ValueError(f"contradicts line {before[0]}: the same sample and reviewer, another decision")
+        except (ValueError, UsageError) as error:
+            errors.append(f"line {line}: {error}")
+    if errors:
+        shown = "\n  ".join(errors[:_SHOWN_ERRORS])
+        more = f"\n  and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
+        raise BadDataError(f"{file}: nothing was recorded, {len(errors)} rows are wrong:\n  {shown}{more}")
+    ignored = tuple(name for name in header if name not in _COLUMNS)
+    return _append(ws, decisions, repeated=repeated, ignored=ignored, dry_run=dry_run)
+
+
+class _Known:
+    """Ids, source keys and given labels of the whole workspace, read once."""
+
+    def __init__(self, samples: pd.DataFrame) -> None:
+        self.given: dict[str, str | None] = dict(zip(samples["sample_id"], samples["given_label"], strict=True))
+        self._key_of = dict(zip(samples["sample_id"], samples["source_key"], strict=True))
+        self._ids_of: dict[str, list[str]] = {}
+        for sample_id, key in self._key_of.items():
+            self._ids_of.setdefault(key, []).append(sample_id)
+
+    def find(self, sample_id: str, key: str) -> str:
+        if sample_id:
+            if sample_id not in self._key_of:
+                raise ValueError(f"no sample has the id {sample_id!r}")
+            if key and self._key_of[sample_id] != key:
+                raise ValueError(f"sample {sample_id} has the key {self._key_of[sample_id]!r}, not {key!r}")
+            return sample_id
+        if not key:
+            raise ValueError("neither sample_id nor source_key is given")
+        found = self._ids_of.get(key, [])
+        if len(found) != 1:
+            problem = "no sample has" if not found else f"{len(found)} samples have"
+            raise ValueError(f"{problem} the key {key!r}" + ("; give sample_id" if found else ""))
+        return found[0]
+
+
+def _checked(
+    action: str, label: str | None, probability: str | None, *, given: str | None, classes: tuple[str, ...]
+) -> dict[str, Any]:
+    """Validated fields of a Decision; ValueError says what is wrong."""
+    action = action.strip().lower()
+    if action not in ACTIONS:
+        raise ValueError(f"unknown action {action!r}; known: {', '.join(ACTIONS)}")
+    name = _class_name(label, classes) if label else None
+    if action == "relabel" and name is None:
+        raise ValueError(f"relabel needs a label; known: {', '.join(classes)}")
+    # a file may repeat the given label beside keep; any other label would contradict the action
+    if action != "relabel" and name is not None and (action, name) != ("keep", given):
+        raise ValueError(f"a label belongs to relabel, not to {action} (given label: {given})")
+    fields: dict[str, Any] = {"action": action, "label": name if action == "relabel" else None}
+    if probability:
+        value = float(probability)
+        if not (math.isfinite(value) and 0 < value <= 1):
+            raise ValueError(f"inclusion_probability is above 0 and at most 1, not {probability}")
+        fields["inclusion_probability"] = value
+    return fields
+
+
+def _class_name(label: str, classes: tuple[str, ...]) -> str:
+    """A class of the data set by its own name or an alias; a data set may have classes outside the vocabulary."""
+    if label in classes:
+        return label
+    try:
+        name = canonical_name(label)
+    except UsageError:
+        name = label
+    if name not in classes:
+        raise ValueError(f"unknown label {label!r}; known: {', '.join(classes)}")
+    return name
+
+
+def _check_header(file: Path, header: tuple[str, ...]) -> None:
+    repeated = [name for name, n in Counter(header).items() if n > 1]
+    if repeated:
+        raise BadDataError(f"{file}: the column {repeated[0]!r} appears twice")
+    if "action" not in header or not {"sample_id", "source_key"} & set(header):
+        raise BadDataError(
+            f"{file}: the header needs action and sample_id or source_key, and has {', '.join(header) or 'nothing'}"
+        )
+
+
+def _append(
+    ws: Workspace,
+    decisions: list[Decision],
+    *,
+    repeated: int = 0,
+    ignored: tuple[str, ...] = (),
+    dry_run: bool = False,
+) -> DecideSummary:
+    current = _current_by_reviewer(decision_history(ws))
+    new = [one for one in decisions if current.get((one.sample_id, one.reviewer)) != (one.action, one.label)]
+    ids = append_decisions(ws, new) if new and not dry_run else []
+    return DecideSummary(
+        recorded=len(new),
+        already=len(decisions) - len(new) + repeated,
+        actions=dict(Counter(decision.action for decision in new)),
+        decision_ids=[int(one) for one in ids],
+        ignored_columns=ignored,
+        dry_run=dry_run,
+    )
+
+
+def _current_by_reviewer(history: pd.DataFrame) -> Mapping[tuple[str, str], tuple[str, str | None]]:
+    """(sample, reviewer) -> (action, label) of the latest decision that was not undone."""
+    live = history[(history["action"] != "undo") & ~history["undone"].astype(bool)]
+    columns = (live[name] for name in ("sample_id", "reviewer", "action", "label"))
+    return {(sample, reviewer): (action, label) for sample, reviewer, action, label in zip(*columns, strict=True)}
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        raise UsageError("this machine has no login name; say who decides with --reviewer NAME") from None

@@ -1,0 +1,110 @@
+"""A release (or the whole workspace) out into files: picks the form and sees that it lands whole.
+
+It never writes over anything that ferclean did not write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ferclean.errors import UsageError
+from ferclean.exports import EXPORTS
+from ferclean.exports.card import licence_warning
+from ferclean.exports.content import read_content
+from ferclean.exports.table import is_ours
+from ferclean.exports.target import check_target, write_file, write_folder
+from ferclean.progress import Progress, silent
+from ferclean.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSummary:
+    """What an export wrote, or would write."""
+
+    form: str
+    """Key of EXPORTS."""
+    path: str
+    """The folder or file."""
+    release: str | None
+    """The release's name; None for the whole workspace."""
+    rows: int
+    """Samples written."""
+    counts: dict[str, int]
+    """Split -> images of the exported split."""
+    by_class: dict[str, dict[str, int]] = field(repr=False)
+    """Split -> class -> images of the exported split."""
+    files: int
+    """Files written; 0 in a dry run."""
+    bytes: int
+    """Their total size; 0 in a dry run."""
+    warnings: tuple[str, ...]
+    """What the user has to know, first of all a licence that forbids publication."""
+    dry_run: bool = False
+    """True when nothing was written."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "form": self.form,
+            "path": self.path,
+            "release": self.release,
+            "rows": self.rows,
+            "counts": self.counts,
+            "by_class": self.by_class,
+            "files": self.files,
+            "bytes": self.bytes,
+            "warnings": list(self.warnings),
+            "dry_run": self.dry_run,
+        }
+
+
+def export(
+    ws: Workspace,
+    *,
+    form: str,
+    out: str | Path,
+    release: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: Progress = silent,
+) -> ExportSummary:
+    """Write a release in one of the forms hf, rafdb, image_folder, table.
+
+    `release` "original" stands for the labels as given; the table form also works without any. With `overwrite`
+    an earlier export at `out` is replaced, and files that others put there stay.
+
+    Raises UsageError for an unknown form or release, or a target that holds anything else; BadDataError when the
+    form cannot hold the data.
+    """
+    if form not in EXPORTS:
+        raise UsageError(f"unknown export form {form!r}; known: {', '.join(EXPORTS)}")
+    module, target = EXPORTS[form], Path(out)
+    check_target(target, single_file=module.SINGLE_FILE, overwrite=overwrite, ours=is_ours)
+    content = read_content(ws, release)
+    warnings = module.check(content, target)
+    forbidden = licence_warning(content)
+    if module.HOLDS_PIXELS and forbidden:
+        warnings = [f"{target} {forbidden}", *warnings]
+    by_class = content.counts()
+    files = size = 0
+    if not dry_run:
+
+        def fill(path: Path) -> None:
+            module.write(content, path, progress=progress)
+
+        written = write_file(target, fill) if module.SINGLE_FILE else write_folder(target, fill, form=form)
+        files, size = written.files, written.bytes
+    return ExportSummary(
+        form=form,
+        path=str(target),
+        release=release,
+        rows=len(content.table) if module.SINGLE_FILE else len(content.rows),
+        counts={split: sum(of_class.values()) for split, of_class in by_class.items()},
+        by_class=by_class,
+        files=files,
+        bytes=size,
+        warnings=tuple(warnings),
+        dry_run=dry_run,
+    )

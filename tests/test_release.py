@@ -1,0 +1,203 @@
+"""Facts about releases: who may change a label, what is frozen, what a difference shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small_workspace import BROKEN, Small, small
+
+from ferclean.errors import FercleanError, UsageError
+from ferclean.steps.release import diff, release
+from ferclean.store.decisions import Decision, append_decisions
+from ferclean.store.releases import get_release, get_release_items
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Small:
+    return small(tmp_path)
+
+
+def decide(work: Small, key: str, action: str, label: str | None = None, reviewer: str = "ann") -> None:
+    append_decisions(
+        work.ws, [Decision(sample_id=work.ids[key], action=action, label=label, reviewer=reviewer, source="cli")]
+    )
+
+
+def items(work: Small, name: str) -> dict[str, dict[str, object]]:
+    keys = {sample: key for key, sample in work.ids.items()}
+    frame = get_release_items(work.ws, name)
+    return {keys[row["sample_id"]]: row for row in frame.to_dict("records")}
+
+
+def test_policy_decisions_changes_nothing_that_nobody_decided(work: Small) -> None:
+    summary = release(work.ws, "v1")
+    rows = items(work, "v1")
+    assert all(row["label"] == row["given_label"] for row in rows.values())
+    assert [key for key, row in rows.items() if not row["included"]] == [BROKEN]
+    assert summary.counts["relabelled"] == 0
+    assert rows[BROKEN]["reason"] == "quarantined: image: empty"
+
+
+def test_each_action_has_its_effect(work: Small) -> None:
+    decide(work, "train_00001", "relabel", "surprise")
+    decide(work, "train_00002", "exclude")
+    decide(work, "train_00003", "keep")
+    decide(work, "train_00004", "ambiguous")
+    decide(work, "train_00006", "skip")
+    release(work.ws, "v1")
+    rows = items(work, "v1")
+    assert (rows["train_00001"]["label"], rows["train_00001"]["included"]) == ("surprise", True)
+    assert rows["train_00001"]["reason"] == "decision: relabel by ann"
+    assert rows["train_00002"]["included"] is False
+    assert rows["train_00003"]["label"] == "sadness"
+    assert (rows["train_00004"]["label"], rows["train_00004"]["included"]) == ("neutral", True)
+    assert rows["train_00006"]["label"] == "surprise"
+    release(work.ws, "strict", ambiguous="exclude")
+    assert items(work, "strict")["train_00004"]["included"] is False
+
+
+def test_policy_auto_corrects_above_the_threshold_and_leaves_unusable_images_out(work: Small) -> None:
+    release(work.ws, "auto", policy="auto", threshold=0.95)
+    rows = items(work, "auto")
+    assert rows["train_00001"]["label"] == "fear"
+    assert rows["train_00003"]["label"] == "sadness"
+    assert rows["train_00005"]["included"] is False
+    release(work.ws, "bold", policy="auto", threshold=0.6)
+    assert items(work, "bold")["train_00006"]["label"] == "fear"
+
+
+def test_a_threshold_is_reached_by_equality(work: Small) -> None:
+    release(work.ws, "auto", policy="auto", threshold=0.93)
+    assert items(work, "auto")["train_00003"]["label"] == "neutral"
+
+
+def test_policy_auto_never_touches_the_test_split_but_people_may(work: Small) -> None:
+    release(work.ws, "auto", policy="auto", threshold=0.5)
+    assert items(work, "auto")["test_0001"]["label"] == "anger"
+    decide(work, "test_0001", "relabel", "disgust")
+    release(work.ws, "people", policy="auto", threshold=0.5)
+    assert items(work, "people")["test_0001"]["label"] == "disgust"
+
+
+def test_people_win_over_automatic_corrections(work: Small) -> None:
+    decide(work, "train_00001", "keep")
+    decide(work, "train_00005", "keep")
+    release(work.ws, "auto", policy="auto")
+    rows = items(work, "auto")
+    assert rows["train_00001"]["label"] == "anger"
+    assert rows["train_00005"]["included"] is True
+
+
+def test_open_conflicts_are_refused_by_name_unless_the_latest_is_to_win(work: Small) -> None:
+    decide(work, "train_00001", "keep", reviewer="ann")
+    decide(work, "train_00001", "relabel", "fear", reviewer="bob")
+    with pytest.raises(FercleanError, match="train_00001"):
+        release(work.ws, "v1")
+    release(work.ws, "v1", on_conflict="latest")
+    assert items(work, "v1")["train_00001"]["label"] == "fear"
+
+
+def test_a_release_is_frozen_and_repeating_it_changes_nothing(work: Small) -> None:
+    first = release(work.ws, "v1")
+    files = {path: path.read_bytes() for path in Path(first.path).iterdir()}
+    again = release(work.ws, "v1")
+    assert again.unchanged_since == get_release(work.ws, "v1").created_at
+    assert {path: path.read_bytes() for path in Path(first.path).iterdir()} == files
+    decide(work, "train_00001", "relabel", "fear")
+    with pytest.raises(UsageError, match="frozen"):
+        release(work.ws, "v1")
+    with pytest.raises(UsageError, match="frozen"):
+        release(work.ws, "v1", policy="auto")
+    assert items(work, "v1")["train_00001"]["label"] == "anger"
+
+
+def test_a_lost_release_folder_is_written_again_from_the_store(work: Small) -> None:
+    first = release(work.ws, "v1")
+    for path in Path(first.path).iterdir():
+        path.unlink()
+    Path(first.path).rmdir()
+    release(work.ws, "v1")
+    assert (Path(first.path) / "labels.parquet").is_file()
+
+
+def test_the_folder_of_a_release_holds_labels_and_how_they_came_about(work: Small) -> None:
+    decide(work, "train_00001", "relabel", "fear")
+    summary = release(work.ws, "v1", policy="auto", threshold=0.8)
+    facts = json.loads((Path(summary.path) / "release.json").read_text("utf-8"))
+    labels = pd.read_parquet(Path(summary.path) / "labels.parquet").set_index("source_key")
+    assert (facts["policy"], facts["threshold"], facts["fingerprint"]) == ("auto", 0.8, summary.fingerprint)
+    assert facts["config"]["reviewers"] == ["ann"]
+    assert labels.loc["train_00001", "label"] == "fear"
+    assert not labels.loc[BROKEN, "included"]
+    assert sorted(path.name for path in Path(summary.path).iterdir()) == ["labels.parquet", "release.json"]
+
+
+def test_counts_per_class_are_before_and_after(work: Small) -> None:
+    decide(work, "train_00001", "relabel", "fear")
+    counts = release(work.ws, "v1").counts
+    assert counts["before"]["train"]["fear"] == 1
+    assert counts["after"]["train"]["fear"] == 2
+    # the given anger of the quarantined image is there before, and gone after
+    assert (counts["before"]["train"]["anger"], counts["after"]["train"].get("anger", 0)) == (2, 0)
+    assert (counts["included"], counts["left_out"]) == (9, 1)
+
+
+def test_a_dry_run_shows_the_changes_and_writes_nothing(work: Small) -> None:
+    summary = release(work.ws, "v1", policy="auto", dry_run=True)
+    changed = {change["source_key"]: (change["change"], change["to"]) for change in summary.changes}
+    assert changed == {
+        "train_00001": ("relabelled", "fear"),
+        "train_00003": ("relabelled", "neutral"),
+        "train_00005": ("removed", None),
+    }
+    assert not Path(summary.path).exists()
+    with pytest.raises(UsageError, match="v1"):
+        get_release(work.ws, "v1")
+
+
+def test_a_difference_reads_like_a_pull_request(work: Small) -> None:
+    decide(work, "train_00001", "relabel", "fear")
+    decide(work, "train_00002", "exclude")
+    release(work.ws, "v1")
+    decide(work, "train_00002", "keep")
+    release(work.ws, "v2")
+    first, second = diff(work.ws, "original", "v1"), diff(work.ws, "v1", "v2")
+    counts = first.as_dict()
+    assert (counts["added"], counts["removed"], counts["relabelled"]) == (0, 1, 1)
+    assert first.as_lines()[0] == "~ train  train_00001  anger -> fear  (decision: relabel by ann)"
+    assert [change["change"] for change in second.changes] == ["added"]
+    assert diff(work.ws, "v1", "v1").changes == []
+
+
+def test_a_difference_from_an_unknown_release_names_the_known_ones(work: Small) -> None:
+    release(work.ws, "v1")
+    with pytest.raises(UsageError, match="v1"):
+        diff(work.ws, "original", "v9")
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "original", "x" * 65, "a b", "a\n"])
+def test_a_name_that_is_no_safe_folder_name_is_refused(work: Small, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot name a release"):
+        release(work.ws, name)
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.0, 1.1, float("nan")])
+def test_a_threshold_outside_of_0_to_1_is_refused(work: Small, threshold: float) -> None:
+    with pytest.raises(UsageError, match="threshold"):
+        release(work.ws, "v1", policy="auto", threshold=threshold)
+
+
+def test_an_unknown_policy_names_the_known_ones(work: Small) -> None:
+    with pytest.raises(UsageError, match="decisions, auto"):
+        release(work.ws, "v1", policy="magic")  # type: ignore[arg-type]
+
+
+def test_a_workspace_without_triage_releases_the_decisions(tmp_path: Path) -> None:
+    work = small(tmp_path, triaged=False)
+    decide(work, "train_00001", "relabel", "fear")
+    release(work.ws, "v1", policy="auto")
+    assert items(work, "v1")["train_00001"]["label"] == "fear"
+    assert items(work, "v1")["train_00003"]["label"] == "sadness"
