@@ -1,0 +1,163 @@
+"""Do probabilities mean what they say, and how many labels are wrong, between which classes?
+
+It never sees the truth: everything is estimated from given labels and out-of-fold probabilities.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+
+SMALLEST = 1e-12
+_TEMPERATURES = (0.05, 20.0)
+
+
+def fit_temperature(pred_probs: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature that makes `pred_probs` most likely given `labels`: above 1 means they were over-confident.
+
+    Minimises the log loss of softmax(log P / T) over T in [0.05, 20]; 1.0 for an empty set. The labels are the given
+    ones, so what is calibrated is the chance of the *given* label, errors included. Source: Guo et al., ICML 2017.
+
+    >>> probs = np.array([[0.99, 0.01]] * 10)
+    >>> fit_temperature(probs, np.array([0] * 7 + [1] * 3)) > 1
+    True
+    """
+    from scipy.optimize import minimize_scalar
+
+    probs, labels = _checked(pred_probs, labels)
+    if not len(labels) or probs.shape[1] < 2:
+        return 1.0
+    logits = np.log(np.maximum(probs, SMALLEST))
+    logits -= logits.max(1, keepdims=True)
+    own = logits[np.arange(len(labels)), labels]
+
+    def loss(log_temperature: float) -> float:
+        inverse = np.exp(-log_temperature)
+        return float(np.mean(np.log(np.exp(logits * inverse).sum(1)) - own * inverse))
+
+    low, high = np.log(_TEMPERATURES)
+    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+
+
+def apply_temperature(pred_probs: np.ndarray, temperature: float) -> np.ndarray:
+    """softmax(log P / T): (N, K) float64, rows sum to 1; T > 1 flattens, T < 1 sharpens, the argmax stays.
+
+    >>> apply_temperature(np.array([[0.8, 0.2]]), 1.0).round(6).tolist()
+    [[0.8, 0.2]]
+    """
+    if not temperature > 0:
+        raise UsageError(f"a temperature must be above 0, got {temperature}")
+    logits = np.log(np.maximum(check_pred_probs(pred_probs), SMALLEST)) / temperature
+    logits -= logits.max(1, keepdims=True)
+    powers = np.exp(logits)
+    return powers / powers.sum(1, keepdims=True)
+
+
+def confident_joint(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+    """Confident counts of (given, true) labels, calibrated to shares: (K, K) float64 that sums to 1.
+
+    A sample counts for the true class k of highest P_k among those where P_k reaches the class's threshold, the mean
+    P_k over samples given k; samples that reach none do not count. Rows are scaled to the shares of the given
+    labels. A class without confident samples counts as correctly labelled. Source: Northcutt et al., JAIR 2021.
+
+    >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
+    >>> confident_joint(labels, probs).round(2).tolist()
+    [[0.5, 0.25], [0.0, 0.25]]
+    """
+    probs, labels = _checked(pred_probs, labels)
+    classes = probs.shape[1]
+    if not len(labels):
+        raise BadDataError("the confident joint of an empty set is undefined")
+    members = np.bincount(labels, minlength=classes)
+    sums = np.bincount(labels, weights=probs[np.arange(len(labels)), labels], minlength=classes)
+    # a class that nobody was given has no threshold to reach
+    threshold = np.where(members > 0, sums / np.maximum(members, 1), np.inf)
+    # a rounding error below the threshold still reaches it: a class of one sample is its own mean
+    reached = probs >= threshold - 1e-6
+    confident = reached.any(1)
+    guess = np.where(reached, probs, -1.0).argmax(1)
+    joint = np.zeros((classes, classes))
+    np.add.at(joint, (labels[confident], guess[confident]), 1.0)
+    lone = joint.sum(1) == 0
+    joint[lone, lone.nonzero()[0]] = 1.0
+    joint *= (members / joint.sum(1))[:, None]
+    return joint / joint.sum()
+
+
+def estimated_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
+    """Estimated share of wrong given labels, in [0, 1]: the confident joint off its diagonal.
+
+    A point estimate that leans on the recognizer: what it confuses by itself counts as label errors too.
+
+    >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
+    >>> estimated_error_rate(labels, probs)
+    0.25
+    """
+    return float(1.0 - np.trace(confident_joint(labels, pred_probs)))
+
+
+def noise_transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+    """Estimated P(given label | true label): (K, K), row = true class, column = given class, rows sum to 1.
+
+    From the confident joint. A class that is never the estimated truth keeps its labels (a row of the identity).
+
+    >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
+    >>> noise_transitions(labels, probs).round(2).tolist()
+    [[1.0, 0.0], [0.5, 0.5]]
+    """
+    joint = confident_joint(labels, pred_probs).T  # (true, given)
+    empty = joint.sum(1) == 0
+    joint[empty, empty.nonzero()[0]] = 1.0
+    return joint / joint.sum(1, keepdims=True)
+
+
+def expected_calibration_error(probability: np.ndarray, happened: np.ndarray, *, bins: int = 10) -> float:
+    """Mean distance between stated probability and observed share over equal-mass bins: in [0, 1], low = honest.
+
+    `probability` (N,) in [0, 1] of an event, `happened` (N,) bool. Bins hold equal numbers of samples in order of
+    probability; equal probabilities are never parted, so the order of the rows does not matter.
+
+    >>> expected_calibration_error(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0, 1, 1, 1]), bins=2)
+    0.25
+    """
+    probability, happened = _events(probability, happened)
+    if bins < 1:
+        raise UsageError(f"bins must be at least 1, got {bins}")
+    order = np.argsort(probability, kind="stable")
+    ordered = probability[order]
+    first_of_tie = np.searchsorted(ordered, ordered, side="left")
+    bin_of = np.minimum(first_of_tie * bins // len(order), bins - 1)
+    size = np.bincount(bin_of, minlength=bins)
+    gap = np.bincount(bin_of, weights=ordered - happened[order], minlength=bins)
+    return float(np.abs(gap).sum() / size.sum())
+
+
+def brier(probability: np.ndarray, happened: np.ndarray) -> float:
+    """Mean squared distance between stated probability and what happened: in [0, 1], low = good.
+
+    >>> brier(np.array([0.5, 1.0]), np.array([True, True]))
+    0.125
+    """
+    probability, happened = _events(probability, happened)
+    return float(np.mean((probability - happened) ** 2))
+
+
+def _checked(pred_probs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probs = check_pred_probs(pred_probs)
+    labels = check_labels(labels, probs.shape[1])
+    check_same_length(labels=labels, pred_probs=probs)
+    return probs, labels
+
+
+def _events(probability: np.ndarray, happened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    probability = np.asarray(probability, dtype=np.float64)
+    happened = np.asarray(happened).astype(np.float64)
+    if probability.ndim != 1 or probability.shape != happened.shape or not len(probability):
+        raise BadDataError(
+            f"probability and happened must be equal, filled (N,) arrays, got {probability.shape}, {happened.shape}"
+        )
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise BadDataError("probabilities must lie in [0, 1]")
+    return probability, happened
