@@ -5,8 +5,8 @@ It plants errors and writes down every one of them; it never reads the truth bac
 
 from __future__ import annotations
 
-import io
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ import numpy as np
 from ferclean.errors import BadDataError, UsageError
 from ferclean.progress import Progress, silent
 from ferclean.sources import rafdb
-from ferclean.sources.face_drawing import SIDE, draw_face
-from ferclean.sources.face_expressions import CLASSES, LOOKALIKES, draw_actions, draw_expression, label_distribution
+from ferclean.sources.face_drawing import draw_face
+from ferclean.sources.face_expressions import CLASSES, draw_actions, draw_expression, label_distribution
+from ferclean.sources.face_faults import CLASS_SHARES, Item, blank_image, broken_file, draw_copies, jpeg, plant_labels
 from ferclean.sources.face_people import draw_identity
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ ANNOTATORS = 10
 MECHANISMS = ("symmetric", "confusion", "annotators")
 KINDS = ("clean", "mislabelled", "ambiguous", "duplicate", "broken", "blank")
 
-# Between RAF-DB's own shares (happiness 39 %, fear 2 %) and equal ones, so that small sets can learn every class.
-_CLASS_SHARES = np.array([0.122, 0.077, 0.096, 0.278, 0.153, 0.096, 0.178])
 _IMAGES_PER_PERSON = 6
-# Streams of random numbers: a face does not change when the number of other faces does.
+# Streams of random numbers, so that what is planted does not change the faces.
 _PLAN, _PERSON, _FACE, _COPY = range(4)
 
 
@@ -55,29 +54,6 @@ class DrawnTruth:
     def counts(self) -> dict[str, dict[str, int]]:
         """Images per split and kind."""
         return _counts(self.table)
-
-
-@dataclass(kw_only=True)
-class _Item:
-    """One image in the making."""
-
-    data: bytes
-    kind: str
-    given: int
-    true: int | None = None
-    votes: np.ndarray | None = None
-    distribution: np.ndarray | None = None
-    blend_with: int | None = None
-    intensity: float = float("nan")
-    identity: int = -1
-    copy: str | None = None
-    original: _Item | None = None
-    key: str = ""
-
-    @property
-    def clear(self) -> bool:
-        """A single expression on which at least six of ten agree: only there is another label surely an error."""
-        return self.kind == "clean" and self.blend_with is None and self.votes is not None and self.votes.max() >= 6
 
 
 def draw_set(
@@ -135,10 +111,10 @@ def draw_set(
     people = max(1, faces // _IMAGES_PER_PERSON)
     shown = _draw_split(rng, faces, seed, blends, (0, people), 0, total, progress)
     tested = _draw_split(rng, test, seed, blends, (people, max(1, test // _IMAGES_PER_PERSON)), faces, total, progress)
-    _plant_labels(rng, shown, noise, mechanism, confusion)
-    shown += _copies(rng, shown, tested, extra["duplicates"], seed)
-    shown += [_broken(rng, number, shown) for number in range(extra["broken"])]
-    shown += [_blank(rng) for _ in range(extra["blank"])]
+    plant_labels(rng, shown, noise, mechanism, confusion)
+    shown += draw_copies(rng, shown, tested, extra["duplicates"], (seed, GENERATOR_VERSION, _COPY))
+    shown += [broken_file(rng, number, shown) for number in range(extra["broken"])]
+    shown += [blank_image(rng) for _ in range(extra["blank"])]
     order = rng.permutation(len(shown))
     splits = {"train": [shown[i] for i in order], "test": tested}
     for number, item in enumerate(splits["train"], start=1):
@@ -195,7 +171,7 @@ def _check(out: Path, arguments: dict[str, Any], faces: int) -> None:
 def _draw_split(
     rng: np.random.Generator, number: int, seed: int, blends: float, people: tuple[int, int],
     before: int, total: int, progress: Progress,
-) -> list[_Item]:  # fmt: skip
+) -> list[Item]:  # fmt: skip
     """`number` faces of the people numbered from people[0] (people[1] of them), labelled with what they show."""
     first = _quota(number)
     rng.shuffle(first)
@@ -217,8 +193,8 @@ def _draw_split(
         split_votes = top < ANNOTATORS / 2 or (blended[i] and top <= ANNOTATORS / 2)
         ambiguous = bool(split_votes or votes[true] < top)
         items.append(
-            _Item(
-                data=_jpeg(pixels, int(own.integers(62, 96))),
+            Item(
+                data=jpeg(pixels, int(own.integers(62, 96))),
                 kind="ambiguous" if ambiguous else "clean",
                 given=true,
                 true=true,
@@ -235,134 +211,21 @@ def _draw_split(
 
 
 def _quota(number: int) -> np.ndarray:
-    """Class indices (number,) int64 with the shares of `_CLASS_SHARES`, every class at least once."""
-    exact = _CLASS_SHARES / _CLASS_SHARES.sum() * (number - len(CLASSES))
+    """Class indices (number,) int64 with the shares of `CLASS_SHARES`, every class at least once."""
+    exact = CLASS_SHARES / CLASS_SHARES.sum() * (number - len(CLASSES))
     counts = exact.astype(int) + 1
     counts[np.argsort(counts - 1 - exact, kind="stable")[: number - counts.sum()]] += 1
     return np.repeat(np.arange(len(CLASSES)), counts)
 
 
-def _plant_labels(
-    rng: np.random.Generator, items: list[_Item], noise: float, mechanism: str, confusion: np.ndarray | None
-) -> None:
-    """Give the training faces the labels that the mechanism leaves them with, and mark which became wrong."""
-    if mechanism == "annotators":
-        for item in items:
-            assert item.votes is not None
-            item.given = int(rng.choice(len(CLASSES), p=item.votes / item.votes.sum()))
-            if item.kind == "clean" and item.given != item.true:
-                item.kind = "mislabelled"
-        return
-    for item in items:
-        if item.kind == "ambiguous":
-            assert item.distribution is not None
-            item.given = int(np.argsort(-item.distribution, kind="stable")[rng.integers(2)])
-    clear = [item for item in items if item.clear]
-    if mechanism == "confusion":
-        matrix = np.asarray(confusion, dtype=float) if confusion is not None else _usual_confusion(noise)
-        for item in clear:
-            assert item.true is not None
-            row = matrix[item.true]
-            item.given = int(rng.choice(len(CLASSES), p=row / row.sum()))
-    else:
-        for at in rng.permutation(len(clear))[: round(noise * len(clear))]:
-            item = clear[at]
-            assert item.distribution is not None
-            others = [k for k in range(len(CLASSES)) if k != item.true and item.distribution[k] < 0.15]
-            item.given = others[int(rng.integers(len(others)))]
-    for item in clear:
-        if item.given != item.true:
-            item.kind = "mislabelled"
-
-
-def _usual_confusion(noise: float) -> np.ndarray:
-    """(7, 7): 1 - noise on the diagonal, the rest where people err most often."""
-    return (1 - noise) * np.eye(len(CLASSES)) + noise * LOOKALIKES
-
-
-def _copies(rng: np.random.Generator, shown: list[_Item], tested: list[_Item], number: int, seed: int) -> list[_Item]:
-    """`number` training images that repeat another image; every original is copied at most once."""
-    exact = number // 4
-    near_train = (number - exact) // 3
-    wanted = {"test": number - exact - near_train, "train": near_train + exact}
-    pools = {"test": [i for i in tested if i.clear], "train": [i for i in shown if i.clear]}
-    for split, count in wanted.items():
-        if count > len(pools[split]):
-            raise UsageError(
-                f"{count} duplicates of {split} faces need as many clear ones, of which there are "
-                f"{len(pools[split])}; lower duplicates or draw more"
-            )
-    chosen = [pools["test"][i] for i in rng.permutation(len(pools["test"]))[: wanted["test"]]]
-    chosen += [pools["train"][i] for i in rng.permutation(len(pools["train"]))[: wanted["train"]]]
-    copies = []
-    for at, original in enumerate(chosen):
-        equal = at >= number - exact
-        given = original.given
-        if equal:
-            given = int((given + rng.integers(1, len(CLASSES))) % len(CLASSES))
-        own = np.random.default_rng([seed, GENERATOR_VERSION, _COPY, at])
-        copies.append(
-            _Item(
-                data=original.data if equal else _altered(original.data, own),
-                kind="duplicate",
-                given=given,
-                true=original.true,
-                votes=original.votes,
-                distribution=original.distribution,
-                intensity=original.intensity,
-                identity=original.identity,
-                copy="exact" if equal else "near",
-                original=original,
-            )
-        )
-    return copies
-
-
-def _altered(data: bytes, rng: np.random.Generator) -> bytes:
-    """The same picture as another web site would carry it: moved by a pixel or two, brighter, saved again."""
-    from PIL import Image
-
-    pixels = np.asarray(Image.open(io.BytesIO(data)), dtype=np.float32)
-    dx, dy = (int(v) for v in rng.integers(-2, 3, 2))
-    padded = np.pad(pixels, ((2, 2), (2, 2), (0, 0)), mode="edge")[2 + dy : 2 + dy + SIDE, 2 + dx : 2 + dx + SIDE]
-    lit = np.clip(padded * rng.uniform(0.94, 1.1), 0, 255).astype(np.uint8)
-    return _jpeg(lit, int(rng.integers(50, 80)))
-
-
-def _broken(rng: np.random.Generator, number: int, shown: list[_Item]) -> _Item:
-    """A file that no reader can open: by turns cut off, empty, or text under an image's name."""
-    whole = shown[int(rng.integers(len(shown)))].data
-    cut = whole[: len(whole) // 3]
-    data = (cut, b"", b"<html><body>404 Not Found</body></html>\n")[number % 3]
-    return _Item(data=data, kind="broken", given=int(rng.choice(len(CLASSES), p=_CLASS_SHARES / _CLASS_SHARES.sum())))
-
-
-def _blank(rng: np.random.Generator) -> _Item:
-    """A readable picture of nothing: one colour with a little noise."""
-    pixels = rng.uniform(20, 235, 3) + rng.normal(0, rng.uniform(0, 2.0), (SIDE, SIDE, 1))
-    return _Item(
-        data=_jpeg(np.clip(pixels, 0, 255).astype(np.uint8), 85),
-        kind="blank",
-        given=int(rng.choice(len(CLASSES), p=_CLASS_SHARES / _CLASS_SHARES.sum())),
-    )
-
-
-def _jpeg(pixels: np.ndarray, quality: int) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(
-        buffer, "JPEG", quality=quality, subsampling="4:2:0", optimize=False, progressive=False
-    )
-    return buffer.getvalue()
-
-
-def _write(out: Path, splits: dict[str, list[_Item]], arguments: dict[str, Any]) -> DrawnTruth:
+def _write(out: Path, splits: dict[str, list[Item]], arguments: dict[str, Any]) -> DrawnTruth:
     import pandas as pd
 
-    images, labels = out / "Image" / "aligned", out / "EmoLabel"
+    part = out.resolve().with_name(out.resolve().name + ".part")
+    shutil.rmtree(part, ignore_errors=True)  # left by a run that was stopped
+    images, labels = part / "Image" / "aligned", part / "EmoLabel"
     images.mkdir(parents=True)
-    labels.mkdir(parents=True)
+    labels.mkdir()
     lines, rows = [], []
     for split, items in splits.items():
         for item in items:
@@ -371,14 +234,18 @@ def _write(out: Path, splits: dict[str, list[_Item]], arguments: dict[str, Any])
             rows.append(_truth_row(split, item))
     (labels / "list_patition_label.txt").write_text("".join(lines), encoding="utf-8")
     table = pd.DataFrame(rows)
-    table.to_parquet(out / "truth.parquet", index=False)
+    table.to_parquet(part / "truth.parquet", index=False)
     facts = {"generator_version": GENERATOR_VERSION, "arguments": arguments, "counts": _counts(table)}
-    # Last: its presence says that the set is complete.
-    (out / "drawn_faces.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (part / "drawn_faces.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    out.mkdir(parents=True, exist_ok=True)
+    # The facts come last: their presence says that the set is complete.
+    for name in ("Image", "EmoLabel", "truth.parquet", "drawn_faces.json"):
+        (part / name).rename(out / name)
+    part.rmdir()
     return DrawnTruth(root=out, table=table)
 
 
-def _truth_row(split: str, item: _Item) -> dict[str, Any]:
+def _truth_row(split: str, item: Item) -> dict[str, Any]:
     votes = item.votes if item.votes is not None else np.zeros(len(CLASSES), dtype=np.int64)
     shares = item.distribution if item.distribution is not None else np.full(len(CLASSES), np.nan)
     return {

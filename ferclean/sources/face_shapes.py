@@ -1,17 +1,24 @@
-"""The geometry under the drawn faces: smooth curves, ribbons of changing width, and the pose of a head.
+"""The hand that draws faces: smooth curves, ribbons of changing width, colours, the pose of a head, and a pen.
 
-It never draws and never chooses: everything here is a pure function of its arguments.
+It never knows what a line means (an eye, a smile) and never chooses anything at random.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+
 Points = np.ndarray
 """Points of a face: (N, 2) float64, x to the viewer's right, y down; the head spans about -1 to 1 in y."""
+
+Colour = tuple[int, int, int]
+"""Red, green, blue, 0 to 255."""
 
 
 @lru_cache(maxsize=64)
@@ -108,3 +115,42 @@ class Pose:
     def _place(self, x: np.ndarray, y: np.ndarray) -> Points:
         c, s = np.cos(self.roll) * self.scale, np.sin(self.roll) * self.scale
         return np.stack([self.x + c * x - s * y, self.y + s * x + c * y], 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pen:
+    """Draws filled shapes and creases of the skin on one canvas, for one head."""
+
+    paper: ImageDraw
+    pose: Pose
+    size: int
+    """Side of the canvas in pixels."""
+    skin: Colour
+    shade: Colour
+    """What folds and contours fade into: warmer than the skin, not just darker."""
+
+    def fill(self, points: Points, colour: Colour, *, rim: bool = False, lift: float = 0.0) -> None:
+        """Fill a shape on the front of the head, or with `rim` in the plane of its silhouette."""
+        placed = self.pose.rim(points) if rim else self.pose.surface(points, lift=lift)
+        self.paper.polygon((placed * self.size).ravel().tolist(), fill=colour)
+
+    def fold(self, points: list[tuple[float, float]], strength: float, width: float = 0.022) -> None:
+        """A crease of the skin; faint ones are not worth a stroke."""
+        if strength > 0.06:
+            deep = min(strength, 1.0)
+            self.fill(ribbon(points, width * (0.6 + 0.5 * deep)), mix(self.skin, self.shade, 0.25 + 0.75 * deep))
+
+
+def between(x: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> Points:
+    """The outline of the area between two lines over the same x."""
+    return np.concatenate([np.stack([x, top], 1), np.stack([x, bottom], 1)[::-1]])
+
+
+def mix(a: Colour, b: Colour, share: float) -> Colour:
+    """`share` of colour `b`, the rest of `a`."""
+    return tuple(round(p + (q - p) * share) for p, q in zip(a, b, strict=True))  # type: ignore[return-value]
+
+
+def tint(colour: Colour, change: float) -> Colour:
+    """A colour made lighter (positive) or darker (negative) by `change` levels."""
+    return tuple(min(255, max(0, round(part + change))) for part in colour)  # type: ignore[return-value]
