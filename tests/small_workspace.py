@@ -5,9 +5,13 @@ It never trains anything: verdicts and probabilities are written by hand.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import io
+import shutil
+import tempfile
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +19,17 @@ import pandas as pd
 from PIL import Image
 
 from ferclean.sources.cards import load_card
+from ferclean.steps.release import release
 from ferclean.store import runs, scores, verdicts
-from ferclean.store.samples import Dataset, Sample, fingerprint, make_sample_id, put_dataset, put_samples
+from ferclean.store.samples import (
+    Dataset,
+    Sample,
+    fingerprint,
+    get_dataset,
+    make_sample_id,
+    put_dataset,
+    put_samples,
+)
 from ferclean.store.workspace import Workspace
 
 CLASSES = load_card("rafdb").classes
@@ -76,8 +89,33 @@ def rafdb_files(root: Path) -> dict[str, bytes]:
     return data
 
 
-def small(tmp_path: Path, *, card: str = "rafdb", redistributable: bool = False, triaged: bool = True) -> Small:
-    """The workspace of ROWS and one quarantined image, triaged."""
+def small(
+    tmp_path: Path, *, card: str = "rafdb", redistributable: bool = False, triaged: bool = True, released: bool = False
+) -> Small:
+    """The workspace of ROWS and one quarantined image, with verdicts and the release v1 (auto) where asked.
+
+    A copy of `shared`, to be changed at will.
+    """
+    made = shared(card, redistributable, triaged, released)
+    shutil.copytree(made.source, tmp_path / "source")
+    shutil.copytree(made.ws.root, tmp_path / "workspace")
+    ws = Workspace.open(tmp_path / "workspace")
+    put_dataset(ws, replace(get_dataset(ws), root=str(tmp_path / "source")))
+    return Small(ws, tmp_path / "source", dict(made.ids), dict(made.data))
+
+
+@cache
+def shared(card: str = "rafdb", redistributable: bool = False, triaged: bool = True, released: bool = False) -> Small:
+    """The same, made once per process and never to be changed."""
+    folder = tempfile.TemporaryDirectory(prefix="ferclean-small-")
+    atexit.register(folder.cleanup)
+    made = _make(Path(folder.name), card=card, redistributable=redistributable, triaged=triaged)
+    if released:
+        release(made.ws, "v1", policy="auto")
+    return made
+
+
+def _make(tmp_path: Path, *, card: str, redistributable: bool, triaged: bool) -> Small:
     source = tmp_path / "source"
     data = rafdb_files(source)
     ws = Workspace.create(tmp_path / "workspace")

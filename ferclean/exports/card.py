@@ -80,6 +80,7 @@ def _facts(content: Content) -> dict[str, Any]:
         "release": content.name,
         "made": made,
         "config": made.config if made else {},
+        "reviewers": made.config.get("reviewers", []) if made else [],
         "splits": splits,
         "counts": counts,
         "included": len(rows),

@@ -1,0 +1,99 @@
+"""Facts about the table form: every sample has a row, the columns are the agreed ones, cells are inert."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from small_workspace import BROKEN, CLASSES, ROWS, Small, small
+
+from ferclean.errors import UsageError
+from ferclean.exports.cells import escape_cell, unescape_cell
+from ferclean.steps.decide import decide
+from ferclean.steps.export import export
+from ferclean.steps.release import release
+
+AGREED = {
+    "sample_id", "source_key", "split", "given_label", "suggested_label", "label_quality", "p_mislabelled",
+    "p_ambiguous", "verdict", "rank", "decision", "corrected_label", "pred_probs",
+}  # fmt: skip
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Small:
+    return small(tmp_path)
+
+
+def test_every_sample_has_a_row_in_the_sources_order(work: Small, tmp_path: Path) -> None:
+    summary = export(work.ws, form="table", out=tmp_path / "x.parquet")
+    table = pq.read_table(tmp_path / "x.parquet").to_pylist()
+    assert [row["source_key"] for row in table] == [key for key, *_ in ROWS] + [BROKEN]
+    assert summary.rows == len(ROWS) + 1
+    assert set(table[0]) >= AGREED
+    assert "included" not in table[0]
+
+
+def test_values_keep_their_meaning_and_type(work: Small, tmp_path: Path) -> None:
+    decide(work.ws, "train_00001", "relabel", label="fear", reviewer="ann")
+    export(work.ws, form="table", out=tmp_path / "x.parquet")
+    rows = {row["source_key"]: row for row in pq.read_table(tmp_path / "x.parquet").to_pylist()}
+    first = rows["train_00001"]
+    assert (first["given_label"], first["suggested_label"], first["corrected_label"]) == ("anger", "fear", "fear")
+    assert (first["decision"], first["verdict"], first["rank"]) == ("relabel", "mislabelled", 1)
+    assert first["label_quality"] == pytest.approx(0.03)
+    assert first["pred_probs"] == pytest.approx([1 / len(CLASSES)] * len(CLASSES))
+    broken = rows[BROKEN]
+    assert broken["quarantine_reason"] == "image: empty"
+    assert broken["pred_probs"] is None
+    assert broken["rank"] is None
+
+
+def test_a_release_adds_its_label_and_whether_a_sample_is_in(work: Small, tmp_path: Path) -> None:
+    release(work.ws, "v1", policy="auto")
+    export(work.ws, form="table", out=tmp_path / "x.parquet", release="v1")
+    rows = {row["source_key"]: row for row in pq.read_table(tmp_path / "x.parquet").to_pylist()}
+    assert (rows["train_00001"]["release_label"], rows["train_00001"]["included"]) == ("fear", True)
+    assert rows["train_00005"]["included"] is False
+    assert rows["train_00005"]["release_reason"].startswith("automatic: unusable")
+
+
+def test_csv_holds_the_same_with_lists_as_json(work: Small, tmp_path: Path) -> None:
+    export(work.ws, form="table", out=tmp_path / "x.csv")
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert set(rows[0]) >= AGREED
+    assert json.loads(rows[0]["pred_probs"]) == pytest.approx([1 / len(CLASSES)] * len(CLASSES))
+    assert rows[-1]["pred_probs"] == ""
+
+
+def test_a_workspace_without_scores_has_a_table_of_given_labels(tmp_path: Path) -> None:
+    work = small(tmp_path, triaged=False)
+    export(work.ws, form="table", out=tmp_path / "x.parquet")
+    rows = pq.read_table(tmp_path / "x.parquet").to_pylist()
+    assert rows[0]["given_label"] == "anger"
+    assert rows[0]["verdict"] is None
+
+
+def test_the_schema_says_the_order_of_the_classes(work: Small, tmp_path: Path) -> None:
+    export(work.ws, form="table", out=tmp_path / "x.parquet")
+    told = json.loads(pq.read_schema(tmp_path / "x.parquet").metadata[b"ferclean.table"])
+    assert tuple(told["classes"]) == CLASSES
+
+
+def test_another_suffix_is_refused(work: Small, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\.parquet or \.csv"):
+        export(work.ws, form="table", out=tmp_path / "x.xlsx")
+
+
+def test_a_folder_is_refused_with_a_file_to_take_instead(work: Small, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"table\.parquet"):
+        export(work.ws, form="table", out=tmp_path)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=1", "''-", "plain", "", "'plain", "\n="])
+def test_an_escaped_cell_is_no_formula_and_leads_back(text: str) -> None:
+    assert not escape_cell(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert unescape_cell(escape_cell(text)) == text

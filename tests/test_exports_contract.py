@@ -1,0 +1,184 @@
+"""What every export form does alike: it lands whole, touches nothing of others, repeats itself, and warns."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from small_workspace import Small, shared, small
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.exports import EXPORTS
+from ferclean.exports.target import MANIFEST
+from ferclean.steps.export import export
+
+FOLDERS = [form for form, module in EXPORTS.items() if not module.SINGLE_FILE]
+PIXELS = [form for form, module in EXPORTS.items() if module.HOLDS_PIXELS]
+
+
+@pytest.fixture(params=list(EXPORTS))
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def work() -> Small:
+    return shared(released=True)
+
+
+def target(tmp_path: Path, form: str) -> Path:
+    return tmp_path / "out" / ("x.parquet" if EXPORTS[form].SINGLE_FILE else "x")
+
+
+def content(path: Path) -> dict[str, str]:
+    """Relative path -> digest, of one file or of a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {os.path.relpath(file, path): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_the_listed_forms_have_what_the_protocol_asks(form: str) -> None:
+    module = EXPORTS[form]
+    assert isinstance(module.SINGLE_FILE, bool)
+    assert isinstance(module.HOLDS_PIXELS, bool)
+    assert callable(module.check)
+    assert callable(module.write)
+    assert "never" in str(module.__doc__)
+
+
+def test_an_export_is_whole_and_counted(work: Small, tmp_path: Path, form: str) -> None:
+    out = target(tmp_path, form)
+    summary = export(work.ws, form=form, out=out, release="v1")
+    files = [name for name in content(out) if name != MANIFEST]
+    assert summary.files == len(files)
+    assert summary.bytes == sum((out / name if out.is_dir() else out).stat().st_size for name in files)
+    assert summary.counts == {"train": 6, "test": 2}
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+    assert summary.as_dict()["form"] == form
+
+
+def test_an_export_repeats_byte_for_byte(work: Small, tmp_path: Path, form: str) -> None:
+    first, second = target(tmp_path / "a", form), target(tmp_path / "b", form)
+    export(work.ws, form=form, out=first, release="v1")
+    export(work.ws, form=form, out=second, release="v1")
+    assert content(first) == content(second)
+
+
+def test_a_dry_run_counts_and_writes_nothing(work: Small, tmp_path: Path, form: str) -> None:
+    out = target(tmp_path, form)
+    summary = export(work.ws, form=form, out=out, release="v1", dry_run=True)
+    assert summary.dry_run
+    assert summary.counts["train"] == 6
+    assert not out.parent.exists()
+
+
+def test_a_target_with_anything_in_it_is_refused(work: Small, tmp_path: Path, form: str) -> None:
+    out = target(tmp_path, form)
+    out.parent.mkdir()
+    mine = out if EXPORTS[form].SINGLE_FILE else out / "mine.txt"
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_text("mine", encoding="ascii")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="--out"):
+            export(work.ws, form=form, out=out, release="v1", overwrite=overwrite)
+        assert mine.read_text("ascii") == "mine"
+
+
+def test_overwriting_replaces_an_earlier_export(work: Small, tmp_path: Path, form: str) -> None:
+    out = target(tmp_path, form)
+    export(work.ws, form=form, out=out, release="original")
+    with pytest.raises(UsageError, match="--overwrite"):
+        export(work.ws, form=form, out=out, release="v1")
+    export(work.ws, form=form, out=out, release="v1", overwrite=True)
+    fresh = target(tmp_path / "fresh", form)
+    export(work.ws, form=form, out=fresh, release="v1")
+    assert content(out) == content(fresh)
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+def test_overwriting_keeps_the_files_of_others(work: Small, tmp_path: Path, form: str) -> None:
+    out = target(tmp_path, form)
+    export(work.ws, form=form, out=out, release="original")
+    (out / "notes").mkdir()
+    (out / "notes" / "mine.txt").write_text("mine", encoding="ascii")
+    export(work.ws, form=form, out=out, release="v1", overwrite=True)
+    assert (out / "notes" / "mine.txt").read_text("ascii") == "mine"
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+def test_an_empty_folder_may_be_the_target(work: Small, tmp_path: Path, form: str) -> None:
+    out = target(tmp_path, form)
+    out.mkdir(parents=True)
+    export(work.ws, form=form, out=out, release="v1")
+    assert (out / MANIFEST).is_file()
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+def test_a_target_that_is_a_link_is_refused(work: Small, tmp_path: Path, form: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="plain folder"):
+        export(work.ws, form=form, out=tmp_path / "link", release="v1")
+
+
+@pytest.mark.parametrize("form", PIXELS)
+def test_forms_of_pixels_warn_of_a_licence_that_forbids_publication(work: Small, tmp_path: Path, form: str) -> None:
+    summary = export(work.ws, form=form, out=target(tmp_path, form), release="v1")
+    assert "must not be published" in summary.warnings[0]
+    assert "must not be published" in (target(tmp_path, form) / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("form", PIXELS)
+def test_forms_of_pixels_do_not_warn_where_the_licence_allows(tmp_path: Path, form: str) -> None:
+    work = shared(redistributable=True)
+    summary = export(work.ws, form=form, out=target(tmp_path, form), release="original")
+    assert summary.warnings == ()
+    assert "must not be published" not in (target(tmp_path, form) / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("form", PIXELS)
+def test_forms_of_one_label_per_image_need_a_release(work: Small, tmp_path: Path, form: str) -> None:
+    with pytest.raises(UsageError, match="--release"):
+        export(work.ws, form=form, out=target(tmp_path, form))
+
+
+@pytest.mark.parametrize("form", PIXELS)
+def test_a_file_that_changed_since_ingest_is_refused_and_nothing_is_left(tmp_path: Path, form: str) -> None:
+    work = small(tmp_path, released=True)
+    work.path("train_00002").write_bytes(work.data["train_00003"])
+    with pytest.raises(BadDataError, match=r"train_00002.*changed"):
+        export(work.ws, form=form, out=target(tmp_path, form), release="v1")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("form", PIXELS)
+def test_a_file_that_became_a_link_out_of_the_source_is_refused(tmp_path: Path, form: str) -> None:
+    work = small(tmp_path, released=True)
+    outside = tmp_path / "outside.jpg"
+    outside.write_bytes(work.data["train_00002"])
+    work.path("train_00002").unlink()
+    work.path("train_00002").symlink_to(outside)
+    with pytest.raises(BadDataError, match="outside of the data set's folder"):
+        export(work.ws, form=form, out=target(tmp_path, form), release="v1")
+
+
+def test_an_unknown_release_or_form_names_the_known_ones(work: Small, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="v1"):
+        export(work.ws, form="table", out=tmp_path / "x.csv", release="v9")
+    with pytest.raises(UsageError, match="hf, rafdb, image_folder, table"):
+        export(work.ws, form="zip", out=tmp_path / "x")
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+def test_a_hand_made_manifest_cannot_make_foreign_files_vanish_over_a_clash(
+    work: Small, tmp_path: Path, form: str
+) -> None:
+    out = target(tmp_path, form)
+    out.mkdir(parents=True)
+    (out / MANIFEST).write_text('{"files": []}', encoding="ascii")
+    (out / "README.md").write_text("mine", encoding="ascii")
+    with pytest.raises(UsageError, match=r"README\.md"):
+        export(work.ws, form=form, out=out, release="v1", overwrite=True)
+    assert (out / "README.md").read_text("ascii") == "mine"
