@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import SourceRow
 
@@ -124,7 +124,7 @@ def _votes(path: Path, card: Card) -> dict[str, dict[str, int]]:
     order = list(card.codes.values()) or list(card.classes)
     ballots: dict[str, dict[str, int]] = {}
     if not path.is_file():
-        raise BadDataError(f"{path}: no such file of votes")
+        raise UsageError(f"{path}: no such file of votes")
     for number, line in enumerate(_lines(path), start=1):
         if not line.strip():
             continue

@@ -1,0 +1,124 @@
+"""Data cards: what they promise, and what a broken one says."""
+
+from __future__ import annotations
+
+import pytest
+
+from ferclean import sources
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.labels import EXPRESSIONS
+from ferclean.sources.cards import Card, known_cards, load_card, parse_card
+
+GOOD = """---
+pretty_name: Mine
+license: cc-by-4.0
+ferclean:
+  layout: image_folder
+  classes: [happy, Sad]
+  codes: {1: happiness, 2: sad}
+  splits: {a: train, b: test}
+  expected:
+    train: {happiness: 3, sadness: 4}
+  redistributable: true
+---
+Words.
+"""
+
+
+def test_a_card_is_read_with_canonical_names() -> None:
+    card = parse_card(GOOD, name="mine")
+    assert card.classes == ("happiness", "sadness")
+    assert card.codes == {"1": "happiness", "2": "sadness"}
+    assert card.expected == {"train": {"happiness": 3, "sadness": 4}}
+    assert (card.title, card.licence, card.redistributable, card.text) == ("Mine", "cc-by-4.0", True, "Words.\n")
+
+
+def test_every_bundled_card_is_well_formed() -> None:
+    assert {"rafdb", "fer2013", "image_folder", "table"} <= set(known_cards())
+    for name in known_cards():
+        card = load_card(name)
+        assert card.title
+        assert set(card.classes) <= set(EXPRESSIONS)
+        assert set(card.codes.values()) == set(card.classes)
+        assert card.layout in sources.SOURCES
+        assert len(card.text) > 100
+
+
+def test_rafdb_and_fer2013_keep_their_published_order_and_counts() -> None:
+    rafdb, fer = load_card("rafdb"), load_card("fer2013")
+    assert rafdb.classes == ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+    assert [rafdb.label_of(str(code)) for code in range(1, 8)] == list(rafdb.classes)
+    assert fer.classes == ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+    assert [fer.label_of(str(code)) for code in range(7)] == list(fer.classes)
+    assert rafdb.expected is not None
+    assert {split: sum(counts.values()) for split, counts in rafdb.expected.items()} == {"train": 12271, "test": 3068}
+    assert fer.expected is not None
+    assert {split: sum(counts.values()) for split, counts in fer.expected.items()} == {
+        "train": 28709,
+        "validation": 3589,
+        "test": 3589,
+    }
+    assert not rafdb.redistributable
+    assert not fer.redistributable
+
+
+def test_labels_are_known_by_code_canonical_name_and_spelling() -> None:
+    card = load_card("rafdb")
+    assert [card.label_of(text) for text in ("4", " 4 ", "happiness", "Happy", "8", "contempt", "bored", "")] == [
+        "happiness", "happiness", "happiness", "happiness", None, None, None, None,
+    ]  # fmt: skip
+
+
+def test_splits_are_known_by_the_cards_names_and_the_usual_ones() -> None:
+    card = load_card("fer2013")
+    assert [card.split_of(name) for name in ("Training", "PublicTest", "PrivateTest", "val", "Extra")] == [
+        "train", "validation", "test", "validation", None,
+    ]  # fmt: skip
+
+
+def test_a_vocabulary_of_ones_own_has_codes_from_zero() -> None:
+    card = load_card("table").with_classes(["Happy", "bored"])
+    assert card.classes == ("happiness", "bored")
+    assert [card.label_of(code) for code in ("0", "1", "2", "bored", "happy", "anger")] == [
+        "happiness", "bored", None, "bored", "happiness", None,
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="twice"):
+        card.with_classes(["happy", "happiness"])
+
+
+def test_an_unknown_card_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"rafbd.*fer2013.*rafdb"):
+        load_card("rafbd")
+
+
+def test_a_card_file_of_ones_own_is_read_by_path(tmp_path) -> None:
+    (tmp_path / "mine.md").write_text(GOOD)
+    card = load_card(tmp_path / "mine.md")
+    assert isinstance(card, Card)
+    assert card.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("---\npretty", "pretty", "no front matter"),
+        ("\n---\nWords", "\nWords", "no front matter"),
+        ("pretty_name: Mine", "pretty_name: [", "not YAML"),
+        ("pretty_name: Mine", "pretty_name: !!python/object/apply:os.getcwd []", "not YAML"),
+        ("ferclean:", "fercleaner:", "no `ferclean:` block"),
+        ("layout: image_folder", "layout: zip", "layout 'zip' is none of rafdb"),
+        ("  splits: {a: train", "  colour: red\n  splits: {a: train", "unknown entries colour"),
+        ("[happy, Sad]", "[happy, happiness]", "twice"),
+        ("[happy, Sad]", "happy", "classes is a list"),
+        ("2: sad}", "2: anger}", "code 2 stands for 'anger'"),
+        ("b: test}", "b: exam}", "splits lead to exam"),
+        ("{a: train, b: test}", "[a, b]", "splits is a mapping"),
+        ("train: {happiness", "exam: {happiness", "expected holds class counts"),
+        ("{happiness: 3, s", "{fear: 3, s", "expected stands for 'fear'"),
+        ("redistributable: true", "redistributable: perhaps", "true or false"),
+    ],
+)
+def test_a_broken_card_says_what_is_wrong(old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    with pytest.raises(BadDataError, match=message):
+        parse_card(GOOD.replace(old, new, 1), name="mine")
