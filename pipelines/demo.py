@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from ferclean.steps.ingest import ingest
-from ferclean.steps.triage import triage
-from ferclean.store.workspace import Workspace
 
 from ferclean.errors import UsageError
 from ferclean.progress import Progress, silent
 from ferclean.sources import drawn_faces
+from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
 from ferclean.steps.report import report
 from ferclean.steps.retrain import retrain
 from ferclean.steps.score import score
+from ferclean.steps.triage import triage
 from ferclean.store import table, verdicts
+from ferclean.store.workspace import Workspace
 
 PROFILE = "demo"
 RELEASE = "auto"
@@ -49,7 +49,7 @@ def run(
     started = time.perf_counter()
     ws = Workspace.create(root)
     drawn = ws.root / "drawn_faces"
-    settings = {"train": faces, "test": faces // 2, "seed": seed}
+    settings: dict[str, Any] = {"train": faces, "test": faces // 2, "seed": seed}
     plan = drawn / "demo.json"
     if plan.exists() and json.loads(plan.read_text("utf-8")) != settings:
         raise UsageError(f"{ws.root} holds a demo with other settings; choose another folder with --workspace")

@@ -19,9 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ferclean.recognition.profiles import get_profile
-from ferclean.steps.ingest import ingest
-from ferclean.steps.triage import triage
-from ferclean.store.workspace import Workspace
 
 from ferclean import __version__
 from ferclean.errors import BadDataError
@@ -32,10 +29,13 @@ from ferclean.evidence.comparison import paired_difference
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources import cards
+from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
 from ferclean.steps.retrain import Arm, compare_arms, copies_of
 from ferclean.steps.score import score
+from ferclean.steps.triage import triage
 from ferclean.store import releases, samples, scores, table
+from ferclean.store.workspace import Workspace
 
 SHARED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 RELEASE = "auto"

@@ -60,7 +60,7 @@ def demo(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         cwd=folder, env=clean_environment(), capture_output=True, text=True, timeout=400,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    yield folder, json.loads(done.stdout), done.stderr
+    return folder, json.loads(done.stdout), done.stderr
 
 
 def clean_environment() -> dict[str, str]:

@@ -5,7 +5,6 @@ Each body opens the workspace, calls one function and prints what it returned.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +79,7 @@ def ingest(
     from ferclean.steps.ingest import ingest as step
 
     session: Session = context.obj
-    options = {
+    options: dict[str, Any] = {
         "classes": names(classes), "image_column": image_column, "label_column": label_column,
         "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix,
     }  # fmt: skip
@@ -226,8 +225,3 @@ def config(context: typer.Context) -> None:
 
 def _columns(by_class: dict[str, dict[str, int]]) -> list[str]:
     return list(next(iter(by_class.values()), {}))
-
-
-def stderr_line(text: str) -> None:
-    """A line beside the data, such as where a server listens."""
-    print(text, file=sys.stderr)

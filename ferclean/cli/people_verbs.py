@@ -5,6 +5,7 @@ Each body opens the workspace, calls one function and prints what it returned.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -45,18 +46,36 @@ def review(
 
 def browse(
     context: typer.Context,
-    port: Annotated[int, typer.Option(help="Port of the FiftyOne App.")] = 5151,
+    port: Annotated[int | None, typer.Option(help="Port of the FiftyOne App; default 5151, or any free one.")] = None,
     address: Address = "127.0.0.1",
-    sync: Annotated[
-        bool, typer.Option("--sync", help="Only take over tags made in the App as decisions, then stop.")
-    ] = False,
-    check: Annotated[bool, typer.Option("--check", help="Build the FiftyOne dataset and stop.")] = False,
+    reviewer: Reviewer = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")] = True,
+    show: Annotated[
+        bool, typer.Option("--show/--no-show", help="Serve the App, or only bring its dataset up to date.")
+    ] = True,
 ) -> None:
     """Open the workspace in FiftyOne, with saved views; tags made there become decisions."""
     from ferclean.steps.browse import browse as step
 
     session: Session = context.obj
-    raise typer.Exit(step(session.open(), port=port, address=address, sync=sync, check=check, as_json=session.as_json))
+    with session.progress() as progress:
+        result = step(
+            session.open(),
+            port=port,
+            address=address,
+            reviewer=reviewer,
+            open_browser=open_browser,
+            show=show,
+            ready=lambda url: print(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)", file=sys.stderr),
+            progress=progress,
+        )
+    session.emit("browse", result.as_dict())
+    session.say(
+        f"FiftyOne dataset {result.dataset}: {result.samples:,} samples, {result.decisions} decisions taken over"
+    )
+    for problem in result.problems:
+        session.say(problem)
+    session.next("status")
 
 
 def decide(

@@ -6,7 +6,7 @@ Each body opens the workspace, calls one function and prints what it returned.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,20 +29,17 @@ def release(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The release's name; it is frozen from then on.")],
     policy: Annotated[
-        str,
-        typer.Option(
-            envvar="FERCLEAN_POLICY",
-            help="decisions (people's alone) or auto (corrections above the threshold too).",
-        ),
+        Literal["decisions", "auto"],
+        typer.Option(envvar="FERCLEAN_POLICY", help="People's decisions alone, or automatic corrections too."),
     ] = "decisions",
     threshold: Annotated[
         float | None, typer.Option(help="auto: correct from this p_mislabelled on.", min=0, max=1)
     ] = None,
     ambiguous: Annotated[
-        str, typer.Option(help="keep ambiguous samples with their given label, or exclude them.")
+        Literal["keep", "exclude"], typer.Option(help="Ambiguous samples: keep the given label, or leave them out.")
     ] = "keep",
     on_conflict: Annotated[
-        str, typer.Option(help="refuse while reviewers disagree, or take the latest decision.")
+        Literal["refuse", "latest"], typer.Option(help="While reviewers disagree: refuse, or take the latest decision.")
     ] = "refuse",
     dry_run: DryRun = False,
 ) -> None:
@@ -60,11 +57,13 @@ def release(
         dry_run=dry_run,
     )
     session.emit("release", result.as_dict())
-    session.say(f"release {result.name} ({result.policy}{' , dry run' if dry_run else ''})")
-    session.table(
-        ["", "samples"],
-        [[key.replace("_", " "), value] for key, value in result.counts.items() if isinstance(value, int)],
+    session.say(
+        f"release {result.name} ({result.policy}{', dry run' if dry_run else ''}): {len(result.changes)} changes"
     )
+    session.table(
+        ["split", *_classes(result.counts["after"])], [[s, *c.values()] for s, c in result.counts["after"].items()]
+    )
+    session.table(["why", "samples"], list(result.counts["reasons"].items()))
     session.next(f"export --form hf --release {name} --out PATH")
 
 
@@ -172,3 +171,7 @@ def report(
     session.emit("report", result.as_dict())
     session.say(f"report: {result.path}")
     session.next("status")
+
+
+def _classes(counts: dict[str, dict[str, int]]) -> list[str]:
+    return list(next(iter(counts.values()), {}))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -58,7 +58,7 @@ def report(
     dataset = samples.get_dataset(ws)
     whole = table.sample_table(ws)
     flagged = whole[whole["verdict"].isin(("mislabelled", "ambiguous", "unusable"))]
-    galleries = []
+    galleries: list[dict[str, Any]] = []
     for kind, title in (
         ("mislabelled", "Probably mislabelled"),
         ("ambiguous", "Ambiguous"),
@@ -114,7 +114,7 @@ def _template() -> Any:
     return environment.from_string(resources.files("ferclean.steps").joinpath("report.html.j2").read_text("utf-8"))
 
 
-def _card(ws: Workspace, row: dict[str, Any]) -> dict[str, Any]:
+def _card(ws: Workspace, row: Mapping[Any, Any]) -> dict[str, Any]:
     face = None
     if row["quarantine_reason"] is None or pd.isna(row["quarantine_reason"]):
         pixels = image_room.decode(samples.image_bytes(ws, row["sample_id"]))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from ferclean.evidence import splits as split_room
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
-from ferclean.store import runs, samples, scores, verdicts
+from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -231,7 +230,7 @@ def _run_one(
         progress=progress,
     )
     ids = list(frame["sample_id"])
-    write_embeddings(folder / "embeddings.parquet", ids, result.embedding)
+    embeddings.write_embeddings(ws, run_id, ids, result.embedding)
     scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
     scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, fold, result))
     if len(result.flips):
@@ -254,26 +253,3 @@ def out_of_fold_signals(given: np.ndarray, fold: np.ndarray, result: OutOfFold) 
         "margin": result.margin,
     }
     return signal_room.compute_signals(available) | dict(result.signals)
-
-
-def write_embeddings(path: Path, ids: Sequence[str], embedding: np.ndarray) -> None:
-    """One row per sample: sample_id and its out-of-fold embedding (float32); the file appears whole or not at all."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    flat = pa.array(np.ascontiguousarray(embedding, dtype=np.float32).reshape(-1))
-    column = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(pa.table({"sample_id": pa.array(ids, pa.string()), "embedding": column}), part)
-    part.replace(path)
-
-
-def read_embeddings(path: Path) -> tuple[list[str], np.ndarray]:
-    """The counterpart of `write_embeddings`: ids and a (N, D) float32 array."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    column = table["embedding"].combine_chunks()
-    width = column.type.list_size
-    return table["sample_id"].to_pylist(), np.asarray(column.values).reshape(-1, width)

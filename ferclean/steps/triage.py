@@ -1,0 +1,248 @@
+"""Turn stored signals into verdicts and a ranked queue; cheap, so thresholds can change without scoring again.
+
+It trains nothing and reads no image, no vote and no test label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferclean.errors import FercleanError
+from ferclean.evidence import calibration, neighbours
+from ferclean.evidence import labels as label_names
+from ferclean.evidence import signals as signal_room
+from ferclean.evidence import verdicts as judging
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.store import embeddings, runs, samples, scores, verdicts
+from ferclean.store.runs import Run
+from ferclean.store.workspace import Workspace
+
+FUSED = ("logit_margin", "mean_confidence", "knn_agreement")
+"""One signal per kind of evidence: what the models say out-of-fold, how training went, who the neighbours are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriageSummary:
+    """How many samples got which verdict, the estimated share of wrong labels, and the most frequent corrections."""
+
+    run_id: str
+    score_runs: list[str]
+    samples: int
+    verdicts: dict[str, int]
+    estimated_error_rate: float
+    flows: list[dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def triage(
+    ws: Workspace,
+    *,
+    mislabelled_at: float | None = None,
+    ambiguous_at: float | None = None,
+    progress: Progress = silent,
+) -> TriageSummary:
+    """Judge every scored sample from the newest runs of each method and seed.
+
+    The members' out-of-fold probabilities are averaged (an ensemble's mean beats its mean member); signals that
+    cannot be averaged as probabilities are averaged as ranks. Images that could not be read are judged unusable;
+    rows whose label could not be read stay without a verdict. `mislabelled_at` and `ambiguous_at` are the
+    probabilities from which a sample is flagged.
+
+    Raises FercleanError when nothing has been scored since the labels were ingested.
+    """
+    members = current_score_runs(ws)
+    dataset = samples.get_dataset(ws)
+    progress("judging", 0, 3)
+    predictions = [scores.get_predictions(ws, run.run_id) for run in members]
+    ids = predictions[0].sample_ids
+    everything = samples.get_samples(ws, include_quarantined=True)
+    frame = everything.set_index("sample_id").loc[list(ids)]
+    given = label_names.encode(list(frame["given_label"]), dataset.classes)
+    member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
+    pred_probs = member_probs.mean(0)
+    pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
+    signals, knn_shares = _signals(ws, members, ids, given, pred_probs, member_probs, predictions[0].fold)
+
+    progress("judging", 1, 3)
+    thresholds = judging.Thresholds(
+        **{
+            name: value
+            for name, value in {"mislabelled": mislabelled_at, "ambiguous": ambiguous_at}.items()
+            if value is not None
+        }
+    )
+    score_runs = [run.run_id for run in members]
+    config = {"score_runs": score_runs, "fused": list(FUSED), "thresholds": asdict(thresholds)}
+    fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
+    judged = judging.judge(
+        given,
+        pred_probs,
+        {name: signals[name] for name in FUSED if name in signals},
+        knn_shares=knn_shares,
+        unusable=np.array([image_room.is_blank(value) for value in frame["contrast"]], dtype=bool),
+        thresholds=thresholds,
+        class_names=dataset.classes,
+    )
+    table = _frame(ids, judged, dataset.classes)
+    _mark_copies(table, everything, verdicts.get_pairs(ws), set(members[0].config["splits"]))
+    table = pd.concat([table, _unreadable(everything, start=len(table), width=len(dataset.classes))], ignore_index=True)
+
+    progress("judging", 2, 3)
+    run_id = runs.start_run(ws, kind="triage", method="rank_fusion", config=config, seed=0, fingerprint=fingerprint)
+    verdicts.put_verdicts(ws, run_id, table)
+    counts = table["kind"].value_counts()
+    summary = TriageSummary(
+        run_id=run_id,
+        score_runs=score_runs,
+        samples=len(table),
+        verdicts={str(kind): int(count) for kind, count in counts.items()},
+        estimated_error_rate=float(calibration.estimated_error_rate(given, pred_probs)),
+        flows=_flows(table, frame["given_label"]),
+    )
+    runs.finish_run(ws, run_id, summary.as_dict())
+    progress("judging", 3, 3)
+    return summary
+
+
+def current_score_runs(ws: Workspace) -> list[Run]:
+    """The newest finished run per method and seed, of the newest profile and splits, for the labels as they are now."""
+    done = [run for run in runs.list_runs(ws) if run.kind == "score" and run.state == "done"]
+    fresh = [run for run in done if run.fingerprint == samples.fingerprint(ws, splits=run.config["splits"])]
+    if not fresh:
+        raise FercleanError(
+            "nothing to judge: no finished scoring for these labels"
+            + (" (samples were added since); " if done else "; ")
+            + "run `ferclean score` first"
+        )
+    newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
+    same = [
+        run
+        for run in fresh
+        if all(run.config[key] == newest.config[key] for key in ("name", "splits", "fold_seed", "folds"))
+    ]
+    chosen: dict[tuple[str, int], Run] = {}
+    for run in sorted(same, key=lambda run: run.finished_at or run.started_at):
+        chosen[run.method, run.seed] = run
+    return [chosen[key] for key in sorted(chosen)]
+
+
+def _aligned(own: Sequence[str], values: np.ndarray, ids: Sequence[str]) -> np.ndarray:
+    if list(own) == list(ids):
+        return values.astype(np.float64)
+    row = {sample_id: i for i, sample_id in enumerate(own)}
+    return values[[row[sample_id] for sample_id in ids]].astype(np.float64)
+
+
+def _signals(
+    ws: Workspace,
+    members: Sequence[Run],
+    ids: Sequence[str],
+    given: np.ndarray,
+    pred_probs: np.ndarray,
+    member_probs: np.ndarray,
+    fold: np.ndarray,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Signals of the ensemble, and the mean class shares (N, K) among each sample's neighbours."""
+    stored = [scores.get_signals(ws, run.run_id).loc[list(ids)] for run in members]
+    signals: dict[str, np.ndarray] = {}
+    for name in stored[0].columns:
+        columns = [frame[name].to_numpy(float) for frame in stored if name in frame]
+        signals[name] = columns[0] if len(columns) == 1 else np.mean([_ranks(column) for column in columns], axis=0)
+    signals |= signal_room.compute_signals(
+        {"labels": given, "pred_probs": pred_probs, "member_probs": member_probs if len(members) > 1 else None}
+    )
+    shares = np.zeros_like(pred_probs)
+    for run in members:
+        own, embedding = embeddings.read_embeddings(ws, run.run_id)
+        found = neighbours.neighbourhood(
+            given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], fold=fold
+        )
+        shares += np.nan_to_num(found.shares) / len(members)
+    return signals, shares
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    return rankdata(values) / len(values)
+
+
+def _frame(ids: Sequence[str], judged: judging.Verdicts, classes: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "sample_id": list(ids),
+            "kind": judged.kind,
+            "label_quality": judged.label_quality,
+            "p_mislabelled": judged.p_mislabelled,
+            "p_ambiguous": judged.p_ambiguous,
+            "p_unusable": judged.p_unusable,
+            "p_clean": judged.p_clean,
+            "suggested_label": label_names.decode(judged.suggested_label, classes),
+            "rank": judged.rank,
+            "reasons": judged.reasons,
+            "soft_label": list(judged.soft_label),
+        }
+    )
+
+
+def _mark_copies(table: pd.DataFrame, everything: pd.DataFrame, pairs: pd.DataFrame, scored: set[str]) -> None:
+    """Call otherwise clean copies what they are: `leak` of an image outside the scored splits, or later `duplicate`."""
+    split = everything.set_index("sample_id")["split"]
+    position = everything.set_index("sample_id")["position"]
+    key = everything.set_index("sample_id")["source_key"]
+    row = {sample_id: i for i, sample_id in enumerate(table["sample_id"])}
+    kinds, reasons = table["kind"].to_list(), table["reasons"].to_list()
+    for a, b in pairs[["sample_a", "sample_b"]].itertuples(index=False):
+        for own, other in ((a, b), (b, a)):
+            if own not in row:
+                continue
+            leak = split[other] not in scored
+            if not leak and position[own] < position[other]:
+                continue
+            text = f"a copy of {key[other]} in {split[other]}" if leak else f"a copy of {key[other]}"
+            reasons[row[own]] = [*reasons[row[own]], text]
+            if kinds[row[own]] == "clean" or (leak and kinds[row[own]] == "duplicate"):
+                kinds[row[own]] = "leak" if leak else "duplicate"
+    table["kind"], table["reasons"] = kinds, reasons
+
+
+def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataFrame:
+    """Verdict rows for images that could not be read, after everything that can be looked at."""
+    reason = everything["quarantine_reason"].fillna("").astype(str)
+    broken = everything[reason.str.startswith(("image:", "file:"))]
+    n = len(broken)
+    return pd.DataFrame(
+        {
+            "sample_id": broken["sample_id"].to_list(),
+            "kind": ["unusable"] * n,
+            "label_quality": np.zeros(n),
+            "p_mislabelled": np.zeros(n),
+            "p_ambiguous": np.zeros(n),
+            "p_unusable": np.ones(n),
+            "p_clean": np.zeros(n),
+            "suggested_label": [None] * n,
+            "rank": np.arange(start + 1, start + n + 1),
+            "reasons": [[text] for text in broken["quarantine_reason"]],
+            "soft_label": [None] * n,
+        }
+    )
+
+
+def _flows(table: pd.DataFrame, given: pd.Series, *, most: int = 5) -> list[dict[str, Any]]:
+    flagged = table[table["kind"] == "mislabelled"]
+    if flagged.empty:
+        return []
+    pairs = pd.DataFrame(
+        {"given": given.loc[flagged["sample_id"]].to_numpy(), "suggested": flagged["suggested_label"].to_numpy()}
+    )
+    counts = pairs.value_counts().head(most).reset_index(name="samples")
+    return [{str(key): value for key, value in row.items()} for row in counts.to_dict("records")]
