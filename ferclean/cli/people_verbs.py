@@ -50,9 +50,7 @@ def browse(
     address: Address = "127.0.0.1",
     reviewer: Reviewer = None,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")] = True,
-    show: Annotated[
-        bool, typer.Option("--show/--no-show", help="Serve the App, or only bring its dataset up to date.")
-    ] = True,
+    show: Annotated[bool, typer.Option("--show/--no-show", help="Serve the App, or only update its dataset.")] = True,
 ) -> None:
     """Open the workspace in FiftyOne, with saved views; tags made there become decisions."""
     from ferclean.steps.browse import browse as step

@@ -113,6 +113,8 @@ def export(
     session.emit("export", result.as_dict())
     session.say(f"{form} export of {release or 'the workspace'}: {result.path}")
     session.table(["split", "samples"], list(result.counts.items()))
+    for warning in result.warnings:
+        session.say(f"note: {warning}")
     session.next(f"retrain --dataset {result.path}" if form == "hf" else "status")
 
 
