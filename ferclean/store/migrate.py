@@ -57,6 +57,8 @@ def check(found: int, database: Path) -> None:
 
 def forward(con: duckdb.DuckDBPyConnection, folder: Path | None = None) -> None:
     """Run every migration that has not run. The caller's transaction makes it all or nothing."""
+    import duckdb
+
     con.execute(
         "CREATE TABLE IF NOT EXISTS schema_version "
         "(version INTEGER NOT NULL, applied_at TIMESTAMP NOT NULL, code_version VARCHAR NOT NULL)"
@@ -64,7 +66,13 @@ def forward(con: duckdb.DuckDBPyConnection, folder: Path | None = None) -> None:
     found = version(con)
     for number, sql in steps(folder):
         if number > found:
-            con.execute(sql)
+            try:
+                con.execute(sql)
+            except duckdb.Error as error:
+                raise FercleanError(
+                    f"migration {number} of the database failed: {error}; nothing was changed, the backup beside it is "
+                    "a copy. Please report this with the version of ferclean that made the workspace"
+                ) from error
             con.execute("INSERT INTO schema_version VALUES (?, ?, ?)", [number, now(), code_version()])
 
 

@@ -12,142 +12,142 @@ CREATE TABLE dataset (                -- one row: the data set that this workspa
     redistributable BOOLEAN NOT NULL  -- true: the licence allows pixels to be passed on
 );
 
-CREATE TABLE sample (              -- one row per row of the source, unreadable ones too
-    sample_id VARCHAR NOT NULL,    -- 20 hex digits: digest of data set, source key and content hash; unique
-    dataset VARCHAR NOT NULL,      -- dataset.name
-    source_key VARCHAR NOT NULL,   -- the row's or file's name in the source; unique in its data set
-    split VARCHAR NOT NULL,        -- published split: train, validation or test
-    given_label VARCHAR,           -- canonical class name, immutable; NULL: the source's label is unknown
-    location VARCHAR NOT NULL,     -- source: the file lies below dataset.root; workspace: below images/
-    relative_path VARCHAR,         -- below that folder; NULL: there is no file
-    content_hash VARCHAR,          -- SHA-256 hex of the file's bytes, or of shape and pixels; shared by exact duplicates
-    width INTEGER,                 -- pixels
-    height INTEGER,                -- pixels
-    phash VARCHAR,                 -- perceptual hash, hex; near-duplicates differ in few bits
-    contrast DOUBLE,               -- spread of the grey values; 0 = a blank image
-    attributes VARCHAR NOT NULL,   -- JSON object: whatever else the source says (age, gender, landmarks ...)
-    quarantine_reason VARCHAR,     -- why the row takes no part in scoring; NULL: it takes part
-    position BIGINT NOT NULL       -- order of arrival, from 0
+CREATE TABLE sample (             -- one row per row of the source, unreadable ones too
+    sample_id VARCHAR NOT NULL,   -- 20 hex digits: digest of data set, source key and content hash; unique
+    dataset VARCHAR NOT NULL,     -- dataset.name
+    source_key VARCHAR NOT NULL,  -- the row's or file's name in the source; unique in its data set
+    split VARCHAR NOT NULL,       -- published split: train, validation or test
+    given_label VARCHAR,          -- canonical class name, immutable; NULL: the source's label is unknown
+    location VARCHAR NOT NULL,    -- source: the file lies below dataset.root; workspace: below images/
+    relative_path VARCHAR,        -- below that folder; NULL: there is no file
+    content_hash VARCHAR,         -- SHA-256 hex of the file's bytes, or of shape and pixels; shared by exact duplicates
+    width INTEGER,                -- pixels
+    height INTEGER,               -- pixels
+    phash VARCHAR,                -- perceptual hash, hex; near-duplicates differ in few bits
+    contrast DOUBLE,              -- spread of the grey values; 0 = a blank image
+    attributes VARCHAR NOT NULL,  -- JSON object: whatever else the source says (age, gender, landmarks ...)
+    quarantine_reason VARCHAR,    -- why the row takes no part in scoring; NULL: it takes part
+    position BIGINT NOT NULL      -- order of arrival, from 0
 );
 
 CREATE TABLE vote (              -- votes that came with the data set
-    sample_id VARCHAR NOT NULL,
+    sample_id VARCHAR NOT NULL,  -- who was voted on
     label VARCHAR NOT NULL,      -- canonical class name, 'unknown' or 'not_a_face'
     count INTEGER NOT NULL       -- annotators who chose it, 1 or more
 );
 
-CREATE TABLE decision (              -- append-only: an undo is a row of its own
-    decision_id BIGINT NOT NULL,     -- 1, 2, 3 ... in order of time
-    sample_id VARCHAR NOT NULL,
-    action VARCHAR NOT NULL,         -- keep, relabel, ambiguous, exclude, skip; undo for a row that takes one back
-    label VARCHAR,                   -- canonical class name; set exactly when the action is relabel
-    reviewer VARCHAR NOT NULL,       -- who decided
-    note VARCHAR NOT NULL,           -- free text, may be empty
-    seconds DOUBLE,                  -- time that the person took; NULL: not measured
-    shown VARCHAR,                   -- JSON: what the model showed (suggestion, probabilities); NULL: nothing, blind
-    source VARCHAR NOT NULL,         -- review, cli, file, fiftyone, api; adjudication settles what came before it
-    inclusion_probability DOUBLE,    -- chance in (0, 1] with which a random draw chose the sample; NULL: not drawn
-    bulk_id VARCHAR,                 -- shared by the rows of one bulk act
-    undo_of BIGINT,                  -- decision_id that this row takes back
-    decided_at TIMESTAMP NOT NULL    -- UTC
+CREATE TABLE decision (            -- append-only: an undo is a row of its own
+    decision_id BIGINT NOT NULL,   -- 1, 2, 3 ... in order of time
+    sample_id VARCHAR NOT NULL,    -- what it is about
+    action VARCHAR NOT NULL,       -- keep, relabel, ambiguous, exclude, skip; undo for a row that takes one back
+    label VARCHAR,                 -- canonical class name; set exactly when the action is relabel
+    reviewer VARCHAR NOT NULL,     -- who decided
+    note VARCHAR NOT NULL,         -- free text, may be empty
+    seconds DOUBLE,                -- time that the person took; NULL: not measured
+    shown VARCHAR,                 -- JSON: what the model showed (suggestion, probabilities); NULL: nothing, blind
+    source VARCHAR NOT NULL,       -- review, cli, file, fiftyone, api; adjudication settles what came before it
+    inclusion_probability DOUBLE,  -- chance in (0, 1] with which a random draw chose the sample; NULL: not drawn
+    bulk_id VARCHAR,               -- shared by the rows of one bulk act
+    undo_of BIGINT,                -- decision_id that this row takes back
+    decided_at TIMESTAMP NOT NULL  -- UTC
 );
 
-CREATE TABLE release (                -- frozen curated splits
-    name VARCHAR NOT NULL,            -- unique
-    policy VARCHAR NOT NULL,          -- decisions or auto
-    threshold DOUBLE,                 -- least p_mislabelled of an automatic correction; NULL: none were made
-    created_at VARCHAR NOT NULL,      -- ISO 8601, UTC
-    fingerprint VARCHAR NOT NULL,     -- digest of the ids and given labels that it was made from
-    config VARCHAR NOT NULL,          -- JSON: every other option
-    counts VARCHAR NOT NULL,          -- JSON: what changed, per split, class and reason
-    content_digest VARCHAR NOT NULL   -- SHA-256 of all of it but the time: the same name may only be put again unchanged
+CREATE TABLE release (               -- frozen curated splits
+    name VARCHAR NOT NULL,           -- unique
+    policy VARCHAR NOT NULL,         -- decisions or auto
+    threshold DOUBLE,                -- least p_mislabelled of an automatic correction; NULL: none were made
+    created_at VARCHAR NOT NULL,     -- ISO 8601, UTC
+    fingerprint VARCHAR NOT NULL,    -- digest of the ids and given labels that it was made from
+    config VARCHAR NOT NULL,         -- JSON: every other option
+    counts VARCHAR NOT NULL,         -- JSON: what changed, per split, class and reason
+    content_digest VARCHAR NOT NULL  -- SHA-256 of all of it but the time: the same name may only be put again unchanged
 );
 
-CREATE TABLE release_item (       -- one row per sample of a release, left-out ones too
-    name VARCHAR NOT NULL,        -- release.name
-    sample_id VARCHAR NOT NULL,
-    split VARCHAR NOT NULL,
-    given_label VARCHAR,          -- canonical class name
-    label VARCHAR,                -- canonical class name in this release; NULL: none
-    included BOOLEAN NOT NULL,    -- false: left out
-    reason VARCHAR,               -- why the label changed or the sample was left out
-    soft_label DOUBLE[]           -- probability per class in the card's order; NULL: the label alone
+CREATE TABLE release_item (      -- one row per sample of a release, left-out ones too
+    name VARCHAR NOT NULL,       -- release.name
+    sample_id VARCHAR NOT NULL,  -- part of the release or left out of it
+    split VARCHAR NOT NULL,      -- train, validation or test, as published
+    given_label VARCHAR,         -- canonical class name
+    label VARCHAR,               -- canonical class name in this release; NULL: none
+    included BOOLEAN NOT NULL,   -- false: left out
+    reason VARCHAR,              -- why the label changed or the sample was left out
+    soft_label DOUBLE[]          -- probability per class in the card's order; NULL: the label alone
 );
 
 -- Derived: keyed by run, can be thrown away and computed again.
 
-CREATE TABLE run (                   -- method + config + seed + data
-    run_id VARCHAR NOT NULL,         -- kind-method-digest; unique
-    kind VARCHAR NOT NULL,           -- score, triage, retrain, pairs, demo ...
-    method VARCHAR NOT NULL,
-    config VARCHAR NOT NULL,         -- JSON
-    seed BIGINT NOT NULL,
-    fingerprint VARCHAR NOT NULL,    -- of the samples and given labels that it read
-    code_version VARCHAR NOT NULL,   -- ferclean's version, with the commit where it runs from a checkout
-    state VARCHAR NOT NULL,          -- running, done, failed
-    started_at TIMESTAMP NOT NULL,   -- UTC
-    finished_at TIMESTAMP,           -- UTC; NULL while running
-    metrics VARCHAR NOT NULL         -- JSON
+CREATE TABLE run (                  -- method + config + seed + data
+    run_id VARCHAR NOT NULL,        -- kind-method-digest; unique
+    kind VARCHAR NOT NULL,          -- score, triage, retrain, pairs, demo ...
+    method VARCHAR NOT NULL,        -- what computed it: a recognizer, a way to fuse signals
+    config VARCHAR NOT NULL,        -- JSON
+    seed BIGINT NOT NULL,           -- of every random choice
+    fingerprint VARCHAR NOT NULL,   -- of the samples and given labels that it read
+    code_version VARCHAR NOT NULL,  -- ferclean's version, with the commit where it runs from a checkout
+    state VARCHAR NOT NULL,         -- running, done, failed
+    started_at TIMESTAMP NOT NULL,  -- UTC
+    finished_at TIMESTAMP,          -- UTC; NULL while running
+    metrics VARCHAR NOT NULL        -- JSON
 );
 
-CREATE TABLE prediction (            -- out-of-fold: no model judged an image that it was trained on
-    run_id VARCHAR NOT NULL,
-    sample_id VARCHAR NOT NULL,
-    fold INTEGER NOT NULL,           -- the held-out fold, from 0
-    pred_probs FLOAT[] NOT NULL      -- probability per class in the card's order; sums to 1
+CREATE TABLE prediction (        -- out-of-fold: no model judged an image that it was trained on
+    run_id VARCHAR NOT NULL,     -- the score run
+    sample_id VARCHAR NOT NULL,  -- what was predicted
+    fold INTEGER NOT NULL,       -- the held-out fold, from 0
+    pred_probs FLOAT[] NOT NULL  -- probability per class in the card's order; sums to 1
 );
 
 CREATE TABLE signal (            -- one number per sample from one idea
-    run_id VARCHAR NOT NULL,
-    sample_id VARCHAR NOT NULL,
+    run_id VARCHAR NOT NULL,     -- the score run
+    sample_id VARCHAR NOT NULL,  -- what it is about
     name VARCHAR NOT NULL,       -- ferclean.evidence.signals says each one's direction
     value DOUBLE                 -- NULL: not defined for this sample
 );
 
-CREATE TABLE flip (                 -- labels that a recognizer changed while it trained
-    run_id VARCHAR NOT NULL,
-    sample_id VARCHAR NOT NULL,
-    fold INTEGER NOT NULL,          -- the fold held out in that training
-    epoch INTEGER NOT NULL,         -- from 0
-    from_label VARCHAR NOT NULL,    -- canonical class name
-    to_label VARCHAR NOT NULL,      -- canonical class name
-    p DOUBLE NOT NULL               -- probability of to_label at that moment
+CREATE TABLE flip (               -- labels that a recognizer changed while it trained
+    run_id VARCHAR NOT NULL,      -- the score run
+    sample_id VARCHAR NOT NULL,   -- whose training label changed
+    fold INTEGER NOT NULL,        -- the fold held out in that training
+    epoch INTEGER NOT NULL,       -- from 0
+    from_label VARCHAR NOT NULL,  -- canonical class name
+    to_label VARCHAR NOT NULL,    -- canonical class name
+    p DOUBLE NOT NULL             -- probability of to_label at that moment
 );
 
-CREATE TABLE verdict (            -- what triage thinks of a sample; the four p_ sum to 1
-    run_id VARCHAR NOT NULL,      -- the triage run
-    sample_id VARCHAR NOT NULL,
-    kind VARCHAR NOT NULL,        -- mislabelled, ambiguous, unusable, duplicate, leak, clean
-    label_quality DOUBLE,         -- 0 to 1, LOW = likely mislabelled
-    p_mislabelled DOUBLE,         -- 0 to 1, high = a panel would clearly agree on another expression
-    p_ambiguous DOUBLE,           -- 0 to 1, high = a panel would not agree
-    p_unusable DOUBLE,            -- 0 to 1, high = no readable face
-    p_clean DOUBLE,               -- 0 to 1, high = the given label stands
-    suggested_label VARCHAR,      -- canonical class name; a proposal
-    rank BIGINT NOT NULL,         -- 1 = look here first
-    reasons VARCHAR[] NOT NULL,   -- the evidence in short sentences
-    soft_label DOUBLE[]           -- calibrated probability per class in the card's order
+CREATE TABLE verdict (           -- what triage thinks of a sample; the four p_ sum to 1
+    run_id VARCHAR NOT NULL,     -- the triage run
+    sample_id VARCHAR NOT NULL,  -- what it is about
+    kind VARCHAR NOT NULL,       -- mislabelled, ambiguous, unusable, duplicate, leak, clean
+    label_quality DOUBLE,        -- 0 to 1, LOW = likely mislabelled
+    p_mislabelled DOUBLE,        -- 0 to 1, high = a panel would clearly agree on another expression
+    p_ambiguous DOUBLE,          -- 0 to 1, high = a panel would not agree
+    p_unusable DOUBLE,           -- 0 to 1, high = no readable face
+    p_clean DOUBLE,              -- 0 to 1, high = the given label stands
+    suggested_label VARCHAR,     -- canonical class name; a proposal
+    rank BIGINT NOT NULL,        -- 1 = look here first
+    reasons VARCHAR[] NOT NULL,  -- the evidence in short sentences
+    soft_label DOUBLE[]          -- calibrated probability per class in the card's order
 );
 
-CREATE TABLE pair (                -- two samples that show the same picture
-    run_id VARCHAR NOT NULL,
-    sample_a VARCHAR NOT NULL,
-    sample_b VARCHAR NOT NULL,
-    kind VARCHAR NOT NULL,         -- exact (same content hash) or near
-    similarity DOUBLE NOT NULL     -- cosine, -1 to 1, high = alike
+CREATE TABLE pair (             -- two samples that show the same picture
+    run_id VARCHAR NOT NULL,    -- the run that looked for them
+    sample_a VARCHAR NOT NULL,  -- the one that arrived first
+    sample_b VARCHAR NOT NULL,  -- the other one
+    kind VARCHAR NOT NULL,      -- exact (same content hash) or near
+    similarity DOUBLE NOT NULL  -- cosine, -1 to 1, high = alike
 );
 
-CREATE TABLE result (              -- what retraining measured
-    run_id VARCHAR NOT NULL,       -- the retrain run
-    arm VARCHAR NOT NULL,          -- raw, cleaned or a control
-    seed BIGINT NOT NULL,          -- arms with the same seed are a pair
-    split VARCHAR NOT NULL,        -- where it was measured
-    metric VARCHAR NOT NULL,       -- accuracy, macro_f1 ...; high = good
-    value DOUBLE NOT NULL
+CREATE TABLE result (         -- what retraining measured
+    run_id VARCHAR NOT NULL,  -- the retrain run
+    arm VARCHAR NOT NULL,     -- raw, cleaned or a control
+    seed BIGINT NOT NULL,     -- arms with the same seed are a pair
+    split VARCHAR NOT NULL,   -- where it was measured
+    metric VARCHAR NOT NULL,  -- accuracy, macro_f1 ...; high = good
+    value DOUBLE NOT NULL     -- the measurement, in the metric's unit
 );
 
-CREATE TABLE schema_version (        -- one row per migration that ran
-    version INTEGER NOT NULL,        -- 1, 2, 3 ...
-    applied_at TIMESTAMP NOT NULL,   -- UTC
-    code_version VARCHAR NOT NULL    -- the ferclean that ran it
+CREATE TABLE schema_version (       -- one row per migration that ran
+    version INTEGER NOT NULL,       -- 1, 2, 3 ...
+    applied_at TIMESTAMP NOT NULL,  -- UTC
+    code_version VARCHAR NOT NULL   -- the ferclean that ran it
 );

@@ -65,7 +65,13 @@ class Workspace:
         Raises FercleanError when there is none, or when a newer ferclean made it (it stays as it is).
         """
         ws = cls(Path(root).expanduser().resolve(), timeout=timeout)
-        if not ws.database.is_file():
+        try:
+            there = ws.database.is_file()
+        except OSError as error:  # a folder that may not be entered
+            raise FercleanError(
+                f"cannot look into {ws.root}: {error.strerror or error}; check its permissions"
+            ) from error
+        if not there:
             if (ws.root / CONFIG_NAME).is_file():
                 raise FercleanError(
                     f"the workspace {ws.root} has lost its database {DATABASE_NAME}; put it back from a backup, "
@@ -141,10 +147,7 @@ class Workspace:
         try:
             yield con
         except (duckdb.IOException, duckdb.FatalException) as error:
-            raise FercleanError(
-                f"the database {self.database} could not be read or written: {_first_line(error)}; "
-                "check that the disk has room and that the folder is writable. What was stored before is safe"
-            ) from error
+            raise _storage_failed(error) from error
         finally:
             con.close()
 
@@ -188,7 +191,17 @@ def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
             if "no transaction" not in str(error).lower() and not isinstance(error, duckdb.FatalException):
                 raise
         raise
-    con.execute("COMMIT")
+    try:
+        con.execute("COMMIT")
+    except duckdb.Error as error:  # nothing but the disk can refuse a commit: the lock lets one writer in
+        raise _storage_failed(error) from error
+
+
+def _storage_failed(error: Exception) -> FercleanError:
+    return FercleanError(
+        f"the workspace's database could not be read or written: {_first_line(error)}; see that the disk has room and "
+        "that the folder is writable, then run the command again. What was stored before is safe"
+    )
 
 
 def _unwritable(root: Path, error: OSError) -> FercleanError:

@@ -1,0 +1,229 @@
+"""The workspace folder: making and opening it, its lock, and what happens when something goes wrong on the disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ferclean.errors import FercleanError, WorkspaceBusyError
+from ferclean.store import lock
+from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
+from ferclean.store.exchange import rows
+from ferclean.store.samples import get_dataset, put_dataset
+from ferclean.store.workspace import Workspace
+from tests.bare_workspace import bare, dataset
+
+HOLDER = """
+import sys
+from ferclean.store.workspace import Workspace
+with Workspace(__import__("pathlib").Path(sys.argv[1])).session("counting sheep"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+STRANGER = """
+import sys, duckdb
+con = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def process(script: str, argument: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another Python process that holds something until the block ends."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(argument)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        assert child.stdout.readline() == "held\n"
+        yield child
+    finally:
+        child.stdin.close()
+        child.wait(timeout=30)
+        child.stdout.close()
+
+
+def test_create_makes_a_commented_config_and_a_database_and_leaves_other_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    ws = Workspace.create(tmp_path)
+    assert ws.database.is_file()
+    assert (tmp_path / "ferclean.toml").read_text(encoding="utf-8").startswith("#")
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_creating_twice_opens_the_same_workspace_and_keeps_its_settings(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path)
+    put_dataset(ws, dataset())
+    (tmp_path / "ferclean.toml").write_text("seed = 3\n", encoding="utf-8")
+    again = Workspace.create(tmp_path)
+    assert get_dataset(again).name == "tiny"
+    assert (tmp_path / "ferclean.toml").read_text(encoding="utf-8") == "seed = 3\n"
+
+
+def test_opening_a_folder_that_is_no_workspace_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(FercleanError, match=r"no workspace at .*; create one with `ferclean -w .* ingest"):
+        Workspace.open(tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_opening_a_workspace_without_its_database_says_so(tmp_path: Path) -> None:
+    Workspace.create(tmp_path).database.unlink()
+    with pytest.raises(FercleanError, match="has lost its database"):
+        Workspace.open(tmp_path)
+
+
+def test_the_folders_of_a_workspace_are_made_when_used(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path)
+    assert not (tmp_path / "runs").exists()
+    for folder in (ws.runs, ws.releases, ws.images, ws.reports):
+        assert folder.is_dir()
+        assert folder.parent == ws.root
+
+
+def test_a_session_that_fails_changes_nothing(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    with pytest.raises(KeyError, match="oops"), ws.session("trying") as con:  # noqa: PT012 - the block is the subject
+        con.execute("DELETE FROM sample")
+        raise KeyError("oops")
+    with ws.session("counting") as con:
+        assert rows(con, "SELECT count(*) FROM sample") == [(len(ids),)]
+
+
+def test_a_session_never_loads_extensions_by_itself(tmp_path: Path) -> None:
+    with Workspace.create(tmp_path).session("asking") as con:
+        for name in ("autoinstall_known_extensions", "autoload_known_extensions"):
+            assert rows(con, "SELECT current_setting(?)", [name]) == [(False,)]
+
+
+def test_a_session_inside_a_session_of_the_same_thread_is_a_clear_error_not_a_wait(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path)
+    with (
+        ws.session("outer"),
+        pytest.raises(RuntimeError, match="'inner' was begun inside 'outer'"),
+        ws.session("inner"),
+    ):
+        pass
+    with ws.session("after"):
+        pass
+
+
+def test_threads_take_turns_and_lose_nothing(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    found: list[int] = []
+
+    def work(name: str) -> None:
+        for sample_id in ids[:3]:
+            found.extend(append_decisions(ws, [Decision(sample_id=sample_id, action="keep", reviewer=name)]))
+
+    threads = [threading.Thread(target=work, args=(f"r{i}",)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == list(range(1, 13))
+    assert len(decision_history(ws)) == 12
+
+
+def test_a_workspace_held_by_another_process_is_busy_and_names_the_holder_and_its_action(tmp_path: Path) -> None:
+    Workspace.create(tmp_path)
+    with process(HOLDER, tmp_path) as child:
+        with pytest.raises(WorkspaceBusyError, match=rf"process {child.pid} \(counting sheep\)") as caught:
+            Workspace.open(tmp_path, timeout=0.2)
+        assert caught.value.exit_code == 5
+    Workspace.open(tmp_path)
+
+
+def test_a_database_held_by_another_program_is_busy_not_a_traceback_of_duckdb(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path, timeout=0.3)
+    with process(STRANGER, ws.database), pytest.raises(WorkspaceBusyError, match="another program"), ws.session("x"):
+        pass
+
+
+def test_a_holder_note_that_cannot_be_read_still_names_somebody(tmp_path: Path) -> None:
+    (tmp_path / lock.HOLDER_NAME).write_text("{", encoding="utf-8")
+    assert lock.holder(tmp_path) == "another process"
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path)
+    ws.database.write_bytes(b"this is not a database" * 1000)
+    with pytest.raises(FercleanError, match=r"ferclean\.duckdb"):
+        Workspace.open(tmp_path)
+
+
+@contextmanager
+def without_root() -> Iterator[None]:
+    """Root may write everywhere: give its rights up while the block runs."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error() -> None:
+    # not tmp_path: nobody but its owner may enter that
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bare(folder)
+        for path in (folder, folder / "w"):
+            path.chmod(0o555)
+        try:
+            with without_root():
+                for attempt in (Workspace.create, Workspace.open):
+                    with pytest.raises(FercleanError, match=r"cannot write in the workspace .*writable"):
+                        attempt(folder / "w")
+                with pytest.raises(FercleanError, match="cannot write in the workspace"):
+                    Workspace.create(folder / "new")
+                with pytest.raises(FercleanError, match="cannot write in the workspace"):
+                    _ = Workspace(folder / "w").runs
+        finally:
+            for path in (folder, folder / "w"):
+                path.chmod(0o755)
+        assert get_dataset(Workspace.open(folder / "w")).name == "tiny"
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from ferclean.errors import FercleanError
+from ferclean.store.samples import put_samples
+from ferclean.store.workspace import Workspace
+from tests.bare_workspace import sample
+ws = Workspace.open(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+limit = ws.database.stat().st_size + 200_000
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+try:
+    put_samples(ws, [sample(f"new{i}", attributes={"note": str(hash(str(i))) * 40}) for i in range(3000)])
+except FercleanError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_a_clear_error_and_what_was_stored_is_safe(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [Decision(sample_id=ids[0], action="keep", reviewer="ann")])
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(ws.root)], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parent.parent,
+    )  # fmt: skip
+    assert "could not be read or written" in done.stdout, done.stdout + done.stderr
+    assert "disk has room" in done.stdout
+    again = Workspace.open(ws.root)
+    assert list(current_decisions(again)["sample_id"]) == [ids[0]]
+    with again.session("counting") as con:
+        assert rows(con, "SELECT count(*) FROM sample") == [(len(ids),)]
