@@ -6,6 +6,7 @@ It never reads an image and never drops a row: what is wrong with one is written
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,15 @@ def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:
     if not os.path.isfile(real):
         return None, "file: not a regular file"
     return Path(real), None
+
+
+def reason_kind(reason: str) -> str:
+    """A quarantine reason without its details in brackets, so that the same thing is counted once.
+
+    >>> reason_kind("label: unknown code ('9'; known: 1, 2); image: too small (1x1)")
+    'label: unknown code; image: too small'
+    """
+    return re.sub(r" \(.*?\)(?=; |$)", "", reason, flags=re.DOTALL)
 
 
 def name_list(value: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import pandas as pd
 from ferclean.errors import UsageError
 from ferclean.progress import Progress, silent
 from ferclean.recognition.images import BLANK_CONTRAST
+from ferclean.sources.rows import reason_kind
 from ferclean.store import samples, verdicts
 from ferclean.store.workspace import Workspace
 
@@ -101,9 +102,7 @@ def _quarantined(table: pd.DataFrame) -> Iterator[Finding]:
     broken = table[table["quarantine_reason"].notna()]
     if not len(broken):
         return
-    reasons = broken["quarantine_reason"].map(
-        lambda reason: "; ".join(part.partition(" (")[0] for part in reason.split("; "))
-    )
+    reasons = broken["quarantine_reason"].map(reason_kind)
     severity: Severity = "error" if len(broken) > MANY_QUARANTINED * len(table) else "warning"
     for reason, rows in broken.groupby(reasons, sort=True):
         yield _finding("quarantined", severity, f"{len(rows):,} quarantined: {reason}", rows)

@@ -24,7 +24,7 @@ from ferclean.evidence.labels import EXPRESSIONS
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.cards import Card, load_card
-from ferclean.sources.rows import SourceRow, contained_file, name_list
+from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
 from ferclean.store import samples as store
 from ferclean.store.workspace import Workspace
 
@@ -139,7 +139,7 @@ def ingest(
         unchanged=unchanged,
         by_split={split: sum(sample.split == split for sample in good) for split in splits},
         by_class={split: {name: table[split, name] for name in card.classes} for split in splits},
-        quarantined=dict(Counter(_kind(s.quarantine_reason) for s in found if s.quarantine_reason).most_common()),
+        quarantined=dict(Counter(reason_kind(s.quarantine_reason) for s in found if s.quarantine_reason).most_common()),
         ignored=ignored,
         left_out=left_out,
         with_votes=sum(sample.votes is not None for sample in found),
@@ -313,8 +313,3 @@ def _check_usable(found: list[store.Sample], good: list[store.Sample], card: Car
 def _found_classes(good: list[store.Sample]) -> tuple[str, ...]:
     names = {sample.given_label for sample in good if sample.given_label}
     return tuple(name for name in EXPRESSIONS if name in names)
-
-
-def _kind(reason: str | None) -> str:
-    """A reason without its details in brackets, so that the same thing is counted once."""
-    return "; ".join(part.partition(" (")[0] for part in str(reason).split("; "))

@@ -1,0 +1,170 @@
+"""Doctor: what it finds in sets that are wrong in one way each, and its silence about a good one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ferclean.errors import UsageError
+from ferclean.sources.cards import Card, load_card
+from ferclean.steps.doctor import DoctorReport, Finding, doctor
+from ferclean.steps.ingest import ingest
+from ferclean.store import runs, samples, verdicts
+from ferclean.store.workspace import Workspace
+from tests.made_sets import RAFDB_CODES, image_bytes, pixels, rafdb_pairs, write_rafdb
+
+PAIRS = rafdb_pairs(per_class=21, test=2)
+
+
+def card(expected: dict[str, dict[str, int]] | None = None) -> Card:
+    return replace(load_card("rafdb"), expected=expected)
+
+
+def examined(tmp_path: Path, root: Path, given: Card | None = None, **options) -> tuple[Workspace, DoctorReport]:
+    ws = Workspace.create(tmp_path / "workspace")
+    ingest(ws, given or card(), root, **options)
+    return ws, doctor(ws)
+
+
+def by_kind(report: DoctorReport) -> dict[str, Finding]:
+    return {finding.kind: finding for finding in report.findings}
+
+
+def aligned(root: Path, key: str) -> Path:
+    return root / f"Image/aligned/{key}_aligned.jpg"
+
+
+def test_a_good_set_has_no_findings(tmp_path: Path) -> None:
+    counts = {"train": dict.fromkeys(RAFDB_CODES, 21), "test": dict.fromkeys(RAFDB_CODES, 2)}
+    _, report = examined(tmp_path, write_rafdb(tmp_path / "set", PAIRS), card(counts))
+    assert report.findings == []
+    assert not report.gate_crossed
+    assert report.samples == len(PAIRS)
+    assert json.loads(json.dumps(report.as_dict()))["gate_crossed"] is False
+
+
+def test_other_counts_than_the_cards_are_told(tmp_path: Path) -> None:
+    counts = {"train": dict.fromkeys(RAFDB_CODES, 21) | {"fear": 24}, "test": dict.fromkeys(RAFDB_CODES, 2)}
+    _, report = examined(tmp_path, write_rafdb(tmp_path / "set", PAIRS), card(counts))
+    finding = by_kind(report)["counts"]
+    assert finding.message == "train differs from the card: fear 21 instead of 24"
+    assert (finding.count, finding.severity) == (3, "warning")
+    assert not report.gate_crossed
+
+
+def test_counts_are_not_compared_after_a_limit(tmp_path: Path) -> None:
+    counts = {"train": dict.fromkeys(RAFDB_CODES, 21)}
+    _, report = examined(tmp_path, write_rafdb(tmp_path / "set", PAIRS), card(counts), limit=100)
+    assert "counts" not in by_kind(report)
+    assert by_kind(report)["limited"].severity == "info"
+
+
+def test_permuted_labels_are_suspected_from_the_counts(tmp_path: Path) -> None:
+    wanted = dict(zip(RAFDB_CODES, (30, 8, 12, 60, 40, 20, 50), strict=True))
+    wrong = {"surprise": "anger", "anger": "surprise"}
+    pairs = [
+        (f"train_{index:05d}", RAFDB_CODES[wrong.get(name, name)])
+        for index, name in enumerate(name for name, count in wanted.items() for _ in range(count))
+    ]
+    _, report = examined(tmp_path, write_rafdb(tmp_path / "set", pairs), card({"train": wanted}))
+    finding = by_kind(report)["permuted_labels"]
+    assert "surprise has the card's number of anger" in finding.message
+    assert report.gate_crossed
+
+
+def test_missing_and_tiny_classes_are_told(tmp_path: Path) -> None:
+    pairs = [(key, code) for key, code in PAIRS if not (code == 2 and key.startswith("train"))]
+    pairs = [(key, code) for key, code in pairs if code != 3 or key in ("train_00043", "train_00044")]
+    _, report = examined(tmp_path, write_rafdb(tmp_path / "set", pairs))
+    missing = [finding.message for finding in report.findings if finding.kind == "missing_class"]
+    assert missing == ["train has no sample of fear", "test has no sample of disgust"]
+    assert by_kind(report)["tiny_class"].message == "fewer than 20 samples to learn from: disgust 2"
+    assert report.gate_crossed
+
+
+def test_a_set_without_training_data_is_an_error(tmp_path: Path) -> None:
+    _, report = examined(tmp_path, write_rafdb(tmp_path / "set", [(key, code) for key, code in PAIRS if "test" in key]))
+    assert by_kind(report)["missing_split"].severity == "error"
+
+
+def test_copies_conflicts_and_leaks_are_told_apart(tmp_path: Path) -> None:
+    root = write_rafdb(tmp_path / "set", PAIRS)
+    aligned(root, "train_00002").write_bytes(aligned(root, "train_00001").read_bytes())  # same label
+    aligned(root, "train_00025").write_bytes(aligned(root, "train_00003").read_bytes())  # fear and surprise
+    aligned(root, "test_0001").write_bytes(aligned(root, "train_00004").read_bytes())  # surprise in both
+    _, report = examined(tmp_path, root)
+    found = by_kind(report)
+    assert found["exact_duplicates"].count == 6
+    assert found["exact_duplicates"].severity == "warning"
+    assert found["conflicting_labels"].examples == ["train_00003", "train_00025"]
+    assert found["leak"].examples == ["train_00004", "test_0001"]
+    assert report.gate_crossed
+    assert [finding.severity for finding in report.findings] == ["error", "error", "warning"]
+
+
+def test_quarantined_rows_are_counted_by_reason(tmp_path: Path) -> None:
+    root = write_rafdb(tmp_path / "set", PAIRS)
+    for key in ("train_00001", "train_00002"):
+        aligned(root, key).write_bytes(b"")
+    aligned(root, "train_00003").unlink()
+    _, report = examined(tmp_path, root)
+    messages = [finding.message for finding in report.findings if finding.kind == "quarantined"]
+    assert messages == ["1 quarantined: file: missing", "2 quarantined: image: empty"]
+    assert not report.gate_crossed
+
+
+def test_many_broken_rows_cross_the_gate(tmp_path: Path) -> None:
+    root = write_rafdb(tmp_path / "set", PAIRS)
+    for number in range(1, 21):
+        aligned(root, f"train_{number:05d}").write_bytes(image_bytes(number)[:100])
+    _, report = examined(tmp_path, root)
+    assert by_kind(report)["quarantined"].severity == "error"
+
+
+def test_blank_images_are_told(tmp_path: Path) -> None:
+    from PIL import Image
+
+    root = write_rafdb(tmp_path / "set", PAIRS)
+    Image.fromarray(pixels(0) // 255 + 100).save(aligned(root, "train_00001"))
+    _, report = examined(tmp_path, root)
+    assert by_kind(report)["blank"].examples == ["train_00001"]
+
+
+def test_near_copies_that_scoring_found_are_told(tmp_path: Path) -> None:
+    ws, before = examined(tmp_path, write_rafdb(tmp_path / "set", PAIRS))
+    assert "near_leak" not in by_kind(before)
+    ids = samples.get_samples(ws).set_index("source_key")["sample_id"]
+    pairs = pd.DataFrame(
+        {
+            "sample_a": [ids["train_00001"], ids["train_00003"]],
+            "sample_b": [ids["train_00002"], ids["test_0001"]],
+            "kind": ["near", "near"],
+            "similarity": [0.99, 0.98],
+        }
+    )
+    run = runs.start_run(ws, kind="pairs", method="thumbnails", config={}, seed=0, fingerprint="x")
+    verdicts.put_pairs(ws, run, pairs)
+    runs.finish_run(ws, run, {})
+    found = by_kind(doctor(ws))
+    assert found["near_duplicates"].count == 4
+    assert found["near_leak"].examples == ["train_00003", "test_0001"]
+
+
+def test_the_gate_can_be_set(tmp_path: Path) -> None:
+    root = write_rafdb(tmp_path / "set", PAIRS)
+    aligned(root, "train_00002").write_bytes(aligned(root, "train_00001").read_bytes())
+    ws, report = examined(tmp_path, root)
+    assert not report.gate_crossed
+    assert doctor(ws, fail_on="warning").gate_crossed
+    assert not doctor(ws, fail_on="never").gate_crossed
+    with pytest.raises(UsageError, match="fail_on"):
+        doctor(ws, fail_on="always")  # type: ignore[arg-type]
+
+
+def test_an_empty_workspace_says_how_to_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ingest"):
+        doctor(Workspace.create(tmp_path / "workspace"))
