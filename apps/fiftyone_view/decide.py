@@ -1,0 +1,175 @@
+"""Decisions that people make in FiftyOne, by tag or by operator, appended to the workspace's store.
+
+The store is the truth; the dataset only mirrors it. A tag is acted on once: then it becomes `decided:...`.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import fiftyone as fo
+from filelock import FileLock
+
+from apps.fiftyone_view.workspace_dataset import dataset_name, mirror_decisions
+from ferclean.errors import UsageError
+from ferclean.evidence.labels import canonical_name
+from ferclean.store.decisions import Decision, append_decisions, decision_history
+from ferclean.store.samples import get_dataset
+from ferclean.store.workspace import Workspace
+
+SOURCE = "fiftyone"
+PLAIN_ACTIONS = ("keep", "ambiguous", "exclude")
+RELABEL = "relabel"
+# dataset field -> name in the decision's record of what the person could see
+_SHOWN = {
+    "suggested_label.label": "suggested_label",
+    "predictions.label": "predicted_label",
+    "predictions.confidence": "confidence",
+    "label_quality": "label_quality",
+    "verdict": "verdict",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TagSync:
+    """What came of the tags: decisions recorded now, and tags that could not become one, with the reason."""
+
+    recorded: int
+    problems: tuple[str, ...] = ()
+
+
+def default_reviewer() -> str:
+    """The login name, which is who decides unless told otherwise."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in some containers
+        return f"uid-{os.getuid()}"
+
+
+def parse_tag(tag: str, classes: tuple[str, ...]) -> tuple[str, str | None] | None:
+    """(action, label) that a tag asks for, or None when the tag is no request.
+
+    `keep`, `ambiguous`, `exclude`, and `relabel:NAME` with any known name or alias of a class of the data set;
+    capitals and blanks do not matter. Raises UsageError for a relabel tag without a usable name.
+    """
+    action, colon, name = (part.strip() for part in tag.lower().partition(":"))
+    if not colon and action in PLAIN_ACTIONS:
+        return action, None
+    if action != RELABEL:
+        return None
+    label = canonical_name(name) if name not in classes else name
+    if label not in classes:
+        raise UsageError(f"{label} is not a class of this data set; known: {', '.join(classes)}")
+    return RELABEL, label
+
+
+def sync_decisions(ws: Workspace, *, reviewer: str | None = None) -> TagSync:
+    """Turn tags that people put on samples into decisions with source 'fiftyone'; safe to call again and again.
+
+    A recorded tag is replaced by `decided:ACTION`. Tags that contradict each other or name an unknown class stay
+    and are reported. The database must be connected; without a dataset there is nothing to do.
+    """
+    if not fo.dataset_exists(dataset_name(ws)):
+        return TagSync(recorded=0)
+    with FileLock(Path(ws.root) / "fiftyone" / "tags.lock", timeout=60):
+        dataset = fo.load_dataset(dataset_name(ws))
+        requests, problems = _requests(dataset, get_dataset(ws).classes)
+        recorded = 0
+        for (action, label), (tags, ids) in requests.items():
+            recorded += _append(ws, dataset, ids, action=action, label=label, reviewer=reviewer)
+            dataset.select(ids).untag_samples(sorted(tags))
+            mirror_decisions(ws, dataset, dataset.select(ids).values("ferclean_id"))
+    return TagSync(recorded=recorded, problems=tuple(problems))
+
+
+def record(
+    ws: Workspace,
+    dataset: fo.Dataset,
+    ids: list[str],
+    *,
+    action: str,
+    label: str | None = None,
+    reviewer: str | None = None,
+) -> int:
+    """Append one decision for each of these FiftyOne sample ids and mirror it; returns how many were appended."""
+    with FileLock(Path(ws.root) / "fiftyone" / "tags.lock", timeout=60):
+        recorded = _append(ws, dataset, ids, action=action, label=label, reviewer=reviewer)
+        mirror_decisions(ws, dataset, dataset.select(ids).values("ferclean_id"))
+    return recorded
+
+
+def _requests(
+    dataset: fo.Dataset, classes: tuple[str, ...]
+) -> tuple[dict[tuple[str, str | None], tuple[set[str], list[str]]], list[str]]:
+    """Requests by (action, label) -> (tags that said so, FiftyOne sample ids), and what cannot be a request."""
+    meaning: dict[str, tuple[str, str | None] | UsageError] = {}
+    for tag in dataset.distinct("tags"):
+        try:
+            if request := parse_tag(tag, classes):
+                meaning[tag] = request
+        except UsageError as error:
+            meaning[tag] = error
+    requests: dict[tuple[str, str | None], tuple[set[str], list[str]]] = {}
+    problems: list[str] = []
+    if not meaning:
+        return requests, problems
+    view = dataset.match_tags(list(meaning))
+    for key, sample, tags in zip(*view.values(["source_key", "id", "tags"]), strict=True):
+        asked = {tag: meaning[tag] for tag in tags if tag in meaning}
+        wrong = [f"{key}: tag {tag!r}: {error}" for tag, error in asked.items() if isinstance(error, UsageError)]
+        wanted = {request for request in asked.values() if isinstance(request, tuple)}
+        if wrong:
+            problems += wrong
+        elif len(wanted) > 1:
+            problems.append(f"{key}: tags {', '.join(map(repr, sorted(asked)))} contradict each other; remove one")
+        else:
+            told, ids = requests.setdefault(wanted.pop(), (set(), []))
+            told.update(asked)
+            ids.append(sample)
+    return requests, problems
+
+
+def _append(
+    ws: Workspace,
+    dataset: fo.Dataset,
+    ids: list[str],
+    *,
+    action: str,
+    label: str | None,
+    reviewer: str | None,
+) -> int:
+    reviewer = (reviewer or "").strip() or default_reviewer()
+    standing = _standing(ws, reviewer)
+    # what was decided together can be undone together
+    bulk = uuid.uuid4().hex if len(ids) > 1 else None
+    columns = dataset.select(ids, ordered=True).values(["ferclean_id", *_SHOWN])
+    decisions = []
+    for key, *shown in zip(*columns, strict=True):
+        if standing.get(key) == (action, label):
+            continue  # recorded before, by a run that was ended before it could replace the tag
+        decisions.append(
+            Decision(
+                sample_id=key,
+                action=action,
+                label=label,
+                reviewer=reviewer,
+                shown=dict(zip(_SHOWN.values(), shown, strict=True)),
+                source=SOURCE,
+                bulk_id=bulk,
+            )
+        )
+    if decisions:
+        append_decisions(ws, decisions)
+    return len(decisions)
+
+
+def _standing(ws: Workspace, reviewer: str) -> dict[str, tuple[str, str | None]]:
+    """sample_id -> (action, label) of this reviewer's last decision that was not undone."""
+    history = decision_history(ws)
+    mine = history[(history["reviewer"] == reviewer) & (history["action"] != "undo") & ~history["undone"]]
+    rows = zip(mine["sample_id"], mine["action"], mine["label"], strict=True)
+    return {sample: (action, label if isinstance(label, str) else None) for sample, action, label in rows}

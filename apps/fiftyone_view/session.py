@@ -1,0 +1,113 @@
+"""One sitting in FiftyOne: bring the dataset up to date, serve the App, turn tags into decisions as they come.
+
+It listens on the loopback address it is given, and never opens a browser without being asked.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fiftyone as fo
+import fiftyone.core.session.session as fiftyone_sessions
+
+from apps.fiftyone_view.database import connect
+from apps.fiftyone_view.decide import TagSync, sync_decisions
+from apps.fiftyone_view.guarded_server import GuardedServer
+from apps.fiftyone_view.saved_views import QUEUE, save_views
+from apps.fiftyone_view.workspace_dataset import DatasetUpdate, update_dataset
+from ferclean.errors import WorkspaceBusyError
+from ferclean.progress import Progress, silent
+from ferclean.store.samples import get_dataset
+from ferclean.store.workspace import Workspace
+
+TAG_INTERVAL = 5.0
+"""Seconds between two looks for tags while the App is open."""
+
+
+def bring_up_to_date(
+    ws: Workspace, *, reviewer: str | None = None, progress: Progress = silent
+) -> tuple[DatasetUpdate, dict[str, int], TagSync]:
+    """Connect, record waiting tags, update the dataset and its views: (update, view sizes, what came of tags)."""
+    connect(ws)
+    install_plugin(ws)
+    # first the tags: the update then already shows what they decided
+    tags = sync_decisions(ws, reviewer=reviewer)
+    update = update_dataset(ws, progress=progress)
+    return update, save_views(update.dataset), tags
+
+
+def install_plugin(ws: Workspace) -> Path:
+    """Copy ferclean's operators to the workspace's plugin folder, where FiftyOne looks; the user's own stay."""
+    source = Path(__file__).resolve().parent / "plugins" / "ferclean"
+    target = Path(ws.root).resolve() / "fiftyone" / "plugins" / "ferclean"
+    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
+def serve(
+    ws: Workspace,
+    update: DatasetUpdate,
+    *,
+    address: str,
+    port: int,
+    open_browser: bool,
+    reviewer: str | None,
+    ready: Callable[[str], None],
+    stop: threading.Event,
+) -> TagSync:
+    """Serve the App until `stop` is set; tags become decisions every few seconds and once more at the end."""
+    dataset = update.dataset
+    queue = dataset.load_saved_view(QUEUE)
+    roots = [get_dataset(ws).root, str(ws.images)]
+    # FiftyOne asks this table for a server on the port before it starts its own, which has no guard
+    fiftyone_sessions._server_services[port] = GuardedServer(port, address=address, roots=roots)
+    session = fo.launch_app(
+        **{"view": queue} if len(queue) else {"dataset": dataset},
+        # remote: FiftyOne would otherwise open a browser by itself
+        remote=True,
+        address=address,
+        port=port,
+    )
+    url = f"http://{address}:{port}/datasets/{dataset.slug}"
+    ready(url)
+    if open_browser and _has_desktop():
+        webbrowser.open(url, new=2)
+    recorded = 0
+    while True:
+        ended = stop.wait(TAG_INTERVAL)
+        try:
+            tags = sync_decisions(ws, reviewer=reviewer)
+        except WorkspaceBusyError as error:
+            # the tags stay where they are, and are found again in a moment or by the next `ferclean browse`
+            tags = TagSync(recorded=0, problems=(f"tags not recorded yet: {error}",))
+        recorded += tags.recorded
+        if ended:
+            session.close()
+            return TagSync(recorded=recorded, problems=tags.problems)
+        if tags.recorded:
+            session.refresh()
+
+
+def summary(update: DatasetUpdate, views: dict[str, int], tags: TagSync, url: str | None) -> dict[str, Any]:
+    """What `ferclean.steps.browse.BrowseSummary` is made of."""
+    return {
+        "dataset": update.dataset.name,
+        "url": url,
+        "samples": len(update.dataset),
+        "added": update.added,
+        "left_out": update.left_out,
+        "views": views,
+        "decisions": tags.recorded,
+        "problems": list(tags.problems),
+    }
+
+
+def _has_desktop() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
