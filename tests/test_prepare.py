@@ -69,7 +69,7 @@ def test_what_is_still_missing_is_said_and_fails(bare, capsys):
     told = capsys.readouterr().err
     assert "no browser: tried python -m playwright install chromium" in told
     assert "brought no mongod" in told
-    assert [command[-3:] for command in bare][0] == ["playwright", "install", "chromium"]
+    assert bare[0][-3:] == ["playwright", "install", "chromium"]
 
 
 def test_a_program_that_does_not_start_is_no_browser(monkeypatch, tmp_path):
