@@ -5,6 +5,8 @@ It never goes through ingest: rows are written by hand.
 
 from __future__ import annotations
 
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pandas as pd
 
 from ferclean.store import runs, verdicts
 from ferclean.store.samples import Dataset, Sample, make_sample_id, put_dataset, put_samples
-from ferclean.store.workspace import Workspace
+from ferclean.store.workspace import CONFIG_NAME, DATABASE_NAME, Workspace
 
 CLASSES = ("surprise", "fear", "anger")
 
@@ -38,11 +40,22 @@ def sample(key: str, **changes: Any) -> Sample:
 
 def bare(root: Path, count: int = 6, **options: Any) -> tuple[Workspace, list[str]]:
     """A workspace with `count` samples k0, k1, ... and their ids."""
-    ws = Workspace.create(root / "w", **options)
-    put_dataset(ws, dataset(root))
     given = [sample(f"k{i}", given_label=CLASSES[i % 3]) for i in range(count)]
-    put_samples(ws, given)
-    return ws, [one.sample_id for one in given]
+    folder = root / "w"
+    folder.mkdir()
+    (folder / DATABASE_NAME).write_bytes(_database(count))
+    (folder / CONFIG_NAME).write_text("# made by a test\n", encoding="utf-8")
+    return Workspace(folder.resolve(), **options), [one.sample_id for one in given]
+
+
+@cache
+def _database(count: int) -> bytes:
+    """A filled database, made once: copying it is much faster than filling it for every test."""
+    with tempfile.TemporaryDirectory() as name:
+        ws = Workspace.create(name)
+        put_dataset(ws, dataset())
+        put_samples(ws, [sample(f"k{i}", given_label=CLASSES[i % 3]) for i in range(count)])
+        return ws.database.read_bytes()
 
 
 def verdict_frame(ids: list[str], **changes: Any) -> pd.DataFrame:

@@ -1,0 +1,237 @@
+"""Decisions: append-only, durable, undone exactly, and both kept when two people disagree."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ferclean.errors import UsageError
+from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history, undo
+from ferclean.store.workspace import Workspace
+from tests.bare_workspace import bare
+
+
+def about(sample_id: str, action: str = "keep", **changes: Any) -> Decision:
+    return Decision(sample_id=sample_id, action=action, **{"reviewer": "ann"} | changes)
+
+
+def standing(ws: Workspace) -> dict[str, tuple[str, str | None, str, bool]]:
+    """Sample -> action, label, reviewer, conflict."""
+    columns = ["sample_id", "action", "label", "reviewer", "conflict"]
+    return {row[0]: tuple(row[1:]) for row in current_decisions(ws)[columns].itertuples(index=False)}
+
+
+def test_a_decision_comes_back_with_all_that_was_said(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    shown = {"suggested_label": "anger", "pred_probs": [0.1, 0.2, 0.7]}
+    given_ = about(
+        ids[0], "relabel", label="anger", note="jaw; =1+1", seconds=2.5, shown=shown, source="review",
+        inclusion_probability=0.1, bulk_id="b",
+    )  # fmt: skip
+    assert append_decisions(ws, [given_]) == [1]
+    row = decision_history(Workspace.open(ws.root)).iloc[0]
+    assert (row["action"], row["label"], row["note"], row["seconds"]) == ("relabel", "anger", "jaw; =1+1", 2.5)
+    assert row["shown"] == '{"pred_probs": [0.1, 0.2, 0.7], "suggested_label": "anger"}'
+    assert (row["source"], row["inclusion_probability"], row["bulk_id"]) == ("review", 0.1, "b")
+    assert not row["undone"]
+    age = datetime.now(UTC).replace(tzinfo=None) - row["decided_at"]
+    assert timedelta(0) <= age < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"sample_id": "nobody"}, "there is no such sample"),
+        ({"action": "delete"}, "unknown action 'delete'; known: keep, relabel"),
+        ({"action": "undo"}, "unknown action 'undo'"),
+        ({"action": "relabel"}, "relabel needs a label; one of surprise, fear, anger"),
+        ({"action": "relabel", "label": "joy"}, "unknown label 'joy'"),
+        ({"action": "exclude", "label": "anger"}, "exclude takes no label"),
+        ({"action": "keep", "label": "anger"}, "use relabel"),
+        ({"reviewer": " "}, "a reviewer's name"),
+        ({"source": "dream"}, "unknown source 'dream'"),
+        ({"seconds": float("nan")}, "seconds"),
+        ({"inclusion_probability": 0.0}, r"\(0, 1\]"),
+    ],
+)
+def test_one_wrong_decision_stops_them_all(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+    ws, ids = bare(tmp_path)
+    wrong = Decision(**{"sample_id": ids[0], "action": "keep", "reviewer": "ann"} | changes)
+    with pytest.raises(UsageError, match=problem):
+        append_decisions(ws, [about(ids[1]), wrong])
+    assert decision_history(ws).empty
+
+
+def test_keep_may_repeat_the_given_label(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[1], "keep", label="fear")])
+    assert standing(ws) == {ids[1]: ("keep", None, "ann", False)}
+
+
+def test_a_reviewers_last_word_counts_and_a_skip_is_no_word(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0], "relabel", label="anger"), about(ids[1], "skip")])
+    append_decisions(ws, [about(ids[0], "ambiguous"), about(ids[0], "skip")])
+    assert standing(ws) == {ids[0]: ("ambiguous", None, "ann", False)}
+    assert len(decision_history(ws)) == 4
+
+
+def test_two_reviewers_who_disagree_are_both_kept_and_flagged(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0], "relabel", label="anger"), about(ids[1], "keep")])
+    append_decisions(ws, [about(ids[0], "relabel", label="surprise", reviewer="bob"), about(ids[1], reviewer="bob")])
+    assert standing(ws) == {
+        ids[0]: ("relabel", "surprise", "bob", True),
+        ids[1]: ("keep", None, "bob", False),
+    }
+    assert list(current_decisions(ws)["n_reviewers"]) == [2, 2]
+    assert list(decision_history(ws)["label"]) == ["anger", None, "surprise", None]
+
+
+def test_an_adjudication_settles_a_conflict_until_somebody_objects_again(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0], "keep"), about(ids[0], "exclude", reviewer="bob")])
+    settled = about(ids[0], "ambiguous", reviewer="eve", source="adjudication")
+    (identity,) = append_decisions(ws, [settled])
+    assert standing(ws) == {ids[0]: ("ambiguous", None, "eve", False)}
+    assert list(current_decisions(ws)["n_reviewers"]) == [3]
+    append_decisions(ws, [about(ids[0], "keep")])
+    assert standing(ws)[ids[0]] == ("keep", None, "ann", True)
+    undo(ws, decision_id=identity)
+    assert standing(ws)[ids[0]] == ("keep", None, "ann", True)
+    assert list(current_decisions(ws)["n_reviewers"]) == [2]
+
+
+def test_undo_takes_back_the_last_word_of_a_reviewer_after_a_restart_too(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0], "relabel", label="anger")])
+    append_decisions(ws, [about(ids[0], "exclude")])
+    append_decisions(ws, [about(ids[1], "exclude", reviewer="bob")])
+    again = Workspace.open(ws.root)
+    assert undo(again, reviewer="ann") == [4]
+    assert standing(again) == {ids[0]: ("relabel", "anger", "ann", False), ids[1]: ("exclude", None, "bob", False)}
+    assert undo(again) == [5]
+    assert undo(again) == [6]
+    assert undo(again) == []
+    assert standing(again) == {}
+    history = decision_history(again)
+    assert list(history["action"]) == ["relabel", "exclude", "exclude", "undo", "undo", "undo"]
+    assert list(history["undo_of"])[3:] == [2, 3, 1]
+    assert list(history["undone"]) == [True] * 3 + [False] * 3
+
+
+def test_undo_of_one_decision_by_its_id_happens_once(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    first, _ = append_decisions(ws, [about(ids[0]), about(ids[1])])
+    assert undo(ws, decision_id=first, reviewer="eve") == [3]
+    assert list(standing(ws)) == [ids[1]]
+    assert decision_history(ws)["reviewer"][2] == "eve"
+    assert undo(ws, decision_id=first) == []
+    for unknown in (99, 3):
+        with pytest.raises(UsageError, match=f"no decision {unknown} to undo"):
+            undo(ws, decision_id=unknown)
+    with pytest.raises(UsageError, match="no bulk 'x' to undo"):
+        undo(ws, bulk_id="x")
+    with pytest.raises(UsageError, match="one of decision_id"):
+        undo(ws, decision_id=first, bulk_id="x")
+
+
+def test_undo_since_a_moment_takes_back_everything_after_it(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0])])
+    moment = datetime.now(UTC)
+    append_decisions(ws, [about(ids[1]), about(ids[2], reviewer="bob")])
+    assert len(undo(ws, since=moment, reviewer="bob")) == 1
+    assert list(standing(ws)) == [ids[0], ids[1]]
+    assert len(undo(ws, since=moment)) == 1
+    assert list(standing(ws)) == [ids[0]]
+
+
+def test_undo_of_a_bulk_of_10000_restores_exactly_what_was_before_and_takes_little_time(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path, 10_000)
+    append_decisions(ws, [about(sample_id, "relabel", label="anger", reviewer="bob") for sample_id in ids[:3000:3]])
+    append_decisions(ws, [about(sample_id, "ambiguous") for sample_id in ids[:3000:7]])
+    before = current_decisions(ws)
+    begun = time.monotonic()
+    appended = append_decisions(ws, [about(sample_id, "exclude", bulk_id="big") for sample_id in ids])
+    took = time.monotonic() - begun
+    assert len(appended) == 10_000
+    assert took < 5  # about 0.2 s on an idle machine
+    assert (current_decisions(ws)["action"] == "exclude").all()
+    assert len(undo(ws, bulk_id="big")) == 10_000
+    pd.testing.assert_frame_equal(current_decisions(ws), before)
+    assert undo(ws, bulk_id="big") == []
+
+
+def test_undo_without_an_id_takes_back_the_whole_last_bulk(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0])])
+    append_decisions(ws, [about(sample_id, "exclude", bulk_id="b") for sample_id in ids])
+    assert len(undo(ws, reviewer="ann")) == 6
+    assert standing(ws) == {ids[0]: ("keep", None, "ann", False)}
+
+
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["decide", "decide", "undo"]),
+        st.sampled_from(["ann", "bob"]),
+        st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True),
+        st.sampled_from([("keep", None), ("exclude", None), ("relabel", "anger"), ("relabel", "fear"), ("skip", None)]),
+    ),
+    min_size=2,
+    max_size=7,
+)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, list[str], list[int]]:
+    ws, ids = bare(tmp_path_factory.mktemp("shared"), 3 * 40)
+    return ws, ids, [0]
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@given(acts=ACTS)
+def test_what_stands_is_what_a_plain_replay_of_the_acts_gives(
+    shared: tuple[Workspace, list[str], list[int]], acts: list[tuple[str, str, list[int], tuple[str, str | None]]]
+) -> None:
+    ws, ids, used = shared
+    example = used[0]
+    used[0] += 1
+    mine = ids[3 * (example % 40) : 3 * (example % 40) + 3]
+    undo(ws, since=datetime(2000, 1, 1))  # shrinking may come back to the same samples
+
+    stacks: dict[str, list[tuple[list[str], str, str | None, int]]] = {"ann": [], "bob": []}
+    for turn, (act, reviewer, places, (action, label)) in enumerate(acts):
+        name = f"{example}-{turn}"
+        who = f"{reviewer}{example}"
+        if act == "undo":
+            undo(ws, reviewer=who)
+            del stacks[reviewer][-1:]
+            continue
+        chosen = [mine[place] for place in places]
+        append_decisions(
+            ws, [about(one, action, label=label, reviewer=who, bulk_id=name) for one in chosen]
+        )  # fmt: skip
+        stacks[reviewer].append((chosen, action, label, turn))
+
+    expected = {}
+    for one in mine:
+        words = {}
+        for reviewer, stack in stacks.items():
+            said = [
+                (turn, action, label) for chosen, action, label, turn in stack if one in chosen and action != "skip"
+            ]
+            if said:
+                words[f"{reviewer}{example}"] = max(said)
+        if words:
+            who = max(words, key=lambda name: words[name][0])
+            conflict = len({word[1:] for word in words.values()}) > 1
+            expected[one] = (words[who][1], words[who][2], who, conflict)
+    assert standing(ws) == expected

@@ -1,0 +1,160 @@
+"""Verdicts, pairs, the table of everything, and the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.store import runs, scores, table, verdicts
+from ferclean.store.decisions import Decision, append_decisions, undo
+from ferclean.store.samples import put_samples
+from ferclean.store.workspace import Workspace
+from tests.bare_workspace import bare, sample, triaged, verdict_frame
+
+
+def decide(ws: Workspace, sample_id: str, action: str, reviewer: str = "ann", label: str | None = None) -> None:
+    append_decisions(ws, [Decision(sample_id=sample_id, action=action, reviewer=reviewer, label=label)])
+
+
+def test_verdicts_come_back_by_rank_from_the_latest_done_triage(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    assert verdicts.get_verdicts(ws).empty
+    old = triaged(ws, ids, kind="clean", suggested_label=None, soft_label=None, p_unusable=np.nan)
+    new = triaged(ws, ids, seed=1, rank=range(6, 0, -1))
+    running = runs.start_run(ws, kind="triage", method="rank", config={}, seed=2, fingerprint="f")
+    verdicts.put_verdicts(ws, running, verdict_frame(ids[:1]))
+    found = verdicts.get_verdicts(ws)
+    assert list(found["sample_id"]) == ids[::-1]
+    assert set(found["run_id"]) == {new}
+    assert found["reasons"][0] == ["said by hand"]
+    assert found["soft_label"][0] == [0.25, 0.25, 0.5]
+    earlier = verdicts.get_verdicts(ws, old)
+    assert earlier["suggested_label"][0] is None
+    assert earlier["soft_label"][0] is None
+    assert np.isnan(earlier["p_unusable"][0])
+
+
+def test_verdicts_of_a_run_are_replaced(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    run = triaged(ws, ids)
+    verdicts.put_verdicts(ws, run, verdict_frame(ids[:2], kind="leak"))
+    assert list(verdicts.get_verdicts(ws)["kind"]) == ["leak", "leak"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"kind": "odd"}, "a kind of verdict that is none of mislabelled"),
+        ({"label_quality": 1.5}, r"label_quality outside \[0, 1\]"),
+        ({"p_ambiguous": -0.5}, r"p_ambiguous outside \[0, 1\]"),
+        ({"suggested_label": "joy"}, "a suggested label that is none of surprise, fear, anger"),
+        ({"soft_label": [[0.5, 0.5]] * 6}, "a soft label without 3 numbers"),
+    ],
+)
+def test_verdicts_that_make_no_sense_are_refused_with_the_sample(
+    tmp_path: Path, changes: dict[str, Any], problem: str
+) -> None:
+    ws, ids = bare(tmp_path)
+    with pytest.raises(BadDataError, match=rf"{problem}.*, first for sample {ids[0]}"):
+        triaged(ws, ids, **changes)
+
+
+def test_pairs_are_those_of_the_latest_search(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    assert verdicts.get_pairs(ws).empty
+
+    def pairs(kind: str, count: int, seed: int) -> str:
+        run = runs.start_run(ws, kind=kind, method="m", config={}, seed=seed, fingerprint="f")
+        frame = pd.DataFrame({"sample_a": ids[:count], "sample_b": ids[3 : 3 + count], "kind": "near"})
+        verdicts.put_pairs(ws, run, frame.assign(similarity=0.99))
+        runs.finish_run(ws, run)
+        return run
+
+    triage = pairs("triage", 2, 0)
+    assert len(verdicts.get_pairs(ws)) == 2
+    pairs("pairs", 3, 1)
+    assert list(verdicts.get_pairs(ws)["sample_b"]) == ids[3:]
+    pairs("pairs", 0, 2)
+    assert verdicts.get_pairs(ws).empty
+    assert len(verdicts.get_pairs(ws, triage)) == 2
+    with pytest.raises(BadDataError, match="exact or near"):
+        verdicts.put_pairs(ws, triage, verdicts.get_pairs(ws, triage).assign(kind="alike"))
+
+
+def test_the_table_has_every_sample_once_quarantined_and_undecided_ones_too(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    put_samples(ws, [sample("broken", given_label=None, relative_path=None, quarantine_reason="file: empty")])
+    before = table.sample_table(ws)
+    assert list(before["source_key"]) == ["k0", "k1", "k2", "k3", "k4", "k5", "broken"]
+    for name in ("suggested_label", "verdict", "decision", "corrected_label", "pred_probs", "run_id", "reasons"):
+        assert before[name].map(lambda value: value is None).all(), name
+    assert before["rank"].isna().all()
+
+    triaged(ws, ids)
+    decide(ws, ids[0], "relabel", label="anger")
+    decide(ws, ids[1], "keep")
+    decide(ws, ids[2], "exclude")
+    decide(ws, ids[3], "skip")
+    after = table.sample_table(ws)
+    assert list(after.columns) == list(before.columns)
+    assert list(after["decision"]) == ["relabel", "keep", "exclude", None, None, None, None]
+    assert list(after["corrected_label"]) == ["anger", "fear", None, None, None, None, None]
+    assert list(after["rank"].dropna()) == [1, 2, 3, 4, 5, 6]
+    assert after["quarantine_reason"][6] == "file: empty"
+
+
+def test_the_tables_probabilities_are_the_mean_over_the_runs_that_triage_read(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    made = {}
+    for seed, count in ((0, 6), (1, 3), (2, 6)):
+        run = runs.start_run(ws, kind="score", method="m", config={}, seed=seed, fingerprint="f")
+        probs = np.zeros((count, 3))
+        probs[:, seed] = 1
+        scores.put_predictions(ws, run, ids[:count], np.full(count, 4 - seed), probs)
+        made[seed] = run
+    triaged(ws, ids, score_runs=[made[0], made[1]])
+    found = table.sample_table(ws)
+    assert found["pred_probs"][0] == [0.5, 0.5, 0.0]
+    assert found["pred_probs"][5] == [1.0, 0.0, 0.0]
+    assert list(found["fold"]) == [4] * 6
+
+
+def test_the_queue_is_in_rank_order_without_what_is_decided_and_with_skipped_ones_last(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    assert table.queue(ws).empty
+    triaged(ws, ids, rank=[3, 1, 2, 6, 5, 4], kind=["leak", *["mislabelled"] * 5])
+    assert list(table.queue(ws)["sample_id"]) == [ids[i] for i in (1, 2, 0, 5, 4, 3)]
+    decide(ws, ids[2], "keep")
+    decide(ws, ids[1], "skip")
+    rest = table.queue(ws)
+    assert list(rest["sample_id"]) == [ids[i] for i in (0, 5, 4, 3, 1)]
+    assert list(rest["skipped"]) == [False] * 4 + [True]
+    assert list(table.queue(ws, limit=2)["sample_id"]) == [ids[0], ids[5]]
+    assert list(table.queue(ws, kinds=["leak"])["sample_id"]) == [ids[0]]
+    assert list(table.queue(ws, undecided=False)["sample_id"]) == [ids[i] for i in (2, 0, 5, 4, 3, 1)]
+    undo(ws)
+    undo(ws)
+    assert list(table.queue(ws)["sample_id"]) == [ids[i] for i in (1, 2, 0, 5, 4, 3)]
+
+
+def test_a_second_reviewer_still_sees_what_the_first_decided_and_skipped(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    triaged(ws, ids)
+    decide(ws, ids[0], "keep", "ann")
+    decide(ws, ids[1], "skip", "ann")
+    assert list(table.queue(ws, reviewer="ann")["sample_id"]) == [*ids[2:], ids[1]]
+    assert list(table.queue(ws, reviewer="bob")["sample_id"]) == ids
+    assert list(table.queue(ws)["sample_id"]) == [*ids[2:], ids[1]]
+
+
+def test_the_queue_refuses_what_it_does_not_know(tmp_path: Path) -> None:
+    ws, _ = bare(tmp_path)
+    with pytest.raises(UsageError, match="unknown verdict 'bad'; known: mislabelled"):
+        table.queue(ws, kinds=["bad"])
+    with pytest.raises(UsageError, match="limit"):
+        table.queue(ws, limit=-1)
