@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,11 +47,17 @@ def test_lines_without_image_and_images_without_line_are_told(tmp_path: Path) ->
     (tmp_path / "Image/aligned/train_00001_aligned.jpg").unlink()
     (tmp_path / "Image/aligned/train_99999_aligned.jpg").write_bytes(b"x")
     (tmp_path / "Image/aligned/Thumbs.db").write_bytes(b"x")
+    (tmp_path / "Image/aligned/.DS_Store").write_bytes(b"x")
+    with open(os.path.join(os.fsencode(tmp_path), b"Image/aligned/\xff.jpg"), "wb") as handle:
+        handle.write(b"x")
     rows = rows_of(tmp_path)
     assert rows["train_00001"].problem == "file: missing"
     assert rows["train_00001"].given_label == "surprise"
     assert rows["train_99999"].problem == "label: no line in list_patition_label.txt"
     assert rows["train_99999"].given_label is None
+    assert rows["\\xff"].problem == "file: the name is not UTF-8"
+    assert rows["\\xff"].relative_path is None
+    assert rows[".DS_Store"].ignored
     assert rows["Thumbs.db"].problem == "label: no line in list_patition_label.txt"
 
 

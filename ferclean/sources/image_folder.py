@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from ferclean.errors import BadDataError
 from ferclean.sources.cards import Card
-from ferclean.sources.rows import SourceRow, contained_file
+from ferclean.sources.rows import SourceRow, contained_file, printable
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ""}
 """Endings that are tried; a file with another one is reported. What the bytes are is decided by decoding."""
@@ -47,7 +47,7 @@ def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -
         yield from _file(root, relative, None, split, "label: lies outside of a class folder")
         return
     if relative.name.startswith("."):
-        yield SourceRow(source_key=_printable(relative), split=split, ignored=True)
+        yield SourceRow(source_key=printable(str(relative)), split=split, ignored=True)
         return
     label = card.label_of(relative.name)
     if label is None:
@@ -70,7 +70,7 @@ def _below(root: Path, folder: PurePosixPath, label: str, split: str, code: str)
 def _file(
     root: Path, relative: PurePosixPath, label: str | None, split: str, problem: str | None, code: str | None = None
 ) -> Iterator[SourceRow]:
-    key = _printable(relative)
+    key = printable(str(relative))
     path = root / relative
     if relative.name.startswith("."):
         yield SourceRow(source_key=key, split=split, ignored=True)
@@ -103,8 +103,3 @@ def _names(folder: Path) -> list[str]:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
-
-
-def _printable(relative: PurePosixPath) -> str:
-    """The path as text; bytes that are no UTF-8 are written as \\x.. so that they can be stored."""
-    return os.fsencode(str(relative)).decode("utf-8", "backslashreplace")

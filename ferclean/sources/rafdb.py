@@ -5,13 +5,14 @@ It never guesses a label from anything but the list, and never opens an image.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.sources.cards import Card
-from ferclean.sources.rows import SourceRow
+from ferclean.sources.rows import SourceRow, printable
 
 LABELS = "EmoLabel/list_patition_label.txt"
 ATTRIBUTES = "Annotation/manual/{key}_manu_attri.txt"
@@ -72,11 +73,15 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
     for key, found in images.items():
         if key in named:
             continue
+        if found.startswith("."):
+            yield SourceRow(source_key=printable(found), ignored=True)
+            continue
+        storable = printable(found) == found
         yield SourceRow(
-            source_key=key,
+            source_key=printable(key),
             split=card.split_of(key.partition("_")[0]) or "train",
-            relative_path=f"{prefix}{folder}/{found}",
-            problem=f"label: no line in {os.path.basename(LABELS)}",
+            relative_path=f"{prefix}{folder}/{found}" if storable else None,
+            problem=f"label: no line in {os.path.basename(LABELS)}" if storable else "file: the name is not UTF-8",
             attributes=_attributes(base / ATTRIBUTES.format(key=key), card),
             votes=ballots.get(key),
         )
@@ -90,13 +95,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def _images(folder: Path, tail: str) -> dict[str, str]:
-    """Key to file name, for every visible file of the folder."""
+    """Key to file name, for every file of the folder; the key of what is no image is its whole name."""
     found: dict[str, str] = {}
     for name in sorted(os.listdir(folder)):
         stem, suffix = os.path.splitext(name)
-        if name.startswith("."):
-            continue
-        if suffix.lower() in _SUFFIXES:
+        if suffix.lower() in _SUFFIXES and not name.startswith("."):
             found[stem.removesuffix(tail) if tail else stem] = name
         else:
             found[name] = name
@@ -110,6 +113,8 @@ def _attributes(path: Path, card: Card) -> dict[str, object]:
     try:
         lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         points = {name: [float(x), float(y)] for name, (x, y) in zip(_LANDMARKS, lines[:5], strict=True)}
+        if not all(math.isfinite(value) for point in points.values() for value in point):
+            raise ValueError("a landmark is not a number")
         codes = [line[0] for line in lines[5:8]]
         traits = {
             name: card.attributes.get(name, {}).get(code, code)

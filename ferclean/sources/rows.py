@@ -79,6 +79,11 @@ def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:
     return Path(real), None
 
 
+def printable(name: str) -> str:
+    """A file name as text that can be stored: bytes that are no UTF-8 are written as \\x and their hex digits."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def reason_kind(reason: str) -> str:
     """A quarantine reason without its details in brackets, so that the same thing is counted once.
 

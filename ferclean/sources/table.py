@@ -156,6 +156,8 @@ def _code(cell: Any) -> str | None:
 
 
 def _plain(cell: Any) -> object:
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return None
     return cell if isinstance(cell, str | int | float | bool) or cell is None else str(cell)
 
 
