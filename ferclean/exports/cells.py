@@ -65,6 +65,16 @@ def safe_file_name(name: str, *, sample_id: str, data: bytes) -> str:
     return f"{clean or 'image'}-{sample_id[:8]}{shown_suffix}"
 
 
+def safe_folder_name(name: str, number: int) -> str:
+    """A class name as a folder name; one that had to be altered carries the class's number.
+
+    >>> safe_folder_name("anger", 5), safe_folder_name("../anger", 5)
+    ('anger', 'anger-5')
+    """
+    clean = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")[:100]
+    return name if clean == name and name.lower() not in _RESERVED else f"{clean or 'class'}-{number}"
+
+
 class NameBook:
     """Hands out each file name once, also on file systems that ignore case."""
 

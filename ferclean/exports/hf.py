@@ -17,6 +17,9 @@ from ferclean.progress import Progress
 SINGLE_FILE = False
 HOLDS_PIXELS = True
 
+_HUB_LICENCES = {
+    "apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by", "unknown",
+}  # fmt: skip
 _BATCH = 256  # rows whose image bytes are in memory at once; also a row group of the file
 
 
@@ -94,10 +97,11 @@ def _front_matter(content: Content, columns: Any, splits: list[dict[str, Any]]) 
     from huggingface_hub import DatasetCardData
 
     files = [{"split": split["name"], "path": f"data/{split['name']}-*.parquet"} for split in splits]
+    named = content.dataset.licence
+    # the hub knows a fixed list of licences; a card's own words go into license_name
+    licence = {"license": named} if named in _HUB_LICENCES else {"license": "other", "license_name": named}
     data = DatasetCardData(
-        # the hub knows a fixed list of licences; a card's own words go into license_name
-        license="other",
-        license_name=content.dataset.licence,
+        **licence,
         pretty_name=f"{content.dataset.card.get('title') or content.dataset.name}, release {content.name}",
         task_categories=["image-classification"],
         tags=["facial-expression-recognition", "ferclean"],

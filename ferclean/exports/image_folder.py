@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ferclean.exports.card import write_card
-from ferclean.exports.cells import NameBook, safe_file_name
+from ferclean.exports.cells import NameBook, safe_file_name, safe_folder_name
 from ferclean.exports.content import Content, needs_release, records, write_csv
 from ferclean.progress import Progress
 
@@ -27,11 +27,12 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     """Write the images, mapping.csv from files to the source's names, and README.md."""
     rows = content.rows
     books: defaultdict[Path, NameBook] = defaultdict(NameBook)
+    class_folders = {name: safe_folder_name(name, index) for index, name in enumerate(content.dataset.classes)}
     mapping = []
     for done, row in enumerate(records(rows)):
         progress("writing images", done, len(rows))
         data = content.image(row)
-        folder = target / row["split"] / row["release_label"]
+        folder = target / row["split"] / class_folders[row["release_label"]]
         folder.mkdir(parents=True, exist_ok=True)
         safe = safe_file_name(row["source_key"], sample_id=row["sample_id"], data=data)
         file = folder / books[folder].claim(safe, sample_id=row["sample_id"])

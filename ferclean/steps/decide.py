@@ -123,7 +123,8 @@ def decide_from_file(
             if None in row or None in row.values():
                 raise ValueError("has another number of cells than the header")
             cells = {name: unescape_cell((row.get(name) or "").strip()) for name in _COLUMNS}
-            sample_id = known.find(cells["sample_id"], cells["source_key"])
+            # keys are file names, and a file name may end with a space
+            sample_id = known.find(cells["sample_id"], unescape_cell(row.get("source_key") or ""))
             by = cells["reviewer"] or fallback
             if by is None:
                 by = fallback = _login_name()
@@ -171,12 +172,12 @@ class _Known:
         if sample_id:
             if sample_id not in self._key_of:
                 raise ValueError(f"no sample has the id {sample_id!r}")
-            if key and self._key_of[sample_id] != key:
+            if key.strip() and self._key_of[sample_id].strip() != key.strip():
                 raise ValueError(f"sample {sample_id} has the key {self._key_of[sample_id]!r}, not {key!r}")
             return sample_id
-        if not key:
+        if not key.strip():
             raise ValueError("neither sample_id nor source_key is given")
-        found = self._ids_of.get(key, [])
+        found = self._ids_of.get(key) or self._ids_of.get(key.strip(), [])
         if len(found) != 1:
             problem = "no sample has" if not found else f"{len(found)} samples have"
             raise ValueError(f"{problem} the key {key!r}" + ("; give sample_id" if found else ""))

@@ -1,0 +1,139 @@
+"""Facts about the image-folder form: safe places for unsafe names, and nothing re-encoded."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+import pytest
+from small_workspace import ROWS, picture, shared
+
+from ferclean.exports.cells import NameBook, safe_file_name, safe_folder_name, true_suffix, unescape_cell
+from ferclean.sources.cards import load_card
+from ferclean.steps.export import export
+from ferclean.steps.ingest import ingest
+from ferclean.store.samples import Dataset, Sample, get_samples, make_sample_id, put_dataset, put_samples
+from ferclean.store.workspace import Workspace
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>.png",
+    "line\nbreak.png",
+    "=HYPERLINK(1).png",
+    "😀 face.png",
+    "a" * 251 + ".png",
+    "..\\..\\up.png",
+    "CON.png",
+    ".hidden.png",
+    "sub/Same.png",
+    "same.png",
+)
+
+
+def mapping(out: Path) -> list[dict[str, str]]:
+    with (out / "mapping.csv").open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def hostile_set(tmp_path: Path) -> Workspace:
+    root = tmp_path / "photos"
+    (root / "sub").mkdir(parents=True)
+    ws = Workspace.create(tmp_path / "workspace")
+    classes = ("anger", "../../up")
+    card = load_card("image_folder").as_dict()
+    put_dataset(
+        ws,
+        Dataset(name="photos", classes=classes, root=str(root), card=card, licence="cc0-1.0", redistributable=True),
+    )
+    samples = []
+    for number, key in enumerate(HOSTILE):
+        data = picture(number, form="PNG")
+        (root / key).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        samples.append(
+            Sample(
+                sample_id=make_sample_id("photos", key, digest),
+                source_key=key,
+                split="train",
+                given_label=classes[number == 0],
+                relative_path=key,
+                content_hash=digest,
+            )
+        )
+    put_samples(ws, samples)
+    return ws
+
+
+def test_hostile_names_land_safely_and_lead_back(tmp_path: Path) -> None:
+    ws = hostile_set(tmp_path)
+    export(ws, form="image_folder", out=tmp_path / "deep" / "out", release="original")
+    out = tmp_path / "deep" / "out"
+    rows = mapping(out)
+    assert [unescape_cell(row["source_key"]) for row in rows] == list(HOSTILE)
+    assert len({row["file"].lower() for row in rows}) == len(HOSTILE)
+    for row, key in zip(rows, HOSTILE, strict=True):
+        assert row["file"].isascii()
+        assert not set(row["file"]) & set("<>=\n\\ ")
+        assert not row["source_key"].startswith("=")
+        assert (out / row["file"]).read_bytes() == (tmp_path / "photos" / key).read_bytes()
+    assert rows[0]["file"].startswith("train/up-1/")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "photos", "workspace"]
+
+
+def test_every_released_image_lies_under_its_split_and_class(tmp_path: Path) -> None:
+    work = shared(released=True)
+    export(work.ws, form="image_folder", out=tmp_path / "out", release="v1")
+    files = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.jpg"))
+    assert "train/fear/train_00001.jpg" in files
+    assert "test/anger/test_0001.jpg" in files
+    assert len(files) == 8
+    assert (tmp_path / "out" / "train" / "fear" / "train_00001.jpg").read_bytes() == work.data["train_00001"]
+
+
+def test_ingesting_the_folder_again_gives_the_same_labels(tmp_path: Path) -> None:
+    work = shared(released=True)
+    export(work.ws, form="image_folder", out=tmp_path / "out", release="original")
+    again = Workspace.create(tmp_path / "again")
+    ingest(again, "image_folder", tmp_path / "out")
+    found = get_samples(again)
+    labels = {Path(key).stem: label for key, label in zip(found["source_key"], found["given_label"], strict=True)}
+    assert labels == {key: given for key, given, *_ in ROWS}
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("a/b/face.jpg", "face.jpg"),
+        ("face.JPG", "face.JPG"),
+        ("17", "17.png"),
+        ("..", "image-0123abcd.png"),
+        ("", "image.png"),
+        ("aux.tar.png", "aux.tar-0123abcd.png"),
+        ("-rf.png", "rf-0123abcd.png"),
+        ("x.html", "x.html.png"),
+    ],
+)
+def test_file_names_keep_what_is_safe(name: str, safe: str) -> None:
+    assert safe_file_name(name, sample_id="0123abcd4567", data=picture(0, form="PNG")) == safe
+
+
+@pytest.mark.parametrize(("name", "safe"), [("anger", "anger"), ("../x", "x-3"), ("nul", "nul-3"), ("..", "class-3")])
+def test_class_folders_keep_what_is_safe(name: str, safe: str) -> None:
+    assert safe_folder_name(name, 3) == safe
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp"), ("GIF", ".gif"), ("BMP", ".bmp")]
+)
+def test_the_true_suffix_is_read_from_the_bytes(form: str, suffix: str) -> None:
+    assert true_suffix(picture(0, form=form)) == suffix
+
+
+def test_the_true_suffix_of_text_is_unknown() -> None:
+    assert true_suffix(b"hello") is None
+
+
+def test_a_name_is_handed_out_once_whatever_its_case() -> None:
+    book = NameBook()
+    assert book.claim("Face.png", sample_id="0123456789ab") == "Face.png"
+    assert book.claim("face.png", sample_id="0123456789ab") == "face-01234567.png"
