@@ -73,6 +73,13 @@ def test_what_is_no_image_is_reported_and_hidden_files_are_counted(tmp_path: Pat
     assert rows["happy/a.png"].problem is None
 
 
+def test_hidden_folders_beside_splits_or_classes_are_ignored(tmp_path: Path) -> None:
+    write_folder(tmp_path, ["train/happy/a.png", ".git/objects/x.png", "train/.cache/y.png"])
+    rows = rows_of(tmp_path)
+    assert {key for key, row in rows.items() if row.ignored} == {".git", "train/.cache"}
+    assert len(rows) == 3
+
+
 def test_links_that_leave_or_circle_are_reported_and_keep_no_path(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "set", ["happy/a.png"])
     (tmp_path / "secret.png").write_bytes(image_bytes(1))

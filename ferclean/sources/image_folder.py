@@ -32,7 +32,7 @@ def read(path: Path, card: Card) -> Iterator[SourceRow]:
         if name in splits:
             for inner in sorted(_names(path / name)):
                 yield from _class_folder(path, top / inner, card, splits[name])
-        elif splits and name in tops:
+        elif splits and name in tops and not name.startswith("."):
             known = ", ".join(["train", "validation", "test", *card.splits])
             raise BadDataError(
                 f"{path}: folder {name!r} stands beside the splits {', '.join(splits)} but is none; known are {known}"
