@@ -1,0 +1,137 @@
+"""The networks below a recognizer: any timm model, or our own slim one, as a function from images to a feature map.
+
+It never downloads weights: `--weights FILE` is the only way to start from a trained network.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ferclean.errors import UsageError
+from ferclean.recognition.slim import Slim
+from ferclean.recognition.torchvision_fix import mend_torchvision
+from ferclean.recognition.weights import WeightsReport, load_weights
+
+mend_torchvision()  # timm imports torchvision
+
+import timm  # noqa: E402
+
+SLIM = "slim"
+SMALL_IMAGE = 64
+"""Below this many pixels a side, a network made for 224 would end with a map of one or two positions."""
+
+
+class Backbone(nn.Module):
+    """Images (B, channels, S, S) -> feature map (B, width, h, h).
+
+    `width` and `map_size` (= h at `input_size`) are measured, not assumed, so heads can be built for any network.
+    `stage_widths` are the widths of the maps that `stages` returns. Parameters that the feature map does not depend
+    on (a classifier's last norm, say) are frozen. `weights_report` says what `--weights` brought, or is None.
+    """
+
+    weights_report: WeightsReport | None = None
+
+    def __init__(self, name: str, *, channels: int, input_size: int) -> None:
+        super().__init__()
+        self.name, self.channels, self.input_size = name, channels, input_size
+        self.network = Slim(channels) if name == SLIM else _timm_network(name, channels, input_size)
+        self._measure()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The deepest feature map, (B, width, h, h)."""
+        return self.stages(images, last=1)[-1]
+
+    def stages(self, images: Tensor, *, last: int | None = None) -> list[Tensor]:
+        """Feature maps of the network's stages, shallow first; only the deepest ones when `last` says how many."""
+        if isinstance(self.network, Slim):
+            maps = self.network.stages(images)
+            return maps if last is None else maps[-last:]
+        return list(
+            self.network.forward_intermediates(images, indices=last, intermediates_only=True, output_fmt="NCHW")
+        )
+
+    def _measure(self) -> None:
+        probe = torch.zeros(2, self.channels, self.input_size, self.input_size)
+        was_training = self.training
+        self.eval()
+        try:
+            maps = self.stages(probe)
+        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+            raise UsageError(f"backbone {self.name} cannot take {self.input_size}-pixel images: {error}") from error
+        self.stage_widths = [feature_map.shape[1] for feature_map in maps]
+        deepest = self.forward(probe)
+        self.width, self.map_size = deepest.shape[1], deepest.shape[2]
+        deepest.sum().backward()
+        for parameter in self.parameters():
+            parameter.requires_grad_(parameter.grad is not None)
+            parameter.grad = None
+        self.train(was_training)
+
+
+def make_backbone(name: str, *, channels: int = 3, input_size: int = 48, weights: str | Path | None = None) -> Backbone:
+    """Build a backbone by name (`slim` or any timm model with a feature map) for square images of `input_size`.
+
+    Networks for large images get a stem of half the stride when `input_size` is under 64: a ResNet a 3x3 convolution
+    with stride 1 and no max-pool. `weights` is a local .safetensors or weights-only .pth file. Raises UsageError for
+    an unknown name (with near ones), a size the network cannot take, or weights of which nothing fits.
+    """
+    if channels not in (1, 3):
+        raise UsageError(f"images have 1 or 3 channels, not {channels}")
+    backbone = Backbone(name, channels=channels, input_size=input_size)
+    if weights is not None:
+        backbone.weights_report = load_weights(backbone.network, Path(weights))
+    return backbone
+
+
+def _timm_network(name: str, channels: int, input_size: int) -> Any:
+    options: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
+    try:
+        if not timm.is_model(name):
+            near = timm.list_models(f"*{name.split('_')[0].rstrip('0123456789')}*")[:8]
+            raise UsageError(
+                f"unknown backbone {name!r}; use {SLIM!r} or a timm model such as {', '.join(near or ['resnet18'])}"
+            )
+        try:
+            network = timm.create_model(name, img_size=input_size, **options)
+        except TypeError:  # a convolutional network has no fixed image size
+            network = timm.create_model(name, **options)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UsageError(f"timm cannot build {name}: {error}") from error
+    if not hasattr(network, "forward_intermediates"):
+        raise UsageError(
+            f"timm's {name} does not give feature maps; choose another, such as resnet18 or convnextv2_nano"
+        )
+    if input_size < SMALL_IMAGE:
+        _make_stem_small(network)
+    return network
+
+
+def _make_stem_small(network: nn.Module) -> None:
+    """Halve the stride of the first convolution that reduces the map, and take out a ResNet's max-pool."""
+    if hasattr(network, "pos_embed"):
+        return  # positions are counted at construction
+    if isinstance(getattr(network, "maxpool", None), nn.Module):
+        network.maxpool = nn.Identity()
+    for path, module in network.named_modules():
+        if isinstance(module, nn.Conv2d) and module.stride[0] > 1:
+            parent_path, _, attribute = path.rpartition(".")
+            parent = network.get_submodule(parent_path)
+            setattr(parent, attribute, _smaller(module))
+            return
+
+
+def _smaller(conv: nn.Conv2d) -> nn.Conv2d:
+    patch = conv.kernel_size[0] == conv.stride[0]  # a patch embedding stays one, with patches of half the side
+    stride = max(1, conv.stride[0] // 2)
+    kernel, padding = (stride, 0) if patch and stride > 1 else (3, 1)
+    small = nn.Conv2d(
+        conv.in_channels, conv.out_channels, kernel, stride, padding, bias=conv.bias is not None, groups=conv.groups
+    )
+    nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
+    if small.bias is not None:
+        nn.init.zeros_(small.bias)
+    return small

@@ -1,0 +1,158 @@
+"""Out-of-fold prediction: train on all folds but one, judge the one left out, for every fold.
+
+It never lets a model judge an image it was trained on, and never chooses the folds (see `evidence.splits`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferclean.errors import BadDataError
+from ferclean.progress import Progress, silent
+from ferclean.recognition import fold_files
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.train import fit, predict
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfFold:
+    """What recognizers say about images they were not trained on.
+
+    `pred_probs` (N, K) float32, rows sum to 1; `logits` (N, K) float32; `embedding` (N, D) float32 (each fold's own
+    space: compare within a fold); `fold` (N,) int64, the fold in which the row was left out; `signals`: the method's
+    own, (N,) float32 each. In-sample by nature, against the given label and averaged over the fits that trained on the
+    row: `given_prob` and `margin`, (E, N) float32. `flips`: one dictionary per relabelling: index (row), fold, epoch,
+    from_label, to_label, p. `history`: one list of epochs per fold.
+    """
+
+    pred_probs: np.ndarray
+    logits: np.ndarray
+    embedding: np.ndarray
+    fold: np.ndarray
+    given_prob: np.ndarray
+    margin: np.ndarray
+    signals: dict[str, np.ndarray] = field(default_factory=dict)
+    flips: list[dict[str, Any]] = field(default_factory=list)
+    history: list[list[dict[str, float]]] = field(default_factory=list)
+
+
+def cross_validate(
+    method_name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    folds: np.ndarray,
+    *,
+    num_classes: int,
+    config: TrainConfig | None = None,
+    out_dir: Path | None = None,
+    progress: Progress = silent,
+) -> OutOfFold:
+    """Train once per fold on the other folds and predict it; assemble what all folds say.
+
+    `images` (N, C, S, S) uint8; `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two
+    different ones. With `out_dir` each finished fold is a Parquet file there, written whole or not at all: an
+    interrupted call goes on at its first unfinished fold, and other data, folds or settings never pick up its files.
+    """
+    config = config or TrainConfig()
+    folds = np.asarray(folds)
+    names = np.unique(folds)
+    if len(names) < 2 or folds.shape != (len(images),):
+        raise BadDataError(f"cross-validation needs one fold per image and at least two folds, not {names.tolist()}")
+    key = _key(method_name, images, labels, folds, num_classes, config)
+    parts = []
+    for position, name in enumerate(names):
+        path = out_dir / f"fold-{int(name)}-{key}.parquet" if out_dir is not None else None
+        part = fold_files.read(path) if path is not None and path.exists() else None
+        if part is None:
+
+            def scaled(what: str, done: int, total: int, *, position: int = position) -> None:
+                progress(f"{what}, fold {position + 1} of {len(names)}", position * total + done, len(names) * total)
+
+            part = run_fold(
+                method_name, images, labels, folds != name, num_classes=num_classes, config=config, progress=scaled
+            )
+            if path is not None:
+                fold_files.write(path, part)
+        else:
+            progress(f"fold {position + 1} of {len(names)} was done before", position + 1, len(names))
+        parts.append(part)
+    return _assembled(parts, folds, names)
+
+
+def run_fold(
+    method_name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    is_train: np.ndarray,
+    *,
+    num_classes: int,
+    config: TrainConfig,
+    progress: Progress = silent,
+) -> fold_files.Fold:
+    """Train on the rows where `is_train` (N,) is true and predict the others."""
+    train, held_out = np.flatnonzero(is_train), np.flatnonzero(~is_train)
+    result = fit(
+        method_name, images[train], np.asarray(labels)[train], num_classes=num_classes, config=config, progress=progress
+    )
+    outputs = predict(result, images[held_out])
+    flips = [flip | {"index": int(train[flip["index"]])} for flip in result.flips]
+    return fold_files.Fold(
+        held_out=held_out,
+        outputs=outputs,
+        train=train,
+        given_prob=result.given_prob,
+        margin=result.margin,
+        flips=flips,
+        history=result.history,
+    )
+
+
+def ensemble(pred_probs: Sequence[np.ndarray]) -> np.ndarray:
+    """Mean of several (N, K) out-of-fold probabilities of the same rows, as float32 whose rows sum to 1."""
+    if not len(pred_probs) or len({p.shape for p in pred_probs}) != 1:
+        raise BadDataError("an ensemble needs at least one member, and all members the same rows and classes")
+    mean = np.mean([np.asarray(p, dtype=np.float64) for p in pred_probs], axis=0)
+    return (mean / mean.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _assembled(parts: list[fold_files.Fold], folds: np.ndarray, names: np.ndarray) -> OutOfFold:
+    count = len(folds)
+    outputs: dict[str, np.ndarray] = {}
+    for part in parts:
+        for name, values in part.outputs.items():
+            whole = outputs.setdefault(name, np.full((count, *values.shape[1:]), np.nan, dtype=np.float32))
+            whole[part.held_out] = values
+    epochs = len(parts[0].given_prob)
+    given_prob = np.full((len(parts), epochs, count), np.nan, dtype=np.float32)
+    margin = np.full((len(parts), epochs, count), np.nan, dtype=np.float32)
+    for position, part in enumerate(parts):
+        given_prob[position][:, part.train] = part.given_prob
+        margin[position][:, part.train] = part.margin
+    return OutOfFold(
+        pred_probs=outputs.pop("pred_probs"),
+        logits=outputs.pop("logits"),
+        embedding=outputs.pop("embedding"),
+        fold=folds.astype(np.int64),
+        given_prob=np.nanmean(given_prob, axis=0),
+        margin=np.nanmean(margin, axis=0),
+        signals=outputs,
+        flips=[flip | {"fold": int(name)} for part, name in zip(parts, names, strict=True) for flip in part.flips],
+        history=[part.history for part in parts],
+    )
+
+
+def _key(
+    method: str, images: np.ndarray, labels: np.ndarray, folds: np.ndarray, num_classes: int, config: TrainConfig
+) -> str:
+    """12 hex digits of everything that a fold's result depends on."""
+    digest = hashlib.sha256(json.dumps([method, num_classes, config.digest(), list(images.shape)]).encode())
+    for array in (images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64)):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:12]

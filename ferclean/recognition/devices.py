@@ -1,0 +1,57 @@
+"""Where a network runs, and what makes a run there repeatable.
+
+It never falls back from a device that was asked for, and leaves torch's global settings as it found them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+from ferclean.errors import UsageError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` takes CUDA where there is one. Raises UsageError for an unknown name, or for CUDA where there is none."""
+    kind = name.split(":")[0]
+    if kind not in DEVICES:
+        raise UsageError(f"unknown device {name!r}; known: {', '.join(DEVICES)}")
+    there = torch.cuda.is_available()
+    if kind == "cuda" and not there:
+        raise UsageError("no CUDA device is available here; use --device cpu, or auto")
+    return torch.device("cpu") if kind == "cpu" or not there else torch.device("cuda" if kind == "auto" else name)
+
+
+def half_precision(device: torch.device, *, enabled: bool = True) -> Any:
+    """bfloat16 autocast on CUDA; nothing on a CPU, where it is slower on most machines."""
+    if device.type == "cuda" and enabled:
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
+
+
+@contextmanager
+def repeatable(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, everything random follows `seed`; afterwards the caller's generators and settings are as before.
+
+    On a CPU the same seed and thread count give the same bytes. On CUDA the repeatable kernels are chosen where
+    torch has them.
+    """
+    on_cuda = device.type == "cuda"
+    devices = [device.index if device.index is not None else torch.cuda.current_device()] if on_cuda else []
+    if on_cuda:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        cudnn.deterministic, cudnn.benchmark = True, False
+        try:
+            yield
+        finally:
+            cudnn.deterministic, cudnn.benchmark = before

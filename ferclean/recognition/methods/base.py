@@ -1,0 +1,118 @@
+"""What a recognizer is: the functions its module has, what they receive and return, and defaults for optional ones.
+
+It holds no training loop (that is `recognition.train`) and no layer of any one method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ferclean.errors import UsageError
+from ferclean.recognition.backbones import Backbone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What `step` receives. All tensors are on the model's device.
+
+    `views`: one or two (B, C, S, S) float32 views of the same images. `labels`: (B,) int64 working labels, which a
+    method may have corrected. `given`: (B,) int64, as published. `index`: (B,) int64 rows of the training set.
+    """
+
+    views: tuple[Tensor, ...]
+    labels: Tensor
+    given: Tensor
+    index: Tensor
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEnd:
+    """What `after_epoch` receives. `epoch` counts from 0.
+
+    `labels`: (N,) int64 working labels (a copy). `given`: (N,) int64. `predict()` runs the averaged weights in eval
+    mode over all training images, as they are, and returns `predict`'s dictionary as numpy arrays.
+    """
+
+    epoch: int
+    epochs: int
+    labels: np.ndarray
+    given: np.ndarray
+    predict: Callable[[], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flips:
+    """Working labels to change: rows of the training set (M,), their new labels (M,), and p(new label) (M,)."""
+
+    index: np.ndarray
+    to_label: np.ndarray
+    p: np.ndarray
+
+
+class Method(Protocol):
+    """The module of a recognizer. `Config` is a frozen dataclass; optional hooks: `views`, `after_epoch`."""
+
+    __name__: str
+    Config: Any
+
+    def build(self, cfg: Any, num_classes: int, backbone: Backbone) -> nn.Module:
+        """The whole network, with random heads."""
+        ...
+
+    def step(self, model: nn.Module, batch: Batch, cfg: Any, progress: float) -> dict[str, Tensor]:
+        """Forward a batch in train mode -> `loss` (scalar) and `logits` (B, K) of view 1; other scalars are recorded.
+
+        `progress` in [0, 1) is the share of the training that is over.
+        """
+        ...
+
+    def predict(self, model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+        """Normalised images (B, C, S, S) -> `logits` and `pred_probs` (B, K), `embedding` (B, D).
+
+        Anything else of shape (B,) becomes a signal of that name. An image's output never depends on its batch.
+        """
+        ...
+
+
+def views(cfg: Any) -> int:
+    """How many random views of each image a step wants: 1 or 2."""
+    return 1
+
+
+def after_epoch(end: EpochEnd, cfg: Any) -> Flips | None:
+    """What to do with the working labels after an epoch; by default nothing."""
+    return None
+
+
+def hook(method: Method, name: str) -> Any:
+    """The method's own optional function, or the default of this module."""
+    return getattr(method, name, globals()[name])
+
+
+def make_config(method: Method, options: Mapping[str, Any]) -> Any:
+    """The method's `Config` with `options` set. Raises UsageError that lists the known fields."""
+    known = method.Config.__dataclass_fields__
+    if unknown := sorted(set(options) - set(known)):
+        name = method.__name__.rpartition(".")[2]
+        raise UsageError(f"{name} has no option {', '.join(unknown)}; known: {', '.join(known)}")
+    return method.Config(**options)
+
+
+def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean cross-entropy of (B, K) logits against the working labels, in float32."""
+    return F.cross_entropy(logits.float(), batch.labels, label_smoothing=batch.label_smoothing)
+
+
+def as_predictions(logits: Tensor, embedding: Tensor, **signals: Tensor) -> dict[str, Tensor]:
+    """The dictionary that `predict` returns, in float32, with softmax probabilities."""
+    logits = logits.float()
+    named = {"logits": logits, "pred_probs": torch.softmax(logits, 1), "embedding": embedding.float()}
+    return named | {name: value.float() for name, value in signals.items()}

@@ -1,0 +1,71 @@
+"""Which recognizers there are, and where each was published: one dictionary, readable without torch.
+
+It never builds or trains anything; `get_method` imports a recognizer's module when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from ferclean.errors import UsageError
+
+if TYPE_CHECKING:
+    from ferclean.recognition.methods.base import Method
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodInfo:
+    """A recognizer in one line: its name here, title and venue of its paper, and the year."""
+
+    name: str
+    paper: str
+    year: int
+    summary: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+METHODS: dict[str, MethodInfo] = {
+    info.name: info
+    for info in (
+        MethodInfo(
+            name="supcon_relabel",
+            paper="Facial Expression Recognition Based on Contrastive Learning and Uncertainty-Guided Relabeling (IJNS)",
+            year=2023,
+            summary="supervised contrast, a weight for each label's certainty, and labels that training may correct",
+        ),
+        MethodInfo(
+            name="cross_entropy",
+            paper="none: the plain baseline that every method is compared with",
+            year=2012,
+            summary="a pooled feature map and a linear layer",
+        ),
+    )
+}
+"""Name -> information. The module of a method has the method's name."""
+
+
+def catalogue() -> list[MethodInfo]:
+    """All recognizers, the default one first."""
+    return list(METHODS.values())
+
+
+def check_methods(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, known and each once. Raises UsageError that lists the known ones."""
+    for name in names:
+        if name not in METHODS:
+            raise UsageError(f"unknown method {name!r}; known: {', '.join(METHODS)}")
+    if not names:
+        raise UsageError(f"name at least one method of {', '.join(METHODS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def get_method(name: str) -> Method:
+    """The module of a recognizer (this imports torch)."""
+    check_methods([name])
+    return cast("Method", importlib.import_module(f"ferclean.recognition.methods.{name}"))

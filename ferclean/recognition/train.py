@@ -1,0 +1,351 @@
+"""The one training loop: images in, a recognizer and its training dynamics out; and prediction with it.
+
+It never reads the store, never trains on an image twice per epoch, and never changes the labels it is given.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.progress import Progress, silent
+from ferclean.recognition.augment import augment, normalise
+from ferclean.recognition.backbones import make_backbone
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.devices import choose_device, half_precision, repeatable
+from ferclean.recognition.ema import WeightAverage
+from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, Method, hook, make_config
+from ferclean.recognition.methods.catalogue import get_method
+
+EMA_EVERY = 4
+"""Steps between two updates of the averaged weights: less often costs less and changes nothing visible."""
+
+
+@dataclass(kw_only=True)
+class Trained:
+    """A recognizer that can predict: `model` in eval mode and everything needed to build it again."""
+
+    method: str
+    model: nn.Module
+    config: TrainConfig
+    method_config: Any
+    num_classes: int
+    channels: int
+    input_size: int
+
+
+@dataclass(kw_only=True)
+class FitResult(Trained):
+    """What `fit` gives back: the recognizer (averaged weights) and what happened on the way.
+
+    `given_prob`, `margin`: (E, N) float32, the probability of the *given* label and its logit minus the best other
+    logit, from the training forward of each epoch (in-sample, before that step's update). `labels`: (N,) int64 working
+    labels at the end. `flips`: one dictionary per changed label: index, epoch, from_label, to_label, p. `history`: one
+    dictionary per epoch: loss, accuracy against the given labels, seconds, and what else the method reports.
+    """
+
+    given_prob: np.ndarray
+    margin: np.ndarray
+    labels: np.ndarray
+    flips: list[dict[str, Any]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit(
+    method_name: str,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_classes: int,
+    config: TrainConfig | None = None,
+    method_config: Any = None,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    progress: Progress = silent,
+) -> FitResult:
+    """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1.
+
+    `method_config` is the method's own `Config`; by default it is made from `config.method_options`. `validation`
+    (images, labels) is only measured, never selected on. The same inputs and seed give the same bytes on a CPU with
+    the same number of threads. `progress` is called after every epoch.
+
+    Raises BadDataError for arrays that cannot be trained on, UsageError for impossible settings and FercleanError when
+    the loss stops being a number.
+    """
+    config = config or TrainConfig()
+    images, labels = _checked(images, labels, num_classes)
+    device = choose_device(config.device)
+    method = get_method(method_name)
+    cfg = method_config if method_config is not None else make_config(method, config.method_options)
+    with repeatable(config.seed, device):
+        backbone = make_backbone(
+            config.backbone, channels=images.shape[1], input_size=images.shape[2], weights=config.weights
+        )
+        model = method.build(cfg, num_classes, backbone).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        run = _Run(method, cfg, model, config, images, labels, num_classes, device)
+        for epoch in range(config.epochs):
+            run.epoch(epoch)
+            if validation is not None:
+                predicted = predict(run.trained(), *validation[:1])["pred_probs"].argmax(1)
+                run.history[-1]["validation_accuracy"] = float(np.mean(predicted == validation[1]))
+            progress(f"training {method_name}", epoch + 1, config.epochs)
+        return run.result()
+
+
+class _Run:
+    """The state of one training: everything that lives from step to step."""
+
+    def __init__(
+        self,
+        method: Method,
+        cfg: Any,
+        model: nn.Module,
+        config: TrainConfig,
+        images: np.ndarray,
+        labels: np.ndarray,
+        num_classes: int,
+        device: torch.device,
+    ) -> None:
+        self.method, self.cfg, self.model, self.config, self.device = method, cfg, model, config, device
+        self.num_classes = num_classes
+        self.images = torch.from_numpy(images).to(device)
+        self.given = torch.from_numpy(labels).to(device)
+        self.working = self.given.clone()
+        self.size = min(config.train_size or images.shape[2], images.shape[2])
+        self.views = int(hook(method, "views")(cfg))
+        self.order = torch.Generator().manual_seed(config.seed)
+        self.randomness = torch.Generator(device=device).manual_seed(config.seed + 1)
+        self.steps_per_epoch = len(_batches(torch.arange(len(labels)), config.batch_size))
+        self.total_steps = self.steps_per_epoch * config.epochs
+        self.step = 0
+        self.optimizer = _optimizer(model, config)
+        updates = config.ema_epochs * self.steps_per_epoch / EMA_EVERY
+        self.average = WeightAverage(model, time_constant=updates) if config.ema_epochs > 0 else None
+        self.given_prob = np.full((config.epochs, len(labels)), np.nan, dtype=np.float32)
+        self.margin = np.full((config.epochs, len(labels)), np.nan, dtype=np.float32)
+        self.flips: list[dict[str, Any]] = []
+        self.history: list[dict[str, float]] = []
+
+    def epoch(self, epoch: int) -> None:
+        """One pass over the images, then the method's hook."""
+        start = time.monotonic()
+        self.model.train()
+        count = len(self.given)
+        logits = torch.zeros(count, self.num_classes, device=self.device)
+        sums: dict[str, Tensor] = {}
+        order = torch.randperm(count, generator=self.order)
+        for rows in _batches(order, self.config.batch_size):
+            index = rows.to(self.device)
+            for name, value in self._step(index, logits).items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value * len(rows)
+        seen = sum(len(rows) for rows in _batches(order, self.config.batch_size))
+        means = {name: float(total) / seen for name, total in sums.items()}
+        if not math.isfinite(means["loss"]):
+            raise FercleanError(
+                f"training {self.config.backbone} stopped being a number in epoch {epoch + 1}: lower the learning rate "
+                f"({self.config.learning_rate:g})"
+            )
+        if self.average is not None:
+            self.average.update()
+        prob, margin = given_label_dynamics(logits, self.given)
+        self.given_prob[epoch], self.margin[epoch] = prob.cpu().numpy(), margin.cpu().numpy()
+        accuracy = float((logits.argmax(1) == self.given).float().mean())
+        flipped = self._relabel(epoch)
+        self.history.append(
+            means | {"accuracy": accuracy, "flips": float(flipped), "seconds": time.monotonic() - start}
+        )
+
+    def _step(self, index: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        pixels = self.images[index]
+        views = tuple(
+            augment(pixels, self.config, size=self.size, generator=self.randomness) for _ in range(self.views)
+        )
+        batch = Batch(
+            views=views,
+            labels=self.working[index],
+            given=self.given[index],
+            index=index,
+            label_smoothing=self.config.label_smoothing,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * schedule(self.config, self.step / self.total_steps)
+        with half_precision(self.device):
+            result = self.method.step(self.model, batch, self.cfg, self.step / self.total_steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        result["loss"].backward()  # type: ignore[no-untyped-call]
+        if self.config.clip_gradient:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
+        self.optimizer.step()
+        self.step += 1
+        if self.average is not None and self.step % EMA_EVERY == 0:
+            self.average.update()
+        logits[index] = result["logits"].detach().float()
+        return {name: value.detach().float() for name, value in result.items() if value.dim() == 0}
+
+    def _relabel(self, epoch: int) -> int:
+        end = EpochEnd(
+            epoch=epoch,
+            epochs=self.config.epochs,
+            labels=self.working.cpu().numpy().copy(),
+            given=self.given.cpu().numpy().copy(),
+            predict=lambda: _forward(self.method, self.predictor, self.images, flip_average=False),
+        )
+        flips: Flips | None = hook(self.method, "after_epoch")(end, self.cfg)
+        if flips is None:
+            return 0
+        for index, to_label, p in zip(flips.index, flips.to_label, flips.p, strict=True):
+            self.flips.append(
+                {
+                    "index": int(index),
+                    "epoch": epoch,
+                    "from_label": int(end.labels[index]),
+                    "to_label": int(to_label),
+                    "p": float(p),
+                }
+            )
+        self.working[torch.from_numpy(flips.index).to(self.device)] = torch.from_numpy(flips.to_label).to(self.device)
+        return len(flips.index)
+
+    @property
+    def predictor(self) -> nn.Module:
+        """The model that predictions come from: the averaged weights, where there are any."""
+        return self.average.model if self.average is not None else self.model
+
+    def trained(self) -> Trained:
+        return Trained(
+            method=self.method.__name__.rpartition(".")[2],
+            model=self.predictor.eval(),
+            config=self.config,
+            method_config=self.cfg,
+            num_classes=self.num_classes,
+            channels=int(self.images.shape[1]),
+            input_size=int(self.images.shape[2]),
+        )
+
+    def result(self) -> FitResult:
+        return FitResult(
+            **vars(self.trained()),
+            given_prob=self.given_prob,
+            margin=self.margin,
+            labels=self.working.cpu().numpy(),
+            flips=self.flips,
+            history=self.history,
+        )
+
+
+def predict(
+    trained: Trained,
+    images: np.ndarray,
+    *,
+    batch_size: int = 256,
+    device: str | None = None,
+    flip_average: bool | None = None,
+) -> dict[str, np.ndarray]:
+    """Run a recognizer over (N, C, S, S) uint8 images, in eval mode.
+
+    Returns `logits` and `pred_probs` (N, K) float32 (rows sum to 1), `embedding` (N, D) float32 and the method's own
+    signals (N,). With `flip_average` (default: as the recognizer was configured) probabilities, embedding and signals
+    are the mean over image and mirror image, and `logits` are the logarithm of the mean probabilities' softmax inputs:
+    the mean of both logits. An image's output does not depend on the other images.
+    """
+    if images.ndim != 4 or images.shape[1:] != (trained.channels, trained.input_size, trained.input_size):
+        raise BadDataError(
+            f"this recognizer takes images of {trained.channels} x {trained.input_size} x {trained.input_size}, "
+            f"not {' x '.join(map(str, images.shape[1:]))}"
+        )
+    where = choose_device(device or trained.config.device)
+    trained.model.to(where)
+    average = trained.config.flip_average if flip_average is None else flip_average
+    return _forward(
+        get_method(trained.method),
+        trained.model,
+        _as_tensor(images, where),
+        batch_size=batch_size,
+        flip_average=average,
+    )
+
+
+@torch.no_grad()
+def _forward(
+    method: Method, model: nn.Module, images: Tensor, *, batch_size: int = 256, flip_average: bool
+) -> dict[str, np.ndarray]:
+    was_training = model.training
+    model.eval()
+    parts: dict[str, list[Tensor]] = {}
+    # an empty set passes through once, so that its outputs have their shapes
+    for start in range(0, max(len(images), 1), batch_size):
+        pixels = normalise(images[start : start + batch_size])
+        with half_precision(pixels.device):
+            outputs = method.predict(model, pixels)
+            if flip_average:
+                mirrored = method.predict(model, pixels.flip(3))
+                outputs = {name: (value + mirrored[name]) / 2 for name, value in outputs.items()}
+        for name, value in outputs.items():
+            parts.setdefault(name, []).append(value.cpu())
+    model.train(was_training)
+    return {name: torch.cat(values).numpy() for name, values in parts.items()}
+
+
+def given_label_dynamics(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, K) logits, (N,) labels -> probability of the label and its logit margin over the best other, each (N,)."""
+    at_label = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return torch.exp(at_label - torch.logsumexp(logits, 1)), at_label - others.amax(1)
+
+
+def schedule(config: TrainConfig, progress: float) -> float:
+    """Learning rate at `progress` in [0, 1), as a share of its maximum."""
+    rise = config.warmup_share if config.schedule == "one_cycle" else 0.0
+    if progress < rise:
+        return 0.05 + 0.95 * progress / rise
+    return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
+
+
+def _batches(order: Tensor, size: int) -> list[Tensor]:
+    """Cut an order into batches; a batch of one row joins the one before it, and a lone image trains beside itself."""
+    if len(order) == 1:
+        return [order.repeat(2)]
+    batches = list(order.split(max(size, 2)))
+    if len(batches) > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
+
+
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.dim() >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def _checked(images: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.asarray(labels)
+    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[2] != images.shape[3]:
+        raise BadDataError(f"images are (N, C, S, S) uint8, not {images.dtype} of shape {images.shape}")
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+        raise BadDataError(
+            f"labels are {len(images)} integers, one per image, not {labels.dtype} of shape {labels.shape}"
+        )
+    if num_classes < 2:
+        raise UsageError(f"a recognizer needs at least two classes, not {num_classes}")
+    if not len(labels):
+        raise BadDataError("there are no images to train on")
+    if labels.min() < 0 or labels.max() >= num_classes:
+        row = int(np.flatnonzero((labels < 0) | (labels >= num_classes))[0])
+        raise BadDataError(f"row {row} has label {labels[row]}; labels lie in 0..{num_classes - 1}")
+    return images if images.flags.writeable else images.copy(), labels.astype(np.int64)
+
+
+def _as_tensor(images: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(images if images.flags.writeable else images.copy()).to(device)
