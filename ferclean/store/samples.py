@@ -16,12 +16,11 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.store.arrivals import check_rows, first_keys, refuse_changes, vote_counts
 from ferclean.store.exchange import frame, insert, rows, text, to_json
 from ferclean.store.workspace import Workspace
 
 Location = Literal["source", "workspace"]
-SPLITS = ("train", "validation", "test")
-_NAMED = 5  # how many offenders an error message names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,14 +141,14 @@ def put_samples(ws: Workspace, samples: Iterable[Sample]) -> PutSummary:
     incoming = list(samples)
     with ws.session("ingest") as con:
         dataset = read_dataset(con, ws)
-        _check_rows(incoming, dataset)
+        check_rows(incoming, dataset)
         known = {
             key: (sample_id, label)
             for key, sample_id, label in rows(con, "SELECT source_key, sample_id, given_label FROM sample")
         }
         fresh = [sample for sample in incoming if sample.source_key not in known]
         again = [sample for sample in incoming if sample.source_key in known]
-        _refuse_changes(again, known)
+        refuse_changes(again, known)
         offset = rows(con, "SELECT coalesce(max(position) + 1, 0) FROM sample")[0][0]
         insert(con, "sample", _columns(fresh, dataset.name, offset))
         votes_added = _put_votes(con, fresh, again)
@@ -173,42 +172,6 @@ def _columns(samples: Sequence[Sample], dataset: str, offset: int) -> dict[str, 
     }
 
 
-def _check_rows(samples: Sequence[Sample], dataset: Dataset) -> None:
-    seen: dict[str, Sample] = {}
-    twice = []
-    for sample in samples:
-        if sample.split not in SPLITS:
-            raise BadDataError(f"{sample.source_key}: unknown split {sample.split!r}; known: {', '.join(SPLITS)}")
-        if sample.given_label is None and sample.quarantine_reason is None:
-            raise BadDataError(f"{sample.source_key}: no given label and no quarantine reason; give one of them")
-        if sample.given_label is not None and sample.given_label not in dataset.classes:
-            raise BadDataError(
-                f"{sample.source_key}: unknown class {sample.given_label!r}; "
-                f"{dataset.name} has {', '.join(dataset.classes)}"
-            )
-        if sample.location not in ("source", "workspace"):
-            raise BadDataError(f"{sample.source_key}: unknown location {sample.location!r}; known: source, workspace")
-        if sample.source_key in seen:
-            twice.append(sample.source_key)
-        seen[sample.source_key] = sample
-    if twice:
-        raise BadDataError(
-            f"{len(twice)} source keys come more than once, first {_name(twice)}: "
-            "rows need keys of their own, or one of them would vanish; name a key column that tells them apart"
-        )
-
-
-def _refuse_changes(again: Sequence[Sample], known: dict[str, tuple[str, str | None]]) -> None:
-    pictures = [sample.source_key for sample in again if sample.sample_id != known[sample.source_key][0]]
-    labels = [sample.source_key for sample in again if sample.given_label != known[sample.source_key][1]]
-    for keys, what in ((pictures, "another picture"), (labels, "another given label")):
-        if keys:
-            raise BadDataError(
-                f"{len(keys)} rows come with {what} than at the first ingest, first {_name(keys)}: what was given is "
-                "immutable; ingest the changed source into a new workspace with `ferclean -w NEW ingest ...`"
-            )
-
-
 def _put_votes(con: Any, fresh: Sequence[Sample], again: Sequence[Sample]) -> int:
     stored: dict[str, dict[str, int]] = {}
     if any(sample.votes for sample in again):
@@ -216,7 +179,7 @@ def _put_votes(con: Any, fresh: Sequence[Sample], again: Sequence[Sample]) -> in
             stored.setdefault(sample_id, {})[label] = count
     late = []
     for sample in again:
-        votes = _counts(sample)
+        votes = vote_counts(sample)
         if votes and sample.sample_id not in stored:
             late.append(sample)
         elif votes and stored[sample.sample_id] != votes:
@@ -227,7 +190,7 @@ def _put_votes(con: Any, fresh: Sequence[Sample], again: Sequence[Sample]) -> in
     flat = [
         (sample.sample_id, label, count)
         for sample in [*fresh, *late]
-        for label, count in _counts(sample).items()
+        for label, count in vote_counts(sample).items()
     ]  # fmt: skip
     insert(
         con,
@@ -239,18 +202,6 @@ def _put_votes(con: Any, fresh: Sequence[Sample], again: Sequence[Sample]) -> in
         },
     )
     return len(late)
-
-
-def _counts(sample: Sample) -> dict[str, int]:
-    votes = {label: int(count) for label, count in (sample.votes or {}).items()}
-    if any(count < 0 for count in votes.values()):
-        raise BadDataError(f"{sample.source_key}: a vote count below 0 ({votes})")
-    return {label: count for label, count in votes.items() if count}
-
-
-def _name(keys: Sequence[str]) -> str:
-    # keys may hold newlines or terminal codes: shown as Python would write them
-    return ", ".join(repr(key) for key in keys[:_NAMED]) + (" ..." if len(keys) > _NAMED else "")
 
 
 def get_samples(
@@ -337,12 +288,12 @@ def find_samples(ws: Workspace, samples_or_keys: Sequence[str]) -> list[str]:
     unknown = [key for key in wanted if key not in ids and key not in keys]
     if unknown:
         raise UsageError(
-            f"{len(unknown)} of {len(wanted)} are neither a sample id nor a source key, first {_name(unknown)}; "
+            f"{len(unknown)} of {len(wanted)} are neither a sample id nor a source key, first {first_keys(unknown)}; "
             "`ferclean export --form table` lists both"
         )
     clash = [key for key in wanted if len({*keys.get(key, ()), *({key} & ids)}) > 1]
     if clash:
-        raise UsageError(f"several samples answer to {_name(clash)}; use the sample id")
+        raise UsageError(f"several samples answer to {first_keys(clash)}; use the sample id")
     return [key if key in ids else keys[key][0] for key in map(str, samples_or_keys)]
 
 
