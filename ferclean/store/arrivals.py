@@ -51,7 +51,8 @@ def refuse_changes(again: Sequence[Sample], known: dict[str, tuple[str, str | No
         if keys:
             raise BadDataError(
                 f"{len(keys)} rows come with {what} than at the first ingest, first {first_keys(keys)}: "
-                "what was given is immutable; ingest the changed source into a new workspace with `ferclean -w NEW ingest ...`"
+                "what was given is immutable; "
+                "ingest the changed source into a new workspace with `ferclean -w NEW ingest ...`"
             )
 
 
