@@ -6,11 +6,12 @@ Each body opens the workspace, calls one function and prints what it returned.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from ferclean.cli.plumbing import Session
+from ferclean.errors import UsageError
 
 Seed = Annotated[int, typer.Option("--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.")]
 Device = Annotated[str, typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.")]
@@ -24,6 +25,14 @@ Force = Annotated[bool, typer.Option("--force", help="Do it again even when it i
 def names(text: str | None) -> list[str] | None:
     """`a,b` as a list; None stays None."""
     return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+def pairs(text: str | None) -> dict[str, str] | None:
+    """`a=b,c=d` as a dictionary; None stays None."""
+    parts = [part.partition("=") for part in names(text) or []]
+    if not all(sign and left and right for left, sign, right in parts):
+        raise UsageError(f"{text!r} is not of the form a=b,c=d")
+    return {left.strip(): right.strip() for left, _, right in parts} or None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -73,6 +82,10 @@ def ingest(
     split_column: Annotated[str | None, typer.Option(help="table: the column of splits.")] = None,
     key_column: Annotated[str | None, typer.Option(help="table: the column that names each row.")] = None,
     vote_prefix: Annotated[str | None, typer.Option(help="table: vote columns start with this.")] = None,
+    split_map: Annotated[
+        str | None, typer.Option(help="table: what the splits are called here: Training=train,PublicTest=test.")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Read the card's set in another layout, such as table.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")] = False,
 ) -> None:
     """Read a data set into the workspace. Broken images are kept as quarantined rows with the reason."""
@@ -81,7 +94,7 @@ def ingest(
     session: Session = context.obj
     options: dict[str, Any] = {
         "classes": names(classes), "image_column": image_column, "label_column": label_column,
-        "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix,
+        "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix, "split_map": pairs(split_map), "layout": layout,
     }  # fmt: skip
     with session.progress() as progress:
         result = step(
@@ -100,13 +113,18 @@ def ingest(
     session.next("doctor")
 
 
-def doctor(context: typer.Context) -> None:
+def doctor(
+    context: typer.Context,
+    fail_on: Annotated[
+        Literal["error", "warning", "never"], typer.Option(help="From which severity on the gate is crossed (exit 3).")
+    ] = "error",
+) -> None:
     """Check the set against its card: counts, copies, conflicting labels, leaks. Exit 3 when a gate is crossed."""
     from ferclean.steps.doctor import doctor as step
 
     session: Session = context.obj
     with session.progress() as progress:
-        result = step(session.open(), progress=progress)
+        result = step(session.open(), fail_on=fail_on, progress=progress)
     session.emit("doctor", result.as_dict())
     if not result.findings:
         session.say("nothing to report: the set is what its card says")

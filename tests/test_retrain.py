@@ -1,0 +1,82 @@
+"""Facts about before/after: the same test images, no copies of them in training, and an honest word at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferclean.errors import UsageError
+from ferclean.recognition import images
+from ferclean.steps.export import export
+from ferclean.steps.release import release
+from ferclean.steps.report import report
+from ferclean.steps.retrain import copies_of, retrain
+from ferclean.steps.status import status
+from ferclean.store import retrains, samples
+from ferclean.store.workspace import Workspace
+
+TINY = {"epochs": 2, "input_size": 32, "batch_size": 32}
+
+
+def test_retrain_needs_a_release(judged_folder: Path) -> None:
+    with pytest.raises(UsageError, match="ferclean release"):
+        retrain(Workspace.open(judged_folder), **TINY)
+
+
+def test_both_arms_are_tested_on_the_same_images_and_the_result_is_kept(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "v1", policy="auto", threshold=0.3)
+    done = retrain(ws, release="v1", method="cross_entropy", seeds=2, **TINY)
+    assert set(done.accuracy) == {"raw", "cleaned"}
+    assert all(len(values) == 2 for values in done.accuracy.values())
+    assert done.test_images == len(samples.get_samples(ws, splits=["test"]))
+    assert done.left_out_copies_of_test > 0
+    paired = np.subtract(done.accuracy["cleaned"], done.accuracy["raw"])
+    assert done.difference["per_seed"] == pytest.approx(paired.tolist())
+    assert done.gain in ("measurable gain", "measurable loss", "no measurable gain")
+    assert "given" in done.warning
+    assert len(retrains.get_results(ws, done.run_id)) == 4
+    again = retrain(ws, release="v1", method="cross_entropy", seeds=2, **TINY)
+    assert again.reused
+    assert again.accuracy == done.accuracy
+    assert status(ws).next == "report"
+    page = Path(report(ws).path).read_text("utf-8")
+    assert done.gain in page
+
+
+def test_the_original_labels_gain_nothing_over_themselves(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "same")
+    done = retrain(ws, release="same", method="cross_entropy", seeds=1, **(TINY | {"epochs": 1}))
+    assert done.changed_labels == 0
+    assert done.difference["mean"] == 0
+    assert done.gain == "no measurable gain"
+
+
+def test_an_exported_folder_can_be_trained_on(judged_copy: Path, tmp_path: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "v1", policy="auto", threshold=0.3)
+    exported = export(ws, form="hf", release="v1", out=tmp_path / "hf")
+    elsewhere = Workspace.create(tmp_path / "other")
+    done = retrain(elsewhere, dataset=Path(exported.path), method="cross_entropy", seeds=1, **(TINY | {"epochs": 1}))
+    assert done.changed_labels > 0
+    assert done.source == "dataset hf"
+
+
+def test_an_unknown_test_split_lists_the_known(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "v1")
+    with pytest.raises(UsageError, match="train, test"):
+        retrain(ws, test_split="dev", **TINY)
+
+
+def test_copies_of_test_images_are_told_from_other_images() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (6, 1, 48, 48), dtype=np.uint8)
+    pixels[1] = np.clip(pixels[0].astype(int) + 4, 0, 255).astype(np.uint8)
+    is_test = np.array([True, False, False, False, False, False])
+    assert copies_of(pixels, list("abcdef"), is_test).tolist() == [False, True, False, False, False, False]
+    assert copies_of(pixels, list("aacdea"), is_test).tolist() == [False, True, False, False, False, True]
+    assert images.thumbnails(pixels).shape == (6, 256)

@@ -1,0 +1,72 @@
+"""Facts about verdicts in a workspace: complete, ranked, cheap to change, and blind to the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferclean.errors import FercleanError
+from ferclean.steps.triage import triage
+from ferclean.store import samples, table, verdicts
+from ferclean.store.workspace import Workspace
+
+
+def test_every_scored_or_unreadable_sample_has_one_verdict(judged_folder: Path) -> None:
+    ws = Workspace.open(judged_folder)
+    whole = table.sample_table(ws)
+    expected = (whole["split"] == "train") | whole["quarantine_reason"].notna()
+    assert (whole["verdict"].notna() == expected).all()
+    judged = whole[whole["verdict"].notna()]
+    total = judged[["p_mislabelled", "p_ambiguous", "p_unusable", "p_clean"]].sum(axis=1)
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+    assert sorted(judged["rank"]) == list(range(1, len(judged) + 1))
+    assert judged["label_quality"].between(0, 1).all()
+
+
+def test_unreadable_and_blank_images_are_unusable_with_the_reason(judged_folder: Path, drawn_set: Path) -> None:
+    from ferclean.sources.drawn_faces import read_truth
+
+    whole = table.sample_table(Workspace.open(judged_folder)).merge(read_truth(drawn_set), on="source_key")
+    bad = whole[whole["kind"].isin(["broken", "blank"])]
+    assert len(bad)
+    assert (bad["verdict"] == "unusable").all()
+    assert all(len(reasons) for reasons in bad["reasons"])
+
+
+def test_a_mislabelled_verdict_suggests_another_label(judged_folder: Path) -> None:
+    whole = table.sample_table(Workspace.open(judged_folder))
+    flagged = whole[whole["verdict"] == "mislabelled"]
+    assert (flagged["suggested_label"] != flagged["given_label"]).all()
+
+
+def test_copies_in_another_split_are_called_leaks(judged_folder: Path) -> None:
+    ws = Workspace.open(judged_folder)
+    split = samples.get_samples(ws).set_index("sample_id")["split"]
+    pairs = verdicts.get_pairs(ws)
+    crossing = {
+        a if split[a] == "train" else b
+        for a, b in pairs[["sample_a", "sample_b"]].itertuples(index=False)
+        if split[a] != split[b]
+    }
+    judged = verdicts.get_verdicts(ws).set_index("sample_id")
+    assert crossing
+    assert (judged.loc[sorted(crossing), "kind"] != "clean").all()
+    assert all(any("copy of" in text for text in judged.loc[name, "reasons"]) for name in crossing)
+
+
+def test_a_higher_threshold_flags_fewer_without_scoring_again(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    loose = triage(ws, mislabelled_at=0.05).verdicts.get("mislabelled", 0)
+    strict = triage(ws, mislabelled_at=0.99).verdicts.get("mislabelled", 0)
+    assert strict < loose
+
+
+def test_triage_before_score_says_what_to_do(tmp_path: Path, drawn_set: Path) -> None:
+    from ferclean.steps.ingest import ingest
+
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "drawn_faces", drawn_set, limit=20)
+    with pytest.raises(FercleanError, match="ferclean score"):
+        triage(ws)
