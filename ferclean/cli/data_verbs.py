@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli.plumbing import Session
-from ferclean.errors import UsageError
 
 Seed = Annotated[int, typer.Option("--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.")]
 Device = Annotated[str, typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.")]
@@ -25,14 +24,6 @@ Force = Annotated[bool, typer.Option("--force", help="Do it again even when it i
 def names(text: str | None) -> list[str] | None:
     """`a,b` as a list; None stays None."""
     return [part.strip() for part in text.split(",") if part.strip()] if text else None
-
-
-def pairs(text: str | None) -> dict[str, str] | None:
-    """`a=b,c=d` as a dictionary; None stays None."""
-    parts = [part.partition("=") for part in names(text) or []]
-    if not all(sign and left and right for left, sign, right in parts):
-        raise UsageError(f"{text!r} is not of the form a=b,c=d")
-    return {left.strip(): right.strip() for left, _, right in parts} or None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,9 +55,7 @@ def ingest(
     context: typer.Context,
     card: Annotated[
         str,
-        typer.Argument(
-            help="A known data set or layout (rafdb, fer2013, image_folder, table, drawn_faces) or a card file."
-        ),
+        typer.Argument(help="rafdb, fer2013, image_folder, table, drawn_faces, or a card file."),
     ],
     path: Annotated[Path, typer.Argument(help="The data set's folder or file.")],
     votes: Annotated[
@@ -94,7 +83,8 @@ def ingest(
     session: Session = context.obj
     options: dict[str, Any] = {
         "classes": names(classes), "image_column": image_column, "label_column": label_column,
-        "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix, "split_map": pairs(split_map), "layout": layout,
+        "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix,
+        "split_map": split_map, "layout": layout,
     }  # fmt: skip
     with session.progress() as progress:
         result = step(
