@@ -18,7 +18,9 @@ from ferclean.exports.content import read_content
 from ferclean.recognition.images import decode
 from ferclean.steps.decide import decide
 from ferclean.steps.export import export
+from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
+from ferclean.store.workspace import Workspace
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +129,16 @@ def test_inert_text_is_one_line_without_markup(text: str) -> None:
     bare = re.sub(r"&(#\d+|lt|gt|amp);", "", inert(text))
     assert not set(bare) & set("<>|`*[]#!~\\\n")
     assert html.unescape(inert(text)) == " ".join(text.split())
+
+
+def test_rows_of_pixels_leave_as_the_lossless_images_that_the_workspace_keeps(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 48 * 48))
+    lines = [f"{label},{' '.join(map(str, row))},Training" for label, row in zip((0, 3), pixels, strict=True)]
+    (tmp_path / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n", encoding="ascii")
+    ws = Workspace.create(tmp_path / "workspace")
+    ingest(ws, "fer2013", tmp_path / "fer2013.csv")
+    export(ws, form="hf", out=tmp_path / "out", release="original")
+    rows = pq.read_table(tmp_path / "out" / "data" / "train-00000-of-00001.parquet").to_pylist()
+    assert [row["image"]["path"] for row in rows] == ["0.png", "1.png"]
+    for row, given in zip(rows, pixels, strict=True):
+        assert np.array_equal(decode(row["image"]["bytes"])[..., 0].ravel(), given)

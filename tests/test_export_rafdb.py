@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,18 @@ def test_a_split_that_the_layout_lacks_is_refused_by_name(tmp_path: Path) -> Non
     ws = other_set(tmp_path, split="validation")
     with pytest.raises(UsageError, match="not validation"):
         export(ws, form="rafdb", out=tmp_path / "out", release="original")
+
+
+def test_one_image_on_two_lines_comes_back_on_two_lines(tmp_path: Path) -> None:
+    work = shared()
+    copy = tmp_path / "copy"
+    shutil.copytree(work.source, copy)
+    with (copy / rafdb.LIST_FILE).open("a", encoding="ascii") as text:
+        text.write("train_00001.jpg 2\n")
+    ws = Workspace.create(tmp_path / "workspace")
+    ingest(ws, "rafdb", copy)
+    export(ws, form="rafdb", out=tmp_path / "out", release="original")
+    assert [line for line in lines(tmp_path / "out") if "train_00001" in line] == [
+        "train_00001.jpg 6", "train_00001.jpg 2",
+    ]  # fmt: skip
+    assert not (tmp_path / "out" / "mapping.csv").exists()

@@ -141,7 +141,7 @@ def test_counts_per_class_are_before_and_after(work: Small) -> None:
     assert counts["before"]["train"]["fear"] == 1
     assert counts["after"]["train"]["fear"] == 2
     # the given anger of the quarantined image is there before, and gone after
-    assert (counts["before"]["train"]["anger"], counts["after"]["train"].get("anger", 0)) == (2, 0)
+    assert (counts["before"]["train"]["anger"], counts["after"]["train"]["anger"]) == (2, 0)
     assert (counts["included"], counts["left_out"]) == (9, 1)
 
 

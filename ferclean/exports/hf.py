@@ -99,9 +99,9 @@ def _front_matter(content: Content, columns: Any, splits: list[dict[str, Any]]) 
     files = [{"split": split["name"], "path": f"data/{split['name']}-*.parquet"} for split in splits]
     named = content.dataset.licence
     # the hub knows a fixed list of licences; a card's own words go into license_name
-    licence = {"license": named} if named in _HUB_LICENCES else {"license": "other", "license_name": named}
     data = DatasetCardData(
-        **licence,
+        license=named if named in _HUB_LICENCES else "other",
+        license_name=None if named in _HUB_LICENCES else named,
         pretty_name=f"{content.dataset.card.get('title') or content.dataset.name}, release {content.name}",
         task_categories=["image-classification"],
         tags=["facial-expression-recognition", "ferclean"],

@@ -140,7 +140,7 @@ def release(
     threshold = THRESHOLD if threshold is None else threshold
     _check_options(name, policy, threshold, ambiguous, on_conflict)
     progress("reading decisions", 0, 3)
-    table = sample_table(ws)
+    dataset, table = get_dataset(ws), sample_table(ws)
     decisions = _decisions(ws, table, on_conflict)
     items = _items(table, decisions, policy=policy, threshold=threshold, ambiguous=ambiguous)
     progress("freezing the split", 1, 3)
@@ -152,7 +152,7 @@ def release(
         "on_conflict": on_conflict,
         "unusable_above": UNUSABLE_ABOVE if policy == "auto" else None,
         "triage_run": _triage_run(table) if policy == "auto" else None,
-        "dataset": get_dataset(ws).name,
+        "dataset": dataset.name,
         "reviewers": sorted(set(decisions["reviewer"].dropna())),
         "content": _content_digest(items),
     }
@@ -163,7 +163,7 @@ def release(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=fingerprint(ws),
         config=config,
-        counts=_counts(items),
+        counts=_counts(items, dataset.classes),
     )
     existing = next((known for known in list_releases(ws) if known.name == name), None)
     if existing is not None:
@@ -319,12 +319,12 @@ def _changes(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str])
     return rows
 
 
-def _counts(items: pd.DataFrame) -> dict[str, Any]:
+def _counts(items: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, Any]:
     included = items[items["included"]]
     reasons = items["reason"].dropna().str.replace(r" \(p .*\)$", "", regex=True)
     return {
-        "before": _per_class(items, "given_label"),
-        "after": _per_class(included, "label"),
+        "before": _per_class(items, "given_label", classes),
+        "after": _per_class(included, "label", classes),
         "included": len(included),
         "left_out": len(items) - len(included),
         "relabelled": int((included["label"] != included["given_label"]).sum()),
@@ -332,12 +332,11 @@ def _counts(items: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _per_class(items: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
-    counted: dict[str, dict[str, int]] = {}
-    labelled = items[items[column].notna()]
-    for (split, label), n in sorted(Counter(zip(labelled["split"], labelled[column], strict=True)).items()):
-        counted.setdefault(split, {})[label] = n
-    return counted
+def _per_class(items: pd.DataFrame, column: str, classes: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Split -> every class in the card's order -> samples."""
+    found = Counter(zip(items["split"], items[column], strict=True))
+    splits = dict.fromkeys(items["split"])
+    return {split: {name: found[split, name] for name in classes} for split in splits}
 
 
 def _content_digest(items: pd.DataFrame) -> str:
