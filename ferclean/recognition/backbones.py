@@ -91,10 +91,8 @@ def _timm_network(name: str, channels: int, input_size: int) -> Any:
     options: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
     try:
         if not timm.is_model(name):
-            near = timm.list_models(f"*{name.split('_')[0].rstrip('0123456789')}*")[:8]
-            raise UsageError(
-                f"unknown backbone {name!r}; use {SLIM!r} or a timm model such as {', '.join(near or ['resnet18'])}"
-            )
+            near = timm.list_models(f"*{name.split('_')[0].rstrip('0123456789')}*")[:8] or ["resnet18"]
+            raise UsageError(f"unknown backbone {name!r}; use {SLIM!r} or a timm model such as {', '.join(near)}")
         try:
             network = timm.create_model(name, img_size=input_size, **options)
         except TypeError:  # a convolutional network has no fixed image size
@@ -102,9 +100,7 @@ def _timm_network(name: str, channels: int, input_size: int) -> Any:
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UsageError(f"timm cannot build {name}: {error}") from error
     if not hasattr(network, "forward_intermediates"):
-        raise UsageError(
-            f"timm's {name} does not give feature maps; choose another, such as resnet18 or convnextv2_nano"
-        )
+        raise UsageError(f"timm's {name} gives no feature maps; choose another, such as resnet18")
     if input_size < SMALL_IMAGE:
         _make_stem_small(network)
     return network

@@ -65,8 +65,8 @@ class TrainConfig:
     """Start of everything random: initial weights, order, augmentation."""
     device: str = "auto"
     """`auto` (CUDA where there is one), `cpu` or `cuda`."""
-    method_options: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the method's `Config` that differ from its defaults."""
+    method_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Method name -> fields of its `Config` that differ from the defaults."""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):

@@ -71,7 +71,7 @@ def fit(
 ) -> FitResult:
     """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1.
 
-    `method_config` is the method's own `Config`; by default it is made from `config.method_options`. `validation`
+    `method_config` is the method's own `Config`; by default it is made from its `config.method_options`. `validation`
     (images, labels) is only measured, never selected on. The same inputs and seed give the same bytes on a CPU with
     the same number of threads. `progress` is called after every epoch.
 
@@ -82,7 +82,9 @@ def fit(
     images, labels = _checked(images, labels, num_classes)
     device = choose_device(config.device)
     method = get_method(method_name)
-    cfg = method_config if method_config is not None else make_config(method, config.method_options)
+    cfg = (
+        method_config if method_config is not None else make_config(method, config.method_options.get(method_name, {}))
+    )
     with repeatable(config.seed, device):
         backbone = make_backbone(
             config.backbone, channels=images.shape[1], input_size=images.shape[2], weights=config.weights
@@ -250,9 +252,8 @@ def predict(
     """Run a recognizer over (N, C, S, S) uint8 images, in eval mode.
 
     Returns `logits` and `pred_probs` (N, K) float32 (rows sum to 1), `embedding` (N, D) float32 and the method's own
-    signals (N,). With `flip_average` (default: as the recognizer was configured) probabilities, embedding and signals
-    are the mean over image and mirror image, and `logits` are the logarithm of the mean probabilities' softmax inputs:
-    the mean of both logits. An image's output does not depend on the other images.
+    signals (N,). With `flip_average` (default: as the recognizer was configured) every output is the mean over the image
+    and its mirror image. An image's output does not depend on the other images.
     """
     if images.ndim != 4 or images.shape[1:] != (trained.channels, trained.input_size, trained.input_size):
         raise BadDataError(

@@ -35,7 +35,7 @@ METHODS: dict[str, MethodInfo] = {
     for info in (
         MethodInfo(
             name="supcon_relabel",
-            paper="Facial Expression Recognition Based on Contrastive Learning and Uncertainty-Guided Relabeling (IJNS)",
+            paper="Facial Expression Recognition Based on Contrastive Learning and Uncertainty-Guided Relabeling, IJNS",
             year=2023,
             summary="supervised contrast, a weight for each label's certainty, and labels that training may correct",
         ),

@@ -1,0 +1,122 @@
+"""Named sets of settings, from a demo in seconds to every recognizer on a GPU: what `--profile` chooses.
+
+It imports neither torch nor numpy and never trains: `Profile.train_config` is what training receives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ferclean.errors import UsageError
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.methods.catalogue import METHODS, check_methods
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How `score` and `retrain` train; every field can be overridden on its own."""
+
+    name: str
+    """What `--profile` calls it."""
+    methods: tuple[str, ...] = ("supcon_relabel",)
+    """Recognizers whose out-of-fold probabilities are averaged; the first one is used for retraining."""
+    seeds: int = 1
+    """Trainings per method and fold, with different seeds."""
+    folds: int = 5
+    """Parts of the set; each is judged by a recognizer trained on the others."""
+    backbone: str = "slim"
+    """`slim` or any timm model."""
+    weights: str | Path | None = None
+    """Local weights file for the backbone."""
+    input_size: int = 48
+    """Pixels a side that images are resized to."""
+    train_size: int | None = None
+    """Pixels a side of the random crop that training sees; None takes the whole image."""
+    channels: int = 1
+    """1 for grey, 3 for colour."""
+    epochs: int = 20
+    """Passes over the training images of a fold."""
+    batch_size: int = 64
+    """Images per step."""
+    optimizer: str = "adamw"
+    """`adamw` or `sgd`."""
+    learning_rate: float = 2e-3
+    """Highest learning rate."""
+    weight_decay: float = 0.05
+    """Decay of the weights."""
+    label_smoothing: float = 0.0
+    """Mass of the target spread over all classes."""
+    method_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Method name -> fields of its `Config` that differ from the defaults."""
+
+    def train_config(self, *, seed: int = 0, device: str = "auto") -> TrainConfig:
+        """The settings of one training under this profile."""
+        shared = {f.name for f in fields(TrainConfig)} & {f.name for f in fields(self)}
+        train_size = None if self.train_size is None else min(self.train_size, self.input_size)
+        values = {name: getattr(self, name) for name in shared} | {"train_size": train_size}
+        return TrainConfig(**values, seed=seed, device=device)
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile(
+            name="demo",
+            folds=3,
+            epochs=8,
+            train_size=40,
+            batch_size=32,
+            method_options={"supcon_relabel": {"relabel_rounds": 3}},
+        ),
+        Profile(
+            name="quick",
+            folds=4,
+            epochs=14,
+            train_size=40,
+            method_options={"supcon_relabel": {"relabel_rounds": 4}},
+        ),
+        Profile(
+            name="standard",
+            backbone="resnet18",
+            input_size=112,
+            channels=3,
+            epochs=50,
+            batch_size=128,
+            learning_rate=1e-3,
+        ),
+        Profile(
+            name="thorough",
+            methods=tuple(METHODS),
+            seeds=3,
+            backbone="resnet18",
+            input_size=112,
+            channels=3,
+            epochs=50,
+            batch_size=128,
+            learning_rate=1e-3,
+        ),
+    )
+}
+"""Name -> profile: demo (seconds), quick (CPU minutes), standard and thorough (made for a GPU)."""
+
+
+def get_profile(name: str, *, methods: Sequence[str] | None = None, **overrides: Any) -> Profile:
+    """A profile with some fields replaced; an override of None leaves the profile's value.
+
+    Raises UsageError for an unknown profile, method or field, or a value out of range.
+    """
+    if name not in PROFILES:
+        raise UsageError(f"unknown profile {name!r}; known: {', '.join(PROFILES)}")
+    changes = {key: value for key, value in overrides.items() if value is not None}
+    known = {f.name for f in fields(Profile)} - {"name"}
+    if unknown := sorted(set(changes) - known):
+        raise UsageError(f"a profile has no {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    if methods is not None:
+        changes["methods"] = check_methods(methods)
+    for key, least in (("folds", 2), ("seeds", 1), ("epochs", 1), ("batch_size", 2), ("input_size", 24)):
+        if changes.get(key, least) < least:
+            raise UsageError(f"{key} is at least {least}, not {changes[key]}")
+    return replace(PROFILES[name], **changes)
