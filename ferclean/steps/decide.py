@@ -10,7 +10,7 @@ import getpass
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,7 @@ class DecideSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "recorded": self.recorded,
-            "already": self.already,
-            "actions": self.actions,
-            "decision_ids": self.decision_ids,
-            "ignored_columns": list(self.ignored_columns),
-            "dry_run": self.dry_run,
-        }
+        return asdict(self)
 
 
 def decide(

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -67,19 +67,8 @@ class ReleaseSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "name": self.name,
-            "policy": self.policy,
-            "threshold": self.threshold,
-            "path": self.path,
-            "fingerprint": self.fingerprint,
-            "counts": self.counts,
-            "relabelled": self.counts["relabelled"],
-            "left_out": self.counts["left_out"],
-            "changes": self.changes,
-            "unchanged_since": self.unchanged_since,
-            "dry_run": self.dry_run,
-        }
+        changed = {name: self.counts[name] for name in ("relabelled", "left_out")}
+        return asdict(self) | changed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,16 +345,7 @@ def _write_folder(folder: Path, made: Release, items: pd.DataFrame, table: pd.Da
     try:
         labels = items.merge(table[["sample_id", "source_key"]], on="sample_id", how="left")
         labels.drop(columns="soft_label").to_parquet(temporary / "labels.parquet", index=False)
-        facts = {
-            "schema": 1,
-            "name": made.name,
-            "policy": made.policy,
-            "threshold": made.threshold,
-            "created_at": str(made.created_at),
-            "fingerprint": made.fingerprint,
-            "config": made.config,
-            "counts": made.counts,
-        }
+        facts = {"schema": 1, **asdict(made)}
         text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
         (temporary / "release.json").write_text(text + "\n", encoding="utf-8")
         temporary.chmod(0o755)  # mkdtemp makes private folders; a release is as readable as its workspace
