@@ -252,8 +252,8 @@ def predict(
     """Run a recognizer over (N, C, S, S) uint8 images, in eval mode.
 
     Returns `logits` and `pred_probs` (N, K) float32 (rows sum to 1), `embedding` (N, D) float32 and the method's own
-    signals (N,). With `flip_average` (default: as the recognizer was configured) every output is the mean over the image
-    and its mirror image. An image's output does not depend on the other images.
+    signals (N,). With `flip_average` (default: as the recognizer was configured) every output is the mean over the
+    image and its mirror image. An image's output does not depend on the other images.
     """
     if images.ndim != 4 or images.shape[1:] != (trained.channels, trained.input_size, trained.input_size):
         raise BadDataError(

@@ -1,0 +1,145 @@
+"""How sure a recognizer is of each label: three estimators, the loss that ranks them, and the rule that relabels.
+
+Nothing here stores labels: the rule proposes, training keeps working labels, the given ones stay as they are.
+
+The rank loss and the rule are those of self-cure networks (Wang et al., "Suppressing Uncertainties for Large-Scale
+Facial Expression Recognition", 2020); estimator C follows relative uncertainty learning (Zhang et al., 2021). Which
+estimator the UERM of "Contrastive Learning and Uncertainty-Guided Relabeling" uses is not public; all three are ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+HIGH_SHARE = 0.7
+"""Share of the samples that form the high-confidence group."""
+
+
+def group_size(count: int, share: float = HIGH_SHARE) -> int:
+    """How many of `count` are in the high group: floor(share * count), with at least one in each group."""
+    # the product of 0.7 and 10 is 7.000000000000001 or 6.999999999999999, depending on the machine's mood
+    return min(max(int(np.floor(share * count + 1e-9)), 1), max(count - 1, 1))
+
+
+def rank_loss(weights: Tensor, *, margin: float, share: float = HIGH_SHARE) -> Tensor:
+    """max(0, margin - (mean of the high group - mean of the low group)) over a batch's (B,) weights; 0 for B = 1."""
+    if len(weights) < 2:
+        return weights.sum() * 0.0
+    ordered = weights.sort(descending=True).values
+    high = group_size(len(weights), share)
+    return torch.relu(margin - (ordered[:high].mean() - ordered[high:].mean()))
+
+
+def relabel(
+    pred_probs: np.ndarray, labels: np.ndarray, weights: np.ndarray, *, gap: float, share: float = HIGH_SHARE
+) -> np.ndarray:
+    """Rows whose working label should become argmax of `pred_probs`: (M,) int64, ascending.
+
+    A row is relabelled iff it is in the low-confidence group by `weights` (N,) and p_max - p_label > `gap`, strictly.
+    Of equal weights the earlier row counts as more confident.
+    """
+    if len(labels) < 2:
+        return np.zeros(0, dtype=np.int64)
+    order = np.argsort(-weights, kind="stable")
+    is_low = np.zeros(len(labels), dtype=bool)
+    is_low[order[group_size(len(labels), share) :]] = True
+    p = np.asarray(pred_probs, dtype=np.float64)
+    difference = p.max(1) - p[np.arange(len(labels)), labels]
+    # float32 probabilities that differ by exactly the gap must not pass by a rounding
+    return np.flatnonzero(is_low & (difference > gap + 1e-7))
+
+
+class SelfCure(nn.Module):
+    """Estimator A: a_i = sigmoid(w . f_i), which multiplies the logits."""
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 1)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Features (B, D) -> weights in (0, 1), (B,); the labels play no part."""
+        return torch.sigmoid(self.linear(features.float())).squeeze(1)
+
+
+class Pairwise(nn.Module):
+    """Estimator B: does an image sit with the members of its class? Cosines and label -> 2K -> K -> 1 -> sigmoid.
+
+    The mean cosine to a class's members is the cosine with their mean direction, so a running mean direction per class
+    stands in for classes that a batch lacks, and for the batch itself in eval mode.
+    """
+
+    directions: Tensor
+    seen: Tensor
+
+    def __init__(self, width: int, num_classes: int, *, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.num_classes, self.momentum = num_classes, momentum
+        self.layers = nn.Sequential(nn.Linear(2 * num_classes, num_classes), nn.ReLU(), nn.Linear(num_classes, 1))
+        self.register_buffer("directions", torch.zeros(num_classes, width))
+        self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Features (B, D), labels (B,) -> weights in (0, 1), (B,)."""
+        unit = F.normalize(features.float(), dim=1)
+        one_hot = F.one_hot(labels, self.num_classes).float()  # (B, K)
+        if self.training:
+            cosines = self._batch_cosines(unit, one_hot)
+        else:
+            cosines = unit @ self.directions.T
+        low, high = cosines.amin(1, keepdim=True), cosines.amax(1, keepdim=True)
+        scaled = (cosines - low) / (high - low).clamp(min=1e-6)
+        return torch.sigmoid(self.layers(torch.cat([scaled, one_hot], 1))).squeeze(1)
+
+    def _batch_cosines(self, unit: Tensor, one_hot: Tensor) -> Tensor:
+        counts = one_hot.sum(0)  # (K,)
+        means = (one_hot.T @ unit) / counts.clamp(min=1)[:, None]
+        self._remember(means.detach(), counts > 0)
+        # an image is no witness for itself: it is taken out of its own class's mean, unless it is the only member
+        similar = unit @ unit.T
+        others = one_hot.sum(0) - one_hot
+        sums = similar @ one_hot - one_hot * similar.diagonal()[:, None]
+        return torch.where(others > 0, sums / others.clamp(min=1), unit @ self.directions.T)
+
+    @torch.no_grad()
+    def _remember(self, means: Tensor, present: Tensor) -> None:
+        weight = torch.where(self.seen, self.momentum, 1.0)[:, None]
+        moved = torch.lerp(self.directions, means, weight)
+        self.directions.copy_(torch.where(present[:, None], moved, self.directions))
+        self.seen |= present
+
+
+class Relative(nn.Module):
+    """Estimator C: sigma_i = mean over dimensions of exp(logvar_i); the weight is 1 / (1 + sigma_i).
+
+    It is trained by mixing pairs of feature maps: the less certain one gets the larger share, so that the easier one
+    must be recognised through it. Raising sigma is only worth it for images that need the share.
+    """
+
+    def __init__(self, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.log_variance = nn.Linear(width, width)
+
+    def sigma(self, features: Tensor) -> Tensor:
+        """(B, D) -> (B,), positive."""
+        return torch.exp(self.log_variance(features.float()).clamp(-8, 8)).mean(1)
+
+    def forward(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Features (B, D) -> weights in (0, 1), (B,); high = certain."""
+        return 1 / (1 + self.sigma(features))
+
+    def mix(self, feature_map: Tensor, features: Tensor, partner: Tensor) -> Tensor:
+        """Each map (B, D, h, h) mixed with its partner's, by shares sigma_i / (sigma_i + sigma_j)."""
+        sigma = self.sigma(features)
+        share = (sigma / (sigma + sigma[partner]))[:, None, None, None].to(feature_map.dtype)
+        return share * feature_map + (1 - share) * feature_map[partner]
+
+
+ESTIMATORS: dict[str, type[SelfCure] | type[Pairwise] | type[Relative]] = {
+    "self_cure": SelfCure,
+    "pairwise": Pairwise,
+    "relative": Relative,
+}
+"""A, B and C of the house's notes."""
