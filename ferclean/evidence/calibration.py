@@ -86,16 +86,54 @@ def confident_joint(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     return joint / joint.sum()
 
 
-def estimated_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
-    """Estimated share of wrong given labels, in [0, 1]: the confident joint off its diagonal.
+def confident_joint_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
+    """Share of wrong given labels according to the confident joint, in [0, 1]: its sum off the diagonal.
 
-    A point estimate that leans on the recognizer: what it confuses by itself counts as label errors too.
+    What a weak recognizer confuses by itself counts as label errors too; `estimated_error_rate` leans on it less.
 
     >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
-    >>> estimated_error_rate(labels, probs)
+    >>> confident_joint_error_rate(labels, probs)
     0.25
     """
     return float(1.0 - np.trace(confident_joint(labels, pred_probs)))
+
+
+def estimated_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
+    """Estimated share of wrong given labels, in [0, 1], from errors planted in the same data; a cautious figure.
+
+    Out-of-fold probabilities do not depend on a sample's own label, so every sample also shows how it would score
+    with each wrong label, weighted by the estimated transitions. Wrong labels are a part of the given ones, so at no
+    score can given labels be rarer than the error rate times the planted ones: the least ratio of the two is the
+    estimate (the prior of learning from positive and unlabelled data), unless the confident joint finds fewer still.
+    Measured: 4 % where 9 % are wrong (CIFAR-10N), 18 to 20 % where 23 % are (FER2013 with a weak recognizer, whose
+    confident joint says 60 %). Ours, not a paper's.
+
+    >>> labels = np.repeat([0, 1], 50); probs = np.where(np.eye(2)[labels] > 0, 0.9, 0.1)
+    >>> estimated_error_rate(labels, probs)
+    0.0
+    """
+    probs, labels = _checked(pred_probs, labels)
+    count, classes = probs.shape
+    if count < 2 or len(np.unique(labels)) < 2:
+        return 0.0
+    # transitions by given label: which other label would this sample carry, were it wrong?
+    transitions = noise_transitions(labels, probs)
+    prior = np.bincount(labels, minlength=classes) / count
+    weight = (transitions + 0.01 * prior)[labels]  # (N, K); a little of everything that occurs
+    weight[np.arange(count), labels] = 0.0
+    weight /= weight.sum(1, keepdims=True)
+    margins = _all_margins(np.log(np.maximum(probs, SMALLEST)))
+    given = margins[np.arange(count), labels]
+    # at least 50 samples per bin, so that the least ratio is not just the noisiest
+    bins = int(np.clip(count // 50, 2, 40))
+    inner = np.unique(np.quantile(given, np.linspace(0, 1, bins + 1)[1:-1]))
+    share = np.bincount(np.searchsorted(inner, given, side="right"), minlength=len(inner) + 1) / count
+    planted = np.bincount(
+        np.searchsorted(inner, margins.ravel(), side="right"), weights=weight.ravel(), minlength=len(inner) + 1
+    )
+    lower = planted > 1 / count  # bins that planted errors hardly reach say nothing
+    ratio = (share[lower] / (planted[lower] / count)).min(initial=1.0)
+    return float(min(ratio, confident_joint_error_rate(labels, probs)))
 
 
 def noise_transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
@@ -149,6 +187,13 @@ def _checked(pred_probs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     labels = check_labels(labels, probs.shape[1])
     check_same_length(labels=labels, pred_probs=probs)
     return probs, labels
+
+
+def _all_margins(scores: np.ndarray) -> np.ndarray:
+    """The margin of every class against its best rival: (N, K) from scores (N, K)."""
+    top = np.partition(scores, -2, axis=1)[:, -2:]  # (N, 2): second, first
+    leads = scores >= top[:, 1:]
+    return scores - np.where(leads, top[:, :1], top[:, 1:])
 
 
 def _events(probability: np.ndarray, happened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,9 +14,12 @@ import numpy as np
 from ferclean.errors import BadDataError
 from ferclean.evidence import neighbours
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.dynamics import aum, confidence_spread, forgetting_events, learned_share, mean_confidence
 
 SMALLEST = 1e-12
 """Probabilities below this count as this before a logarithm."""
+WIDE = 50
+"""Neighbours of the wide signals."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,40 @@ def knn_agreement(
     return around.shares[np.arange(len(labels)), labels]
 
 
+def knn_agreement_wide(
+    *, labels: np.ndarray, embedding: np.ndarray, fold: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """`knn_agreement` of the WIDE nearest faces: (N,) in [0, 1], low = likely mislabelled.
+
+    Within one fold's space, where neighbours are fewer and farther, it ranks errors better than ten neighbours do:
+    AUROC 0.743 against 0.695 on half of the FER2013 development rows.
+
+    >>> knn_agreement_wide(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 0]]).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    return knn_agreement(labels=labels, embedding=embedding, fold=fold, groups=groups, k=WIDE)
+
+
+def neighbour_entropy(
+    *, labels: np.ndarray, embedding: np.ndarray, fold: np.ndarray | None = None, groups: np.ndarray | None = None
+) -> np.ndarray:
+    """Entropy of the labels among the WIDE nearest faces over log K: (N,) in [0, 1], high = ambiguous surroundings.
+
+    Blind to the sample's own label. NaN without neighbours.
+
+    >>> neighbour_entropy(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 0]]).tolist()
+    [1.0, 1.0, 0.0]
+    """
+    labels = np.asarray(labels)
+    if not len(labels):
+        return np.empty(0)
+    return _entropy(
+        neighbours.neighbourhood(
+            labels, embedding, num_classes=int(labels.max()) + 1, k=WIDE, fold=fold, groups=groups
+        ).shares
+    )
+
+
 def class_centre_gap(*, labels: np.ndarray, embedding: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
     """Nearest other class centre's distance minus the own one's: (N,) in [-2, 2], low = likely mislabelled.
 
@@ -149,74 +186,6 @@ def class_centre_gap(*, labels: np.ndarray, embedding: np.ndarray, fold: np.ndar
     if not len(labels):
         return np.empty(0)
     return neighbours.class_centre_gap(labels, embedding, num_classes=int(labels.max()) + 1, fold=fold)
-
-
-def aum(*, margin: np.ndarray) -> np.ndarray:
-    """Area under the margin: the mean over epochs of the train-mode logit margin, (N,), low = likely mislabelled.
-
-    `margin` is (E, N), z_y - max other z against the given label, NaN where a sample was not trained on; a sample
-    never trained on gets NaN. In-sample by nature. Source: Pleiss et al., NeurIPS 2020.
-
-    >>> aum(margin=np.array([[1.0, -2.0], [3.0, np.nan]])).tolist()
-    [2.0, -2.0]
-    """
-    return _mean_over_epochs(_dynamics(margin, "margin"))
-
-
-def mean_confidence(*, given_prob: np.ndarray) -> np.ndarray:
-    """Cartography's confidence: the mean over epochs of P_y in training, (N,) in [0, 1], low = likely mislabelled.
-
-    `given_prob` is (E, N), NaN where not trained on. Early epochs tell most, since noise is memorised late.
-    Source: data set cartography, EMNLP 2020.
-
-    >>> mean_confidence(given_prob=np.array([[0.5, 0.0], [1.0, 0.5]])).tolist()
-    [0.75, 0.25]
-    """
-    return _mean_over_epochs(_dynamics(given_prob, "given_prob"))
-
-
-def confidence_spread(*, given_prob: np.ndarray) -> np.ndarray:
-    """Cartography's variability: the standard deviation of P_y over epochs, (N,) in [0, 0.5], high = ambiguous.
-
-    Not an error score: a label that is never learned has little spread. Source: data set cartography, EMNLP 2020.
-
-    >>> confidence_spread(given_prob=np.array([[0.25, 0.5], [0.75, 0.5]])).tolist()
-    [0.25, 0.0]
-    """
-    given_prob = _dynamics(given_prob, "given_prob")
-    return np.sqrt(_mean_over_epochs((given_prob - _mean_over_epochs(given_prob)) ** 2))
-
-
-def learned_share(*, margin: np.ndarray) -> np.ndarray:
-    """Share of epochs in which training predicted the given label: (N,) in [0, 1], low = likely mislabelled.
-
-    `margin` as in `aum`; an epoch counts when the margin is above 0. 0 = never learned; NaN = never trained on.
-
-    >>> learned_share(margin=np.array([[1.0, -2.0], [-1.0, -1.0]])).tolist()
-    [0.5, 0.0]
-    """
-    margin = _dynamics(margin, "margin")
-    return _mean_over_epochs(np.where(np.isnan(margin), np.nan, margin > 0))
-
-
-def forgetting_events(*, margin: np.ndarray) -> np.ndarray:
-    """How often a sample was right in one epoch and wrong in its next: (N,) counts, high = hard or ambiguous.
-
-    `margin` as in `aum`; epochs without the sample are skipped. A label that is never learned is never forgotten,
-    so this is no error score by itself. Source: Toneva et al., ICLR 2019.
-
-    >>> forgetting_events(margin=np.array([[1.0, -1.0], [np.nan, -1.0], [-1.0, -1.0]])).tolist()
-    [1.0, 0.0]
-    """
-    margin = _dynamics(margin, "margin")
-    events = np.zeros(margin.shape[1])
-    last = np.zeros(margin.shape[1], dtype=bool)
-    for epoch in margin:
-        trained = ~np.isnan(epoch)
-        events += last & trained & ~(epoch > 0)
-        last = np.where(trained, epoch > 0, last)
-    events[np.isnan(margin).all(0)] = np.nan
-    return events
 
 
 def entropy(*, pred_probs: np.ndarray) -> np.ndarray:
@@ -271,6 +240,10 @@ SIGNALS: dict[str, Signal] = {
         function=knn_agreement, needs=("labels", "embedding"), uses=("fold", "groups"), label_aware=True,
         low_is_bad=True, summary="share of the nearest faces that carry the given label",
     ),
+    "knn_agreement_wide": Signal(
+        function=knn_agreement_wide, needs=("labels", "embedding"), uses=("fold", "groups"), label_aware=True,
+        low_is_bad=True, summary="share of the 50 nearest faces that carry the given label",
+    ),
     "class_centre_gap": Signal(
         function=class_centre_gap, needs=("labels", "embedding"), uses=("fold",), label_aware=True, low_is_bad=True,
         summary="how much nearer the own class's centre is than any other",
@@ -298,6 +271,10 @@ SIGNALS: dict[str, Signal] = {
     "entropy": Signal(
         function=entropy, needs=("pred_probs",), label_aware=False, low_is_bad=False,
         summary="how spread out the predicted probabilities are",
+    ),
+    "neighbour_entropy": Signal(
+        function=neighbour_entropy, needs=("labels", "embedding"), uses=("fold", "groups"), label_aware=False,
+        low_is_bad=False, summary="how mixed the labels of the 50 nearest faces are",
     ),
     "mutual_information": Signal(
         function=mutual_information, needs=("member_probs",), label_aware=False, low_is_bad=False,
@@ -339,22 +316,6 @@ def _margin(scores: np.ndarray, labels: np.ndarray, *, floor: float) -> np.ndarr
     others = scores.copy()
     others[rows, labels] = floor  # with one class, a rival of probability 0
     return scores[rows, labels] - others.max(1)
-
-
-def _dynamics(values: np.ndarray, name: str) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2 or not len(values):
-        raise BadDataError(f"{name} must be (epochs, N) with at least one epoch, got {values.shape}")
-    if np.isinf(values).any():
-        raise BadDataError(f"{name} is infinite in {int(np.isinf(values).sum())} places")
-    return values
-
-
-def _mean_over_epochs(values: np.ndarray) -> np.ndarray:
-    """Mean of (E, N) over the epochs that are not NaN; NaN where none is."""
-    known = ~np.isnan(values)
-    counts = known.sum(0)
-    return np.where(known, values, 0.0).sum(0) / np.where(counts > 0, counts, np.nan)
 
 
 def _entropy(probs: np.ndarray) -> np.ndarray:

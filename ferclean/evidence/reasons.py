@@ -1,0 +1,78 @@
+"""Say in words that a reviewer understands why a sample was judged as it was.
+
+It only reads the evidence; nothing is computed here that a verdict rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def in_words(
+    labels: np.ndarray,
+    pred_probs: np.ndarray,
+    suggested: np.ndarray,
+    *,
+    names: Sequence[str],
+    knn_shares: np.ndarray | None = None,
+    learned_share: np.ndarray | None = None,
+    epochs: int | None = None,
+    unusable: np.ndarray | None = None,
+    ambiguous: np.ndarray | None = None,
+    duplicates: np.ndarray | None = None,
+) -> list[list[str]]:
+    """A few short sentences per sample, the most telling first; names of classes, never bare indices.
+
+    `labels` and `suggested` (N,) index `names`; `pred_probs` and `knn_shares` (N, K) are told as percentages;
+    `learned_share` (N,) is told when it is 0, with the number of `epochs` when known; `unusable` and `ambiguous` are
+    (N,) masks; `duplicates` (N,) are groups of copies, of which differing labels are told.
+
+    >>> in_words(np.array([1]), np.array([[0.71, 0.29]]), np.array([0]), names=["anger", "fear"])
+    [['the recognizer gives anger 71 %, the given label fear 29 %']]
+    """
+
+    def percent(value: float) -> str:
+        return f"{100 * value:.0f} %"
+
+    def share(probs: np.ndarray, label: int) -> str:
+        return f"{names[label]} {percent(probs[label])}"
+
+    copies = _labels_of_copies(labels, duplicates)
+    told: list[list[str]] = []
+    for row, given in enumerate(labels):
+        probs, best, said = pred_probs[row], int(suggested[row]), []
+        if unusable is not None and unusable[row]:
+            said.append("no readable face: blank or broken")
+        if best == given:
+            said.append(f"the recognizer gives the given label {share(probs, given)}")
+        else:
+            said.append(f"the recognizer gives {share(probs, best)}, the given label {share(probs, given)}")
+        if ambiguous is not None and ambiguous[row] and len(names) > 1:
+            first, second = np.argsort(-probs, kind="stable")[:2]
+            said.append(f"torn between {names[first]} ({probs[first]:.0%}) and {names[second]} ({probs[second]:.0%})")
+        if knn_shares is not None and np.isfinite(knn_shares[row]).all():
+            around = int(np.argmax(knn_shares[row]))
+            said.append(f"{percent(knn_shares[row][around])} of the nearest faces are labelled {names[around]}")
+            if around != given:
+                said[-1] += f", {percent(knn_shares[row][given])} {names[given]}"
+        if learned_share is not None and learned_share[row] == 0:
+            said.append("never learned in training" if epochs is None else f"never learned in {epochs} epochs")
+        if copies[row]:
+            said.append(f"a copy of it is labelled {' and '.join(names[label] for label in copies[row])}")
+        told.append(said)
+    return told
+
+
+def _labels_of_copies(labels: np.ndarray, duplicates: np.ndarray | None) -> list[list[int]]:
+    """For each sample the labels, other than its own, that its copies carry."""
+    if duplicates is None:
+        return [[] for _ in labels]
+    carried: dict[object, set[int]] = {}
+    for group, label in zip(np.asarray(duplicates).tolist(), labels.tolist(), strict=True):
+        carried.setdefault(group, set()).add(label)
+    return [
+        sorted(carried[group] - {label})
+        for group, label in zip(np.asarray(duplicates).tolist(), labels.tolist(), strict=True)
+    ]
