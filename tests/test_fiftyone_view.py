@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, UsageError
 from ferclean.steps import browse as step
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history, undo
 from ferclean.store.runs import finish_run, start_run
@@ -300,6 +300,17 @@ def test_decisions_made_together_are_undone_together(view):
     assert len(undo(view.ws, reviewer="zoe")) == 2
 
 
+def test_accepting_takes_each_samples_own_suggestion_or_nothing_at_all(view):
+    suggested = view.dataset.match({"source_key": {"$in": ["train_00017", "train_00019"]}})
+    ids, labels = suggested.values(["id", "suggested_label.label"])
+    assert view.decide.accept(view.ws, view.dataset, ids, reviewer="kim") == 2
+    assert suggested.values("corrected_label.label") == labels
+    without = view.dataset.match({"source_key": "train_00018"}).values("id")
+    with pytest.raises(UsageError, match="train_00018"):
+        view.decide.accept(view.ws, view.dataset, [*ids, *without], reviewer="kim")
+    assert len(undo(view.ws, reviewer="kim")) == 2
+
+
 def test_the_operators_load_and_decide_about_the_selected_samples(view):
     import fiftyone.operators as foo
     import fiftyone.plugins as fop
@@ -319,15 +330,13 @@ async def _execute(foo, uri, context):
     return await result if asyncio.iscoroutine(result) or isinstance(result, asyncio.Task) else result
 
 
-def test_an_image_behind_a_link_that_leaves_the_data_set_is_left_out(tmp_path):
+def test_an_image_behind_a_link_that_leaves_the_data_set_is_left_out(view, tmp_path):
     ws = make_workspace(tmp_path)
-    from apps.fiftyone_view.workspace_dataset import _rows
-
     outside = tmp_path / "outside.png"
     Image.new("RGB", (8, 8)).save(outside)
     (tmp_path / "source" / "00003.png").unlink()
     (tmp_path / "source" / "00003.png").symlink_to(outside)
-    rows, left_out = _rows(ws)
+    rows, left_out = view.workspace_dataset._rows(ws)
     assert len(rows) == N - 1
     assert left_out == {"no image file": 1, "image outside the data set's folder and the workspace": 1}
 

@@ -102,6 +102,27 @@ def record(
     return recorded
 
 
+def accept(ws: Workspace, dataset: fo.Dataset, ids: list[str], *, reviewer: str | None = None) -> int:
+    """Relabel each of these samples to its own suggested label, as one bulk; returns how many were appended.
+
+    Raises UsageError, and records nothing, when one of them has no suggestion.
+    """
+    view = dataset.select(ids)
+    labels: dict[str | None, list[str]] = {}
+    for sample, key, label in zip(*view.values(["id", "source_key", "suggested_label.label"]), strict=True):
+        if label is None:
+            raise UsageError(f"{key} has no suggested label; keep it, or relabel it by name")
+        labels.setdefault(label, []).append(sample)
+    bulk = uuid.uuid4().hex
+    with FileLock(Path(ws.root) / "fiftyone" / "tags.lock", timeout=60):
+        recorded = sum(
+            _append(ws, dataset, group, action=RELABEL, label=label, reviewer=reviewer, bulk=bulk)
+            for label, group in labels.items()
+        )
+        mirror_decisions(ws, dataset, view.values("ferclean_id"))
+    return recorded
+
+
 def _requests(
     dataset: fo.Dataset, classes: tuple[str, ...]
 ) -> tuple[dict[tuple[str, str | None], tuple[set[str], list[str]]], list[str]]:
@@ -141,11 +162,12 @@ def _append(
     action: str,
     label: str | None,
     reviewer: str | None,
+    bulk: str | None = None,
 ) -> int:
     reviewer = (reviewer or "").strip() or default_reviewer()
     standing = _standing(ws, reviewer)
     # what was decided together can be undone together
-    bulk = uuid.uuid4().hex if len(ids) > 1 else None
+    bulk = bulk or (uuid.uuid4().hex if len(ids) > 1 else None)
     columns = dataset.select(ids, ordered=True).values(["ferclean_id", *_SHOWN])
     decisions = []
     for key, *shown in zip(*columns, strict=True):

@@ -55,13 +55,20 @@ class Decide(foo.Operator):
         return types.Property(inputs, view=types.View(label="Decide about labels"))
 
     def execute(self, ctx: Any) -> dict[str, int]:
-        from apps.fiftyone_view.decide import record
+        from apps.fiftyone_view.decide import accept, record
 
         ws, dataset, ids = _workspace(ctx), ctx.dataset, _chosen(ctx)
         if not ids:
             raise FercleanError("select one or more samples first")
-        action, label = ctx.params["action"], ctx.params.get("label")
-        recorded = record(ws, dataset, ids, action=action, label=label, reviewer=_reviewer())
+        action = ctx.params["action"]
+        if action == "accept":
+            recorded = accept(ws, dataset, ids, reviewer=_reviewer())
+        else:
+            # the form keeps a label that was chosen before another action was
+            label = ctx.params["label"] if action == "relabel" else None
+            recorded = record(ws, dataset, ids, action=action, label=label, reviewer=_reviewer())
+        # a selection that stays would get the next decision too
+        ctx.ops.clear_selected_samples()
         ctx.ops.reload_samples()
         ctx.ops.notify(f"{recorded} decision(s) recorded", variant="success")
         return {"recorded": recorded}
