@@ -246,16 +246,40 @@ def image_bytes(ws: Workspace, sample_id: str) -> bytes:
     Raises UsageError for an unknown sample; FercleanError when it has no file, when the file is gone, or when it
     lies (through `..` or a link) outside the data set's folder or the workspace's images.
     """
+    found = _places(ws, [sample_id])
+    if sample_id not in found:
+        raise UsageError(f"unknown sample {sample_id!r}")
+    return _contained_bytes(ws, sample_id, found[sample_id])
+
+
+def images_bytes(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, bytes | FercleanError]:
+    """`image_bytes` of several samples in one action; in place of a picture that cannot be had stands its error."""
+    found = _places(ws, sample_ids)
+    pictures: dict[str, bytes | FercleanError] = {}
+    for sample_id in dict.fromkeys(sample_ids):
+        try:
+            if sample_id not in found:
+                raise UsageError(f"unknown sample {sample_id!r}")
+            pictures[sample_id] = _contained_bytes(ws, sample_id, found[sample_id])
+        except FercleanError as error:
+            pictures[sample_id] = error
+    return pictures
+
+
+def _places(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, tuple[str, str | None, str | None, str]]:
+    """Location, relative path, quarantine reason and the data set's root of each known sample."""
     with ws.session("reading an image") as con:
         found = rows(
             con,
-            "SELECT s.location, s.relative_path, s.quarantine_reason, d.root "
-            "FROM sample s, dataset d WHERE s.sample_id = ?",
-            [sample_id],
+            "SELECT s.sample_id, s.location, s.relative_path, s.quarantine_reason, d.root "
+            "FROM sample s, dataset d WHERE list_contains(?, s.sample_id)",
+            [list(sample_ids)],
         )
-    if not found:
-        raise UsageError(f"unknown sample {sample_id!r}")
-    location, relative_path, reason, root = found[0]
+    return {row[0]: row[1:] for row in found}
+
+
+def _contained_bytes(ws: Workspace, sample_id: str, place: tuple[str, str | None, str | None, str]) -> bytes:
+    location, relative_path, reason, root = place
     if relative_path is None:
         raise FercleanError(f"sample {sample_id} has no picture{f' ({reason})' if reason else ''}")
     base = (Path(root) if location == "source" else ws.root / "images").resolve()
