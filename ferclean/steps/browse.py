@@ -115,7 +115,7 @@ def require_server() -> None:
 def loopback(address: str) -> str:
     """`address` as an IPv4 loopback address; any other one is refused with UsageError.
 
-    FiftyOne serves every file its process may read, without a password, so it must not leave this machine.
+    FiftyOne has no password, and whoever reaches it can change and read the data set: it stays on this machine.
     """
     try:
         parsed = ipaddress.ip_address("127.0.0.1" if address == "localhost" else address)
@@ -123,7 +123,7 @@ def loopback(address: str) -> str:
         raise UsageError(f"{address!r} is not an IP address; use 127.0.0.1") from error
     if parsed.version != 4 or not parsed.is_loopback:
         raise UsageError(
-            f"refusing to serve on {address}: FiftyOne has no password and serves every file it can read. "
+            f"refusing to serve on {address}: FiftyOne has no password. "
             "Keep 127.0.0.1 and reach it from elsewhere with: ssh -N -L 5151:127.0.0.1:5151 THIS_MACHINE"
         )
     return str(parsed)
