@@ -282,11 +282,11 @@ def _probability_wrong(
     """P(given label wrong): (N,), falling with `quality`, its mean the estimated error rate."""
     from sklearn.isotonic import IsotonicRegression
 
+    if not len(labels):
+        return np.empty(0)
     rows = np.arange(len(labels))
-    rate = calibration.estimated_error_rate(labels, probs)
-    if not len(labels) or rate <= 0:
-        # nothing speaks for errors; half a case is still possible
-        rate = 0.5 / max(len(labels), 1)
+    # where nothing speaks for errors, half a case is still possible
+    rate = calibration.estimated_error_rate(labels, probs) or 0.5 / len(labels)
     posterior = calibrated * transitions[:, labels].T  # P(true k | x) P(given y | true k)
     right = posterior[rows, labels] / posterior.sum(1)
     wrong = _shifted(1 - right, rate)

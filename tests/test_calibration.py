@@ -1,0 +1,131 @@
+"""Temperature, confident joint, error rate and calibration error, by hand, by simulation and against cleanlab."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cleanlab.count import compute_confident_joint, estimate_latent
+from evidence_data import planted
+from sklearn.metrics import brier_score_loss
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence import calibration
+
+AVAILABLE, ERROR = planted(3000)
+LABELS, PROBS = AVAILABLE["labels"], AVAILABLE["pred_probs"]
+
+
+def simulated(n: int = 6000) -> tuple[np.ndarray, np.ndarray]:
+    """Labels drawn from the probabilities themselves: calibrated by construction."""
+    rng = np.random.default_rng(0)
+    probs = rng.dirichlet(np.full(4, 0.5), size=n)
+    labels = (rng.random(n)[:, None] > probs.cumsum(1)).sum(1)
+    return np.minimum(labels, 3), probs
+
+
+def test_the_temperature_that_was_applied_is_found_again() -> None:
+    labels, probs = simulated()
+    assert calibration.fit_temperature(probs, labels) == pytest.approx(1.0, abs=0.05)
+    sharpened = calibration.apply_temperature(probs, 0.5)
+    assert calibration.fit_temperature(sharpened, labels) == pytest.approx(2.0, rel=0.05)
+
+
+def test_a_temperature_keeps_the_ranking_of_classes_and_the_input() -> None:
+    _, probs = simulated(50)
+    probs.flags.writeable = False
+    flat = calibration.apply_temperature(probs, 3.0)
+    np.testing.assert_allclose(flat.sum(1), 1)
+    np.testing.assert_array_equal(flat.argsort(1), probs.argsort(1))
+    assert (flat.max(1) <= probs.max(1) + 1e-12).all()
+
+
+def test_saturated_probabilities_have_a_finite_temperature() -> None:
+    probs = np.array([[1.0, 0.0]] * 20)
+    temperature = calibration.fit_temperature(probs, np.array([0] * 15 + [1] * 5))
+    assert np.isfinite(calibration.apply_temperature(probs, temperature)).all()
+
+
+def test_nothing_to_fit_leaves_probabilities_alone() -> None:
+    assert calibration.fit_temperature(np.empty((0, 3)), np.empty(0, dtype=int)) == 1.0
+    assert calibration.fit_temperature(np.ones((3, 1)), np.zeros(3, dtype=int)) == 1.0
+    with pytest.raises(UsageError, match="above 0"):
+        calibration.apply_temperature(PROBS, 0.0)
+
+
+def test_the_confident_joint_is_cleanlabs() -> None:
+    expected = compute_confident_joint(LABELS, PROBS, calibrate=True)
+    found = calibration.confident_joint(LABELS, PROBS) * len(LABELS)
+    # cleanlab rounds the calibrated counts to whole samples
+    np.testing.assert_allclose(found, expected, atol=1.0)
+
+
+def test_noise_transitions_are_cleanlabs_noise_matrix() -> None:
+    joint = compute_confident_joint(LABELS, PROBS, calibrate=True)
+    _, noise, _ = estimate_latent(joint, LABELS)  # noise[given, true]
+    np.testing.assert_allclose(calibration.noise_transitions(LABELS, PROBS), noise.T, atol=0.02)
+
+
+def test_transitions_are_distributions_even_for_a_class_that_nobody_has() -> None:
+    wide = np.concatenate([PROBS, np.zeros((len(PROBS), 1))], axis=1)
+    transitions = calibration.noise_transitions(LABELS, wide)
+    np.testing.assert_allclose(transitions.sum(1), 1)
+    assert transitions[-1, -1] == 1
+
+
+def test_renaming_classes_renames_the_joint() -> None:
+    order = np.array([3, 0, 4, 1, 2])
+    renamed = calibration.confident_joint(np.argsort(order)[LABELS], PROBS[:, order])
+    np.testing.assert_allclose(renamed, calibration.confident_joint(LABELS, PROBS)[np.ix_(order, order)])
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.1, 0.3])
+def test_the_error_rate_of_planted_errors_is_found(wrong: float) -> None:
+    available, error = planted(4000, wrong=wrong, seed=2)
+    found = calibration.estimated_error_rate(available["labels"], available["pred_probs"])
+    assert found == pytest.approx(error.mean(), abs=0.04)
+
+
+def test_a_weak_recognizers_own_confusion_is_not_all_taken_for_label_errors() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 5, 4000)
+    logits = rng.normal(size=(4000, 5))
+    logits[np.arange(4000), true] += 0.8  # right in less than half of the cases
+    probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    joint = calibration.confident_joint_error_rate(true, probs)
+    assert joint > 0.3
+    assert calibration.estimated_error_rate(true, probs) < 0.6 * joint
+
+
+def test_one_class_and_one_sample_have_no_errors() -> None:
+    assert calibration.estimated_error_rate(np.zeros(5, dtype=int), np.full((5, 2), 0.5)) == 0.0
+    assert calibration.estimated_error_rate(np.array([1]), np.array([[0.9, 0.1]])) == 0.0
+    with pytest.raises(BadDataError, match="empty"):
+        calibration.confident_joint(np.empty(0, dtype=int), np.empty((0, 3)))
+
+
+def test_calibration_error_is_small_for_honest_and_large_for_boastful_probabilities() -> None:
+    labels, probs = simulated()
+    right = probs.argmax(1) == labels
+    assert calibration.expected_calibration_error(probs.max(1), right) < 0.03
+    boast = calibration.apply_temperature(probs, 0.2).max(1)
+    assert calibration.expected_calibration_error(boast, right) > 0.15
+
+
+def test_calibration_error_of_tied_probabilities_does_not_depend_on_the_order() -> None:
+    rng = np.random.default_rng(0)
+    probability, happened = rng.integers(0, 4, 101) / 3, rng.random(101) < 0.4
+    order = rng.permutation(101)
+    assert calibration.expected_calibration_error(probability[order], happened[order]) == pytest.approx(
+        calibration.expected_calibration_error(probability, happened)
+    )
+
+
+def test_brier_is_scikit_learns() -> None:
+    probability, happened = np.array([0.1, 0.8, 0.5]), np.array([False, True, False])
+    assert calibration.brier(probability, happened) == pytest.approx(brier_score_loss(happened, probability))
+
+
+@pytest.mark.parametrize("probability", [np.array([1.2, 0.0]), np.array([np.nan, 0.0]), np.array([]), np.zeros(3)])
+def test_what_is_no_event_probability_is_refused(probability: np.ndarray) -> None:
+    with pytest.raises(BadDataError):
+        calibration.brier(probability, np.zeros(len(probability) if len(probability) != 3 else 2))

@@ -1,0 +1,217 @@
+"""Verdicts: planted errors come first, probabilities add up, kinds follow thresholds, reasons are words."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+from evidence_data import planted
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence import neighbours
+from ferclean.evidence.measures import auroc, precision_at
+from ferclean.evidence.signals import compute_signals, self_confidence
+from ferclean.evidence.verdicts import Thresholds, Verdicts, fuse_by_rank, judge
+
+NAMES = ["surprise", "fear", "disgust", "happiness", "sadness"]
+AVAILABLE, ERROR = planted(600)
+LABELS, PROBS = AVAILABLE["labels"], AVAILABLE["pred_probs"]
+SIGNALS = compute_signals(AVAILABLE)
+SHARES = neighbours.neighbourhood(LABELS, AVAILABLE["embedding"], num_classes=5).shares
+
+
+def judged(order: np.ndarray | None = None, **options: Any) -> Verdicts:
+    rows = np.arange(len(LABELS)) if order is None else order
+    signals = {name: values[rows] for name, values in SIGNALS.items()}
+    return judge(LABELS[rows], PROBS[rows], signals, knn_shares=SHARES[rows], class_names=NAMES, **options)
+
+
+def torn_faces(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, probabilities, and the mask of the tenth whose probability is shared by two classes."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, n)
+    torn = np.arange(n) % 10 == 0
+    probs = np.full((n, 4), 0.01) + 0.002 * rng.random((n, 4))
+    probs[np.arange(n), labels] = np.where(torn, 0.5, 0.97)
+    probs[np.arange(n), (labels + 1) % 4] += np.where(torn, 0.48, 0.0)
+    # people do not agree either: every second torn face was given the other label
+    labels = np.where(np.arange(n) % 20 == 0, (labels + 1) % 4, labels)
+    return labels, probs / probs.sum(1, keepdims=True), torn
+
+
+def test_fused_ranks_are_means_of_unit_ranks_with_ties_averaged() -> None:
+    fused = fuse_by_rank({"a": np.array([1, 2, 2, 9]), "b": np.array([4, 3, 2, 1])}, weights={"a": 3.0, "b": 1.0})
+    np.testing.assert_allclose(fused, [0.25, (3 * 0.5 + 2 / 3) / 4, (3 * 0.5 + 1 / 3) / 4, 0.75])
+
+
+def test_a_missing_value_has_no_say() -> None:
+    fused = fuse_by_rank({"a": np.array([0.0, 1.0, np.nan, np.nan]), "b": np.array([0.0, 1.0, 2.0, np.nan])})
+    np.testing.assert_allclose(fused, [0.0, 0.75, 1.0, 0.5])
+
+
+def test_ranks_within_classes_give_every_class_its_own_worst() -> None:
+    quality = fuse_by_rank({"a": np.array([1, 2, 3, 10, 20, 30])}, np.array([0, 0, 0, 1, 1, 1]))
+    assert quality.tolist() == [0, 0.5, 1, 0, 0.5, 1]
+
+
+def test_fusing_nothing_is_refused_with_what_was_given() -> None:
+    with pytest.raises(UsageError, match="weights name b, given are a"):
+        fuse_by_rank({"a": np.zeros(2)}, weights={"b": 1.0})
+    with pytest.raises(BadDataError, match="lengths differ"):
+        fuse_by_rank({"a": np.zeros(2), "b": np.zeros(3)})
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30), seed=st.integers(0, 3)
+)
+def test_fusion_does_not_depend_on_the_order_nor_on_monotone_scales(values: list[tuple[int, int]], seed: int) -> None:
+    a, b = np.array(values, dtype=float).T
+    fused = fuse_by_rank({"a": a, "b": b})
+    assert ((fused >= 0) & (fused <= 1)).all()
+    np.testing.assert_allclose(fuse_by_rank({"a": np.exp(a), "b": b * 7 - 3}), fused)
+    order = np.random.default_rng(seed).permutation(len(a))
+    np.testing.assert_allclose(fuse_by_rank({"a": a[order], "b": b[order]}), fused[order])
+
+
+def test_fused_quality_finds_planted_errors_better_than_its_parts() -> None:
+    available, error = planted(2000, skill=1.0)
+    labels, probs = available["labels"], available["pred_probs"]
+    alone = auroc(self_confidence(labels=labels, pred_probs=probs), error)
+    fused = auroc(judge(labels, probs, compute_signals(available)).label_quality, error)
+    assert 0.8 < alone < fused - 0.01
+
+
+def test_the_four_probabilities_sum_to_one_and_rank_errors() -> None:
+    found = judged(unusable=np.arange(len(LABELS)) % 100 == 0)
+    total = found.p_mislabelled + found.p_ambiguous + found.p_unusable + found.p_clean
+    np.testing.assert_allclose(total, 1)
+    for name in ("p_mislabelled", "p_ambiguous", "p_unusable", "p_clean", "label_quality"):
+        values = getattr(found, name)
+        assert ((values >= 0) & (values <= 1)).all()
+    assert auroc(-judged().p_mislabelled, ERROR) > 0.95
+
+
+def test_the_queue_starts_with_errors_and_names_every_place_once() -> None:
+    found = judged()
+    assert sorted(found.rank.tolist()) == list(range(1, len(LABELS) + 1))
+    assert precision_at(found.rank.astype(float), ERROR, k=40) > 0.95
+
+
+def test_flagged_labels_are_errors_and_their_suggestions_right() -> None:
+    available, error = planted(600)
+    true = available["member_probs"].mean(0).argmax(1)  # the recognizer is right nearly always
+    found = judged()
+    flagged = found.kind == "mislabelled"
+    assert error[flagged].mean() > 0.9
+    assert flagged[error].mean() > 0.6
+    assert (found.suggested_label[flagged] == true[flagged]).mean() > 0.95
+
+
+def test_a_mislabelled_sample_is_never_offered_its_given_label() -> None:
+    found = judged(thresholds=Thresholds(mislabelled=0.0))
+    flagged = found.kind == "mislabelled"
+    assert flagged.any()
+    assert (found.suggested_label[flagged] != LABELS[flagged]).all()
+
+
+def test_permuting_rows_permutes_the_verdicts() -> None:
+    order = np.random.default_rng(3).permutation(len(LABELS))
+    whole, permuted = judged(), judged(order)
+    for field in fields(Verdicts):
+        expected, found = getattr(whole, field.name), getattr(permuted, field.name)
+        if field.name == "reasons":
+            assert found == [expected[row] for row in order]
+        elif expected.dtype.kind == "f":
+            np.testing.assert_allclose(found, expected[order], atol=1e-8)
+        elif field.name != "rank":  # equal worth and quality may change places
+            np.testing.assert_array_equal(found, expected[order])
+
+
+def test_renaming_classes_changes_no_probability() -> None:
+    order = np.array([3, 0, 4, 1, 2])
+    renamed = judge(np.argsort(order)[LABELS], PROBS[:, order], SIGNALS, knn_shares=SHARES[:, order])
+    expected = judged()
+    np.testing.assert_allclose(renamed.p_mislabelled, expected.p_mislabelled, atol=1e-8)
+    np.testing.assert_allclose(renamed.soft_label, expected.soft_label[:, order], atol=1e-8)
+    np.testing.assert_array_equal(order[renamed.suggested_label], expected.suggested_label)
+
+
+def test_a_face_between_two_expressions_is_ambiguous_and_its_soft_label_says_which() -> None:
+    labels, probs, torn = torn_faces()
+    found = judge(labels, probs, {}, class_names=NAMES[:4])
+    assert (found.kind[torn] == "ambiguous").mean() > 0.9
+    assert (found.kind[~torn] == "clean").all()
+    assert found.soft_label[torn].max(1).mean() < 0.75 < found.soft_label[~torn].max(1).min()
+    assert any(reason.startswith("torn between") for reason in found.reasons[int(np.argmax(torn))])
+    np.testing.assert_allclose(found.soft_label.sum(1), 1)
+
+
+def test_a_weak_recognizers_ignorance_is_not_taken_for_ambiguity() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 2000)
+    logits = rng.normal(size=(2000, 5))
+    logits[np.arange(2000), labels] += 1
+    probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert probs.max(1).mean() < 0.6
+    assert (judge(labels, probs, {}).kind == "ambiguous").mean() < 0.15
+
+
+def test_thresholds_change_kinds_and_nothing_else() -> None:
+    strict, loose = judged(thresholds=Thresholds(mislabelled=0.95)), judged(thresholds=Thresholds(mislabelled=0.1))
+    np.testing.assert_array_equal(strict.p_mislabelled, loose.p_mislabelled)
+    np.testing.assert_array_equal(strict.rank, loose.rank)
+    assert (strict.kind == "mislabelled").sum() < (loose.kind == "mislabelled").sum()
+    with pytest.raises(UsageError, match="ambiguous is a probability"):
+        Thresholds(ambiguous=1.5)
+
+
+def test_blank_images_are_unusable_whatever_their_label() -> None:
+    blank = np.zeros(len(LABELS), dtype=bool)
+    blank[[3, 5]] = True
+    found = judged(unusable=blank)
+    assert (found.kind[blank] == "unusable").all()
+    assert not (found.kind[~blank] == "unusable").any()
+    assert "no readable face" in found.reasons[3][0]
+    with pytest.raises(BadDataError, match="unusable"):
+        judged(unusable=np.full(len(LABELS), 2.0))
+
+
+def test_reasons_are_words_a_reviewer_understands() -> None:
+    probs = np.array([[0.71, 0.04, 0.25]] + [[0.02, 0.96, 0.02], [0.02, 0.02, 0.96]] * 10)
+    labels = np.array([1] + [1, 2] * 10)
+    learned = np.array([0.0] + [1.0] * 20)
+    shares = np.concatenate([[[0.8, 0.1, 0.1]], np.full((20, 3), np.nan)])
+    found = judge(
+        labels, probs, {"learned_share": learned}, knn_shares=shares, duplicates=np.array([0, 1, 0, *range(2, 20)]),
+        class_names=["anger", "fear", "sadness"], epochs=12,
+    )  # fmt: skip
+    recognizer, nearest, training, copy = found.reasons[0]
+    assert recognizer.startswith("the recognizer gives anger ")
+    assert ", the given label fear " in recognizer
+    assert nearest == "80 % of the nearest faces are labelled anger, 10 % fear"
+    assert training == "never learned in 12 epochs"
+    assert copy == "a copy of it is labelled sadness"
+    assert len(found.reasons[1]) == 1  # neither neighbours nor copies to tell of
+
+
+def test_one_sample_one_class_and_none_are_judged_clean() -> None:
+    assert judge(np.array([0]), np.array([[0.9, 0.1]]), {}).kind.tolist() == ["clean"]
+    one_class = judge(np.zeros(4, dtype=int), np.ones((4, 1)), {})
+    assert one_class.kind.tolist() == ["clean"] * 4
+    assert one_class.soft_label.tolist() == [[1.0]] * 4
+    assert judge(np.empty(0, dtype=int), np.empty((0, 3)), {}).rank.shape == (0,)
+
+
+def test_inputs_are_left_alone_and_bad_ones_refused() -> None:
+    judged()  # all arrays of the planted evidence are read-only
+    with pytest.raises(BadDataError, match="knn_shares must be like pred_probs"):
+        judge(LABELS, PROBS, {}, knn_shares=SHARES[:, :3])
+    with pytest.raises(BadDataError, match="outside"):
+        judge(LABELS - 1, PROBS, {})
+    with pytest.raises(BadDataError, match="NaN"):
+        judge(LABELS, np.full_like(PROBS, np.nan), {})
