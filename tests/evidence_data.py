@@ -10,7 +10,7 @@ import numpy as np
 def planted(
     n: int = 400, classes: int = 5, *, wrong: float = 0.15, skill: float = 4.0, seed: int = 0
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Everything a signal can need, from a recognizer whose true logits stand out by `skill`, and the error mask (N,)."""
+    """Everything a signal can need, from a recognizer of some `skill` (a logit), and the error mask (N,)."""
     rng = np.random.default_rng(seed)
     true = rng.integers(0, classes, n)
     error = rng.random(n) < wrong
