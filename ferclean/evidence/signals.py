@@ -97,7 +97,8 @@ def confident_joint_membership(*, labels: np.ndarray, pred_probs: np.ndarray) ->
     """0 where cleanlab's filter calls the label an issue, else 1: (N,) in {0, 1}, low = likely mislabelled.
 
     High precision rather than best recall; a two-valued signal only splits a ranking. All 1 where fewer than two
-    classes occur, and in classes of five samples or fewer, where cleanlab does not judge. Source: confident learning, 2021, prune by noise rate.
+    classes occur, since there is nothing to confuse, and in a class of one sample, where cleanlab does not judge.
+    Source: confident learning, 2021, prune by noise rate.
 
     >>> labels = np.repeat([0, 1], 20); probs = np.eye(2)[labels] * 0.9 + 0.05
     >>> probs[0] = [0.02, 0.98]
@@ -114,7 +115,7 @@ def confident_joint_membership(*, labels: np.ndarray, pred_probs: np.ndarray) ->
     narrow = np.maximum(probs[:, present], SMALLEST)
     narrow /= narrow.sum(1, keepdims=True)
     with warnings.catch_warnings():
-        # it flags nothing in classes of five or fewer and says so each time; the docstring says it once
+        # it flags nothing in a class of one and says so each time; the docstring says it once
         warnings.filterwarnings("ignore", message="May not flag all label issues")
         issues = find_label_issues(np.searchsorted(present, labels), narrow, n_jobs=1)
     return 1.0 - issues.astype(np.float64)
