@@ -185,7 +185,7 @@ def test_reasons_are_words_a_reviewer_understands() -> None:
     probs = np.array([[0.71, 0.04, 0.25]] + [[0.02, 0.96, 0.02], [0.02, 0.02, 0.96]] * 10)
     labels = np.array([1] + [1, 2] * 10)
     learned = np.array([0.0] + [1.0] * 20)
-    shares = np.concatenate([[[0.8, 0.1, 0.1]], np.full((20, 3), np.nan)])
+    shares = np.concatenate([[[0.8, 0.1, 0.1]], np.full((10, 3), np.nan), np.zeros((10, 3))])
     found = judge(
         labels, probs, {"learned_share": learned}, knn_shares=shares, duplicates=np.array([0, 1, 0, *range(2, 20)]),
         class_names=["anger", "fear", "sadness"], epochs=12,
@@ -196,7 +196,7 @@ def test_reasons_are_words_a_reviewer_understands() -> None:
     assert nearest == "80 % of the nearest faces are labelled anger, 10 % fear"
     assert training == "never learned in 12 epochs"
     assert copy == "a copy of it is labelled sadness"
-    assert len(found.reasons[1]) == 1  # neither neighbours nor copies to tell of
+    assert len(found.reasons[1]) == len(found.reasons[-1]) == 1  # neither neighbours nor copies to tell of
 
 
 def test_one_sample_one_class_and_none_are_judged_clean() -> None:

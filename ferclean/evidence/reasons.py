@@ -52,7 +52,7 @@ def in_words(
         if ambiguous is not None and ambiguous[row] and len(names) > 1:
             first, second = np.argsort(-probs, kind="stable")[:2]
             said.append(f"torn between {names[first]} ({probs[first]:.0%}) and {names[second]} ({probs[second]:.0%})")
-        if knn_shares is not None and np.isfinite(knn_shares[row]).all():
+        if knn_shares is not None and knn_shares[row].sum() > 0:  # neither NaN nor empty
             around = int(np.argmax(knn_shares[row]))
             said.append(f"{percent(knn_shares[row][around])} of the nearest faces are labelled {names[around]}")
             if around != given:
