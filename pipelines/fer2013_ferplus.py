@@ -285,7 +285,7 @@ def retraining(
 
 def describe_device(device: str) -> str:
     """The device's name, as it goes into a results table."""
-    from ferclean.recognition.device import describe
+    from ferclean.recognition.devices import describe
 
     return f"{describe(device)} ({platform.machine()})"
 

@@ -38,7 +38,7 @@ def review(
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")] = True,
 ) -> None:
     """Open the review screen in the browser: one face at a time, decided with one key."""
-    from ferclean.steps.review import serve
+    from ferclean.steps.serve_review import serve
 
     session: Session = context.obj
     raise typer.Exit(serve(session.open(), port=port, address=address, reviewer=reviewer, open_browser=open_browser))

@@ -23,9 +23,6 @@ from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
-FUSED = ("logit_margin", "mean_confidence", "knn_agreement")
-"""One signal per kind of evidence: what the models say out-of-fold, how training went, who the neighbours are."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TriageSummary:
@@ -81,16 +78,17 @@ def triage(
         }
     )
     score_runs = [run.run_id for run in members]
-    config = {"score_runs": score_runs, "fused": list(FUSED), "thresholds": asdict(thresholds)}
+    config = {"score_runs": score_runs, "weights": dict(judging.FUSION_WEIGHTS), "thresholds": asdict(thresholds)}
     fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
     judged = judging.judge(
         given,
         pred_probs,
-        {name: signals[name] for name in FUSED if name in signals},
+        signals,
         knn_shares=knn_shares,
         unusable=np.array([image_room.is_blank(value) for value in frame["contrast"]], dtype=bool),
         thresholds=thresholds,
         class_names=dataset.classes,
+        epochs=int(members[0].config["epochs"]),
     )
     table = _frame(ids, judged, dataset.classes)
     _mark_copies(table, everything, verdicts.get_pairs(ws), set(members[0].config["splits"]))
