@@ -23,7 +23,7 @@ FUSION_WEIGHTS = {
     "knn_agreement_wide": 1.0,
 }
 """The default fusion: one vote each for what the models say out-of-fold, how training went, and the neighbours. Chosen
-on half of FER2013's development rows; on the other half AUROC 0.770 against 0.740 for self-confidence, 0.752 for AUM."""
+on half of FER2013's development rows; on the other, AUROC 0.770 against 0.740 for self-confidence, 0.752 for AUM."""
 
 KNN_SHARE = 0.3
 """How much the neighbours' labels weigh in a suggestion, against the calibrated probabilities."""
