@@ -13,7 +13,7 @@ from ferclean.errors import BadDataError, UsageError
 
 NEAR_DUPLICATE = 0.98
 """Thumbnail similarity from which two images count as near-duplicates; set beforehand, then looked at. On 7,500 FER2013
-faces with known copies it finds 233 of 237 pairs and adds 44; 0.95 finds all and adds 119, 0.99 finds 229 and adds 5."""
+faces it finds 233 of 237 pairs and adds 44; 0.95 finds all and adds 119, 0.99 finds 229 and adds 5."""
 MAX_PARTNERS = 100
 _CHUNK_CELLS = 32_000_000  # similarities held at once: 128 MB of float32
 

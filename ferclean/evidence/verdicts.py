@@ -24,7 +24,7 @@ FUSION_WEIGHTS = {
 }
 """The default fusion: one vote each for what the models say out-of-fold, how training went, and the neighbours. Chosen
 among some fourteen on half of FER2013's development rows with a small network on HOG features; on the other half
-(AUROC / AUPRC) fused 0.768 / 0.511, self-confidence 0.724 / 0.460, AUM 0.752 / 0.512: no gain over AUM in AUPRC there."""
+(AUROC / AUPRC) fused 0.768 / 0.511, self-confidence 0.724 / 0.460, AUM 0.752 / 0.512: no gain in AUPRC over AUM."""
 
 KNN_SHARE = 0.3
 """How much the neighbours' labels weigh in a suggestion, against the calibrated probabilities."""
