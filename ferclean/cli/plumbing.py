@@ -118,7 +118,7 @@ class Session:
 def split_global_options(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Take the global options out of a command line, wherever they stand before a `--`.
 
-    >>> split_global_options(["status", "--json", "-w", "W"])
+    >>> split_global_options(["status", "-w", "W", "--json"])
     ({'workspace': 'W', 'json': True}, ['status'])
     """
     found: dict[str, Any] = {}

@@ -74,7 +74,12 @@ def flow_heatmap(whole: pd.DataFrame, classes: Sequence[str]) -> str:
     )
     figure, axes = _figure(5.4, 4.2)
     values = counts.to_numpy()
-    axes.imshow(values, cmap="Blues", vmin=0, vmax=max(1, values.max()))
+    # cells as vectors: a raster image in the page could be mistaken for a face
+    axes.pcolormesh(
+        np.arange(len(classes)), np.arange(len(classes)), values, cmap="Blues", vmin=0, vmax=max(1, values.max())
+    )
+    axes.invert_yaxis()
+    axes.set_aspect("equal")
     axes.set_xticks(range(len(classes)), classes, rotation=40, ha="right")
     axes.set_yticks(range(len(classes)), classes)
     axes.set_xlabel("suggested label", color=INK, fontsize=9)
