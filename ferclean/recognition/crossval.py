@@ -71,12 +71,14 @@ def cross_validate(
         path = out_dir / f"fold-{int(name)}-{key}.parquet" if out_dir is not None else None
         part = fold_files.read(path) if path is not None and path.exists() else None
         if part is None:
-
-            def scaled(what: str, done: int, total: int, *, position: int = position) -> None:
-                progress(f"{what}, fold {position + 1} of {len(names)}", position * total + done, len(names) * total)
-
             part = run_fold(
-                method_name, images, labels, folds != name, num_classes=num_classes, config=config, progress=scaled
+                method_name,
+                images,
+                labels,
+                folds != name,
+                num_classes=num_classes,
+                config=config,
+                progress=_share(progress, position, len(names)),
             )
             if path is not None:
                 fold_files.write(path, part)
@@ -120,6 +122,15 @@ def ensemble(pred_probs: Sequence[np.ndarray]) -> np.ndarray:
         raise BadDataError("an ensemble needs at least one member, and all members the same rows and classes")
     mean = np.mean([np.asarray(p, dtype=np.float64) for p in pred_probs], axis=0)
     return (mean / mean.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _share(progress: Progress, position: int, folds: int) -> Progress:
+    """The progress of one fold as a part of that of all folds."""
+
+    def scaled(description: str, done: int, total: int) -> None:
+        progress(f"{description}, fold {position + 1} of {folds}", position * total + done, folds * total)
+
+    return scaled
 
 
 def _assembled(parts: list[fold_files.Fold], folds: np.ndarray, names: np.ndarray) -> OutOfFold:

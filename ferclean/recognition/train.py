@@ -16,29 +16,19 @@ from torch import Tensor, nn
 
 from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.progress import Progress, silent
-from ferclean.recognition.augment import augment, normalise
+from ferclean.recognition.augment import augment
 from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device, half_precision, repeatable
 from ferclean.recognition.ema import WeightAverage
+from ferclean.recognition.inference import Trained, as_tensor, forward, predict
 from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, Method, hook, make_config
 from ferclean.recognition.methods.catalogue import get_method
 
+__all__ = ["FitResult", "Trained", "fit", "predict"]
+
 EMA_EVERY = 4
 """Steps between two updates of the averaged weights: less often costs less and changes nothing visible."""
-
-
-@dataclass(kw_only=True)
-class Trained:
-    """A recognizer that can predict: `model` in eval mode and everything needed to build it again."""
-
-    method: str
-    model: nn.Module
-    config: TrainConfig
-    method_config: Any
-    num_classes: int
-    channels: int
-    input_size: int
 
 
 @dataclass(kw_only=True)
@@ -116,7 +106,7 @@ class _Run:
     ) -> None:
         self.method, self.cfg, self.model, self.config, self.device = method, cfg, model, config, device
         self.num_classes = num_classes
-        self.images = torch.from_numpy(images).to(device)
+        self.images = as_tensor(images, device)
         self.given = torch.from_numpy(labels).to(device)
         self.working = self.given.clone()
         self.size = min(config.train_size or images.shape[2], images.shape[2])
@@ -180,7 +170,7 @@ class _Run:
         with half_precision(self.device):
             result = self.method.step(self.model, batch, self.cfg, self.step / self.total_steps)
         self.optimizer.zero_grad(set_to_none=True)
-        result["loss"].backward()  # type: ignore[no-untyped-call]
+        result["loss"].backward()
         if self.config.clip_gradient:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
         self.optimizer.step()
@@ -196,7 +186,7 @@ class _Run:
             epochs=self.config.epochs,
             labels=self.working.cpu().numpy().copy(),
             given=self.given.cpu().numpy().copy(),
-            predict=lambda: _forward(self.method, self.predictor, self.images, flip_average=False),
+            predict=lambda: forward(self.method, self.predictor, self.images, flip_average=False),
         )
         flips: Flips | None = hook(self.method, "after_epoch")(end, self.cfg)
         if flips is None:
@@ -239,58 +229,6 @@ class _Run:
             flips=self.flips,
             history=self.history,
         )
-
-
-def predict(
-    trained: Trained,
-    images: np.ndarray,
-    *,
-    batch_size: int = 256,
-    device: str | None = None,
-    flip_average: bool | None = None,
-) -> dict[str, np.ndarray]:
-    """Run a recognizer over (N, C, S, S) uint8 images, in eval mode.
-
-    Returns `logits` and `pred_probs` (N, K) float32 (rows sum to 1), `embedding` (N, D) float32 and the method's own
-    signals (N,). With `flip_average` (default: as the recognizer was configured) every output is the mean over the
-    image and its mirror image. An image's output does not depend on the other images.
-    """
-    if images.ndim != 4 or images.shape[1:] != (trained.channels, trained.input_size, trained.input_size):
-        raise BadDataError(
-            f"this recognizer takes images of {trained.channels} x {trained.input_size} x {trained.input_size}, "
-            f"not {' x '.join(map(str, images.shape[1:]))}"
-        )
-    where = choose_device(device or trained.config.device)
-    trained.model.to(where)
-    average = trained.config.flip_average if flip_average is None else flip_average
-    return _forward(
-        get_method(trained.method),
-        trained.model,
-        _as_tensor(images, where),
-        batch_size=batch_size,
-        flip_average=average,
-    )
-
-
-@torch.no_grad()
-def _forward(
-    method: Method, model: nn.Module, images: Tensor, *, batch_size: int = 256, flip_average: bool
-) -> dict[str, np.ndarray]:
-    was_training = model.training
-    model.eval()
-    parts: dict[str, list[Tensor]] = {}
-    # an empty set passes through once, so that its outputs have their shapes
-    for start in range(0, max(len(images), 1), batch_size):
-        pixels = normalise(images[start : start + batch_size])
-        with half_precision(pixels.device):
-            outputs = method.predict(model, pixels)
-            if flip_average:
-                mirrored = method.predict(model, pixels.flip(3))
-                outputs = {name: (value + mirrored[name]) / 2 for name, value in outputs.items()}
-        for name, value in outputs.items():
-            parts.setdefault(name, []).append(value.cpu())
-    model.train(was_training)
-    return {name: torch.cat(values).numpy() for name, values in parts.items()}
 
 
 def given_label_dynamics(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -345,8 +283,4 @@ def _checked(images: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[
     if labels.min() < 0 or labels.max() >= num_classes:
         row = int(np.flatnonzero((labels < 0) | (labels >= num_classes))[0])
         raise BadDataError(f"row {row} has label {labels[row]}; labels lie in 0..{num_classes - 1}")
-    return images if images.flags.writeable else images.copy(), labels.astype(np.int64)
-
-
-def _as_tensor(images: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(images if images.flags.writeable else images.copy()).to(device)
+    return images, labels.astype(np.int64)

@@ -40,6 +40,7 @@ class AmendingHead(nn.Module):
     """
 
     running_mean: Tensor
+    batches: Tensor
 
     def __init__(self, width: int, map_size: int, num_classes: int, *, momentum: float = 0.1) -> None:
         super().__init__()

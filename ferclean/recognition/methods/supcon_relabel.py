@@ -13,7 +13,7 @@ epoch to epoch than those of the weights themselves.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -98,12 +98,10 @@ def step(model: nn.Module, batch: Batch, cfg: Config, progress: float) -> dict[s
     if isinstance(model.estimator, Relative):
         logits = raw
         partner = torch.roll(torch.arange(count, device=raw.device), 1)
-        mixed = model.head(model.estimator.mix(first_map, first, partner)).float()
-        smoothing = batch.label_smoothing
-        parts["mixing"] = 0.5 * sum(
-            nn.functional.cross_entropy(mixed, labels, label_smoothing=smoothing)
-            for labels in (batch.labels, batch.labels[partner])
-        )
+        mixed = model.head(model.estimator.mix(first_map, first, partner))
+        # the mixture is to be recognised as either of its two faces
+        theirs = replace(batch, labels=batch.labels[partner])
+        parts["mixing"] = (cross_entropy(mixed, batch) + cross_entropy(mixed, theirs)) / 2
     else:
         logits = weights[:, None] * raw.float()
         parts["rank"] = rank_loss(weights, margin=cfg.rank_margin)

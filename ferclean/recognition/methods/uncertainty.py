@@ -20,7 +20,7 @@ HIGH_SHARE = 0.7
 
 def group_size(count: int, share: float = HIGH_SHARE) -> int:
     """How many of `count` are in the high group: floor(share * count), with at least one in each group."""
-    # the product of 0.7 and 10 is 7.000000000000001 or 6.999999999999999, depending on the machine's mood
+    # 0.7 * 10 is 7.000000000000001 or 6.999999999999999, depending on how it is computed
     return min(max(int(np.floor(share * count + 1e-9)), 1), max(count - 1, 1))
 
 
@@ -85,10 +85,7 @@ class Pairwise(nn.Module):
         """Features (B, D), labels (B,) -> weights in (0, 1), (B,)."""
         unit = F.normalize(features.float(), dim=1)
         one_hot = F.one_hot(labels, self.num_classes).float()  # (B, K)
-        if self.training:
-            cosines = self._batch_cosines(unit, one_hot)
-        else:
-            cosines = unit @ self.directions.T
+        cosines = self._batch_cosines(unit, one_hot) if self.training else unit @ self.directions.T
         low, high = cosines.amin(1, keepdim=True), cosines.amax(1, keepdim=True)
         scaled = (cosines - low) / (high - low).clamp(min=1e-6)
         return torch.sigmoid(self.layers(torch.cat([scaled, one_hot], 1))).squeeze(1)

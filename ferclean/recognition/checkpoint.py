@@ -1,0 +1,81 @@
+"""A recognizer on disk: one safetensors file with the weights, and in its header everything to build the network again.
+
+It never pickles, and never leaves half a file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.recognition.backbones import make_backbone
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.inference import Trained
+from ferclean.recognition.methods.catalogue import get_method
+
+FORMAT = "ferclean recognizer 1"
+
+
+def save_checkpoint(trained: Trained, path: Path) -> None:
+    """Write `trained` to `path` (.safetensors), replacing it at once."""
+    from safetensors.torch import save_file
+
+    about = {
+        "method": trained.method,
+        "config": trained.config.as_dict(),
+        "method_config": asdict(trained.method_config),
+        "num_classes": trained.num_classes,
+        "channels": trained.channels,
+        "input_size": trained.input_size,
+    }
+    tensors = {name: value.cpu().contiguous() for name, value in trained.model.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, part, metadata={"format": FORMAT, "ferclean": json.dumps(about)})
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Trained:
+    """The counterpart of `save_checkpoint`, on the CPU; `predict` moves it to its device.
+
+    Raises UsageError when there is no such file and BadDataError when it is no recognizer of ours.
+    """
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise UsageError(f"no recognizer at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise BadDataError(f"{path} is not a safetensors file: {error}") from error
+    if header.get("format") != FORMAT:
+        raise BadDataError(f"{path} holds weights but no ferclean recognizer; give it as --weights instead")
+    about = json.loads(header["ferclean"])
+    method = get_method(about["method"])
+    config = TrainConfig(**about["config"])
+    cfg = method.Config(**about["method_config"])
+    # the file the training started from may be gone: these weights replace it anyway
+    with torch.random.fork_rng(devices=[]):
+        backbone = make_backbone(config.backbone, channels=about["channels"], input_size=about["input_size"])
+        model = method.build(cfg, about["num_classes"], backbone)
+    model.load_state_dict(tensors)
+    return Trained(
+        method=about["method"],
+        model=model.eval(),
+        config=config,
+        method_config=cfg,
+        num_classes=about["num_classes"],
+        channels=about["channels"],
+        input_size=about["input_size"],
+    )

@@ -1,0 +1,91 @@
+"""A trained recognizer, and what it says about images: probabilities, embeddings and its own signals.
+
+It never trains, and an image's output never depends on the images beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ferclean.errors import BadDataError
+from ferclean.recognition.augment import normalise
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.devices import choose_device, half_precision
+from ferclean.recognition.methods.base import Method
+from ferclean.recognition.methods.catalogue import get_method
+
+
+@dataclass(kw_only=True)
+class Trained:
+    """A recognizer that can predict: `model` in eval mode and everything needed to build it again."""
+
+    method: str
+    model: nn.Module
+    config: TrainConfig
+    method_config: Any
+    num_classes: int
+    channels: int
+    input_size: int
+
+
+def predict(
+    trained: Trained,
+    images: np.ndarray,
+    *,
+    batch_size: int = 256,
+    device: str | None = None,
+    flip_average: bool | None = None,
+) -> dict[str, np.ndarray]:
+    """Run a recognizer over (N, C, S, S) uint8 images, in eval mode.
+
+    Returns `logits` and `pred_probs` (N, K) float32 (rows sum to 1), `embedding` (N, D) float32 and the method's own
+    signals (N,). With `flip_average` (default: as the recognizer was configured) every output is the mean over the
+    image and its mirror image. An image's output does not depend on the other images.
+    """
+    if images.ndim != 4 or images.shape[1:] != (trained.channels, trained.input_size, trained.input_size):
+        raise BadDataError(
+            f"this recognizer takes images of {trained.channels} x {trained.input_size} x {trained.input_size}, "
+            f"not {' x '.join(map(str, images.shape[1:]))}"
+        )
+    where = choose_device(device or trained.config.device)
+    trained.model.to(where)
+    average = trained.config.flip_average if flip_average is None else flip_average
+    return forward(
+        get_method(trained.method),
+        trained.model,
+        as_tensor(images, where),
+        batch_size=batch_size,
+        flip_average=average,
+    )
+
+
+@torch.no_grad()
+def forward(
+    method: Method, model: nn.Module, images: Tensor, *, batch_size: int = 256, flip_average: bool
+) -> dict[str, np.ndarray]:
+    """Run a method's `predict` in eval mode over normalised batches of resident uint8 images (N, C, S, S)."""
+    was_training = model.training
+    model.eval()
+    parts: dict[str, list[Tensor]] = {}
+    # an empty set passes through once, so that its outputs have their shapes
+    for start in range(0, max(len(images), 1), batch_size):
+        pixels = normalise(images[start : start + batch_size])
+        with half_precision(pixels.device):
+            outputs = method.predict(model, pixels)
+            if flip_average:
+                mirrored = method.predict(model, pixels.flip(3))
+                outputs = {name: (value + mirrored[name]) / 2 for name, value in outputs.items()}
+        for name, value in outputs.items():
+            parts.setdefault(name, []).append(value.cpu())
+    model.train(was_training)
+    return {name: torch.cat(values).numpy() for name, values in parts.items()}
+
+
+def as_tensor(images: np.ndarray, device: torch.device) -> Tensor:
+    """A uint8 array on the device; a read-only array is copied, because torch cannot promise to leave it alone."""
+    return torch.from_numpy(images if images.flags.writeable else images.copy()).to(device)
