@@ -1,0 +1,274 @@
+"""The face page: one face, its labels, what speaks for and against them, what lies beside it, and the buttons.
+
+It draws and passes presses on; what a press means is decided in `ferclean.steps.review`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from apps.review import parts, sitting, style
+from apps.review.sitting import Sitting
+from ferclean.errors import FercleanError
+from ferclean.steps import faces_beside, review
+
+_BESIDE = 4  # faces in a row
+_AHEAD = 8  # faces that are fetched together, so that most key presses read no file
+_VERDICTS = {
+    "mislabelled": "Probably mislabelled",
+    "ambiguous": "Probably ambiguous: people would not agree",
+    "unusable": "Probably unusable: no readable face",
+    "duplicate": "The same picture is in the set more than once",
+    "leak": "The same picture is in another split",
+    "clean": "Probably labelled right",
+}
+_VERBS = {"keep": "kept", "ambiguous": "ambiguous", "exclude": "excluded", "skip": "skipped"}
+_MAP = (
+    ("1 2 3 …", "set the label with that number"),
+    ("Enter", "accept the suggested label"),
+    ("K", "keep the given label"),
+    ("A", "ambiguous: people would not agree"),
+    ("X", "exclude: no readable face, or not fit for use"),
+    ("S", "skip: decide later"),
+    ("U", "undo the last decision, also after a restart"),
+    ("← →", "look at the previous or next face without deciding"),
+    ("?", "this map"),
+)
+
+
+def draw(at: Sitting) -> None:
+    """Draw the face in question, or say that there is none."""
+    if at.current is None:
+        _nothing(at)
+        return
+    item = at.desk.items[at.current]
+    sitting.seconds_on(item.sample_id)
+    pictures = _fetch(at, item.sample_id)
+    left, middle, right = st.columns([560, 400, 420], gap="medium")
+    with left:
+        _face(at, item, pictures[item.sample_id, faces_beside.FACE_SIDE])
+    with middle:
+        _evidence(at, item)
+    with right:
+        _neighbours(at, item, pictures)
+    _status(item.sample_id)
+    _buttons(at, item)
+    if st.session_state.pop("show_map", False):
+        _key_map()
+
+
+def _nothing(at: Sitting) -> None:
+    if not at.desk.items:
+        style.notice("Nothing to review yet", "Run `ferclean score` and `ferclean triage` first, then read again.")
+    elif not at.selection:
+        style.notice("No face matches", "No face has this verdict and these labels. Clear a filter to see more.")
+    else:
+        style.notice("All decided", f"All {len(at.selection):,} faces are decided. Next: ferclean release NAME")
+    _, middle, _ = st.columns([2, 1, 2])
+    with middle:
+        if at.selection and at.desk.items:
+            st.button("`U` Undo the last", key="do_undo_end", on_click=_undo, width="stretch")
+            st.button("Look through them", key="look", on_click=sitting.go, args=(at.selection[0],), width="stretch")
+        else:
+            st.button("Read the workspace again", key="reread_end", on_click=sitting.forget, width="stretch")
+    _status("end")
+    parts.keys({"u": "do_undo"}, face="")
+
+
+def _fetch(at: Sitting, sample_id: str) -> dict[tuple[str, int], faces_beside.Picture]:
+    """The pictures that this face's page needs; when they are not at hand, those of the next faces come along."""
+    wanted = _wanted(at, sample_id)
+    if all(pair in at.album.kept for pair in wanted):
+        return faces_beside.pictures(at.album, wanted)
+    place = at.selection.index(sample_id)
+    ahead = [pair for other in at.selection[place : place + _AHEAD] for pair in _wanted(at, other)]
+    return faces_beside.pictures(at.album, [*wanted, *ahead])
+
+
+def _wanted(at: Sitting, sample_id: str) -> list[tuple[str, int]]:
+    beside = [face.sample_id for _, _, faces in _rows(at, at.desk.items[sample_id]) for face in faces]
+    return [(sample_id, faces_beside.FACE_SIDE), *((other, faces_beside.BESIDE_SIDE) for other in beside)]
+
+
+def _face(at: Sitting, item: review.Item, picture: faces_beside.Picture) -> None:
+    parts.face(item.sample_id, item.source_key, picture.uri, picture.trouble)
+    place = f"{at.selection.index(item.sample_id) + 1:,} / {len(at.selection):,}"
+    order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
+    st.html(
+        f'<div class="fc fc-caption num"><span>{place}</span><span class="name">{escape(item.source_key)}</span>'
+        f"<span>{escape(item.split)}</span>{order}</div>"
+    )
+
+
+def _evidence(at: Sitting, item: review.Item) -> None:
+    hidden = at.filters.blind
+    st.html(style.labels(item.given_label, item.suggested_label, hidden=hidden))
+    if hidden:
+        st.html(
+            '<div class="fc fc-blind">Blind mode: suggestion, probabilities and reasons are hidden, '
+            "and the order is shuffled.</div>"
+        )
+        return
+    with st.container(height=189 + 27 * (len(at.desk.classes) - 7), border=False):
+        st.html(style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label))
+    st.html(style.why(_verdict(item), item.reasons))
+
+
+def _verdict(item: review.Item) -> str:
+    chance = {"mislabelled": item.p_mislabelled, "ambiguous": item.p_ambiguous, "unusable": item.p_unusable}
+    value = chance.get(item.verdict)
+    title = _VERDICTS.get(item.verdict, item.verdict)
+    return title if value is None else f"{title} ({value:.0%})"
+
+
+def _rows(at: Sitting, item: review.Item) -> list[tuple[str, str, list[faces_beside.Beside]]]:
+    """(title, mark, faces) of each row of faces to compare with.
+
+    In blind mode they are one clear face of each class, which says nothing about the suggestion.
+    """
+    album, own = at.album, {item.sample_id}
+    given, suggested = item.given_label, item.suggested_label
+    if at.filters.blind:
+        each = [face for name in at.desk.classes for face in faces_beside.examples_of(album, name, count=1, but=own)]
+        return [("Clear examples", "", each)]
+    rows = [("Most alike", "", faces_beside.beside(album, item.sample_id, count=2 * _BESIDE))]
+    if given:
+        rows.append((f"Clear {given}", "given", faces_beside.examples_of(album, given, count=_BESIDE, but=own)))
+    if suggested and suggested != given:
+        examples = faces_beside.examples_of(album, suggested, count=_BESIDE, but=own)
+        rows.append((f"Clear {suggested}", "suggested", examples))
+    return rows
+
+
+def _neighbours(at: Sitting, item: review.Item, pictures: dict[tuple[str, int], faces_beside.Picture]) -> None:
+    tone: dict[str, str] = {}
+    if not at.filters.blind:
+        marks = ((item.given_label, "given"), (item.suggested_label, "suggested"))
+        tone = {label: f"{mark}-ink" for label, mark in marks if label}
+    for title, mark, faces in _rows(at, item):
+        sources = {face.sample_id: pictures[face.sample_id, faces_beside.BESIDE_SIDE].uri for face in faces}
+        st.html(style.strip(title, mark, faces, sources, empty="nothing to compare with yet", tone=tone))
+
+
+def _status(sample_id: str) -> None:
+    kind, text = st.session_state.get("status", ("", "Every decision is saved at once."))
+    line, note = st.columns([3, 1.2], vertical_alignment="center")
+    with line, st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
+        st.html(f'<div class="fc fc-status {kind}" role="status">{escape(text)}</div>')
+        if kind == "trouble" and "retry" in st.session_state:
+            st.button("Try again", key=f"again_{sample_id}", on_click=_again)
+    if sample_id != "end":
+        note.text_input(
+            "Note", key=f"note_{sample_id}", placeholder="Note (optional)", label_visibility="collapsed", max_chars=500
+        )
+
+
+def _buttons(at: Sitting, item: review.Item) -> None:
+    """Two rows of buttons, and the keys that press them."""
+    stands = at.desk.standing.get(item.sample_id)
+    mapping: dict[str, str] = {}
+    hidden = at.filters.blind
+    for number, (column, name) in enumerate(zip(st.columns(len(at.desk.classes)), at.desk.classes, strict=True), 1):
+        tone = "given" if name == item.given_label else ""
+        tone = "suggested" if name == item.suggested_label and not hidden else tone
+        tone = "stands" if stands is not None and stands.label == name else tone
+        key = f"do_{tone or 'label'}_{number}_"
+        mapping[str(number)] = key
+        column.button(
+            f"`{number}` {name}", key=key + item.sample_id, on_click=_decide, width="stretch",
+            args=(item.sample_id, "relabel", name),
+        )  # fmt: skip
+    suggested = None if hidden else item.suggested_label
+    columns = st.columns([2.3, 1.2, 1.3, 1.3, 1.1, 1.1, 0.6, 0.6, 0.6])
+    columns[0].button(
+        f"`Enter` {_offer(suggested, hidden=hidden)}", key=f"do_accept_{item.sample_id}",
+        type="primary", disabled=suggested is None, on_click=_decide, args=(item.sample_id, "accept", None),
+        width="stretch",
+    )  # fmt: skip
+    mapping["enter"] = "do_accept_"
+    actions = (("K", "keep"), ("A", "ambiguous"), ("X", "exclude"), ("S", "skip"))
+    for column, (letter, action) in zip(columns[1:5], actions, strict=True):
+        mark = "stands" if stands is not None and stands.action == action else "act"
+        column.button(
+            f"`{letter}` {action.capitalize()}", key=f"do_{mark}_{action}_{item.sample_id}", on_click=_decide,
+            args=(item.sample_id, action, None), width="stretch",
+        )  # fmt: skip
+        mapping[letter.lower()] = f"do_{mark}_{action}_"
+    others: tuple[tuple[str, str, str, Callable[..., None], tuple[Any, ...]], ...] = (
+        ("u", "`U` Undo", "undo", _undo, ()),
+        ("arrowleft", "←", "back", _step, (at.selection, item.sample_id, -1)),
+        ("arrowright", "→", "forth", _step, (at.selection, item.sample_id, 1)),
+        ("?", "`?`", "map", _ask_for_map, ()),
+    )
+    for column, (letter, text, action, call, arguments) in zip(columns[5:], others, strict=True):
+        column.button(text, key=f"do_{action}_{item.sample_id}", on_click=call, args=arguments, width="stretch")
+        mapping[letter] = f"do_{action}_"
+    parts.keys(mapping, face=item.sample_id)
+
+
+def _offer(suggested: str | None, *, hidden: bool) -> str:
+    return "Hidden" if hidden else "No suggestion" if suggested is None else f"Accept {suggested}"
+
+
+def _decide(sample_id: str, action: str, label: str | None) -> None:
+    """Record and go on. Runs before the page is drawn again; a press that belongs to an earlier face does nothing."""
+    if st.session_state.get("timed") != sample_id:
+        return
+    at = sitting.open_sitting()
+    if sample_id != at.current:
+        return
+    item = at.desk.items[sample_id]
+    try:
+        said = review.decide(
+            at.desk, sample_id, action, label=label, seconds=sitting.seconds_on(sample_id),
+            model_hidden=at.filters.blind, note=st.session_state.get(f"note_{sample_id}", "").strip(),
+        )  # fmt: skip
+    except FercleanError as error:
+        st.session_state["retry"] = (sample_id, action, label)
+        sitting.say(f"Not recorded: {error}", kind="trouble")
+        return
+    st.session_state.pop("retry", None)
+    outcome = f"{item.given_label} → {said.label}" if said.action == "relabel" else _VERBS[said.action]
+    sitting.say(f"{item.source_key}: {outcome}")
+    sitting.go(review.next_open(at.desk, at.selection, after=sample_id))
+
+
+def _again() -> None:
+    sample_id, action, label = st.session_state.pop("retry")
+    _decide(sample_id, action, label)
+
+
+def _undo() -> None:
+    at = sitting.open_sitting()
+    try:
+        undone = review.undo(at.desk)
+    except FercleanError as error:
+        sitting.say(f"Not undone: {error}", kind="trouble")
+        return
+    if not undone:
+        sitting.say("Nothing to undo", kind="")
+        return
+    names = [at.desk.items[sample_id].source_key for sample_id in undone if sample_id in at.desk.items]
+    sitting.say(f"Undone: {names[0] if len(names) == 1 else f'{len(undone):,} decisions'}")
+    sitting.go(undone[-1])
+
+
+def _step(selection: list[str], sample_id: str, by: int) -> None:
+    sitting.go(selection[(selection.index(sample_id) + by) % len(selection)])
+
+
+def _ask_for_map() -> None:
+    st.session_state["show_map"] = True
+
+
+@st.dialog("Keys")
+def _key_map() -> None:
+    rows = "".join(
+        f'<tr><td style="padding:5px 18px 5px 0;white-space:nowrap"><kbd>{key}</kbd></td><td>{text}</td></tr>'
+        for key, text in _MAP
+    )
+    st.html(f'<div class="fc"><table>{rows}</table><p class="quiet">Keys rest while you type in a field.</p></div>')

@@ -1,0 +1,44 @@
+"""The review screen's entry: `streamlit run main.py -- WORKSPACE` (or FERCLEAN_WORKSPACE), as `ferclean review` does.
+
+It opens the workspace, turns every expected error into a sentence, and leaves the drawing to the pages.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+# started by its path, from a checkout or from inside an installed wheel
+_ROOM = str(Path(__file__).resolve().parents[2])
+if _ROOM not in sys.path:
+    sys.path.insert(0, _ROOM)
+
+from apps.review import face_page, grid_page, overview_page, sitting, style  # noqa: E402
+from ferclean.errors import FercleanError, WorkspaceBusyError  # noqa: E402
+
+PAGES = {"review": face_page.draw, "grid": grid_page.draw, "overview": overview_page.draw}
+
+
+def main() -> None:
+    """Draw one run of the page."""
+    st.set_page_config(page_title="ferclean review", page_icon="🔍", layout="wide", initial_sidebar_state="collapsed")
+    style.apply()
+    try:
+        at = sitting.open_sitting()
+        page = sitting.header(at, list(PAGES))
+        PAGES[page](at)
+    except WorkspaceBusyError as error:
+        _say("The workspace is busy", str(error), retry=True)
+    except FercleanError as error:
+        _say("This cannot be shown", str(error), retry=True)
+
+
+def _say(title: str, message: str, *, retry: bool) -> None:
+    style.notice(title, message)
+    if retry:
+        st.button("Try again", key="retry", type="primary", on_click=sitting.forget)
+
+
+main()

@@ -1,0 +1,6 @@
+"""Placeholder."""
+
+from apps.review.sitting import Sitting
+
+
+def draw(at: Sitting) -> None: ...

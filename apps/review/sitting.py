@@ -1,0 +1,211 @@
+"""One reviewer's sitting: what is kept between runs of the page, what stands in the address, and the top line.
+
+It holds no data of its own: the queue, the decisions and their meaning come from `ferclean.steps.review`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from ferclean.errors import FercleanError
+from ferclean.steps import faces_beside, review
+from ferclean.store.workspace import Workspace
+
+_PATIENCE = 3.0  # seconds that a key press waits for another process before the page says that it is busy
+_FILTERS = ("verdict", "given", "suggested")
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Shows a filter value with the number of faces behind it."""
+
+    counts: dict[str, int]
+
+    def __call__(self, value: str) -> str:
+        return f"{value} {self.counts[value]:,}"
+
+
+@dataclass
+class Sitting:
+    """What a page needs to draw and to record."""
+
+    desk: review.Desk
+    album: faces_beside.Album
+    filters: review.Filters
+    selection: list[str]
+    current: str | None
+    """The face in question; None when the selection holds none."""
+
+
+def open_sitting() -> Sitting:
+    """The sitting of this browser tab; the workspace is read when the tab opens, then kept in step by decisions."""
+    root, reviewer = workspace_path(), st.query_params.get("reviewer") or os.environ.get("FERCLEAN_REVIEWER")
+    if st.session_state.get("opened_for") != (root, reviewer):
+        ws = Workspace.open(root, timeout=_PATIENCE)
+        st.session_state["desk"] = review.open_desk(ws, reviewer=reviewer)
+        st.session_state["album"] = faces_beside.open_album(ws)
+        st.session_state["facets"] = review.facets(st.session_state["desk"])
+        st.session_state["opened_for"] = (root, reviewer)
+        st.session_state.pop("selected_for", None)
+    desk: review.Desk = st.session_state["desk"]
+    filters = _filters(st.session_state["facets"])
+    if st.session_state.get("selected_for") != filters:
+        st.session_state["selection"] = review.select(desk, filters)
+        st.session_state["selected_for"] = filters
+    selection: list[str] = st.session_state["selection"]
+    wanted = st.query_params.get("sample")
+    current = wanted if wanted in selection else review.next_open(desk, selection)
+    return Sitting(desk, st.session_state["album"], filters, selection, current)
+
+
+def workspace_path() -> str:
+    """The folder named after `--` on the command line, else FERCLEAN_WORKSPACE."""
+    script = Path(__file__).with_name("main.py").resolve()
+    if len(sys.argv) > 1 and Path(sys.argv[0]).resolve() == script:
+        return sys.argv[1]
+    if named := os.environ.get("FERCLEAN_WORKSPACE"):
+        return named
+    raise FercleanError("no workspace was named; start this page with `ferclean -w WORKSPACE review`")
+
+
+def forget() -> None:
+    """Read the workspace again at the next run."""
+    st.session_state.pop("opened_for", None)
+
+
+def go(sample_id: str | None) -> None:
+    """Put the face's id in the address, so that a reload or a link comes back to it."""
+    if sample_id is None:
+        st.query_params.pop("sample", None)
+    else:
+        st.query_params["sample"] = sample_id
+
+
+def say(text: str, *, kind: str = "saved") -> None:
+    """Keep a line for the page's status row."""
+    st.session_state["status"] = (kind, text)
+
+
+def seconds_on(sample_id: str) -> float:
+    """How long this face has been on the screen; starts counting when it is new."""
+    if st.session_state.get("timed") != sample_id:
+        st.session_state["timed"], st.session_state["since"] = sample_id, time.monotonic()
+    return time.monotonic() - st.session_state["since"]
+
+
+def header(at: Sitting, pages: Sequence[str]) -> str:
+    """Draw the top line and return the page that is asked for."""
+    page = st.query_params.get("page", pages[0])
+    page = page if page in pages else pages[0]
+    brand, progress, controls = st.columns([1.9, 3.2, 3.2], vertical_alignment="center")
+    brand.html(
+        f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b>'
+        f"<span>reviewed by {escape(at.desk.reviewer)}</span></div>"
+    )
+    progress.html(_progress(review.tally(at.desk, at.selection), hidden=at.filters.blind))
+    with controls.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
+        with st.popover("Filters" + _active(at.filters), key="filters"):
+            _filter_controls(at)
+        st.session_state["blind"] = at.filters.blind
+        st.toggle("Blind", key="blind", on_change=_set_blind, help="Hide what the model thinks, and shuffle the order")
+        st.session_state["page"] = page
+        st.segmented_control(
+            "Page", pages, key="page", format_func=str.capitalize, on_change=_set_page, label_visibility="collapsed"
+        )
+    return page
+
+
+def _filters(known: dict[str, dict[str, int]]) -> review.Filters:
+    chosen = {
+        name: tuple(value for value in st.query_params.get(name, "").split(",") if value in known[name])
+        for name in _FILTERS
+    }
+    return review.Filters(
+        kinds=chosen["verdict"],
+        given=chosen["given"],
+        suggested=chosen["suggested"],
+        blind=st.query_params.get("blind") == "1",
+    )
+
+
+def _active(filters: review.Filters) -> str:
+    count = sum(map(bool, (filters.kinds, filters.given, filters.suggested)))
+    return f" · {count}" if count else ""
+
+
+def _filter_controls(at: Sitting) -> None:
+    known = st.session_state["facets"]
+    chosen = {"verdict": at.filters.kinds, "given": at.filters.given, "suggested": at.filters.suggested}
+    hidden = ("verdict", "suggested") if at.filters.blind else ()
+    for name, title in (("verdict", "Verdict"), ("given", "Given label"), ("suggested", "Suggested label")):
+        if name in hidden:
+            continue
+        counts = known[name]
+        st.session_state[f"filter_{name}"] = list(chosen[name])
+        st.pills(
+            title, list(counts), selection_mode="multi", key=f"filter_{name}", on_change=_set_filter, args=(name,),
+            format_func=_Counted(counts),
+        )  # fmt: skip
+    if not at.filters.kinds and not at.filters.blind:
+        st.caption("No verdict chosen: every face that is not judged clean.")
+    st.session_state["reviewer_name"] = at.desk.reviewer
+    st.text_input("Reviewer", key="reviewer_name", on_change=_set_reviewer)
+    st.button("Read the workspace again", on_click=forget, key="reread")
+
+
+def _set_filter(name: str) -> None:
+    values: list[str] = st.session_state[f"filter_{name}"]
+    _set(name, ",".join(values))
+    go(None)
+
+
+def _set_blind() -> None:
+    _set("blind", "1" if st.session_state["blind"] else "")
+
+
+def _set_page() -> None:
+    if st.session_state["page"]:
+        _set("page", st.session_state["page"])
+
+
+def _set_reviewer() -> None:
+    _set("reviewer", st.session_state["reviewer_name"].strip())
+
+
+def _set(name: str, value: Any) -> None:
+    if value:
+        st.query_params[name] = value
+    else:
+        st.query_params.pop(name, None)
+
+
+def _progress(tally: review.Tally, *, hidden: bool) -> str:
+    share = tally.done / tally.total if tally.total else 0.0
+    words = []
+    if tally.skipped:
+        words.append(f"{tally.skipped:,} skipped")
+    if tally.per_minute and tally.minutes_left is not None:
+        words.append(f"{tally.per_minute:.0f} a minute, {_duration(tally.minutes_left)} left")
+    if not hidden and tally.total > tally.done:
+        words.append(f"about {tally.expected_errors:,.0f} errors to find")
+    return (
+        '<div class="fc fc-progress"><div class="words num">'
+        f"<span><b>{tally.done:,}</b> of {tally.total:,} decided</span>"
+        f"<span>{escape(' · '.join(words))}</span></div>"
+        f'<div class="track"><div class="fill" style="width:{share:.2%}"></div></div></div>'
+    )
+
+
+def _duration(minutes: float) -> str:
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

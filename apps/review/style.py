@@ -1,0 +1,95 @@
+"""How the review screen looks: its colours, its fixed heights, and small pieces of HTML with every value escaped.
+
+Colours are from Okabe and Ito's colour-blind-safe palette, and never the only sign: given is a square, suggested a dot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from ferclean.steps.faces_beside import Beside
+
+GIVEN_MARK, SUGGESTED_MARK = "■", "●"
+
+_CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+
+
+def apply() -> None:
+    """Put the style sheet on the page."""
+    st.html(f"<style>{_CSS}</style>")
+
+
+def notice(title: str, message: str) -> None:
+    """A calm message in place of a page."""
+    st.html(f'<div class="fc fc-notice"><h2>{escape(title)}</h2><p>{escape(message)}</p></div>')
+
+
+def labels(given: str | None, suggested: str | None, *, hidden: bool) -> str:
+    """The given label and the suggested one, in words."""
+    left = (
+        f'<div class="box given"><small>{GIVEN_MARK} given label</small>'
+        f"<strong>{escape(given or 'unknown')}</strong></div>"
+    )
+    if hidden:
+        right = '<div class="box none"><small>suggested label</small><strong>hidden</strong></div>'
+    elif suggested is None:
+        right = '<div class="box none"><small>suggested label</small><strong>none</strong></div>'
+    else:
+        right = (
+            f'<div class="box suggested"><small>{SUGGESTED_MARK} suggested label</small>'
+            f"<strong>{escape(suggested)}</strong></div>"
+        )
+    return f'<div class="fc fc-labels">{left}<div class="arrow">→</div>{right}</div>'
+
+
+def bars(
+    classes: Sequence[str], probabilities: Sequence[float] | None, given: str | None, suggested: str | None
+) -> str:
+    """One bar per class in the card's order; the given and the suggested class carry their mark."""
+    rows = []
+    values: Sequence[float | None] = probabilities or [None] * len(classes)
+    for name, value in zip(classes, values, strict=True):
+        kind = "given" if name == given else "suggested" if name == suggested else ""
+        mark = {"given": f"{GIVEN_MARK} given", "suggested": f"{SUGGESTED_MARK} suggested"}.get(kind, "")
+        share = 0.0 if value is None else max(0.0, min(1.0, value))
+        rows.append(
+            f'<span class="{"strong" if kind else ""}">{escape(name)}</span>'
+            f'<span class="track"><div class="fill {kind}" style="width:{share:.1%}"></div></span>'
+            f'<span class="value">{"–" if value is None else f"{share:.0%}"}</span>'
+            f'<span class="mark {kind}-ink">{mark}</span>'
+        )
+    return f'<div class="fc fc-bars">{"".join(rows)}</div>'
+
+
+def why(title: str, reasons: Sequence[str]) -> str:
+    """The verdict and its reasons in words."""
+    listed = "".join(f"<li>{escape(reason)}</li>" for reason in reasons) or "<li>no particular reason</li>"
+    return f'<div class="fc fc-why"><h4>{escape(title)}</h4><ul>{listed}</ul></div>'
+
+
+def strip(
+    title: str, mark: str, faces: Sequence[Beside], pictures: dict[str, str | None], *, empty: str, tone: dict[str, str]
+) -> str:
+    """Small faces under a title; `mark` is 'given', 'suggested' or '' (two rows high), `tone` a class per label."""
+    shown = []
+    for face in faces:
+        source = pictures.get(face.sample_id)
+        name = escape(f"{face.source_key} · {face.label}{' · ' + face.why if face.why else ''}", quote=True)
+        image = (
+            f'<img src="{escape(source, quote=True)}" alt="{name}" title="{name}">'
+            if source
+            else '<div class="gone">no picture</div>'
+        )
+        shown.append(
+            f'<figure>{image}<figcaption class="{tone.get(face.label, "")}">{escape(face.label)}</figcaption></figure>'
+        )
+    body = "".join(shown) or f'<div class="empty">{escape(empty)}</div>'
+    ink = f"{mark}-ink" if mark else ""
+    sign = {"given": f"{GIVEN_MARK} ", "suggested": f"{SUGGESTED_MARK} "}.get(mark, "")
+    tall = "" if mark else " tall"
+    head = f'<h4 class="{ink}">{sign}{escape(title)}</h4>'
+    return f'<div class="fc fc-strip{tall}">{head}<div class="faces">{body}</div></div>'

@@ -1,0 +1,203 @@
+"""What lies beside a face while a person decides: its nearest faces, and clear examples of the classes in question.
+
+It reads pictures by sample id only, decodes them here, and never hands on the bytes of a file as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from ferclean.errors import FercleanError
+from ferclean.recognition.images import decode, encode_png
+from ferclean.store.embeddings import read_embeddings
+from ferclean.store.runs import get_run
+from ferclean.store.samples import images_bytes
+from ferclean.store.table import sample_table
+from ferclean.store.verdicts import get_pairs
+from ferclean.store.workspace import Workspace
+
+FACE_SIDE = 720
+"""Longest side in pixels of the face that is decided about; larger pictures are scaled down to it."""
+BESIDE_SIDE = 120
+"""Longest side of the small faces beside it."""
+_KEPT = 2000  # pictures that stay in memory, 20 to 50 KB each for faces of 100 pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """One small face beside the one in question."""
+
+    sample_id: str
+    source_key: str
+    label: str
+    """Its given label."""
+    why: str
+    """What brings it here, in a few words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture as the screen can show it."""
+
+    uri: str | None
+    """PNG data URI, upright and at most as large as asked for; None when there is nothing to see."""
+    trouble: str | None
+    """Why there is nothing to see."""
+
+
+@dataclass(kw_only=True)
+class Album:
+    """Where `beside` looks; made once by `open_album`."""
+
+    ws: Workspace
+    examples: dict[str, tuple[Beside, ...]]
+    """Class -> its faces with the highest label quality."""
+    twins: dict[str, tuple[Beside, ...]]
+    """Sample -> faces that show the same picture."""
+    known: dict[str, Beside]
+    folds: dict[str, int]
+    """Sample -> fold of its out-of-fold prediction: embeddings are comparable within a fold only."""
+    run_id: str | None
+    """The score run whose embeddings tell what is near; None when there are none."""
+    spaces: dict[int, tuple[list[str], np.ndarray]] | None = None
+    """Fold -> samples and their unit vectors; read when first asked for."""
+    kept: dict[tuple[str, int], Picture] = field(default_factory=dict)
+
+
+def open_album(ws: Workspace, *, examples: int = 8) -> Album:
+    """Choose the clear examples of each class and find out what is near what.
+
+    Examples are the `examples` faces of a class with the highest label quality among those judged clean; a class
+    without any shows its best ones whatever the verdict.
+    """
+    table = sample_table(ws)
+    usable = table[table["quarantine_reason"].isna() & table["given_label"].notna()]
+    known = {
+        sample_id: Beside(sample_id=sample_id, source_key=key, label=label, why="")
+        for sample_id, key, label in zip(usable["sample_id"], usable["source_key"], usable["given_label"], strict=True)
+    }
+    runs = list(usable["run_id"].dropna().unique())
+    triage = get_run(ws, runs[0]) if runs else None
+    score_runs = triage.config.get("score_runs", []) if triage else []
+    with_fold = usable[usable["fold"].notna()]
+    return Album(
+        ws=ws,
+        examples=_examples(usable, known, examples),
+        twins=_twins(get_pairs(ws), known),
+        known=known,
+        folds=dict(zip(with_fold["sample_id"], with_fold["fold"].astype(int), strict=True)),
+        run_id=score_runs[0] if score_runs else None,
+    )
+
+
+def beside(album: Album, sample_id: str, *, count: int) -> list[Beside]:
+    """The faces most like this one: first those that show the same picture, then the nearest by embedding.
+
+    At most `count`; empty when the workspace holds neither pairs nor embeddings of the scored run.
+    """
+    found = list(album.twins.get(sample_id, ()))[:count]
+    seen = {sample_id, *(face.sample_id for face in found)}
+    space = _space(album, album.folds.get(sample_id))
+    if space is None or len(found) >= count:
+        return found
+    ids, vectors = space
+    if sample_id not in ids:
+        return found
+    cosine = vectors @ vectors[ids.index(sample_id)]
+    for place in np.argsort(-cosine, kind="stable")[: count + len(seen)]:
+        other = ids[place]
+        if other not in seen and other in album.known and len(found) < count:
+            found.append(_because(album.known[other], f"{max(0.0, float(cosine[place])):.2f} alike"))
+    return found
+
+
+def examples_of(album: Album, label: str | None, *, count: int, but: Iterable[str] = ()) -> list[Beside]:
+    """Clear examples of a class, without the samples named in `but`."""
+    left_out = set(but)
+    return [face for face in album.examples.get(label or "", ()) if face.sample_id not in left_out][:count]
+
+
+def pictures(album: Album, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Picture]:
+    """The pictures of (sample_id, longest side in pixels), all of those that are not at hand in one action.
+
+    A sample without a picture that can be seen is not an error: its `trouble` says why.
+    """
+    missing = [pair for pair in dict.fromkeys(wanted) if pair not in album.kept]
+    if missing:
+        if len(album.kept) > _KEPT:
+            album.kept.clear()
+            missing = list(dict.fromkeys(wanted))
+        data = images_bytes(album.ws, [sample_id for sample_id, _ in missing])
+        for sample_id, side in missing:
+            album.kept[sample_id, side] = _picture(data[sample_id], side)
+    return {pair: album.kept[pair] for pair in wanted}
+
+
+def _picture(data: bytes | FercleanError, side: int) -> Picture:
+    try:
+        if isinstance(data, FercleanError):
+            raise data
+        return Picture(uri=_data_uri(data, side), trouble=None)
+    except FercleanError as error:
+        return Picture(uri=None, trouble=str(error))
+
+
+def _data_uri(data: bytes, side: int) -> str:
+    pixels = decode(data)
+    if max(pixels.shape[:2]) > side:
+        image = Image.fromarray(pixels)
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        pixels = np.asarray(image)
+    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode("ascii")
+
+
+def _examples(usable: pd.DataFrame, known: dict[str, Beside], count: int) -> dict[str, tuple[Beside, ...]]:
+    standing = usable[~usable["decision"].isin(["relabel", "ambiguous", "exclude"])]
+    ordered = standing.assign(_late=standing["verdict"] != "clean").sort_values(
+        ["_late", "label_quality", "sample_id"], ascending=[True, False, True], na_position="last"
+    )
+    return {
+        str(label): tuple(known[sample_id] for sample_id in group["sample_id"].head(count))
+        for label, group in ordered.groupby("given_label", sort=False)
+    }
+
+
+def _twins(pairs: pd.DataFrame, known: dict[str, Beside]) -> dict[str, tuple[Beside, ...]]:
+    twins: dict[str, list[Beside]] = {}
+    for a, b, kind in zip(pairs["sample_a"], pairs["sample_b"], pairs["kind"], strict=True):
+        for one, other in ((a, b), (b, a)):
+            if other in known:
+                why = "same file" if kind == "exact" else "near copy"
+                twins.setdefault(one, []).append(_because(known[other], why))
+    return {sample_id: tuple(faces) for sample_id, faces in twins.items()}
+
+
+def _because(face: Beside, why: str) -> Beside:
+    return Beside(sample_id=face.sample_id, source_key=face.source_key, label=face.label, why=why)
+
+
+def _space(album: Album, fold: int | None) -> tuple[list[str], np.ndarray] | None:
+    if fold is None or album.run_id is None:
+        return None
+    if album.spaces is None:
+        album.spaces = _read_spaces(album)
+    return album.spaces.get(fold)
+
+
+def _read_spaces(album: Album) -> dict[int, tuple[list[str], np.ndarray]]:
+    try:
+        ids, embedding = read_embeddings(album.ws, album.run_id or "")
+    except FercleanError:  # derived data, thrown away or never made: the screen then shows copies and examples only
+        return {}
+    vectors = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
+    rows: dict[int, list[int]] = {}
+    for row, sample_id in enumerate(ids):
+        if sample_id in album.folds:
+            rows.setdefault(album.folds[sample_id], []).append(row)
+    return {fold: ([ids[row] for row in chosen], vectors[chosen]) for fold, chosen in rows.items()}

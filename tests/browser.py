@@ -1,0 +1,82 @@
+"""A real Chromium for the tests of the screens, and a review server to point it at.
+
+It never downloads a browser: `tests/prepare.py` says how to bring one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ferclean.steps.serve_review import launch_command, launch_environment
+from tests.prepare import BROWSER_FLAGS, find_browser
+
+
+@contextlib.contextmanager
+def browser_page(*, width: int = 1440, height: int = 900, dark: bool = False) -> Iterator[Any]:
+    """A Playwright page in a headless Chromium; skips the test, saying why, where there is none."""
+    executable = find_browser()
+    if executable is None:
+        pytest.skip("no Chromium or Chrome found; python tests/prepare.py brings one")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(BROWSER_FLAGS))
+        try:
+            yield browser.new_page(
+                viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+            )
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def review_server(root: Path, *, reviewer: str = "ada") -> Iterator[str]:
+    """The address of a review screen of the workspace at `root`, served as `ferclean review` serves it."""
+    port = free_port()
+    server = subprocess.Popen(
+        launch_command(root, port=port),
+        env=launch_environment(reviewer=reviewer),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        assert answer(f"{url}/_stcore/health") == "ok"
+        yield url
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answer(url: str, *, seconds: float = 60) -> str:
+    """The body at `url`, once something answers there."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return str(response.read().decode())
+        except (urllib.error.URLError, ConnectionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -1,0 +1,267 @@
+"""Facts about what the review screen asks for and records, and about how it is served."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
+from ferclean.steps import faces_beside, review
+from ferclean.steps.review import Filters, decide, decide_many, facets, next_open, open_desk, select, tally, undo
+from ferclean.steps.serve_review import launch_command, serve
+from ferclean.store import lock
+from ferclean.store.decisions import current_decisions, decision_history
+from ferclean.store.embeddings import write_embeddings
+from ferclean.store.runs import latest_run
+from ferclean.store.samples import get_samples
+from ferclean.store.workspace import Workspace
+from tests.workspaces import EIGHT, SEVEN, make_workspace
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make_workspace(tmp_path_factory.mktemp("review"))
+
+
+@pytest.fixture
+def ws(original: Workspace, tmp_path: Path) -> Workspace:
+    """A copy that the test may write into; the pictures stay where they are."""
+    shutil.copytree(original.root, tmp_path / "workspace")
+    return Workspace.open(tmp_path / "workspace")
+
+
+def test_the_flagged_faces_come_in_rank_order_and_clean_ones_only_when_asked_for(original: Workspace) -> None:
+    desk = open_desk(original, reviewer="ada")
+    flagged = [desk.items[sample_id] for sample_id in select(desk, Filters())]
+    assert [item.rank for item in flagged] == list(range(1, 15))
+    assert {item.verdict for item in flagged} == {"mislabelled", "ambiguous"}
+    assert {desk.items[i].verdict for i in select(desk, Filters(kinds=("clean",)))} == {"clean"}
+
+
+def test_an_item_shows_probabilities_in_the_order_of_the_classes(original: Workspace) -> None:
+    desk = open_desk(original, reviewer="ada")
+    first = desk.items[select(desk, Filters())[0]]
+    assert desk.classes == SEVEN
+    assert (first.given_label, first.suggested_label) == ("surprise", "fear")
+    assert first.pred_probs is not None
+    assert SEVEN[int(np.argmax(first.pred_probs))] == "fear"
+    assert first.reasons[0] == "the model sees fear where surprise was given"
+
+
+def test_filters_by_label_keep_the_rank_order_and_agree_with_the_facets(original: Workspace) -> None:
+    desk = open_desk(original, reviewer="ada")
+    counts = facets(desk)
+    assert list(counts["verdict"]) == ["mislabelled", "ambiguous", "clean"]
+    for label, count in counts["suggested"].items():
+        chosen = select(desk, Filters(suggested=(label,)))
+        assert len(chosen) == count
+        assert chosen == sorted(chosen, key=lambda sample_id: desk.items[sample_id].rank)
+
+
+def test_blind_order_is_shuffled_the_same_way_each_time(original: Workspace) -> None:
+    desk = open_desk(original, reviewer="ada")
+    seen, blind = select(desk, Filters()), select(desk, Filters(blind=True))
+    assert sorted(seen) == sorted(blind)
+    assert seen != blind
+    assert blind == select(open_desk(original, reviewer="ada"), Filters(blind=True))
+
+
+def test_a_decision_is_stored_with_the_time_and_what_the_model_showed(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    first = select(desk, Filters())[0]
+    said = decide(desk, first, "accept", seconds=2.345, note="open mouth")
+    assert (said.action, said.label) == ("relabel", "fear")
+    row = decision_history(ws).iloc[0]
+    assert (row["sample_id"], row["action"], row["label"], row["reviewer"]) == (first, "relabel", "fear", "ada")
+    assert (row["seconds"], row["note"], row["source"]) == (2.35, "open mouth", "review")
+    shown = json.loads(row["shown"])
+    assert shown["suggested_label"] == "fear"
+    assert shown["verdict"] == "mislabelled"
+    assert shown["run_id"] == latest_run(ws, "triage").run_id  # type: ignore[union-attr]
+    assert sum(shown["pred_probs"]) == pytest.approx(1)
+
+
+def test_a_blind_decision_says_that_nothing_was_shown(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    decide(desk, select(desk, Filters())[0], "ambiguous", model_hidden=True)
+    assert decision_history(ws)["shown"].isna().all()
+
+
+def test_relabelling_with_the_given_label_is_keeping_it(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    first = select(desk, Filters())[0]
+    assert decide(desk, first, "relabel", label="surprise").action == "keep"
+    assert current_decisions(ws)["action"].tolist() == ["keep"]
+
+
+def test_accepting_without_a_suggestion_is_refused_and_stores_nothing(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    ambiguous = select(desk, Filters(kinds=("ambiguous",)))[0]
+    with pytest.raises(UsageError, match="no suggested label"):
+        decide(desk, ambiguous, "accept")
+    assert decision_history(ws).empty
+
+
+def test_the_next_face_is_undecided_and_skipped_ones_come_last(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    order = select(desk, Filters())
+    decide(desk, order[0], "skip")
+    decide(desk, order[1], "keep")
+    assert next_open(desk, order, after=order[1]) == order[2]
+    decide(desk, order[-1], "exclude")
+    assert next_open(desk, order, after=order[-1]) == order[2]
+    for sample_id in order[2:-1]:
+        decide(desk, sample_id, "ambiguous")
+    assert next_open(desk, order, after=order[-1]) == order[0]
+    decide(desk, order[0], "keep")
+    assert next_open(desk, order, after=order[0]) is None
+
+
+def test_undo_goes_back_one_decision_at_a_time_also_after_a_restart(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    order = select(desk, Filters())
+    decide(desk, order[0], "keep")
+    decide(desk, order[0], "relabel", label="anger")
+    decide(desk, order[1], "skip")
+    again = open_desk(ws, reviewer="ada")
+    assert undo(again) == [order[1]]
+    assert again.skipped == set()
+    assert undo(again) == [order[0]]
+    assert (again.standing[order[0]].action, again.standing[order[0]].label) == ("keep", "surprise")
+    assert undo(again) == [order[0]]
+    assert undo(again) == []
+    assert again.standing == {}
+    assert len(decision_history(ws)) == 6
+
+
+def test_a_bulk_is_one_act_for_undo(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    order = select(desk, Filters())
+    decide_many(desk, order[:5], "exclude", bulk_id="b1")
+    assert len(current_decisions(ws)) == 5
+    assert sorted(undo(desk)) == sorted(order[:5])
+    assert current_decisions(ws).empty
+
+
+def test_a_bulk_is_all_or_nothing(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    with pytest.raises(UsageError, match="no suggested label"):
+        decide_many(desk, select(desk, Filters()), "accept", bulk_id="b1")
+    assert decision_history(ws).empty
+    assert desk.standing == {}
+
+
+def test_reviewers_have_their_own_progress(ws: Workspace) -> None:
+    ada, bob = open_desk(ws, reviewer="ada"), open_desk(ws, reviewer="bob")
+    order = select(ada, Filters())
+    decide(ada, order[0], "keep")
+    assert tally(ada, order).done == 1
+    assert tally(open_desk(ws, reviewer="ada"), order).done == 1
+    assert tally(bob, order).done == 0
+    assert undo(bob) == []
+
+
+def test_the_tally_counts_what_is_left_and_the_pace(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    order = select(desk, Filters())
+    before = tally(desk, order)
+    assert (before.done, before.total, before.per_minute, before.minutes_left) == (0, 14, None, None)
+    decide(desk, order[0], "keep")
+    decide(desk, order[1], "keep")
+    desk.moments[:] = [0.0, 6.0]
+    after = tally(desk, order)
+    assert (after.done, after.per_minute) == (2, pytest.approx(10))
+    assert after.minutes_left == pytest.approx(1.2)
+    assert after.expected_errors == pytest.approx(before.expected_errors - 1.8)
+
+
+def test_the_reviewer_is_the_login_name_when_none_is_given(original: Workspace) -> None:
+    assert open_desk(original, reviewer=" ").reviewer == review.default_reviewer() != ""
+
+
+def test_an_untriaged_workspace_has_an_empty_desk(tmp_path: Path) -> None:
+    desk = open_desk(make_workspace(tmp_path, n=4, classes=EIGHT, triaged=False), reviewer="ada")
+    assert desk.classes == EIGHT
+    assert select(desk, Filters()) == []
+    assert next_open(desk, []) is None
+
+
+def test_a_busy_workspace_is_said_to_be_busy_and_nothing_is_recorded(ws: Workspace) -> None:
+    hasty = Workspace.open(ws.root, timeout=0.1)
+    desk = open_desk(hasty, reviewer="ada")
+    order = select(desk, Filters())
+    other = lock.filelock.FileLock(ws.root / lock.LOCK_NAME, thread_local=False)
+    with other, pytest.raises(WorkspaceBusyError):
+        decide(desk, order[0], "keep")
+    assert desk.standing == {}
+    assert decision_history(ws).empty
+
+
+def test_examples_of_a_class_are_its_clean_faces_with_the_highest_label_quality(original: Workspace) -> None:
+    album, desk = faces_beside.open_album(original), open_desk(original, reviewer="ada")
+    for label in SEVEN:
+        faces = faces_beside.examples_of(album, label, count=4)
+        quality = [desk.items[face.sample_id].label_quality or 0.0 for face in faces]
+        assert quality == sorted(quality, reverse=True)
+        assert {face.label for face in faces} == {label}
+        assert {desk.items[face.sample_id].verdict for face in faces[:2]} == {"clean"}
+    first = faces_beside.examples_of(album, "anger", count=1)[0].sample_id
+    assert first not in [f.sample_id for f in faces_beside.examples_of(album, "anger", count=9, but=[first])]
+    assert faces_beside.examples_of(album, None, count=4) == []
+
+
+def test_copies_come_before_the_nearest_faces_of_the_same_fold(ws: Workspace) -> None:
+    ids = get_samples(ws)["sample_id"].tolist()
+    album = faces_beside.open_album(ws)
+    assert [face.why for face in faces_beside.beside(album, ids[0], count=4)] == ["near copy"]
+    angles = np.linspace(0, 1.5, len(ids))
+    run_id = album.run_id
+    assert run_id is not None
+    write_embeddings(ws, run_id, ids, np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    near = faces_beside.beside(faces_beside.open_album(ws), ids[0], count=4)
+    assert [face.sample_id for face in near] == [ids[1], ids[5], ids[10], ids[15]]
+    assert near[1].why.endswith("alike")
+
+
+def test_pictures_are_png_and_a_missing_one_says_why(original: Workspace) -> None:
+    album = faces_beside.open_album(original)
+    first, second = list(album.known)[:2]
+    Path(get_samples(original)["path"][1]).rename(original.root.parent / "away.png")
+    try:
+        shown = faces_beside.pictures(album, [(first, 32), (second, 32)])
+    finally:
+        (original.root.parent / "away.png").rename(get_samples(original)["path"][1])
+    assert (shown[first, 32].uri or "").startswith("data:image/png;base64,")
+    assert shown[second, 32].uri is None
+    assert "cannot be read" in (shown[second, 32].trouble or "")
+    assert len(shown[first, 32].uri or "") < len(faces_beside.pictures(album, [(first, 64)])[first, 64].uri or "")
+
+
+def test_another_address_than_this_machine_is_refused(tmp_path: Path) -> None:
+    for address in ("0.0.0.0", "::", "192.168.1.5", "example.org"):
+        with pytest.raises(UsageError, match="no password"):
+            launch_command(tmp_path, address=address)
+
+
+def test_the_server_is_silent_and_bound_to_this_machine(tmp_path: Path) -> None:
+    command = launch_command(tmp_path, port=8600, address="localhost")
+    assert {
+        "--server.address=127.0.0.1", "--server.port=8600", "--browser.gatherUsageStats=false",
+        "--server.fileWatcherType=none", "--server.headless=true",
+    } <= set(command)  # fmt: skip
+    assert command[-2:] == ["--", str(tmp_path.resolve())]
+    with pytest.raises(UsageError, match="outside"):
+        launch_command(tmp_path, port=70000)
+
+
+def test_a_taken_port_is_an_error_that_says_what_to_do(original: Workspace) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(FercleanError, match="--port"):
+            serve(original, port=taken.getsockname()[1], open_browser=False)
