@@ -5,6 +5,7 @@ It never downloads weights: `--weights FILE` is the only way to start from a tra
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def _timm_network(name: str, channels: int, input_size: int) -> Any:
     options: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
     try:
         if not timm.is_model(name):
-            near = timm.list_models(f"*{name.split('_')[0].rstrip('0123456789')}*")[:8] or ["resnet18"]
+            near = difflib.get_close_matches(name, timm.list_models(), n=5) or ["resnet18"]
             raise UsageError(f"unknown backbone {name!r}; use {SLIM!r} or a timm model such as {', '.join(near)}")
         try:
             network = timm.create_model(name, img_size=input_size, **options)
