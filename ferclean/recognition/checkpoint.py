@@ -70,6 +70,7 @@ def load_checkpoint(path: Path) -> Trained:
         backbone = make_backbone(config.backbone, channels=about["channels"], input_size=about["input_size"])
         model = method.build(cfg, about["num_classes"], backbone)
     model.load_state_dict(tensors)
+    model.to(memory_format=torch.channels_last)  # the layout it was trained in: sums are rounded alike
     return Trained(
         method=about["method"],
         model=model.eval(),

@@ -1,0 +1,161 @@
+"""Out-of-fold: nobody judges what it has seen, and an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferclean.errors import BadDataError
+from ferclean.recognition import crossval
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.crossval import OutOfFold, cross_validate, ensemble, run_fold
+from ferclean.recognition.train import fit, predict
+
+TINY = TrainConfig(epochs=3, batch_size=8, device="cpu")
+ARRAYS = ("pred_probs", "logits", "embedding", "fold", "given_prob", "margin")
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    arrays = rng.integers(0, 256, (30, 1, 32, 32), dtype=np.uint8), np.arange(30) % 3, rng.permutation(30) % 3
+    for array in arrays:
+        array.flags.writeable = False
+    return arrays
+
+
+def validate(data: tuple[np.ndarray, ...], out_dir: Path | None = None, **options: object) -> OutOfFold:
+    arguments = {"num_classes": 3, "config": TINY, "out_dir": out_dir} | options
+    return cross_validate("supcon_relabel", *data, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def result(data) -> OutOfFold:
+    return validate(data)
+
+
+def test_every_row_is_predicted_by_the_model_that_was_trained_without_its_fold(data, result: OutOfFold) -> None:
+    images, labels, folds = data
+    assert result.pred_probs.shape == (30, 3)
+    assert result.pred_probs.dtype == np.float32
+    np.testing.assert_allclose(result.pred_probs.sum(1), 1, atol=1e-5)
+    rows = folds != 1
+    model = fit("supcon_relabel", images[rows], labels[rows], num_classes=3, config=TINY)
+    outputs = predict(model, images[~rows])
+    for name in ("pred_probs", "logits", "embedding"):
+        np.testing.assert_array_equal(getattr(result, name)[~rows], outputs[name])
+    np.testing.assert_array_equal(result.signals["uerm_weight"][~rows], outputs["uerm_weight"])
+    np.testing.assert_array_equal(result.fold, folds)
+
+
+def test_a_rows_own_label_does_not_move_its_probabilities(data, result: OutOfFold) -> None:
+    images, labels, folds = data
+    changed = labels.copy()
+    row = int(np.flatnonzero(folds == 0)[0])
+    changed[row] = (changed[row] + 1) % 3
+    again = validate((images, changed, folds))
+    np.testing.assert_array_equal(result.pred_probs[folds == 0], again.pred_probs[folds == 0])
+    assert not np.array_equal(result.pred_probs[folds == 1], again.pred_probs[folds == 1])
+
+
+def test_dynamics_are_means_over_the_fits_that_trained_on_the_row(data, result: OutOfFold) -> None:
+    images, labels, folds = data
+    assert result.given_prob.shape == result.margin.shape == (3, 30)
+    fits = [fit("supcon_relabel", images[folds != f], labels[folds != f], num_classes=3, config=TINY) for f in (1, 2)]
+    in_both = np.flatnonzero(folds == 0)
+    first, second = (
+        f.margin[:, np.searchsorted(np.flatnonzero(folds != name), in_both)]
+        for f, name in zip(fits, (1, 2), strict=True)
+    )
+    np.testing.assert_allclose(result.margin[:, in_both], (first + second) / 2, rtol=1e-5)
+
+
+def test_flips_name_the_row_of_the_whole_set_and_the_fold(data) -> None:
+    _, labels, folds = data
+    options = {"supcon_relabel": {"relabel_gap": 0.0, "warmup_share": 0.0}}
+    flips = validate(data, config=replace(TINY, method_options=options)).flips
+    assert flips
+    for flip in flips:
+        assert set(flip) == {"index", "fold", "epoch", "from_label", "to_label", "p"}
+        assert folds[flip["index"]] != flip["fold"]  # only training rows are relabelled
+    first = {(flip["index"], flip["fold"]): flip for flip in reversed(flips)}
+    assert all(labels[flip["index"]] == flip["from_label"] for flip in first.values())
+
+
+def test_an_interrupted_run_goes_on_at_the_unfinished_fold(
+    data, result: OutOfFold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+
+    def counted(*args: object, **options: object) -> object:
+        trained.append(1)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return run_fold(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(crossval, "run_fold", counted)
+    with pytest.raises(KeyboardInterrupt):
+        validate(data, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    resumed = validate(data, tmp_path)
+    assert len(trained) == 4  # one done, one interrupted, two more
+    for name in ARRAYS:
+        np.testing.assert_array_equal(getattr(result, name), getattr(resumed, name))
+    np.testing.assert_array_equal(result.signals["uerm_weight"], resumed.signals["uerm_weight"])
+    assert result.flips == resumed.flips
+    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"] * 3
+    validate(data, tmp_path)
+    assert len(trained) == 4
+
+
+def test_finished_folds_of_other_settings_or_data_are_not_picked_up(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels, folds = data
+    validate(data, tmp_path)
+    changed = labels.copy()
+    changed[0] = (changed[0] + 1) % 3
+    other_pixels = images.copy()
+    other_pixels[0] = 0
+    trained = []
+    monkeypatch.setattr(crossval, "run_fold", lambda *a, **o: trained.append(1) or run_fold(*a, **o))
+    validate((images, changed, folds), tmp_path)
+    validate((other_pixels, labels, folds), tmp_path)
+    validate(data, tmp_path, config=replace(TINY, seed=1))
+    assert len(trained) == 9
+
+
+def test_progress_runs_from_nothing_to_all_folds(data) -> None:
+    calls: list[tuple[str, int, int]] = []
+    validate(data, progress=lambda *call: calls.append(call))
+    assert [done for _, done, _ in calls] == list(range(1, 10))
+    assert {total for _, _, total in calls} == {9}
+    assert calls[0][0] == "training supcon_relabel, fold 1 of 3"
+
+
+def test_a_single_fold_is_refused(data) -> None:
+    images, labels, folds = data
+    with pytest.raises(BadDataError, match="at least two folds"):
+        validate((images, labels, np.zeros_like(folds)))
+    with pytest.raises(BadDataError, match="one fold per image"):
+        validate((images, labels, folds[:-1]))
+
+
+def test_a_class_that_lives_in_one_fold_only_still_gets_probabilities(data) -> None:
+    images, _, folds = data
+    labels = np.where(folds == 0, 2, np.arange(30) % 2)
+    outputs = validate((images, labels, folds))
+    assert np.isfinite(outputs.pred_probs).all()
+
+
+def test_an_ensemble_is_the_mean_of_its_members() -> None:
+    a, b = np.array([[0.9, 0.1]], np.float32), np.array([[0.5, 0.5]], np.float32)
+    np.testing.assert_allclose(ensemble([a, b]), [[0.7, 0.3]], rtol=1e-6)
+    assert ensemble([a]).dtype == np.float32
+    with pytest.raises(BadDataError, match="at least one member"):
+        ensemble([])
+    with pytest.raises(BadDataError):
+        ensemble([a, np.ones((2, 2))])
