@@ -12,6 +12,7 @@ import pytest
 
 from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
 from ferclean.steps import faces_beside, review
+from ferclean.steps.overview import overview
 from ferclean.steps.review import Filters, decide, decide_many, facets, next_open, open_desk, select, tally, undo
 from ferclean.steps.serve_review import launch_command, serve
 from ferclean.store import lock
@@ -265,3 +266,29 @@ def test_a_taken_port_is_an_error_that_says_what_to_do(original: Workspace) -> N
         taken.listen()
         with pytest.raises(FercleanError, match="--port"):
             serve(original, port=taken.getsockname()[1], open_browser=False)
+
+
+def test_the_contender_is_the_suggestion_or_else_the_most_probable_other_class(original: Workspace) -> None:
+    desk = open_desk(original, reviewer="ada")
+    first, _, ambiguous = (desk.items[sample_id] for sample_id in select(desk, Filters())[:3])
+    assert review.contender(desk, first) == first.suggested_label == "fear"
+    assert (ambiguous.given_label, ambiguous.suggested_label) == ("disgust", None)
+    assert review.contender(desk, ambiguous) == "happiness"
+
+
+def test_the_overview_counts_what_stands(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    order = select(desk, Filters())
+    decide(desk, order[0], "accept")
+    decide(desk, order[1], "keep")
+    decide(open_desk(ws, reviewer="bob"), order[1], "ambiguous")
+    decide(desk, order[3], "skip")
+    seen = overview(ws)
+    lines = {line.label: line for line in seen.classes}
+    assert (seen.samples, seen.quarantined, seen.conflicts) == (28, 0, 1)
+    assert seen.actions == {"relabel": 1, "ambiguous": 1}
+    assert seen.reviewers == {"ada": 1, "bob": 1}
+    assert (lines["surprise"].leaving, lines["fear"].arriving, lines["fear"].leaving) == (1, 1, 0)
+    assert seen.verdicts["mislabelled"] == (10, 2)
+    assert sum(sum(row.values()) for row in seen.flows.values()) == 10
+    assert list(seen.flows) == list(SEVEN)

@@ -90,7 +90,7 @@ def _fetch(at: Sitting, sample_id: str) -> dict[tuple[str, int], faces_beside.Pi
 
 
 def _wanted(at: Sitting, sample_id: str) -> list[tuple[str, int]]:
-    beside = [face.sample_id for _, _, faces in _rows(at, at.desk.items[sample_id]) for face in faces]
+    beside = [face.sample_id for row in _rows(at, at.desk.items[sample_id]) for face in row.faces]
     return [(sample_id, faces_beside.FACE_SIDE), *((other, faces_beside.BESIDE_SIDE) for other in beside)]
 
 
@@ -113,7 +113,7 @@ def _evidence(at: Sitting, item: review.Item) -> None:
             "and the order is shuffled.</div>"
         )
         return
-    with st.container(height=189 + 27 * (len(at.desk.classes) - 7), border=False):
+    with st.container(height=26 * len(at.desk.classes), border=False):
         st.html(style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label))
     st.html(style.why(_verdict(item), item.reasons))
 
@@ -125,22 +125,24 @@ def _verdict(item: review.Item) -> str:
     return title if value is None else f"{title} ({value:.0%})"
 
 
-def _rows(at: Sitting, item: review.Item) -> list[tuple[str, str, list[faces_beside.Beside]]]:
-    """(title, mark, faces) of each row of faces to compare with.
+def _rows(at: Sitting, item: review.Item) -> list[style.Strip]:
+    """The rows of faces to compare with.
 
     In blind mode they are one clear face of each class, which says nothing about the suggestion.
     """
     album, own = at.album, {item.sample_id}
-    given, suggested = item.given_label, item.suggested_label
     if at.filters.blind:
         each = [face for name in at.desk.classes for face in faces_beside.examples_of(album, name, count=1, but=own)]
-        return [("Clear examples", "", each)]
-    rows = [("Most alike", "", faces_beside.beside(album, item.sample_id, count=2 * _BESIDE))]
-    if given:
-        rows.append((f"Clear {given}", "given", faces_beside.examples_of(album, given, count=_BESIDE, but=own)))
-    if suggested and suggested != given:
-        examples = faces_beside.examples_of(album, suggested, count=_BESIDE, but=own)
-        rows.append((f"Clear {suggested}", "suggested", examples))
+        return [style.Strip("Clear examples", "", each, tall=True)]
+    near = faces_beside.beside(album, item.sample_id, count=2 * _BESIDE)
+    rows = [style.Strip("Most alike", "", near, tall=True)] if near else []
+    count = _BESIDE if near else 2 * _BESIDE
+    contender = review.contender(at.desk, item)
+    mark = "suggested" if contender == item.suggested_label else ""
+    for name, sign in ((item.given_label, "given"), (contender, mark)):
+        if name:
+            examples = faces_beside.examples_of(album, name, count=count, but=own)
+            rows.append(style.Strip(f"Clear {name}", sign, examples, tall=not near))
     return rows
 
 
@@ -149,9 +151,9 @@ def _neighbours(at: Sitting, item: review.Item, pictures: dict[tuple[str, int], 
     if not at.filters.blind:
         marks = ((item.given_label, "given"), (item.suggested_label, "suggested"))
         tone = {label: f"{mark}-ink" for label, mark in marks if label}
-    for title, mark, faces in _rows(at, item):
-        sources = {face.sample_id: pictures[face.sample_id, faces_beside.BESIDE_SIDE].uri for face in faces}
-        st.html(style.strip(title, mark, faces, sources, empty="nothing to compare with yet", tone=tone))
+    for row in _rows(at, item):
+        sources = {face.sample_id: pictures[face.sample_id, faces_beside.BESIDE_SIDE].uri for face in row.faces}
+        st.html(style.strip(row, sources, tone=tone))
 
 
 def _status(sample_id: str) -> None:

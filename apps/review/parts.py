@@ -9,8 +9,6 @@ from pathlib import Path
 
 import streamlit as st
 
-FACE_HEIGHT = 540
-
 
 def _file(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
@@ -20,7 +18,7 @@ _keys = st.components.v2.component("ferclean_review_keys", js=_file("keys.js"))
 _face = st.components.v2.component(
     "ferclean_review_face",
     html=_file("face.html"),
-    css=_file("face.css").replace("__HEIGHT__", str(FACE_HEIGHT)),
+    css=_file("face.css"),
     js=_file("face.js"),
 )
 
@@ -34,9 +32,9 @@ def keys(mapping: dict[str, str], *, face: str) -> None:
 
 
 def face(sample_id: str, name: str, picture: str | None, trouble: str | None) -> None:
-    """The face, large and zoomable, at a height that never changes; `trouble` says why there is no picture."""
+    """The face, large and zoomable, at the same height every time; `trouble` says why there is no picture."""
     _face(
         key="face",
         data={"face": sample_id, "name": name, "picture": picture, "trouble": trouble},
-        height=FACE_HEIGHT,
+        height="content",
     )

@@ -6,16 +6,29 @@ Colours are from Okabe and Ito's colour-blind-safe palette, and never the only s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import streamlit as st
 
-from ferclean.steps.faces_beside import Beside
+from ferclean.steps.faces_beside import Beside, Picture
 
 GIVEN_MARK, SUGGESTED_MARK = "■", "●"
 
 _CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Small faces under a title."""
+
+    title: str
+    mark: str
+    """'given', 'suggested' or ''."""
+    faces: Sequence[Beside]
+    tall: bool = False
+    """Two rows high instead of one."""
 
 
 def apply() -> None:
@@ -71,12 +84,10 @@ def why(title: str, reasons: Sequence[str]) -> str:
     return f'<div class="fc fc-why"><h4>{escape(title)}</h4><ul>{listed}</ul></div>'
 
 
-def strip(
-    title: str, mark: str, faces: Sequence[Beside], pictures: dict[str, str | None], *, empty: str, tone: dict[str, str]
-) -> str:
-    """Small faces under a title; `mark` is 'given', 'suggested' or '' (two rows high), `tone` a class per label."""
+def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str]) -> str:
+    """A strip of small faces; `tone` is the class of ink in which a label is written."""
     shown = []
-    for face in faces:
+    for face in row.faces:
         source = pictures.get(face.sample_id)
         name = escape(f"{face.source_key} · {face.label}{' · ' + face.why if face.why else ''}", quote=True)
         image = (
@@ -87,9 +98,20 @@ def strip(
         shown.append(
             f'<figure>{image}<figcaption class="{tone.get(face.label, "")}">{escape(face.label)}</figcaption></figure>'
         )
-    body = "".join(shown) or f'<div class="empty">{escape(empty)}</div>'
-    ink = f"{mark}-ink" if mark else ""
-    sign = {"given": f"{GIVEN_MARK} ", "suggested": f"{SUGGESTED_MARK} "}.get(mark, "")
-    tall = "" if mark else " tall"
-    head = f'<h4 class="{ink}">{sign}{escape(title)}</h4>'
-    return f'<div class="fc fc-strip{tall}">{head}<div class="faces">{body}</div></div>'
+    body = "".join(shown) or '<div class="empty">no faces of this kind yet</div>'
+    sign = {"given": f"{GIVEN_MARK} ", "suggested": f"{SUGGESTED_MARK} "}.get(row.mark, "")
+    head = f'<h4 class="{f"{row.mark}-ink" if row.mark else ""}">{sign}{escape(row.title)}</h4>'
+    return f'<div class="fc fc-strip{" tall" if row.tall else ""}">{head}<div class="faces">{body}</div></div>'
+
+
+def tile(name: str, given: str | None, suggested: str | None, picture: Picture) -> str:
+    """One face of the grid with its labels."""
+    title = escape(name, quote=True)
+    image = (
+        f'<img src="{escape(picture.uri, quote=True)}" alt="{title}" title="{title}">'
+        if picture.uri
+        else '<div class="gone">no picture</div>'
+    )
+    arrow = f' → <span class="suggested-ink">{escape(suggested)}</span>' if suggested else ""
+    words = f'<span class="given-ink">{escape(given or "unknown")}</span>{arrow}'
+    return f'<div class="fc fc-tile">{image}<div class="words">{words}</div></div>'

@@ -177,6 +177,16 @@ def next_open(desk: Desk, selection: Sequence[str], *, after: str | None = None)
     return next(iter(fresh or waiting), None)
 
 
+def contender(desk: Desk, item: Item) -> str | None:
+    """The class to weigh against the given one: the suggestion, or else the most probable other class."""
+    if item.suggested_label is not None and item.suggested_label != item.given_label:
+        return item.suggested_label
+    if item.pred_probs is None:
+        return None
+    others = [(p, name) for p, name in zip(item.pred_probs, desk.classes, strict=True) if name != item.given_label]
+    return max(others)[1] if others else None
+
+
 def tally(desk: Desk, selection: Sequence[str]) -> Tally:
     """How far the reviewer is, at what pace, and how many errors are still to be expected."""
     waiting = [desk.items[sample_id] for sample_id in selection if sample_id not in desk.standing]

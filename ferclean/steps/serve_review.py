@@ -45,7 +45,7 @@ _SETTINGS = {
     "theme.light.backgroundColor": "#FFFFFF",
     "theme.light.secondaryBackgroundColor": "#F3F4F6",
     "theme.light.textColor": "#1B1F24",
-    "theme.dark.primaryColor": "#4FA8E0",
+    "theme.dark.primaryColor": "#2380BD",
     "theme.dark.backgroundColor": "#14171C",
     "theme.dark.secondaryBackgroundColor": "#20252C",
     "theme.dark.textColor": "#E8EAED",

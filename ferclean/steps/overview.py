@@ -1,0 +1,95 @@
+"""Where a workspace stands, in counts: classes, verdicts, which label would become which, and what people decided.
+
+It never decides anything and holds no picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ferclean.store.decisions import ACTIONS, current_decisions
+from ferclean.store.samples import get_dataset
+from ferclean.store.table import sample_table
+from ferclean.store.verdicts import KINDS
+from ferclean.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassLine:
+    """One class of the data set."""
+
+    label: str
+    samples: int
+    """Samples with this given label."""
+    flagged: int
+    """Of them, those that triage calls mislabelled."""
+    decided: int
+    """Of them, those with a decision."""
+    leaving: int
+    """Of them, those that people relabelled as something else."""
+    arriving: int
+    """Samples of other classes that people relabelled as this one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """The counts that the overview page shows."""
+
+    samples: int
+    """Samples that take part."""
+    quarantined: int
+    classes: tuple[ClassLine, ...]
+    """In the card's order."""
+    verdicts: dict[str, tuple[int, int]]
+    """Verdict -> (samples, of them decided)."""
+    flows: dict[str, dict[str, int]]
+    """Given label -> suggested label -> mislabelled samples."""
+    actions: dict[str, int]
+    """Action -> samples for which it stands."""
+    reviewers: dict[str, int]
+    """Reviewer -> samples whose latest decision is theirs."""
+    conflicts: int
+    """Samples about which reviewers disagree."""
+
+
+def overview(ws: Workspace) -> Overview:
+    """Count everything once. Raises UsageError when nothing was ingested."""
+    classes = get_dataset(ws).classes
+    table = sample_table(ws)
+    decisions = current_decisions(ws)
+    usable = table[table["quarantine_reason"].isna()]
+    return Overview(
+        samples=len(usable),
+        quarantined=len(table) - len(usable),
+        classes=tuple(_class_line(usable, label) for label in classes),
+        verdicts={
+            kind: (len(chosen), int(chosen["decision"].notna().sum()))
+            for kind in KINDS
+            if len(chosen := table[table["verdict"] == kind])
+        },
+        flows=_flows(usable, classes),
+        actions={name: count for name in ACTIONS if (count := int((decisions["action"] == name).sum()))},
+        reviewers={str(name): int(count) for name, count in decisions["reviewer"].value_counts().items()},
+        conflicts=int(decisions["conflict"].sum()),
+    )
+
+
+def _class_line(usable: pd.DataFrame, label: str) -> ClassLine:
+    own = usable[usable["given_label"] == label]
+    relabelled = usable[(usable["decision"] == "relabel") & (usable["corrected_label"] != usable["given_label"])]
+    return ClassLine(
+        label=label,
+        samples=len(own),
+        flagged=int((own["verdict"] == "mislabelled").sum()),
+        decided=int(own["decision"].notna().sum()),
+        leaving=int((relabelled["given_label"] == label).sum()),
+        arriving=int((relabelled["corrected_label"] == label).sum()),
+    )
+
+
+def _flows(usable: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    wrong = usable[(usable["verdict"] == "mislabelled") & usable["suggested_label"].notna()]
+    counts = wrong.groupby(["given_label", "suggested_label"]).size().to_dict()
+    return {given: {other: int(counts.get((given, other), 0)) for other in classes} for given in classes}

@@ -1,0 +1,235 @@
+"""Facts about the review screen's pages, run by Streamlit's own test runner on a real workspace."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from apps.review import sitting
+from ferclean.bundled_files import bundled_path
+from ferclean.store.decisions import current_decisions, decision_history
+from ferclean.store.lock import LOCK_NAME
+from ferclean.store.samples import get_samples
+from ferclean.store.workspace import Workspace
+from tests.workspaces import EIGHT, make_workspace
+
+Open = Callable[..., AppTest]
+HOSTILE = '<img src=x onerror="alert(1)">&"\' **b** .png'
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make_workspace(tmp_path_factory.mktemp("app"), names=(HOSTILE,))
+
+
+@pytest.fixture
+def ws(original: Workspace, tmp_path: Path) -> Workspace:
+    shutil.copytree(original.root, tmp_path / "workspace")
+    return Workspace.open(tmp_path / "workspace")
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Open the screen of a workspace with query parameters, as a fresh browser tab does."""
+
+    def start(root: Path, **query: str) -> AppTest:
+        monkeypatch.setenv("FERCLEAN_WORKSPACE", str(root))
+        monkeypatch.setenv("FERCLEAN_REVIEWER", "ada")
+        app = AppTest.from_file(str(bundled_path("apps/review/main.py")), default_timeout=30)
+        for name, value in query.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception
+        return app
+
+    return start
+
+
+def button(app: AppTest, label: str) -> Any:
+    return next(found for found in app.button if found.label == label)
+
+
+def press(app: AppTest, label: str) -> None:
+    button(app, label).click().run()
+    assert not app.exception
+
+
+def html(app: AppTest) -> str:
+    """What the page holds, without its style sheet."""
+    return "\n".join(body for element in app.get("html") if not (body := element.proto.body).startswith("<style>"))
+
+
+def test_every_key_is_a_visible_button(original: Workspace, opened: Open) -> None:
+    labels = [found.label for found in opened(original.root).button]
+    for name in ("`1` surprise", "`7` neutral", "`Enter` Accept fear", "`K` Keep", "`A` Ambiguous", "`X` Exclude"):
+        assert name in labels
+    assert {"`S` Skip", "`U` Undo", "`?`"} <= set(labels)
+    assert not any(label.startswith("`8`") for label in labels)
+
+
+def test_eight_classes_have_eight_keys(tmp_path: Path, opened: Open) -> None:
+    ws = make_workspace(tmp_path, n=16, classes=EIGHT)
+    assert "`8` contempt" in [found.label for found in opened(ws.root).button]
+
+
+def test_the_face_page_says_labels_probabilities_and_reasons_in_words(original: Workspace, opened: Open) -> None:
+    page = html(opened(original.root))
+    assert "given label</small><strong>surprise</strong>" in page
+    assert "suggested label</small><strong>fear</strong>" in page
+    assert "the model sees fear where surprise was given" in page
+    assert "Probably mislabelled (90%)" in page
+    assert page.index(">surprise</span>") < page.index(">fear</span>") < page.index(">neutral</span>")
+    assert page.count("data:image/png;base64,") == 3 + 4 + 1  # clear surprise (but itself), clear fear, the near copy
+
+
+def test_a_press_is_recorded_and_moves_on_to_the_next_face(ws: Workspace, opened: Open) -> None:
+    app = opened(ws.root)
+    ids = get_samples(ws)["sample_id"].tolist()
+    press(app, "`Enter` Accept fear")
+    press(app, "`K` Keep")
+    press(app, "`A` Ambiguous")
+    press(app, "`X` Exclude")
+    press(app, "`S` Skip")
+    press(app, "`1` surprise")
+    assert app.query_params["sample"] == ids[6]
+    history = decision_history(ws)
+    assert history["sample_id"].tolist() == ids[:6]
+    assert history["action"].tolist() == ["relabel", "keep", "ambiguous", "exclude", "skip", "relabel"]
+    assert (history["reviewer"] == "ada").all()
+    assert (history["seconds"] >= 0).all()
+    assert json.loads(history["shown"][0])["suggested_label"] == "fear"
+    assert "<b>5</b> of 14 decided" in html(app)
+
+
+def test_undo_comes_back_to_the_face_also_in_a_new_tab(ws: Workspace, opened: Open) -> None:
+    press(opened(ws.root), "`K` Keep")
+    app = opened(ws.root)
+    press(app, "`U` Undo")
+    first = get_samples(ws)["sample_id"][0]
+    assert app.query_params["sample"] == first
+    assert current_decisions(ws).empty
+    press(app, "`U` Undo")
+    assert "Nothing to undo" in html(app)
+
+
+def test_blind_mode_hides_the_model(ws: Workspace, opened: Open) -> None:
+    app = opened(ws.root, blind="1")
+    page = html(app)
+    for word in ("reasons are hidden", "suggested label</small><strong>hidden"):
+        assert word in page
+    for word in ("Probably", "the model sees", "fc-bars", "rank ", "errors to find"):
+        assert word not in page
+    assert button(app, "`Enter` Hidden").disabled
+    press(app, "`K` Keep")
+    assert decision_history(ws)["shown"].isna().all()
+
+
+def test_filters_and_position_come_from_the_address(original: Workspace, opened: Open) -> None:
+    ids = get_samples(original)["sample_id"].tolist()
+    app = opened(original.root, verdict="ambiguous", sample=ids[5])
+    assert "2 / 4" in html(app)
+    assert "Probably ambiguous" in html(app)
+    assert button(app, "`Enter` No suggestion").disabled
+    assert "No face matches" in html(opened(original.root, verdict="ambiguous", suggested="fear"))
+    assert "1 / 14" in html(opened(original.root, verdict="nonsense", sample="nobody", page="nowhere"))
+
+
+def test_arrows_look_around_without_deciding(ws: Workspace, opened: Open) -> None:
+    app = opened(ws.root)
+    ids = get_samples(ws)["sample_id"].tolist()
+    press(app, "←")
+    assert app.query_params["sample"] == ids[13]
+    press(app, "→")
+    press(app, "→")
+    assert app.query_params["sample"] == ids[1]
+    assert decision_history(ws).empty
+
+
+def test_the_end_is_said_and_can_be_undone(tmp_path: Path, opened: Open) -> None:
+    ws = make_workspace(tmp_path, n=4)
+    app = opened(ws.root)
+    press(app, "`K` Keep")
+    press(app, "`K` Keep")
+    assert "All decided" in html(app)
+    press(app, "`U` Undo the last")
+    assert len(current_decisions(ws)) == 1
+
+
+def test_a_note_is_kept_with_the_decision(ws: Workspace, opened: Open) -> None:
+    app = opened(ws.root)
+    next(field for field in app.text_input if field.label == "Note").set_value("hand over the mouth").run()
+    press(app, "`A` Ambiguous")
+    press(app, "`A` Ambiguous")
+    assert decision_history(ws)["note"].tolist() == ["hand over the mouth", ""]
+
+
+def test_markup_in_a_file_name_is_shown_as_it_is(original: Workspace, opened: Open) -> None:
+    for page in ("review", "grid"):
+        shown = html(opened(original.root, page=page))
+        assert "<img src=x" not in shown
+        assert HOSTILE in unescape(shown)
+
+
+def test_a_face_whose_file_is_gone_can_still_be_excluded(tmp_path: Path, opened: Open) -> None:
+    ws = make_workspace(tmp_path, n=6)
+    (tmp_path / "source" / "0000.png").unlink()
+    app = opened(ws.root)
+    press(app, "`X` Exclude")
+    assert current_decisions(ws)["action"].tolist() == ["exclude"]
+
+
+def test_a_busy_workspace_is_a_sentence_and_the_press_can_be_tried_again(
+    ws: Workspace, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sitting, "_PATIENCE", 0.2)
+    app = opened(ws.root)
+    with filelock.FileLock(ws.root / LOCK_NAME, thread_local=False):
+        press(app, "`K` Keep")
+        assert "Not recorded: the workspace" in html(app)
+        assert "1 / 14" in html(app)
+        assert "The workspace is busy" in html(opened(ws.root))
+    assert decision_history(ws).empty
+    press(app, "Try again")
+    assert current_decisions(ws)["action"].tolist() == ["keep"]
+
+
+def test_no_workspace_is_a_sentence(tmp_path: Path, opened: Open) -> None:
+    assert "no workspace at" in html(opened(tmp_path))
+
+
+def test_an_untriaged_workspace_says_what_to_run(tmp_path: Path, opened: Open) -> None:
+    ws = make_workspace(tmp_path, n=3, triaged=False)
+    assert "ferclean triage" in html(opened(ws.root))
+
+
+def test_the_overview_counts_flows_and_decisions(ws: Workspace, opened: Open) -> None:
+    press(opened(ws.root), "`Enter` Accept fear")
+    page = html(opened(ws.root, page="overview"))
+    assert "<b>28</b><span>samples</span>" in page
+    assert "<b>1</b><span>relabel</span>" in page
+    assert "1 of 10 decided" in page
+    assert "By ada (1)" in page
+    assert "fc-flows" in page
+    assert "fc-flows" not in html(opened(ws.root, page="overview", blind="1"))
+
+
+def test_the_grid_decides_about_many_at_once_and_undoes_them_at_once(ws: Workspace, opened: Open) -> None:
+    app = opened(ws.root, page="grid", verdict="ambiguous")
+    assert button(app, "Decide 0").disabled
+    app.checkbox[0].check().run()
+    assert not button(app, "Decide 1").disabled
+    press(app, "Choose all 4")
+    app.selectbox(key="bulk_action").set_value("ambiguous").run()
+    press(app, "Decide 4")
+    assert current_decisions(ws)["action"].tolist() == ["ambiguous"] * 4
+    assert decision_history(ws)["bulk_id"].nunique() == 1
+    press(app, "`U` Undo the last")
+    assert current_decisions(ws).empty

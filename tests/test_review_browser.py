@@ -1,0 +1,184 @@
+"""The review screen in a real Chromium: what the keys record, when they rest, and that one screen holds all.
+
+It never waits for a fixed time where it can wait for the page.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ferclean.store.decisions import current_decisions, decision_history
+from ferclean.store.samples import get_samples
+from ferclean.store.workspace import Workspace
+from tests.browser import answer, browser_page, free_port, review_server
+from tests.workspaces import make_workspace
+
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><b>face</b>.png"
+
+
+class Screen:
+    """A person at the screen: presses keys and waits for the next face."""
+
+    def __init__(self, page: Any, ws: Workspace) -> None:
+        self.page, self.ws = page, ws
+
+    @property
+    def face(self) -> str:
+        return str(self.page.evaluate("document.body.dataset.fercleanFace"))
+
+    def open(self, url: str) -> None:
+        self.page.goto(url)
+        self.page.wait_for_selector("body[data-ferclean-face]", state="attached", timeout=30_000)
+        self.page.wait_for_selector('[class*="st-key-do_map_"] button')
+
+    def press(self, key: str) -> None:
+        before = self.face
+        self.page.keyboard.press(key)
+        self.page.wait_for_function("face => document.body.dataset.fercleanFace !== face", arg=before, timeout=15_000)
+
+    def actions(self) -> list[str]:
+        return [str(action) for action in decision_history(self.ws)["action"]]
+
+
+@pytest.fixture(scope="module")
+def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
+    folder = tmp_path_factory.mktemp("browser")
+    ws = make_workspace(folder, n=40, names=("face_a", HOSTILE))
+    (folder / "source" / "0002.png").unlink()
+    with review_server(ws.root) as url, browser_page() as page:
+        told: list[str] = []
+        page.on("pageerror", lambda error: told.append(str(error)))
+        here = Screen(page, ws)
+        here.open(url)
+        yield here
+        assert told == []
+
+
+def test_a_sitting_by_keys_ends_up_in_the_store(screen: Screen) -> None:
+    page, ids = screen.page, get_samples(screen.ws)["sample_id"].tolist()
+    assert screen.face == ids[0]
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight") <= 900
+    stage = page.locator(".stage").bounding_box()
+
+    screen.press("Enter")
+    assert page.get_by_text(HOSTILE).count() == 1  # the name of the second face, as plain text
+    assert page.title() == "ferclean review"
+    screen.press("k")
+    assert "cannot be read" in page.locator(".stage p").inner_text()  # the third face's file is gone
+    for key in ("A", "x", "3", "s", "a", "a", "A", "a"):
+        screen.press(key)
+    assert page.locator(".stage").bounding_box() == stage, "the face must not move from one to the next"
+
+    screen.press("u")
+    assert screen.face == ids[9]
+    history = decision_history(screen.ws)
+    assert history["action"].tolist() == [
+        "relabel", "keep", "ambiguous", "exclude", "relabel", "skip", *["ambiguous"] * 4, "undo",
+    ]  # fmt: skip
+    assert history["sample_id"].tolist() == [*ids[:10], ids[9]]
+    assert history["label"].tolist()[:5:4] == ["fear", "disgust"]
+    assert set(history["reviewer"]) == {"ada"}
+    assert len(current_decisions(screen.ws)) == 8
+
+
+def test_keys_rest_while_a_person_types(screen: Screen) -> None:
+    before, face = screen.actions(), screen.face
+    note = screen.page.get_by_placeholder("Note (optional)")
+    note.click()
+    screen.page.keyboard.type("kax 1u?")
+    screen.page.keyboard.press("Enter")
+    screen.page.wait_for_function("document.activeElement === document.body")
+    assert screen.face == face
+    assert screen.actions() == before
+    screen.page.wait_for_timeout(600)  # the note travels to the server
+    screen.press("k")
+    assert decision_history(screen.ws)["note"].tolist()[-1] == "kax 1u?"
+
+
+def test_a_key_held_down_or_pressed_twice_decides_one_face(screen: Screen) -> None:
+    before, face = len(screen.actions()), screen.face
+    screen.page.evaluate(
+        """() => { for (const repeat of [false, true, true, false])
+             document.dispatchEvent(new KeyboardEvent("keydown", {key: "a", bubbles: true, repeat})); }"""
+    )
+    screen.page.wait_for_function("face => document.body.dataset.fercleanFace !== face", arg=face)
+    screen.page.wait_for_timeout(500)
+    assert len(screen.actions()) == before + 1
+
+
+def test_enter_on_a_button_reached_with_tab_presses_that_button(screen: Screen) -> None:
+    screen.page.locator('[class*="st-key-do_act_exclude_"] button').evaluate("button => button.focus()")
+    screen.page.keyboard.press("Tab")
+    assert "Skip" in screen.page.evaluate("document.activeElement.innerText")
+    screen.press("Enter")
+    assert screen.actions()[-1] == "skip"
+
+
+def test_the_question_mark_shows_the_map_and_keys_rest_meanwhile(screen: Screen) -> None:
+    before = screen.actions()
+    screen.page.locator("body").press("?")
+    screen.page.get_by_text("ambiguous: people would not agree").wait_for()
+    screen.page.keyboard.press("k")
+    screen.page.keyboard.press("Escape")
+    screen.page.get_by_text("ambiguous: people would not agree").wait_for(state="detached")
+    assert screen.actions() == before
+
+
+def test_the_face_can_be_zoomed_and_shown_pixel_by_pixel(screen: Screen) -> None:
+    stage = screen.page.locator(".stage")
+    stage.hover()
+    screen.page.mouse.wheel(0, -600)
+    screen.page.wait_for_function("() => true")
+    assert "zoomed" in (stage.get_attribute("class") or "")
+    stage.dblclick()
+    assert "zoomed" not in (stage.get_attribute("class") or "")
+    screen.page.get_by_role("button", name="show pixels").click()
+    assert "crisp" in (stage.get_attribute("class") or "")
+    screen.press("k")
+    assert "crisp" in (stage.get_attribute("class") or "")
+
+
+def test_a_reload_comes_back_to_the_same_face(screen: Screen) -> None:
+    face = screen.face
+    assert face in screen.page.url
+    screen.open(screen.page.url)
+    assert screen.face == face
+
+
+def test_blind_mode_is_kept_in_the_address_and_hides_the_bars(screen: Screen) -> None:
+    assert screen.page.locator(".fc-bars").count() == 1
+    screen.page.get_by_text("Blind", exact=True).click()
+    screen.page.locator(".fc-blind").wait_for()
+    assert screen.page.locator(".fc-bars").count() == 0
+    assert "blind=1" in screen.page.url
+
+
+def test_nothing_is_fetched_from_another_machine(screen: Screen, tmp_path: Path) -> None:
+    asked: list[str] = []
+    screen.page.on("request", lambda request: asked.append(request.url))
+    screen.open(screen.page.url)
+    foreign = [url for url in asked if not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))]
+    assert asked
+    assert foreign == []
+
+
+def test_ending_the_command_ends_the_server(screen: Screen) -> None:
+    port = free_port()
+    command = ["-w", str(screen.ws.root), "review", "--port", str(port), "--no-open"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from ferclean.cli import main; sys.exit(main())", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert answer(f"http://127.0.0.1:{port}/_stcore/health") == "ok"
+    process.terminate()
+    assert process.wait(timeout=20) == 0
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
