@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ferclean.recognition.augment import CENTRE, SPREAD, augment, normalise
+from ferclean.recognition.augment import CENTRE, SPREAD, augment, centre, normalise
 from ferclean.recognition.config import TrainConfig
 
 STILL = {"flip": 0, "rotate": 0, "scale": 0, "shift": 0, "brightness": 0, "contrast": 0, "erase": 0}
@@ -89,3 +89,10 @@ def test_brightness_and_contrast_change_mean_and_spread() -> None:
     assert bright.mean((1, 2, 3)).std() > 0.1
     ratio = view(images, contrast=0.3).std((1, 2, 3)) / plain.std((1, 2, 3))
     assert 0.69 < ratio.min() < 0.85 < 1.15 < ratio.max() < 1.31
+
+
+def test_the_centre_is_the_middle_of_the_image() -> None:
+    images = faces(side=9)
+    assert torch.equal(centre(images, 5), images[:, :, 2:7, 2:7])
+    assert centre(images, None) is images
+    assert centre(images, 9) is images

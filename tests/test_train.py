@@ -206,6 +206,17 @@ def test_validation_is_measured_and_changes_nothing() -> None:
     assert plain.given_prob.tobytes() == watched.given_prob.tobytes()
 
 
+def test_a_recognizer_trained_on_crops_judges_the_central_crop() -> None:
+    images, labels = tiny()
+    result = fit("supcon_relabel", images, labels, num_classes=3, config=replace(TINY, train_size=24))
+    framed = images.copy()
+    framed[:, :, :4] = framed[:, :, -4:] = 0
+    framed[..., :4] = framed[..., -4:] = 255
+    np.testing.assert_array_equal(predict(result, images)["pred_probs"], predict(result, framed)["pred_probs"])
+    framed[:, :, 12] = 255
+    assert not np.array_equal(predict(result, images)["pred_probs"], predict(result, framed)["pred_probs"])
+
+
 # --- averaged weights
 
 

@@ -67,7 +67,8 @@ def load_checkpoint(path: Path) -> Trained:
     cfg = method.Config(**about["method_config"])
     # the file the training started from may be gone: these weights replace it anyway
     with torch.random.fork_rng(devices=[]):
-        backbone = make_backbone(config.backbone, channels=about["channels"], input_size=about["input_size"])
+        size = config.network_size(about["input_size"])
+        backbone = make_backbone(config.backbone, channels=about["channels"], input_size=size)
         model = method.build(cfg, about["num_classes"], backbone)
     model.load_state_dict(tensors)
     model.to(memory_format=torch.channels_last)  # the layout it was trained in: sums are rounded alike

@@ -44,7 +44,8 @@ class TrainConfig:
     ema_epochs: float = 1.0
     """Time constant, in epochs, of the running mean of the weights that predictions come from; 0 turns it off."""
     train_size: int | None = None
-    """Pixels a side that training sees: a random crop, at full magnification. None takes the images' own size."""
+    """Pixels a side that the network sees, at full magnification: a random crop in training, the central one in
+    prediction. None takes the images' own size."""
     flip: float = 0.5
     """Chance of a horizontal flip."""
     rotate: float = 10.0
@@ -76,6 +77,10 @@ class TrainConfig:
             raise UsageError(f"label_smoothing lies in [0, 1), not {self.label_smoothing}")
         if self.optimizer not in ("adamw", "sgd") or self.schedule not in ("one_cycle", "cosine"):
             raise UsageError("optimizer is adamw or sgd, schedule one_cycle or cosine")
+
+    def network_size(self, side: int) -> int:
+        """Pixels a side that the network sees of images with `side` pixels a side."""
+        return min(self.train_size or side, side)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ferclean.errors import BadDataError
-from ferclean.recognition.augment import normalise
+from ferclean.recognition.augment import centre, normalise
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device, half_precision
 from ferclean.recognition.methods.base import Method
@@ -61,12 +61,13 @@ def predict(
         as_tensor(images, where),
         batch_size=batch_size,
         flip_average=average,
+        size=trained.config.train_size,
     )
 
 
 @torch.no_grad()
 def forward(
-    method: Method, model: nn.Module, images: Tensor, *, batch_size: int = 256, flip_average: bool
+    method: Method, model: nn.Module, images: Tensor, *, batch_size: int = 256, flip_average: bool, size: int | None
 ) -> dict[str, np.ndarray]:
     """Run a method's `predict` in eval mode over normalised batches of resident uint8 images (N, C, S, S)."""
     was_training = model.training
@@ -74,7 +75,7 @@ def forward(
     parts: dict[str, list[Tensor]] = {}
     # an empty set passes through once, so that its outputs have their shapes
     for start in range(0, max(len(images), 1), batch_size):
-        pixels = normalise(images[start : start + batch_size])
+        pixels = normalise(centre(images[start : start + batch_size], size))
         with half_precision(pixels.device):
             outputs = method.predict(model, pixels)
             if flip_average:

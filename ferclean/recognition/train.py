@@ -77,7 +77,10 @@ def fit(
     )
     with repeatable(config.seed, device):
         backbone = make_backbone(
-            config.backbone, channels=images.shape[1], input_size=images.shape[2], weights=config.weights
+            config.backbone,
+            channels=images.shape[1],
+            input_size=config.network_size(images.shape[2]),
+            weights=config.weights,
         )
         model = method.build(cfg, num_classes, backbone).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         run = _Run(method, cfg, model, config, images, labels, num_classes, device)
@@ -109,7 +112,7 @@ class _Run:
         self.images = as_tensor(images, device)
         self.given = torch.from_numpy(labels).to(device)
         self.working = self.given.clone()
-        self.size = min(config.train_size or images.shape[2], images.shape[2])
+        self.size = config.network_size(images.shape[2])
         self.views = int(hook(method, "views")(cfg))
         self.order = torch.Generator().manual_seed(config.seed)
         self.randomness = torch.Generator(device=device).manual_seed(config.seed + 1)
@@ -186,7 +189,7 @@ class _Run:
             epochs=self.config.epochs,
             labels=self.working.cpu().numpy().copy(),
             given=self.given.cpu().numpy().copy(),
-            predict=lambda: forward(self.method, self.predictor, self.images, flip_average=False),
+            predict=lambda: forward(self.method, self.predictor, self.images, flip_average=False, size=self.size),
         )
         flips: Flips | None = hook(self.method, "after_epoch")(end, self.cfg)
         if flips is None:
