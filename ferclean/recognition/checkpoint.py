@@ -71,7 +71,8 @@ def load_checkpoint(path: Path) -> Trained:
         backbone = make_backbone(config.backbone, channels=about["channels"], input_size=size)
         model = method.build(cfg, about["num_classes"], backbone)
     model.load_state_dict(tensors)
-    model.to(memory_format=torch.channels_last)  # the layout it was trained in: sums are rounded alike
+    # the layout it was trained in, so that sums are rounded alike
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Trained(
         method=about["method"],
         model=model.eval(),
