@@ -48,17 +48,17 @@ class TrainConfig:
     prediction. None takes the images' own size."""
     flip: float = 0.5
     """Chance of a horizontal flip."""
-    rotate: float = 10.0
+    rotate: float = 8.0
     """Largest rotation either way, in degrees."""
     scale: float = 0.1
     """Largest relative change of magnification either way."""
-    shift: float = 0.06
+    shift: float = 0.02
     """Largest shift either way, as a share of the side; comes on top of the room that a crop has."""
-    brightness: float = 0.2
+    brightness: float = 0.0
     """Largest change of brightness either way, as a share of the full range."""
-    contrast: float = 0.3
+    contrast: float = 0.2
     """Largest relative change of contrast either way."""
-    erase: float = 0.3
+    erase: float = 0.2
     """Chance that a rectangle of up to a fifth of the image is blanked."""
     flip_average: bool = True
     """Whether predictions are the mean over an image and its mirror image."""
