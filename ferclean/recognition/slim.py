@@ -29,8 +29,6 @@ class Block(nn.Module):
                 nn.Conv2d(inputs, outputs, 1, bias=False),
                 nn.BatchNorm2d(outputs),
             )
-        # a block starts as its shortcut, which lets the first steps be long
-        nn.init.zeros_(self.bn2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H/s, W/s)."""
