@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ferclean.recognition.profiles import get_profile
 
 from ferclean import __version__
 from ferclean.errors import BadDataError
@@ -28,6 +27,7 @@ from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.comparison import paired_difference
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
+from ferclean.recognition.profiles import get_profile
 from ferclean.sources import cards
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release

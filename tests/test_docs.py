@@ -29,7 +29,7 @@ def test_each_docstring_example_holds(name: str) -> None:
 
 def test_every_verb_in_the_readme_exists() -> None:
     known = {command.callback.__name__ for command in app.registered_commands if command.callback}
-    used = {shlex.split(line, comments=True)[i] for line in re.findall(r"^ferclean -w W .*$", README, re.M) for i in [3]}
+    used = {shlex.split(line, comments=True)[3] for line in re.findall(r"^ferclean -w W .*$", README, re.M)}
     assert used
     assert used <= known
 
