@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.recognition import train
 from ferclean.recognition.checkpoint import load_checkpoint, save_checkpoint
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.devices import choose_device, repeatable
+from ferclean.recognition.devices import choose_device, describe, repeatable
 from ferclean.recognition.ema import WeightAverage
 from ferclean.recognition.profiles import PROFILES, get_profile
 from ferclean.recognition.train import fit, given_label_dynamics, predict, schedule
@@ -345,3 +346,7 @@ def test_cuda_trains_and_predicts_close_to_the_cpu(method: str) -> None:
     result = fit(method, images, labels, num_classes=3, config=replace(TINY, device="cuda"))
     there = predict(result, images, device="cuda")["pred_probs"]
     np.testing.assert_allclose(there, predict(result, images, device="cpu")["pred_probs"], atol=0.03)
+
+
+def test_a_device_is_described_for_a_results_table() -> None:
+    assert re.fullmatch(r"CPU, \d+ threads", describe("cpu"))

@@ -28,6 +28,14 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("cpu") if kind == "cpu" or not there else torch.device("cuda" if kind == "auto" else name)
 
 
+def describe(name: str = "auto") -> str:
+    """What `choose_device` takes, in words for a results table: the GPU's name, or the number of CPU threads."""
+    device = choose_device(name)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
 def half_precision(device: torch.device, *, enabled: bool = True) -> Any:
     """bfloat16 autocast on CUDA; nothing on a CPU, where it is slower on most machines."""
     if device.type == "cuda" and enabled:
