@@ -29,7 +29,7 @@ from ferclean.store.workspace import Workspace
 
 PROFILE = "demo"
 RELEASE = "auto"
-SEEDS = 2
+SEEDS = 3
 
 
 def run(

@@ -39,6 +39,7 @@ from ferclean.store.workspace import Workspace
 
 SHARED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 RELEASE = "auto"
+THRESHOLD = 0.5
 MIN_VOTES, MIN_SHARE = 5, 0.6
 
 
@@ -53,6 +54,8 @@ def run(
     seed: int = 0,
     device: str = "auto",
     retrain_arms: bool = True,
+    retrain_method: str | None = None,
+    threshold: float = THRESHOLD,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Ingest, score and triage without votes, then measure with them. Returns the whole JSON object."""
@@ -82,6 +85,7 @@ def run(
         "profile": profile,
         "methods": sorted({row["method"] for row in scored.runs}),
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "score_runs_reused": scored.reused,
         "peak_rss_mb": round(peak_rss_mb(), 1),
     }
 
@@ -93,14 +97,17 @@ def run(
     result["detection"] = detection(ws, judged, classes, data, [row["run_id"] for row in scored.runs])
     if retrain_arms:
         clock = time.perf_counter()
-        release(ws, RELEASE, policy="auto")
-        result["retraining"] = retraining(ws, truth, profile, seeds=seeds, seed=seed, device=device, progress=progress)
+        release(ws, RELEASE, policy="auto", threshold=threshold)
+        result["retraining"] = retraining(
+            ws, truth, profile, method=retrain_method, seeds=seeds, seed=seed, device=device, progress=progress
+        )
+        result["retraining"]["auto_threshold"] = threshold
         result["seconds"]["retraining"] = round(time.perf_counter() - clock, 1)
     return result
 
 
 def read_truth(path: Path) -> pd.DataFrame:
-    """Per source_key: majority (canonical name, None without a unique one), clear, ambiguous, dup_group.
+    """Per source_key: majority (canonical name, missing without a unique one), clear, ambiguous, dup_group.
 
     Shares are over the seven shared classes; clear = at least five such votes and a unique majority of at least 60 %;
     ambiguous = no label, contempt included, has half of all ten votes.
@@ -159,7 +166,12 @@ def detection(
     found["ambiguity"] = {
         "n": len(judged),
         "ambiguous": int(ambiguous.sum()),
-        "auroc_p_ambiguous": round(measures.auroc(1 - judged["p_ambiguous"].to_numpy(float), ambiguous), 4),
+        # undefined when every face, or none, is ambiguous
+        "auroc_p_ambiguous": (
+            round(measures.auroc(1 - judged["p_ambiguous"].to_numpy(float), ambiguous), 4)
+            if 0 < ambiguous.sum() < len(judged)
+            else None
+        ),
         "share_in_top_500": {
             key: round(float(ambiguous[np.argsort(quality, kind="stable")[:500]].mean()), 4)
             for key, quality in rankings.items()
@@ -226,13 +238,14 @@ def retraining(
     truth: pd.DataFrame,
     profile: str,
     *,
+    method: str | None,
     seeds: int,
     seed: int,
     device: str,
     progress: Progress,
 ) -> dict[str, Any]:
     """Accuracy on the test images against the votes, trained on given labels, the auto release, and the oracle."""
-    chosen = get_profile(profile, seeds=1)
+    chosen = get_profile(profile, methods=[method] if method else None, seeds=1)
     classes = samples.get_dataset(ws).classes
     frame = samples.get_samples(ws).merge(truth, on="source_key", how="left")
     items = releases.get_release_items(ws, RELEASE).set_index("sample_id").loc[list(frame["sample_id"])]
@@ -310,6 +323,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="paired seeds of the retraining arms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--retrain-method", help="recognizer of the retraining arms; default the profile's first")
+    parser.add_argument("--threshold", type=float, default=THRESHOLD, help="p_mislabelled from which auto corrects")
     parser.add_argument("--no-retrain", action="store_true", help="measure detection only")
     parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     options = parser.parse_args()
@@ -317,6 +332,7 @@ def main() -> None:
         options.data, options.workspace, profile=options.profile,
         methods=options.methods.split(",") if options.methods else None, limit=options.limit,
         seeds=options.seeds, seed=options.seed, device=options.device, retrain_arms=not options.no_retrain,
+        retrain_method=options.retrain_method, threshold=options.threshold,
     )  # fmt: skip
     options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     figures = result["detection"]["all"]["rankings"]

@@ -194,3 +194,11 @@ def test_spaces_around_a_key_are_forgiven(work: Small) -> None:
     path = table(work, "source_key,action,reviewer\n train_00001 , keep , ann \n")
     decide_from_file(work.ws, path)
     assert current(work) == {"train_00001": ("keep", None)}
+
+
+def test_a_row_drawn_at_random_keeps_its_probability_though_the_decision_is_known(work: Small) -> None:
+    decide(work.ws, "train_00001", "keep", reviewer="ada")
+    again = table(work, "source_key,action,reviewer,inclusion_probability\ntrain_00001,keep,ada,0.25\n")
+    assert decide_from_file(work.ws, again).recorded == 1
+    assert decision_history(work.ws)["inclusion_probability"].tolist()[-1] == 0.25
+    assert decide_from_file(work.ws, again).already == 1

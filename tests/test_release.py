@@ -145,8 +145,14 @@ def test_counts_per_class_are_before_and_after(work: Small) -> None:
     assert (counts["included"], counts["left_out"]) == (9, 1)
 
 
-def test_a_dry_run_shows_the_changes_and_writes_nothing(work: Small) -> None:
+def test_auto_corrects_by_default_what_is_more_likely_wrong_than_not(work: Small) -> None:
     summary = release(work.ws, "v1", policy="auto", dry_run=True)
+    relabelled = {change["source_key"] for change in summary.changes if change["change"] == "relabelled"}
+    assert {"train_00001", "train_00006"} <= relabelled
+
+
+def test_a_dry_run_shows_the_changes_and_writes_nothing(work: Small) -> None:
+    summary = release(work.ws, "v1", policy="auto", threshold=0.9, dry_run=True)
     changed = {change["source_key"]: (change["change"], change["to"]) for change in summary.changes}
     assert changed == {
         "train_00001": ("relabelled", "fear"),

@@ -5,6 +5,7 @@ Each body opens the workspace, calls one function and prints what it returned.
 
 from __future__ import annotations
 
+import getpass
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -120,7 +121,9 @@ def undo(
     from ferclean.store.decisions import undo as step
 
     session: Session = context.obj
-    undone = step(session.open(), reviewer=reviewer, decision_id=decision, bulk_id=bulk)
+    # the last decision means one's own; somebody else's needs their name
+    who = reviewer or (getpass.getuser() if decision is None and bulk is None else None)
+    undone = step(session.open(), reviewer=who, decision_id=decision, bulk_id=bulk)
     session.emit("undo", {"undone": undone})
     session.say(f"{len(undone)} decision(s) undone" if undone else "there was nothing to undo")
     session.next("status")

@@ -49,6 +49,16 @@ class Profile:
     """Decay of the weights."""
     label_smoothing: float = 0.0
     """Mass of the target spread over all classes."""
+    rotate: float = 8.0
+    """Largest rotation in augmentation, degrees."""
+    scale: float = 0.1
+    """Largest relative change of magnification in augmentation."""
+    shift: float = 0.02
+    """Largest shift in augmentation beside the crop's, as a share of the side."""
+    contrast: float = 0.2
+    """Largest relative change of contrast in augmentation."""
+    erase: float = 0.2
+    """Chance that a rectangle is blanked in augmentation."""
     method_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Method name -> fields of its `Config` that differ from the defaults."""
 
@@ -67,11 +77,18 @@ PROFILES: dict[str, Profile] = {
             name="demo",
             # the relabelling recognizer needs more epochs than a demo has time for
             methods=("cross_entropy",),
+            # few steps on aligned faces: little to undo teaches faster than much variety
             folds=3,
             epochs=18,
-            train_size=44,
+            input_size=44,
+            train_size=40,
             learning_rate=3e-3,
-            batch_size=32,
+            batch_size=16,
+            rotate=3.0,
+            scale=0.03,
+            shift=0.0,
+            contrast=0.1,
+            erase=0.0,
         ),
         Profile(
             name="quick",

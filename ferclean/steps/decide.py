@@ -231,7 +231,7 @@ def _append(
     dry_run: bool = False,
 ) -> DecideSummary:
     current = _current_by_reviewer(decision_history(ws))
-    new = [one for one in decisions if current.get((one.sample_id, one.reviewer)) != (one.action, one.label)]
+    new = [one for one in decisions if current.get((one.sample_id, one.reviewer)) != _said(one)]
     ids = append_decisions(ws, new) if new and not dry_run else []
     return DecideSummary(
         recorded=len(new),
@@ -243,11 +243,19 @@ def _append(
     )
 
 
-def _current_by_reviewer(history: pd.DataFrame) -> Mapping[tuple[str, str], tuple[str, str | None]]:
-    """(sample, reviewer) -> (action, label) of the latest decision that was not undone."""
+def _said(decision: Decision) -> tuple[str, str | None, float | None]:
+    # a probability of being drawn is part of what a row says: without it the sample could not be weighted
+    return decision.action, decision.label, decision.inclusion_probability
+
+
+def _current_by_reviewer(history: pd.DataFrame) -> Mapping[tuple[str, str], tuple[str, str | None, float | None]]:
+    """(sample, reviewer) -> (action, label, inclusion probability) of the latest decision that was not undone."""
     live = history[(history["action"] != "undo") & ~history["undone"].astype(bool)]
-    columns = (live[name] for name in ("sample_id", "reviewer", "action", "label"))
-    return {(sample, reviewer): (action, label) for sample, reviewer, action, label in zip(*columns, strict=True)}
+    columns = (live[name] for name in ("sample_id", "reviewer", "action", "label", "inclusion_probability"))
+    return {
+        (sample, reviewer): (action, label, None if pd.isna(drawn) else float(drawn))
+        for sample, reviewer, action, label, drawn in zip(*columns, strict=True)
+    }
 
 
 def _login_name() -> str:

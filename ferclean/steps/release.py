@@ -32,8 +32,8 @@ Policy = Literal["decisions", "auto"]
 ORIGINAL = "original"
 """Pseudo release for `diff` and `export`: every readable sample under its given label. Nobody may take the name."""
 
-THRESHOLD = 0.9
-"""Least `p_mislabelled` (0 to 1, high = likely wrong) of an automatic correction, unless told otherwise."""
+THRESHOLD = 0.5
+"""Least `p_mislabelled` (0 to 1, high = likely wrong) of an automatic correction: more likely wrong than not."""
 
 UNUSABLE_ABOVE = 0.5
 """Policy `auto` leaves an image out when `p_unusable` (0 to 1, high = no readable face) is above this."""

@@ -109,7 +109,6 @@ def retrain(
     if known is not None and known.state == "done" and not force:
         return RetrainSummary(**(known.metrics | {"reused": True}))
 
-    runs.start_run(ws, kind="retrain", method=chosen_method, config=config, seed=seed, fingerprint=fingerprint)
     pixels = image_room.load_pixels(list(table["image"]), size=chosen.input_size, channels=chosen.channels)
     raw, cleaned = (label_names.encode(list(table[name]), classes) for name in ("given_label", "label"))
     is_test = (table["split"] == test_name).to_numpy()
@@ -123,6 +122,7 @@ def retrain(
     for name, arm in arms.items():
         if len(np.unique(arm.labels)) < 2 or not len(test_rows):
             raise BadDataError(f"the {name} arm has {len(arm.rows)} training and {len(test_rows)} test images: too few")
+    runs.start_run(ws, kind="retrain", method=chosen_method, config=config, seed=seed, fingerprint=fingerprint)
     correct = compare_arms(
         arms, pixels, test_rows, raw[test_rows],
         num_classes=len(classes), profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,

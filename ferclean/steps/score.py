@@ -5,6 +5,7 @@ It never judges (that is triage) and never lets a model score an image, or a cop
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ THUMBNAIL_SIDE = 48
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreSummary:
-    """What one call of `score` did: `runs` are all that triage will read, `reused` those that were done before."""
+    """What one call of `score` did: `runs` are those asked for, `reused` how many of them were done before."""
 
     profile: str
     samples: int
@@ -99,11 +100,13 @@ def score(
             known = runs.get_run(ws, run_id)
             if known is not None and known.state == "done" and not force:
                 reused += 1
+                # the newest request is what triage reads, also when nothing had to be trained for it
+                runs.finish_run(ws, run_id, known.metrics)
             else:
                 if pixels is None:
                     pixels = _load(frame, chosen, progress)
                 _run_one(
-                    ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold,
+                    ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups,
                     classes=dataset.classes, device=device, fresh=force, progress=progress,
                 )  # fmt: skip
             done.append({"run_id": run_id, "method": method, "seed": run_seed})
@@ -206,6 +209,7 @@ def _run_one(
     pixels: np.ndarray,
     given: np.ndarray,
     fold: np.ndarray,
+    groups: np.ndarray,
     *,
     classes: Sequence[str],
     device: str,
@@ -219,6 +223,7 @@ def _run_one(
     if fresh:
         for part in sorted(folder.glob("*.parquet")):
             part.unlink()
+    started = time.perf_counter()
     result = cross_validate(
         method,
         pixels,
@@ -232,23 +237,31 @@ def _run_one(
     ids = list(frame["sample_id"])
     embeddings.write_embeddings(ws, run_id, ids, result.embedding)
     scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
-    scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, fold, result))
+    scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, fold, groups, result))
     if len(result.flips):
         flips = pd.DataFrame(result.flips)
         flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy()]
         for side in ("from_label", "to_label"):
             flips[side] = label_names.decode(flips[side].to_numpy(), classes)
         scores.put_flips(ws, run_id, flips)
-    runs.finish_run(ws, run_id, {"accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given))})
+    metrics = {
+        "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    runs.finish_run(ws, run_id, metrics)
 
 
-def out_of_fold_signals(given: np.ndarray, fold: np.ndarray, result: OutOfFold) -> dict[str, np.ndarray]:
+def out_of_fold_signals(
+    given: np.ndarray, fold: np.ndarray, groups: np.ndarray, result: OutOfFold
+) -> dict[str, np.ndarray]:
     """Every signal whose inputs this run has, plus what the method itself reports (such as `uerm_weight`)."""
     available: dict[str, Any] = {
         "labels": given,
         "pred_probs": result.pred_probs,
         "embedding": result.embedding,
         "fold": fold,
+        # a copy must not vouch for its own label
+        "groups": groups,
         "given_prob": result.given_prob,
         "margin": result.margin,
     }

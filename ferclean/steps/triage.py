@@ -16,6 +16,7 @@ from ferclean.errors import FercleanError
 from ferclean.evidence import calibration, neighbours
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
+from ferclean.evidence import splits as split_room
 from ferclean.evidence import verdicts as judging
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
@@ -67,7 +68,8 @@ def triage(
     member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
     pred_probs = member_probs.mean(0)
     pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
-    signals, knn_shares = _signals(ws, members, ids, given, pred_probs, member_probs, predictions[0].fold)
+    groups = _groups(list(ids), frame, verdicts.get_pairs(ws))
+    signals, knn_shares = _signals(ws, members, ids, given, pred_probs, member_probs, predictions[0].fold, groups)
 
     progress("judging", 1, 3)
     thresholds = judging.Thresholds(
@@ -122,10 +124,10 @@ def current_score_runs(ws: Workspace) -> list[Run]:
             + "run `ferclean score` first"
         )
     newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
+    # other settings are another experiment: only methods and seeds of one kind make an ensemble
+    own = {"methods", "method_options"}
     same = [
-        run
-        for run in fresh
-        if all(run.config[key] == newest.config[key] for key in ("name", "splits", "fold_seed", "folds"))
+        run for run in fresh if all(run.config[key] == value for key, value in newest.config.items() if key not in own)
     ]
     chosen: dict[tuple[str, int], Run] = {}
     for run in sorted(same, key=lambda run: run.finished_at or run.started_at):
@@ -148,6 +150,7 @@ def _signals(
     pred_probs: np.ndarray,
     member_probs: np.ndarray,
     fold: np.ndarray,
+    groups: np.ndarray,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Signals of the ensemble, and the mean class shares (N, K) among each sample's neighbours."""
     stored = [scores.get_signals(ws, run.run_id).loc[list(ids)] for run in members]
@@ -162,10 +165,20 @@ def _signals(
     for run in members:
         own, embedding = embeddings.read_embeddings(ws, run.run_id)
         found = neighbours.neighbourhood(
-            given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], fold=fold
+            given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], fold=fold, groups=groups
         )
         shares += np.nan_to_num(found.shares) / len(members)
     return signals, shares
+
+
+def _groups(ids: list[str], frame: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+    """Which scored samples are copies of one another: (N,) group numbers."""
+    row = {sample_id: i for i, sample_id in enumerate(ids)}
+    inside = [
+        (row[a], row[b]) for a, b in pairs[["sample_a", "sample_b"]].itertuples(index=False) if a in row and b in row
+    ]
+    index = np.array(inside, dtype=np.int64).reshape(-1, 2)
+    return split_room.group_ids(len(ids), index, list(frame["content_hash"]))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

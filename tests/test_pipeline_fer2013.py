@@ -1,0 +1,100 @@
+"""The proof on real noise, run on made-up faces: its JSON, its truth rule, and that votes only measure."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ferclean.store import samples
+from ferclean.store.workspace import Workspace
+from pipelines import fer2013_ferplus
+
+COLUMNS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
+
+
+def votes(**counts: int) -> list[int]:
+    return [counts.get(name, 0) for name in COLUMNS]
+
+
+def write_votes(path: Path, rows: list[list[int]]) -> Path:
+    frame = pd.DataFrame(rows, columns=[f"v_{name}" for name in COLUMNS])
+    frame.insert(0, "dup_group", np.arange(len(rows)))
+    frame.insert(0, "index", np.arange(len(rows)) * 3)
+    frame.to_parquet(path)
+    return path
+
+
+def test_truth_is_a_unique_majority_of_enough_votes(tmp_path: Path) -> None:
+    path = write_votes(
+        tmp_path / "votes.parquet",
+        [
+            votes(anger=6, fear=4),  # exactly 60 %
+            votes(anger=5, fear=5),  # a tie
+            votes(anger=4, unknown=6),  # fewer than five votes for the seven
+            votes(anger=5, contempt=5),  # contempt is not one of the seven, but the panel is split
+            votes(anger=4, fear=3, sadness=3),
+        ],
+    )
+    truth = fer2013_ferplus.read_truth(path)
+    assert truth["clear"].tolist() == [True, False, False, True, False]
+    assert truth["majority"].fillna("none").tolist() == ["anger", "none", "anger", "anger", "anger"]
+    assert truth["ambiguous"].tolist() == [False, False, True, False, True]
+    assert truth["source_key"].tolist() == ["0", "3", "6", "9", "12"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the development subset: 160 grey 48x48 faces of noise around a class pattern."""
+    folder = tmp_path_factory.mktemp("fer")
+    rng = np.random.default_rng(0)
+    patterns = rng.integers(40, 215, (7, 6, 6)).repeat(8, 1).repeat(8, 2)
+    true = rng.integers(0, 7, 160)
+    given = np.where(rng.random(160) < 0.2, rng.integers(0, 7, 160), true)
+    encoded = []
+    for label in true:
+        face = np.clip(patterns[label] + rng.normal(0, 30, (48, 48)), 0, 255).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(face).save(buffer, "PNG")
+        encoded.append(buffer.getvalue())
+    pd.DataFrame(
+        {
+            "index": np.arange(160) * 3,
+            "usage": np.where(np.arange(160) < 120, "Training", "PublicTest"),
+            "png": encoded,
+            "orig_label": given,
+        }
+    ).to_parquet(folder / "images.parquet")
+    write_votes(folder / "votes.parquet", [votes(**{fer2013_ferplus.SHARED[label]: 10}) for label in true])
+    return folder
+
+
+def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from ferclean.recognition.profiles import PROFILES
+
+    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], epochs=2, folds=2, input_size=32, train_size=28))
+    result = fer2013_ferplus.run(made, tmp_path / "W", seeds=1, retrain_method="cross_entropy")
+    json.dumps(result, allow_nan=False)
+    ws = Workspace.open(tmp_path / "W")
+    assert len(samples.get_votes(ws)) == 0
+    for part in ("all", "even_groups", "odd_groups"):
+        rankings = result["detection"][part]["rankings"]
+        assert {
+            "ferclean", "cleanlab_self_confidence", "cleanlab_normalized_margin", "fiftyone_mistakenness",
+            "hog_logistic_regression",
+        } <= set(rankings)  # fmt: skip
+        for figures in rankings.values():
+            assert set(figures) == {"auroc", "auprc", "precision_at_100", "precision_at_10_percent"}
+            assert all(0 <= value <= 1 for value in figures.values())
+    assert set(result["retraining"]["accuracy"]) == {"given", "auto", "oracle"}
+    assert result["retraining"]["test_images"] == 40
+    assert result["retraining"]["labels_changed"]["oracle"] > 0
