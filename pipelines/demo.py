@@ -30,6 +30,7 @@ from ferclean.store.workspace import Workspace
 PROFILE = "demo"
 RELEASE = "auto"
 SEEDS = 3
+RETRAIN_EPOCHS = 10
 
 
 def run(
@@ -68,6 +69,7 @@ def run(
         seed=seed,
         device=device,
         force=force,
+        epochs=RETRAIN_EPOCHS,
         progress=progress,
     )
     found = measure(ws, pd.read_parquet(drawn / "truth.parquet"))
