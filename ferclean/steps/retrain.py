@@ -175,12 +175,12 @@ def compare_arms(
     from ferclean.recognition.train import fit, predict
 
     hits = {name: np.zeros((len(seeds), len(test_rows)), dtype=bool) for name in arms}
-    total = len(arms) * len(seeds)
+    trainings = len(arms) * len(seeds)
     for index, (position, name) in enumerate((p, name) for p in range(len(seeds)) for name in arms):
         label = f"training on {name} labels, seed {seeds[position]}"
 
-        def scaled(_: str, done: int, steps: int, *, index: int = index, label: str = label) -> None:
-            progress("retraining: " + label, index * steps + done, total * steps)
+        def scaled(description: str, done: int, total: int, *, index: int = index, label: str = label) -> None:
+            progress("retraining: " + label, index * total + done, trainings * total)
 
         arm = arms[name]
         config = profile.train_config(seed=seeds[position], device=device)
