@@ -111,7 +111,7 @@ def shared(card: str = "rafdb", redistributable: bool = False, triaged: bool = T
     atexit.register(folder.cleanup)
     made = _make(Path(folder.name), card=card, redistributable=redistributable, triaged=triaged)
     if released:
-        release(made.ws, "v1", policy="auto")
+        release(made.ws, "v1", policy="auto", threshold=0.9)
     return made
 
 
