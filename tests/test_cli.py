@@ -97,6 +97,14 @@ def test_config_names_where_each_value_comes_from(
     assert rows["workspace"]["origin"] == "flag"
 
 
+def test_a_typo_in_the_settings_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "W").mkdir()
+    for text, word in (("[score]\nepocs = 3\n", "epocs"), ("[scroe]\nepochs = 3\n", "scroe")):
+        (tmp_path / "W" / "ferclean.toml").write_text(text)
+        assert run(["-w", "W", "methods"]) == 2
+        assert word in capsys.readouterr().err
+
+
 def test_broken_settings_are_named(tmp_path: Path) -> None:
     file = tmp_path / "ferclean.toml"
     file.write_text("[score\n")

@@ -15,6 +15,7 @@ import typer
 from ferclean import __version__
 from ferclean.cli import data_verbs, people_verbs, release_verbs
 from ferclean.cli.plumbing import make_session, split_global_options
+from ferclean.cli.settings import check_settings
 from ferclean.errors import FercleanError
 
 GLOBAL_HELP = (
@@ -47,6 +48,7 @@ def _root(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
+    check_settings(context.obj, context.command)
     # a verb's defaults from ferclean.toml stand below flags and FERCLEAN_* variables
     context.default_map = {verb: options for verb, options in context.obj.settings.items() if isinstance(options, dict)}
 

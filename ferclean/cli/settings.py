@@ -9,6 +9,19 @@ import os
 from typing import Any
 
 from ferclean.cli.plumbing import Session
+from ferclean.errors import UsageError
+
+
+def check_settings(session: Session, root: Any) -> None:
+    """Raise UsageError for a table or key in ferclean.toml that is no verb or no option of it: a typo must not pass."""
+    for verb, options in session.settings.items():
+        if not isinstance(options, dict):
+            continue
+        if verb not in root.commands:
+            raise UsageError(f"ferclean.toml has [{verb}], which is no verb; known: {', '.join(sorted(root.commands))}")
+        known = {p.name for p in root.commands[verb].params if p.param_type_name == "option"}
+        if unknown := sorted(set(options) - known):
+            raise UsageError(f"ferclean.toml: [{verb}] has no {', '.join(unknown)}; known: {', '.join(sorted(known))}")
 
 
 def effective_settings(root: Any, session: Session) -> list[dict[str, Any]]:
