@@ -207,3 +207,23 @@ def test_a_workspace_without_triage_releases_the_decisions(tmp_path: Path) -> No
     release(work.ws, "v1", policy="auto")
     assert items(work, "v1")["train_00001"]["label"] == "fear"
     assert items(work, "v1")["train_00003"]["label"] == "sadness"
+
+
+def test_a_relabel_mends_a_row_whose_label_could_not_be_read(tmp_path: Path) -> None:
+    from made_sets import image_bytes
+
+    from ferclean.steps.decide import decide as record
+    from ferclean.steps.ingest import ingest
+    from ferclean.store.releases import get_release_items
+    from ferclean.store.workspace import Workspace
+
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(image_bytes(i, "PNG"))
+    (tmp_path / "set.csv").write_text("path,label\n0.png,anger\n1.png,fear\n2.png,weird\n")
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "table", tmp_path / "set.csv", classes="anger,fear,happiness")
+    record(ws, "2.png", "relabel", label="happiness", reviewer="ada")
+    release(ws, "v1")
+    items = get_release_items(ws, "v1")
+    assert items["included"].all()
+    assert "happiness" in set(items["label"])

@@ -22,6 +22,7 @@ import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.progress import Progress, silent
+from ferclean.sources.rows import reason_kind
 from ferclean.store.decisions import current_decisions
 from ferclean.store.releases import Release, get_release, get_release_items, list_releases, put_release
 from ferclean.store.samples import fingerprint, get_dataset
@@ -242,8 +243,11 @@ def _items(
         decision = by_sample.get(sample["sample_id"])
         automatic = policy == "auto" and sample["split"] != "test"
         label, included, reason = given, True, None
-        if _text(sample["quarantine_reason"]):
-            # an image that cannot be trusted stays out whatever was decided about its label
+        quarantine = _text(sample["quarantine_reason"])
+        relabelled = decision is not None and decision["action"] == "relabel"
+        # an image that cannot be trusted stays out whatever was decided about its label; a label that could not be
+        # read is mended by a person's
+        if quarantine and not (relabelled and _only_the_label(quarantine)):
             included, reason = False, f"quarantined: {sample['quarantine_reason']}"
         elif decision is not None and decision["action"] != "skip":
             label, included, reason = _by_person(given, decision, ambiguous)
@@ -263,6 +267,10 @@ def _items(
         soft = sample["soft_label"] if policy == "auto" and included else None
         rows.append((sample["sample_id"], sample["split"], given, label, included, reason, soft))
     return pd.DataFrame(rows, columns=_ITEM_COLUMNS)
+
+
+def _only_the_label(quarantine: str) -> bool:
+    return all(part.startswith("label:") for part in reason_kind(quarantine).split("; "))
 
 
 def _by_person(given: str | None, decision: Mapping[Any, Any], ambiguous: str) -> tuple[str | None, bool, str | None]:

@@ -235,7 +235,10 @@ def _from_release(ws: Workspace, name: str | None) -> tuple[pd.DataFrame, tuple[
             raise UsageError("there is no release yet: make one with `ferclean release NAME`, or give --dataset PATH")
         name = known[-1].name
     items = releases.get_release_items(ws, name)
-    frame = samples.get_samples(ws)[["sample_id", "path", "content_hash"]].rename(columns={"path": "image"})
+    frame = samples.get_samples(ws, include_quarantined=True).rename(columns={"path": "image"})
+    # a quarantined row is trained on only when a person gave it the label that it lacked
+    usable = frame["quarantine_reason"].isna() | frame["sample_id"].isin(items.loc[items["included"], "sample_id"])
+    frame = frame.loc[usable, ["sample_id", "image", "content_hash"]]
     return items.merge(frame, on="sample_id", how="inner"), samples.get_dataset(ws).classes, f"release {name}"
 
 
