@@ -5,7 +5,6 @@ Each body opens the workspace, calls one function and prints what it returned.
 
 from __future__ import annotations
 
-import getpass
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -118,11 +117,12 @@ def undo(
     bulk: Annotated[str | None, typer.Option(help="Undo this whole bulk.")] = None,
 ) -> None:
     """Take back a decision: the reviewer's last one, a given one, or a whole bulk."""
+    from ferclean.steps.review import default_reviewer
     from ferclean.store.decisions import undo as step
 
     session: Session = context.obj
     # the last decision means one's own; somebody else's needs their name
-    who = reviewer or (getpass.getuser() if decision is None and bulk is None else None)
+    who = reviewer or (default_reviewer() if decision is None and bulk is None else None)
     undone = step(session.open(), reviewer=who, decision_id=decision, bulk_id=bulk)
     session.emit("undo", {"undone": undone})
     session.say(f"{len(undone)} decision(s) undone" if undone else "there was nothing to undo")
