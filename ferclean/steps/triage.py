@@ -69,7 +69,9 @@ def triage(
     pred_probs = member_probs.mean(0)
     pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
     groups = _groups(list(ids), frame, verdicts.get_pairs(ws))
-    signals, knn_shares = _signals(ws, members, ids, given, pred_probs, member_probs, predictions[0].fold, groups)
+    # two models need not share their folds
+    folds = [_aligned(p.sample_ids, p.fold, ids).astype(np.int64) for p in predictions]
+    signals, knn_shares = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
 
     progress("judging", 1, 3)
     thresholds = judging.Thresholds(
@@ -82,6 +84,7 @@ def triage(
     score_runs = [run.run_id for run in members]
     config = {"score_runs": score_runs, "weights": dict(judging.FUSION_WEIGHTS), "thresholds": asdict(thresholds)}
     fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
+    epochs = members[0].config.get("epochs")  # a file of probabilities tells none
     judged = judging.judge(
         given,
         pred_probs,
@@ -90,7 +93,7 @@ def triage(
         unusable=np.array([image_room.is_blank(value) for value in frame["contrast"]], dtype=bool),
         thresholds=thresholds,
         class_names=dataset.classes,
-        epochs=int(members[0].config["epochs"]),
+        epochs=None if epochs is None else int(epochs),
     )
     table = _frame(ids, judged, dataset.classes)
     _mark_copies(table, everything, verdicts.get_pairs(ws), set(members[0].config["splits"]))
@@ -125,9 +128,11 @@ def current_score_runs(ws: Workspace) -> list[Run]:
         )
     newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
     # other settings are another experiment: only methods and seeds of one kind make an ensemble
-    own = {"methods", "method_options"}
+    own = {"methods", "method_options", "file"}
     same = [
-        run for run in fresh if all(run.config[key] == value for key, value in newest.config.items() if key not in own)
+        run
+        for run in fresh
+        if all(run.config.get(key) == newest.config.get(key) for key in (run.config.keys() | newest.config) - own)
     ]
     chosen: dict[tuple[str, int], Run] = {}
     for run in sorted(same, key=lambda run: run.finished_at or run.started_at):
@@ -149,26 +154,35 @@ def _signals(
     given: np.ndarray,
     pred_probs: np.ndarray,
     member_probs: np.ndarray,
-    fold: np.ndarray,
+    folds: Sequence[np.ndarray],
     groups: np.ndarray,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Signals of the ensemble, and the mean class shares (N, K) among each sample's neighbours."""
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Signals of the ensemble, and the mean class shares (N, K) among each sample's neighbours.
+
+    The shares are None where no member has embeddings.
+    """
     stored = [scores.get_signals(ws, run.run_id).loc[list(ids)] for run in members]
     signals: dict[str, np.ndarray] = {}
-    for name in stored[0].columns:
+    for name in dict.fromkeys(name for frame in stored for name in frame.columns):
         columns = [frame[name].to_numpy(float) for frame in stored if name in frame]
         signals[name] = columns[0] if len(columns) == 1 else np.mean([_ranks(column) for column in columns], axis=0)
     signals |= signal_room.compute_signals(
         {"labels": given, "pred_probs": pred_probs, "member_probs": member_probs if len(members) > 1 else None}
     )
-    shares = np.zeros_like(pred_probs)
-    for run in members:
+    seeing = [(run, fold) for run, fold in zip(members, folds, strict=True) if _has_embeddings(run)]
+    shares = np.zeros_like(pred_probs) if seeing else None
+    for run, fold in seeing:
         own, embedding = embeddings.read_embeddings(ws, run.run_id)
         found = neighbours.neighbourhood(
             given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], fold=fold, groups=groups
         )
-        shares += np.nan_to_num(found.shares) / len(members)
+        shares += np.nan_to_num(found.shares) / len(seeing)
     return signals, shares
+
+
+def _has_embeddings(run: Run) -> bool:
+    # our own recognizers always make them; a file of probabilities says whether it had any
+    return bool(run.config.get("file", {"embedding": True})["embedding"])
 
 
 def _groups(ids: list[str], frame: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
