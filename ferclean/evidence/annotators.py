@@ -137,7 +137,7 @@ def dawid_skene(
         (np.ones(len(row)), (row, who * num_classes + labels[row, who])), shape=(count, annotators * num_classes)
     )
     votes = class_counts(labels, num_classes=num_classes)
-    seen = votes.any(1)
+    seen = votes.sum(1) > 0
     posterior = votes / np.maximum(votes.sum(1, keepdims=True), 1)
     class_prior, iterations, converged = np.full(num_classes, np.nan), 0, True
     confusion = np.full((annotators, num_classes, num_classes), np.nan)
