@@ -18,6 +18,7 @@ from ferclean.recognition.images import decode
 from ferclean.sources.cards import load_card
 from ferclean.steps.ingest import ingest
 from ferclean.store import samples
+from ferclean.store.votes import get_votes
 from ferclean.store.workspace import Workspace
 from tests.made_sets import (
     FER_CODES,
@@ -261,9 +262,9 @@ def test_votes_come_in_only_when_asked_for(tmp_path: Path) -> None:
     )
     ws = Workspace.create(tmp_path / "workspace")
     assert ingest(ws, "fer2013", file).with_votes == 0
-    assert len(samples.get_votes(ws)) == 0
+    assert len(get_votes(ws)) == 0
     assert ingest(ws, "fer2013", file, votes=votes).with_votes == 2
-    assert set(zip(samples.get_votes(ws)["label"], samples.get_votes(ws)["count"], strict=True)) == {
+    assert set(zip(get_votes(ws)["label"], get_votes(ws)["count"], strict=True)) == {
         ("neutral", 7), ("happiness", 3), ("not_a_face", 10),
     }  # fmt: skip
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ferclean.store import samples
+from ferclean.store.votes import get_votes
 from ferclean.store.workspace import Workspace
 from pipelines import fer2013_ferplus
 
@@ -85,7 +85,7 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(
     result = fer2013_ferplus.run(made, tmp_path / "W", seeds=1, retrain_method="cross_entropy")
     json.dumps(result, allow_nan=False)
     ws = Workspace.open(tmp_path / "W")
-    assert len(samples.get_votes(ws)) == 0
+    assert len(get_votes(ws)) == 0
     for part in ("all", "even_groups", "odd_groups"):
         rankings = result["detection"][part]["rankings"]
         assert {

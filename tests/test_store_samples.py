@@ -10,6 +10,7 @@ import pytest
 
 from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.store import samples as room
+from ferclean.store.votes import get_votes
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import CLASSES, bare, dataset, sample
 
@@ -116,7 +117,7 @@ def test_votes_come_back_by_name_and_can_be_added_later_but_not_changed(ws: Work
     room.put_samples(ws, [sample("a", votes={"fear": 7, "unknown": 3, "anger": 0}), sample("b")])
     late = [sample("a", votes={"fear": 7, "unknown": 3}), sample("b", votes={"anger": 10})]
     assert room.put_samples(ws, late) == room.PutSummary(added=0, unchanged=2, votes_added=1)
-    votes = room.get_votes(ws)
+    votes = get_votes(ws)
     assert list(zip(votes["label"], votes["count"], strict=True)) == [("fear", 7), ("unknown", 3), ("anger", 10)]
     with pytest.raises(BadDataError, match="other votes than at the first ingest"):
         room.put_samples(ws, [sample("b", votes={"anger": 9})])

@@ -15,9 +15,10 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import BadDataError, FercleanError, UsageError
-from ferclean.store.arrivals import check_rows, first_keys, refuse_changes, vote_counts
-from ferclean.store.exchange import frame, insert, rows, text, to_json
+from ferclean.errors import FercleanError, UsageError
+from ferclean.store.arrivals import check_rows, first_keys, refuse_changes
+from ferclean.store.exchange import frame, insert, rows, to_json
+from ferclean.store.votes import put_votes
 from ferclean.store.workspace import Workspace
 
 Location = Literal["source", "workspace"]
@@ -151,7 +152,7 @@ def put_samples(ws: Workspace, samples: Iterable[Sample]) -> PutSummary:
         refuse_changes(again, known)
         offset = rows(con, "SELECT coalesce(max(position) + 1, 0) FROM sample")[0][0]
         insert(con, "sample", _columns(fresh, dataset.name, offset))
-        votes_added = _put_votes(con, fresh, again)
+        votes_added = put_votes(con, fresh, again)
     return PutSummary(added=len(fresh), unchanged=len(again), votes_added=votes_added)
 
 
@@ -170,38 +171,6 @@ def _columns(samples: Sequence[Sample], dataset: str, offset: int) -> dict[str, 
         "quarantine_reason": column("quarantine_reason", pa.string()),
         "position": pa.array(range(offset, offset + len(samples)), type=pa.int64()),
     }
-
-
-def _put_votes(con: Any, fresh: Sequence[Sample], again: Sequence[Sample]) -> int:
-    stored: dict[str, dict[str, int]] = {}
-    if any(sample.votes for sample in again):
-        for sample_id, label, count in rows(con, "SELECT sample_id, label, count FROM vote"):
-            stored.setdefault(sample_id, {})[label] = count
-    late = []
-    for sample in again:
-        votes = vote_counts(sample)
-        if votes and sample.sample_id not in stored:
-            late.append(sample)
-        elif votes and stored[sample.sample_id] != votes:
-            raise BadDataError(
-                f"{sample.source_key} comes with other votes than at the first ingest; "
-                "ingest the changed source into a new workspace with `ferclean -w NEW ingest ...`"
-            )
-    flat = [
-        (sample.sample_id, label, count)
-        for sample in [*fresh, *late]
-        for label, count in vote_counts(sample).items()
-    ]  # fmt: skip
-    insert(
-        con,
-        "vote",
-        {
-            "sample_id": text([row[0] for row in flat]),
-            "label": text([row[1] for row in flat]),
-            "count": pa.array([row[2] for row in flat], type=pa.int32()),
-        },
-    )
-    return len(late)
 
 
 def get_samples(
@@ -336,13 +305,3 @@ def fingerprint(ws: Workspace, *, splits: Sequence[str] | None = None) -> str:
             {"splits": None if splits is None else list(splits)},
         )
     return hashlib.sha256("\n".join("\0".join(row) for row in found).encode()).hexdigest()[:16]
-
-
-def get_votes(ws: Workspace) -> pd.DataFrame:
-    """The votes that came with the data set: sample_id, label, count; in order of arrival."""
-    with ws.session("reading votes") as con:
-        return frame(
-            con,
-            "SELECT v.sample_id, v.label, v.count FROM vote v JOIN sample s USING (sample_id) "
-            "ORDER BY s.position, v.label",
-        )
