@@ -11,6 +11,7 @@ from small_workspace import Small, small
 from ferclean.errors import BadDataError, UsageError
 from ferclean.steps.decide import decide, decide_from_file
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history, undo
+from ferclean.store.verdicts import get_verdicts, put_verdicts
 
 
 @pytest.fixture
@@ -202,3 +203,14 @@ def test_a_row_drawn_at_random_keeps_its_probability_though_the_decision_is_know
     assert decide_from_file(work.ws, again).recorded == 1
     assert decision_history(work.ws)["inclusion_probability"].tolist()[-1] == 0.25
     assert decide_from_file(work.ws, again).already == 1
+
+
+def test_a_row_about_a_random_draw_of_the_queue_keeps_its_chance_and_is_not_recorded_twice(tmp_path: Path) -> None:
+    work = small(tmp_path)
+    verdicts = get_verdicts(work.ws)
+    put_verdicts(work.ws, verdicts["run_id"][0], verdicts.assign(drawn_at_random=True, inclusion_probability=0.2))
+    path = table(work, "source_key,action,reviewer\ntrain_00001,keep,ann\n")
+    assert decide_from_file(work.ws, path).recorded == 1
+    assert decision_history(work.ws)["inclusion_probability"].tolist() == [0.2]
+    put_verdicts(work.ws, verdicts["run_id"][0], verdicts)
+    assert decide_from_file(work.ws, path).already == 1

@@ -18,6 +18,7 @@ from ferclean.bundled_files import bundled_path
 from ferclean.store.decisions import current_decisions, decision_history
 from ferclean.store.lock import LOCK_NAME
 from ferclean.store.samples import get_samples
+from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.workspaces import EIGHT, make_workspace
 
@@ -233,3 +234,15 @@ def test_the_grid_decides_about_many_at_once_and_undoes_them_at_once(ws: Workspa
     assert decision_history(ws)["bulk_id"].nunique() == 1
     press(app, "`U` Undo the last")
     assert current_decisions(ws).empty
+
+
+def test_a_random_check_says_so_unless_the_model_is_hidden(ws: Workspace, opened: Open) -> None:
+    table = get_verdicts(ws)
+    first = table["rank"] == 1
+    put_verdicts(ws, table["run_id"][0], table.assign(drawn_at_random=first, inclusion_probability=first.where(first)))
+    assert "drawn at random, to measure how many errors are left" in html(opened(ws.root))
+    assert "drawn at random" not in html(opened(ws.root, blind="1"))
+    app = opened(ws.root)
+    press(app, "`K` Keep")
+    assert decision_history(ws)["inclusion_probability"].tolist() == [1.0]
+    assert "drawn at random" not in html(app)

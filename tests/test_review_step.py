@@ -20,6 +20,7 @@ from ferclean.store.decisions import current_decisions, decision_history
 from ferclean.store.embeddings import write_embeddings
 from ferclean.store.runs import latest_run
 from ferclean.store.samples import get_samples
+from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.workspaces import EIGHT, SEVEN, make_workspace
 
@@ -292,3 +293,23 @@ def test_the_overview_counts_what_stands(ws: Workspace) -> None:
     assert seen.verdicts["mislabelled"] == (10, 2)
     assert sum(sum(row.values()) for row in seen.flows.values()) == 10
     assert list(seen.flows) == list(SEVEN)
+
+
+def test_random_draws_stand_among_the_flagged_faces_even_where_they_look_clean(ws: Workspace) -> None:
+    table = get_verdicts(ws)
+    drawn = table["rank"].isin([3, 20, 25])  # an ambiguous face and two that look clean
+    table = table.assign(drawn_at_random=drawn, inclusion_probability=np.where(drawn, 0.2, np.nan))
+    table["rank"] = table["rank"].replace({20: 8, 8: 20})
+    put_verdicts(ws, table["run_id"][0], table)
+    desk = open_desk(ws, reviewer="ada")
+    shown = [desk.items[sample_id] for sample_id in select(desk, Filters())]
+    assert [item.rank for item in shown if item.drawn_at_random] == [3, 8, 25]
+    assert next(item for item in shown if item.rank == 8).verdict == "clean"
+    assert [
+        desk.items[i].rank for i in select(desk, Filters(kinds=("ambiguous",))) if desk.items[i].drawn_at_random
+    ] == [3]
+    decide(desk, shown[2].sample_id, "keep")
+    decide(desk, shown[3].sample_id, "keep")
+    chance = decision_history(ws)["inclusion_probability"]
+    assert chance[0] == 0.2
+    assert np.isnan(chance[1])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ferclean.errors import UsageError
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history, undo
 from ferclean.store.workspace import Workspace
-from tests.bare_workspace import bare
+from tests.bare_workspace import bare, triaged
 
 
 def about(sample_id: str, action: str = "keep", **changes: Any) -> Decision:
@@ -235,3 +235,22 @@ def test_what_stands_is_what_a_plain_replay_of_the_acts_gives(
             conflict = len({word[1:] for word in words.values()}) > 1
             expected[one] = (words[who][1], words[who][2], who, conflict)
     assert standing(ws) == expected
+
+
+def test_a_decision_about_a_sample_drawn_at_random_keeps_the_chance_of_the_draw(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    drawn = [True, True, *[False] * 4]
+    triaged(ws, ids, drawn_at_random=drawn, inclusion_probability=[0.2 if one else None for one in drawn])
+    append_decisions(
+        ws,
+        [
+            Decision(sample_id=ids[0], action="keep", reviewer="ann"),
+            Decision(sample_id=ids[1], action="keep", reviewer="ann", inclusion_probability=0.5),
+            Decision(sample_id=ids[2], action="keep", reviewer="ann"),
+        ],
+    )
+    triaged(ws, ids, seed=1)
+    append_decisions(ws, [Decision(sample_id=ids[0], action="exclude", reviewer="bob")])
+    chance = decision_history(ws)["inclusion_probability"].tolist()
+    assert chance[:2] == [0.2, 0.5]
+    assert [value != value for value in chance[2:]] == [True, True]

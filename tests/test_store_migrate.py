@@ -113,3 +113,17 @@ def test_a_gap_in_the_migrations_is_refused(tmp_path: Path) -> None:
     (tmp_path / "0002_second.sql").write_text("SELECT 1;", encoding="utf-8")
     with pytest.raises(FercleanError, match="gaps"):
         migrate.steps(tmp_path)
+
+
+def test_verdicts_from_before_there_were_draws_were_not_drawn(tmp_path: Path) -> None:
+    folder = tmp_path / "first"
+    folder.mkdir()
+    shutil.copy(STORE / "migrations" / "0001_first.sql", folder)
+    (tmp_path / "w").mkdir()
+    con = duckdb.connect(str(tmp_path / "w" / "ferclean.duckdb"))
+    migrate.forward(con, folder)
+    con.execute("INSERT INTO verdict (run_id, sample_id, kind, rank, reasons) VALUES ('r', 's', 'clean', 1, [])")
+    con.close()
+    with Workspace.open(tmp_path / "w").session("looking") as con:
+        assert rows(con, "SELECT drawn_at_random, inclusion_probability FROM verdict") == [(False, None)]
+        assert rows(con, "SELECT count(*) FROM audit_item") == [(0,)]

@@ -158,3 +158,24 @@ def test_the_queue_refuses_what_it_does_not_know(tmp_path: Path) -> None:
         table.queue(ws, kinds=["bad"])
     with pytest.raises(UsageError, match="limit"):
         table.queue(ws, limit=-1)
+
+
+def test_what_was_drawn_at_random_is_said_everywhere_and_nothing_was_without_the_columns(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    triaged(ws, ids)
+    assert not verdicts.get_verdicts(ws)["drawn_at_random"].any()
+    triaged(ws, ids, drawn_at_random=[True, *[False] * 5], inclusion_probability=[0.2, *[np.nan] * 5])
+    put_samples(ws, [sample("new")])
+    for found in (verdicts.get_verdicts(ws), table.queue(ws), table.sample_table(ws)):
+        assert found["drawn_at_random"].dtype == bool
+        assert found["drawn_at_random"].tolist()[:2] == [True, False]
+        assert found["inclusion_probability"][0] == 0.2
+        assert found["inclusion_probability"][1:].isna().all()
+
+
+@pytest.mark.parametrize(("drawn", "chance"), [(True, np.nan), (False, 0.2), (True, 1.5)])
+def test_a_draw_and_its_chance_belong_together(tmp_path: Path, drawn: bool, chance: float) -> None:
+    ws, ids = bare(tmp_path)
+    with pytest.raises(BadDataError, match="inclusion probability"):
+        triaged(ws, ids, drawn_at_random=drawn, inclusion_probability=chance)
+    assert verdicts.get_verdicts(ws).empty

@@ -9,7 +9,7 @@ import pytest
 
 from ferclean.errors import FercleanError
 from ferclean.steps.triage import triage
-from ferclean.store import samples, table, verdicts
+from ferclean.store import decisions, samples, table, verdicts
 from ferclean.store.workspace import Workspace
 
 
@@ -70,3 +70,24 @@ def test_triage_before_score_says_what_to_do(tmp_path: Path, drawn_set: Path) ->
     ingest(ws, "drawn_faces", drawn_set, limit=20)
     with pytest.raises(FercleanError, match="ferclean score"):
         triage(ws)
+
+
+def test_one_in_five_of_the_undecided_is_drawn_at_random_and_decided_ones_are_not(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    before = verdicts.get_verdicts(ws)
+    looked_at = before[before["p_unusable"] < 1]
+    drawn = before[before["drawn_at_random"]]
+    assert len(drawn) == len(looked_at) // 5
+    assert list(drawn["rank"])[:3] == [5, 10, 15]
+    assert (drawn["inclusion_probability"] == len(drawn) / len(looked_at)).all()
+    decided = [*before["sample_id"][:7]]
+    decisions.append_decisions(
+        ws, [decisions.Decision(sample_id=sample_id, action="keep", reviewer="ann") for sample_id in decided]
+    )
+    assert decisions.decision_history(ws)["inclusion_probability"].notna().sum() == 1
+    triage(ws)
+    after = verdicts.get_verdicts(ws)
+    assert not after.loc[after["sample_id"].isin(decided), "drawn_at_random"].any()
+    assert list(table.queue(ws)["drawn_at_random"])[:5] == [False] * 4 + [True]
+    triage(ws, random_share=0)
+    assert not verdicts.get_verdicts(ws)["drawn_at_random"].any()

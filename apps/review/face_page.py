@@ -26,6 +26,7 @@ _VERDICTS = {
     "leak": "The same picture is in another split",
     "clean": "Probably labelled right",
 }
+_RANDOM = "This face was drawn at random, to measure how many errors are left."
 _VERBS = {"keep": "kept", "ambiguous": "ambiguous", "exclude": "excluded", "skip": "skipped"}
 _MAP = (
     ("1 2 3 …", "set the label with that number"),
@@ -115,7 +116,7 @@ def _evidence(at: Sitting, item: review.Item) -> None:
         return
     with st.container(height=26 * len(at.desk.classes), border=False):
         st.html(style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label))
-    st.html(style.why(_verdict(item), item.reasons))
+    st.html(style.why(_verdict(item), item.reasons, aside=_RANDOM if item.drawn_at_random else ""))
 
 
 def _verdict(item: review.Item) -> str:

@@ -78,10 +78,11 @@ def bars(
     return f'<div class="fc fc-bars">{"".join(rows)}</div>'
 
 
-def why(title: str, reasons: Sequence[str]) -> str:
-    """The verdict and its reasons in words."""
+def why(title: str, reasons: Sequence[str], *, aside: str = "") -> str:
+    """The verdict and its reasons in words, and a quiet line below them."""
     listed = "".join(f"<li>{escape(reason)}</li>" for reason in reasons) or "<li>no particular reason</li>"
-    return f'<div class="fc fc-why"><h4>{escape(title)}</h4><ul>{listed}</ul></div>'
+    below = f'<p class="quiet">{escape(aside)}</p>' if aside else ""
+    return f'<div class="fc fc-why"><h4>{escape(title)}</h4><ul>{listed}</ul>{below}</div>'
 
 
 def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str]) -> str:

@@ -175,13 +175,19 @@ def triage(
     ambiguous_at: Annotated[
         float | None, typer.Option(help="Flag as ambiguous from this probability on.", min=0, max=1)
     ] = None,
+    random_share: Annotated[
+        float, typer.Option(help="Share of the queue that is drawn at random, whatever its score.", min=0, max=1)
+    ] = 0.2,
 ) -> None:
     """Turn signals into verdicts and a ranked queue. Thresholds can be changed without scoring again."""
     from ferclean.steps.triage import triage as step
 
     session: Session = context.obj
     with session.progress() as progress:
-        result = step(session.open(), mislabelled_at=mislabelled_at, ambiguous_at=ambiguous_at, progress=progress)
+        result = step(
+            session.open(), mislabelled_at=mislabelled_at, ambiguous_at=ambiguous_at, random_share=random_share,
+            progress=progress,
+        )  # fmt: skip
     session.emit("triage", result.as_dict())
     session.table(["verdict", "samples"], list(result.verdicts.items()))
     session.say(f"about {100 * result.estimated_error_rate:.1f} % of the given labels are estimated to be wrong")

@@ -87,8 +87,9 @@ def decide_from_file(
     """Record the decisions of a CSV file, all of them or none.
 
     Columns: sample_id or source_key, action, label (for relabel), reviewer (default: `reviewer`, else the login name),
-    optionally inclusion_probability (in (0, 1], for rows that were drawn at random) and note. A row that repeats the
-    same reviewer's current decision is counted and not recorded again, so the same file may be read twice.
+    optionally inclusion_probability (in (0, 1], for rows that were drawn at random; where it is empty, the chance of
+    this workspace's own draw is kept) and note. A row that repeats the same reviewer's current decision is counted
+    and not recorded again, so the same file may be read twice.
 
     Raises UsageError when the file cannot be read, BadDataError naming the lines that are wrong.
     """
@@ -231,7 +232,7 @@ def _append(
     dry_run: bool = False,
 ) -> DecideSummary:
     current = _current_by_reviewer(decision_history(ws))
-    new = [one for one in decisions if current.get((one.sample_id, one.reviewer)) != _said(one)]
+    new = [one for one in decisions if not _repeats(one, current.get((one.sample_id, one.reviewer)))]
     ids = append_decisions(ws, new) if new and not dry_run else []
     return DecideSummary(
         recorded=len(new),
@@ -243,9 +244,11 @@ def _append(
     )
 
 
-def _said(decision: Decision) -> tuple[str, str | None, float | None]:
-    # a probability of being drawn is part of what a row says: without it the sample could not be weighted
-    return decision.action, decision.label, decision.inclusion_probability
+def _repeats(decision: Decision, current: tuple[str, str | None, float | None] | None) -> bool:
+    if current is None or current[:2] != (decision.action, decision.label):
+        return False
+    # a chance that a row states is part of what it says: without it the sample could not be weighted
+    return decision.inclusion_probability in (None, current[2])
 
 
 def _current_by_reviewer(history: pd.DataFrame) -> Mapping[tuple[str, str], tuple[str, str | None, float | None]]:

@@ -49,6 +49,8 @@ class Item:
     reasons: tuple[str, ...]
     run_id: str
     """The triage run that said so."""
+    drawn_at_random: bool = False
+    """Its rank is by a random draw, to measure how many errors are left; not by what the model thinks of it."""
 
     def shown(self) -> dict[str, Any]:
         """What the model showed, as it is kept beside a decision."""
@@ -61,7 +63,7 @@ class Filters:
     """Which faces are looked at, and in which order. An empty tuple asks for nothing in particular."""
 
     kinds: tuple[str, ...] = ()
-    """Verdicts; empty means every verdict but clean, as long as there are others."""
+    """Verdicts; empty means every verdict but clean, as long as there are others, and every random draw."""
     given: tuple[str, ...] = ()
     suggested: tuple[str, ...] = ()
     blind: bool = False
@@ -141,10 +143,12 @@ def select(desk: Desk, filters: Filters) -> list[str]:
     """The sample ids that `filters` asks for, in the order in which they are to be looked at, decided ones too."""
     present = {item.verdict for item in desk.items.values()}
     kinds = set(filters.kinds) or (present - {"clean"}) or present
+    # draws that were shown only where their verdict is bad would be a random sample no more
+    every_draw = not filters.kinds
     chosen = [
         item.sample_id
         for item in desk.items.values()
-        if item.verdict in kinds
+        if (item.verdict in kinds or (every_draw and item.drawn_at_random))
         and (not filters.given or item.given_label in filters.given)
         and (not filters.suggested or item.suggested_label in filters.suggested)
     ]
@@ -310,7 +314,7 @@ def _item(row: Mapping[Any, Any]) -> Item:
     return Item(
         sample_id=row["sample_id"], source_key=row["source_key"], split=row["split"],
         given_label=_text(row["given_label"]), suggested_label=_text(row["suggested_label"]), verdict=row["verdict"],
-        rank=int(row["rank"]), run_id=row["run_id"],
+        rank=int(row["rank"]), run_id=row["run_id"], drawn_at_random=bool(row["drawn_at_random"]),
         pred_probs=None if probs is None else tuple(float(value) for value in probs),
         reasons=tuple(str(reason) for reason in reasons) if _is_filled(reasons) else (),
         **{name: None if pd.isna(row[name]) else float(row[name]) for name in numbers},

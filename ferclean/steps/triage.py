@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ferclean.errors import FercleanError
-from ferclean.evidence import calibration, neighbours
+from ferclean.evidence import calibration, neighbours, queueing
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
 from ferclean.evidence import splits as split_room
 from ferclean.evidence import verdicts as judging
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.store import embeddings, runs, samples, scores, verdicts
+from ferclean.store import decisions, embeddings, runs, samples, scores, verdicts
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
@@ -46,6 +46,7 @@ def triage(
     *,
     mislabelled_at: float | None = None,
     ambiguous_at: float | None = None,
+    random_share: float = queueing.RANDOM_SHARE,
     progress: Progress = silent,
 ) -> TriageSummary:
     """Judge every scored sample from the newest runs of each method and seed.
@@ -53,7 +54,8 @@ def triage(
     The members' out-of-fold probabilities are averaged (an ensemble's mean beats its mean member); signals that
     cannot be averaged as probabilities are averaged as ranks. Images that could not be read are judged unusable;
     rows whose label could not be read stay without a verdict. `mislabelled_at` and `ambiguous_at` are the
-    probabilities from which a sample is flagged.
+    probabilities from which a sample is flagged. `random_share` of the samples that nobody has decided about are
+    drawn at random, whatever their score, and mixed into the queue; 0 ranks by score alone.
 
     Raises FercleanError when nothing has been scored since the labels were ingested.
     """
@@ -82,7 +84,10 @@ def triage(
         }
     )
     score_runs = [run.run_id for run in members]
-    config = {"score_runs": score_runs, "weights": dict(judging.FUSION_WEIGHTS), "thresholds": asdict(thresholds)}
+    config = {
+        "score_runs": score_runs, "weights": dict(judging.FUSION_WEIGHTS), "thresholds": asdict(thresholds),
+        "random_share": random_share,
+    }  # fmt: skip
     fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
     epochs = members[0].config.get("epochs")  # a file of probabilities tells none
     judged = judging.judge(
@@ -96,6 +101,10 @@ def triage(
         epochs=None if epochs is None else int(epochs),
     )
     table = _frame(ids, judged, dataset.classes)
+    undecided = ~table["sample_id"].isin(decisions.current_decisions(ws)["sample_id"])
+    table["rank"], table["drawn_at_random"], table["inclusion_probability"] = queueing.mixed_order(
+        np.argsort(table["rank"].to_numpy()), share=random_share, eligible=undecided.to_numpy()
+    )
     _mark_copies(table, everything, verdicts.get_pairs(ws), set(members[0].config["splits"]))
     table = pd.concat([table, _unreadable(everything, start=len(table), width=len(dataset.classes))], ignore_index=True)
 
@@ -258,6 +267,8 @@ def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataF
             "rank": np.arange(start + 1, start + n + 1),
             "reasons": [[text] for text in broken["quarantine_reason"]],
             "soft_label": [None] * n,
+            "drawn_at_random": np.zeros(n, dtype=bool),
+            "inclusion_probability": np.full(n, np.nan),
         }
     )
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ferclean.errors import UsageError
 from ferclean.store.exchange import frame, insert, now, numbers, rows, text, to_json
+from ferclean.store.runs import latest_done
 from ferclean.store.samples import read_dataset
 from ferclean.store.workspace import Workspace
 
@@ -68,7 +69,7 @@ class Decision:
     source: str = "api"
     """review, cli, file, fiftyone, api, or adjudication: that one settles a disagreement."""
     inclusion_probability: float | None = None
-    """Chance in (0, 1] with which a random draw chose the sample; None when it was not drawn."""
+    """Chance in (0, 1] with which a random draw chose the sample; None: that of the draw in force, if it was drawn."""
     bulk_id: str | None = None
     """Shared by the rows of one bulk act, which is undone as a whole."""
 
@@ -77,7 +78,8 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
     """Append decisions, all or none, and return their ids. They are on the disk when this returns.
 
     Raises UsageError, naming the first wrong one, for an unknown sample, action, source or label, for a relabel
-    without a label, and for a label that the action does not take.
+    without a label, and for a label that the action does not take. A decision about a sample that the latest triage
+    drew at random keeps the chance of that draw, whoever records it, unless it names another.
     """
     given = list(decisions)
     with ws.session("deciding") as con:
@@ -85,7 +87,8 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
         known = dict(rows(con, "SELECT sample_id, given_label FROM sample"))
         for decision in given:
             _check(decision, known, classes)
-        return _append(con, [_row(decision) for decision in given])
+        drawn = _drawn(con, [decision.sample_id for decision in given])
+        return _append(con, [_row(decision, drawn.get(decision.sample_id)) for decision in given])
 
 
 def undo(
@@ -187,7 +190,18 @@ def _check(decision: Decision, known: dict[str, str | None], classes: tuple[str,
         raise UsageError(f"{where}: an inclusion probability lies in (0, 1], got {decision.inclusion_probability}")
 
 
-def _row(decision: Decision) -> dict[str, Any]:
+def _drawn(con: Any, sample_ids: list[str]) -> dict[str, float]:
+    """The chance of the draw in force, for those of the samples that it chose."""
+    found = rows(
+        con,
+        "SELECT sample_id, inclusion_probability FROM verdict "
+        "WHERE run_id = $triage AND drawn_at_random AND list_contains($ids::VARCHAR[], sample_id)",
+        {"triage": latest_done(con, "triage"), "ids": sample_ids},
+    )
+    return dict(found)
+
+
+def _row(decision: Decision, drawn: float | None) -> dict[str, Any]:
     return {
         "sample_id": decision.sample_id,
         "action": decision.action,
@@ -197,7 +211,7 @@ def _row(decision: Decision) -> dict[str, Any]:
         "seconds": decision.seconds,
         "shown": None if decision.shown is None else to_json(decision.shown),
         "source": decision.source,
-        "inclusion_probability": decision.inclusion_probability,
+        "inclusion_probability": drawn if decision.inclusion_probability is None else decision.inclusion_probability,
         "bulk_id": decision.bulk_id,
     }
 

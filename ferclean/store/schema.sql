@@ -114,19 +114,29 @@ CREATE TABLE flip (               -- labels that a recognizer changed while it t
     p DOUBLE NOT NULL             -- probability of to_label at that moment
 );
 
-CREATE TABLE verdict (           -- what triage thinks of a sample; the four p_ sum to 1
-    run_id VARCHAR NOT NULL,     -- the triage run
-    sample_id VARCHAR NOT NULL,  -- what it is about
-    kind VARCHAR NOT NULL,       -- mislabelled, ambiguous, unusable, duplicate, leak, clean
-    label_quality DOUBLE,        -- 0 to 1, LOW = likely mislabelled
-    p_mislabelled DOUBLE,        -- 0 to 1, high = a panel would clearly agree on another expression
-    p_ambiguous DOUBLE,          -- 0 to 1, high = a panel would not agree
-    p_unusable DOUBLE,           -- 0 to 1, high = no readable face
-    p_clean DOUBLE,              -- 0 to 1, high = the given label stands
-    suggested_label VARCHAR,     -- canonical class name; a proposal
-    rank BIGINT NOT NULL,        -- 1 = look here first
-    reasons VARCHAR[] NOT NULL,  -- the evidence in short sentences
-    soft_label DOUBLE[]          -- calibrated probability per class in the card's order
+CREATE TABLE verdict (                     -- what triage thinks of a sample; the four p_ sum to 1
+    run_id VARCHAR NOT NULL,               -- the triage run
+    sample_id VARCHAR NOT NULL,            -- what it is about
+    kind VARCHAR NOT NULL,                 -- mislabelled, ambiguous, unusable, duplicate, leak, clean
+    label_quality DOUBLE,                  -- 0 to 1, LOW = likely mislabelled
+    p_mislabelled DOUBLE,                  -- 0 to 1, high = a panel would clearly agree on another expression
+    p_ambiguous DOUBLE,                    -- 0 to 1, high = a panel would not agree
+    p_unusable DOUBLE,                     -- 0 to 1, high = no readable face
+    p_clean DOUBLE,                        -- 0 to 1, high = the given label stands
+    suggested_label VARCHAR,               -- canonical class name; a proposal
+    rank BIGINT NOT NULL,                  -- 1 = look here first
+    reasons VARCHAR[] NOT NULL,            -- the evidence in short sentences
+    soft_label DOUBLE[],                   -- calibrated probability per class in the card's order
+    drawn_at_random BOOLEAN DEFAULT false, -- true: a random draw brought it to its rank, not its score
+    inclusion_probability DOUBLE           -- chance in (0, 1] of that draw; NULL: it is there for its rank
+);
+
+CREATE TABLE audit_item (                  -- one row per sample that an audit could have drawn
+    run_id VARCHAR NOT NULL,               -- the audit run
+    sample_id VARCHAR NOT NULL,            -- nobody had decided about it when the sample was drawn
+    stratum INTEGER NOT NULL,              -- from 0 = least likely mislabelled; each is a simple random sample
+    inclusion_probability DOUBLE NOT NULL, -- chance in (0, 1] with which the draw chose it
+    position BIGINT                        -- 1 = ask about it first; a random order; NULL: not drawn
 );
 
 CREATE TABLE pair (             -- two samples that show the same picture

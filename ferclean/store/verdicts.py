@@ -20,7 +20,10 @@ from ferclean.store.workspace import Workspace
 
 KINDS = ("mislabelled", "ambiguous", "unusable", "duplicate", "leak", "clean")
 NUMBERS = ("label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean")
-_COLUMNS = ("sample_id", "kind", *NUMBERS, "suggested_label", "rank", "reasons", "soft_label", "run_id")
+_COLUMNS = (
+    "sample_id", "kind", *NUMBERS, "suggested_label", "rank", "reasons", "soft_label", "drawn_at_random",
+    "inclusion_probability", "run_id",
+)  # fmt: skip
 
 
 def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
@@ -28,14 +31,17 @@ def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
 
     Columns: sample_id, kind, label_quality (low = likely mislabelled), p_mislabelled, p_ambiguous, p_unusable,
     p_clean (all in [0, 1], NaN = not known), suggested_label (class name or None), rank (1 = look first), reasons
-    (list of str), soft_label (list of K floats or None). Raises BadDataError, naming the first sample, otherwise.
+    (list of str), soft_label (list of K floats or None); optionally drawn_at_random (bool) and
+    inclusion_probability (in (0, 1] exactly where drawn): without them nothing was drawn. Raises BadDataError, naming
+    the first sample, otherwise.
     """
     ids = list(verdicts["sample_id"])
+    drawn, chance = _draw(verdicts)
     with ws.session("storing verdicts") as con:
         check_run(con, run_id)
         check_samples(con, ids, f"run {run_id}")
         classes = read_dataset(con, ws).classes
-        _check_verdicts(verdicts, classes, run_id)
+        _check_verdicts(verdicts, classes, run_id, drawn, chance)
         con.execute("DELETE FROM verdict WHERE run_id = ?", [run_id])
         soft = [optional(value) for value in verdicts["soft_label"]]
         insert(
@@ -53,11 +59,23 @@ def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
                     [None if value is None else [float(p) for p in value] for value in soft],
                     type=pa.list_(pa.float64()),
                 ),
+                "drawn_at_random": pa.array(drawn.tolist(), type=pa.bool_()),
+                "inclusion_probability": numbers(chance.tolist(), pa.float64()),
             },
         )
 
 
-def _check_verdicts(verdicts: pd.DataFrame, classes: tuple[str, ...], run_id: str) -> None:
+def _draw(verdicts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows a random draw brought in, and with which chance (NaN: not drawn)."""
+    nothing = pd.Series([None] * len(verdicts), index=verdicts.index, dtype="object")
+    drawn = verdicts.get("drawn_at_random", nothing).map(optional).eq(True)
+    chance = pd.to_numeric(verdicts.get("inclusion_probability", nothing).map(optional))
+    return drawn.to_numpy(bool), chance.to_numpy(np.float64, na_value=np.nan)
+
+
+def _check_verdicts(
+    verdicts: pd.DataFrame, classes: tuple[str, ...], run_id: str, drawn: np.ndarray, chance: np.ndarray
+) -> None:
     def refuse(bad: Any, problem: str) -> None:
         where = np.flatnonzero(np.asarray(bad, dtype=bool))
         if len(where):
@@ -73,12 +91,14 @@ def _check_verdicts(verdicts: pd.DataFrame, classes: tuple[str, ...], run_id: st
         [optional(value) is not None and len(value) != len(classes) for value in verdicts["soft_label"]],
         f"a soft label without {len(classes)} numbers",
     )
+    refuse(~np.isnan(chance) & ~((chance > 0) & (chance <= 1)), "an inclusion probability outside (0, 1]")
+    refuse(drawn == np.isnan(chance), "an inclusion probability belongs to what was drawn at random, and only there")
 
 
 def get_verdicts(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
     """The verdicts of a triage run (the latest done one by default) by rank; empty when nothing was triaged.
 
-    Columns as `put_verdicts` takes them, and run_id.
+    Columns as `put_verdicts` takes them (drawn_at_random False where nothing was drawn), and run_id.
     """
     with ws.session("reading verdicts") as con:
         if run_id is not None:
