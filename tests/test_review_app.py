@@ -15,6 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from apps.review import sitting
 from ferclean.bundled_files import bundled_path
+from ferclean.steps.audit import audit
+from ferclean.store.audits import get_audit
 from ferclean.store.decisions import current_decisions, decision_history
 from ferclean.store.lock import LOCK_NAME
 from ferclean.store.samples import get_samples
@@ -246,3 +248,26 @@ def test_a_random_check_says_so_unless_the_model_is_hidden(ws: Workspace, opened
     press(app, "`K` Keep")
     assert decision_history(ws)["inclusion_probability"].tolist() == [1.0]
     assert "drawn at random" not in html(app)
+
+
+def test_the_audit_sample_is_worked_through_blind_and_in_its_order(ws: Workspace, opened: Open) -> None:
+    assert "No audit was drawn" in html(opened(ws.root, queue="audit"))
+    audit(ws, n=20)
+    items = get_audit(ws)
+    order = items.loc[items["position"].notna(), "sample_id"].tolist()
+    app = opened(ws.root)
+    app.segmented_control(key="queue").set_value("audit").run()
+    assert app.query_params["queue"] == "audit"
+    assert "Blind mode" in html(app)
+    assert "<b>0</b> of 20 of the audit decided" in html(app)
+    assert "Probably" not in html(app)
+    press(app, "`K` Keep")
+    press(app, "`A` Ambiguous")
+    history = decision_history(ws)
+    assert history["sample_id"].tolist() == order[:2]
+    assert history["shown"].isna().all()
+    assert history["inclusion_probability"].notna().all()
+    assert "<b>2</b> of 20 of the audit decided" in html(app)
+    assert "Blind mode" not in html(opened(ws.root, queue="audit", blind="0"))
+    app.segmented_control(key="queue").set_value("ranked").run()
+    assert "of 14 decided" in html(app)

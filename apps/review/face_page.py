@@ -65,10 +65,13 @@ def draw(at: Sitting) -> None:
 def _nothing(at: Sitting) -> None:
     if not at.desk.items:
         style.notice("Nothing to review yet", "Run `ferclean score` and `ferclean triage` first, then read again.")
+    elif at.filters.audit and not at.selection:
+        style.notice("No audit was drawn", "Run `ferclean audit` first, then read again.")
     elif not at.selection:
         style.notice("No face matches", "No face has this verdict and these labels. Clear a filter to see more.")
     else:
-        style.notice("All decided", f"All {len(at.selection):,} faces are decided. Next: ferclean release NAME")
+        following = "audit" if at.filters.audit else "release NAME"
+        style.notice("All decided", f"All {len(at.selection):,} faces are decided. Next: ferclean {following}")
     _, middle, _ = st.columns([2, 1, 2])
     with middle:
         if at.selection and at.desk.items:
@@ -109,9 +112,9 @@ def _evidence(at: Sitting, item: review.Item) -> None:
     hidden = at.filters.blind
     st.html(style.labels(item.given_label, item.suggested_label, hidden=hidden))
     if hidden:
+        order = "and faces come in a random order" if at.filters.audit else "and the order is shuffled"
         st.html(
-            '<div class="fc fc-blind">Blind mode: suggestion, probabilities and reasons are hidden, '
-            "and the order is shuffled.</div>"
+            f'<div class="fc fc-blind">Blind mode: suggestion, probabilities and reasons are hidden, {order}.</div>'
         )
         return
     with st.container(height=26 * len(at.desk.classes), border=False):

@@ -22,6 +22,7 @@ from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that a key press waits for another process before the page says that it is busy
 _FILTERS = ("verdict", "given", "suggested")
+_QUEUES = {"ranked": "Ranked queue", "audit": "Audit sample"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def header(at: Sitting, pages: Sequence[str]) -> str:
         f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b>'
         f"<span>reviewed by {escape(at.desk.reviewer)}</span></div>"
     )
-    progress.html(_progress(review.tally(at.desk, at.selection), hidden=at.filters.blind))
+    what = "of the audit decided" if at.filters.audit else "decided"
+    progress.html(_progress(review.tally(at.desk, at.selection), what=what, hidden=at.filters.blind))
     with controls.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         with st.popover("Filters" + _active(at.filters), key="filters"):
             _filter_controls(at)
@@ -125,6 +127,7 @@ def header(at: Sitting, pages: Sequence[str]) -> str:
 
 
 def _filters(known: dict[str, dict[str, int]]) -> review.Filters:
+    audit = st.query_params.get("queue") == "audit"
     chosen = {
         name: tuple(value for value in st.query_params.get(name, "").split(",") if value in known[name])
         for name in _FILTERS
@@ -133,16 +136,32 @@ def _filters(known: dict[str, dict[str, int]]) -> review.Filters:
         kinds=chosen["verdict"],
         given=chosen["given"],
         suggested=chosen["suggested"],
-        blind=st.query_params.get("blind") == "1",
+        blind=st.query_params.get("blind", "1" if audit else "") == "1",
+        audit=audit,
     )
 
 
 def _active(filters: review.Filters) -> str:
+    if filters.audit:
+        return " · audit"
     count = sum(map(bool, (filters.kinds, filters.given, filters.suggested)))
     return f" · {count}" if count else ""
 
 
 def _filter_controls(at: Sitting) -> None:
+    if at.desk.audited or at.filters.audit:
+        st.session_state["queue"] = "audit" if at.filters.audit else "ranked"
+        st.segmented_control(
+            "Queue", ["ranked", "audit"], key="queue", format_func=_QUEUES.__getitem__, on_change=_set_queue
+        )
+    if not at.filters.audit:
+        _label_controls(at)
+    st.session_state["reviewer_name"] = at.desk.reviewer
+    st.text_input("Reviewer", key="reviewer_name", on_change=_set_reviewer)
+    st.button("Read the workspace again", on_click=forget, key="reread")
+
+
+def _label_controls(at: Sitting) -> None:
     known = st.session_state["facets"]
     chosen = {"verdict": at.filters.kinds, "given": at.filters.given, "suggested": at.filters.suggested}
     hidden = ("verdict", "suggested") if at.filters.blind else ()
@@ -156,10 +175,7 @@ def _filter_controls(at: Sitting) -> None:
             format_func=_Counted(counts),
         )  # fmt: skip
     if not at.filters.kinds and not at.filters.blind:
-        st.caption("No verdict chosen: every face that is not judged clean.")
-    st.session_state["reviewer_name"] = at.desk.reviewer
-    st.text_input("Reviewer", key="reviewer_name", on_change=_set_reviewer)
-    st.button("Read the workspace again", on_click=forget, key="reread")
+        st.caption("No verdict chosen: every face that is not judged clean, and the random checks.")
 
 
 def _set_filter(name: str) -> None:
@@ -169,7 +185,15 @@ def _set_filter(name: str) -> None:
 
 
 def _set_blind() -> None:
-    _set("blind", "1" if st.session_state["blind"] else "")
+    # the audit is blind unless the address says otherwise
+    seen = "0" if st.query_params.get("queue") == "audit" else ""
+    _set("blind", "1" if st.session_state["blind"] else seen)
+
+
+def _set_queue() -> None:
+    _set("queue", "audit" if st.session_state["queue"] == "audit" else "")
+    _set("blind", "")
+    go(None)
 
 
 def _set_page() -> None:
@@ -188,7 +212,7 @@ def _set(name: str, value: Any) -> None:
         st.query_params.pop(name, None)
 
 
-def _progress(tally: review.Tally, *, hidden: bool) -> str:
+def _progress(tally: review.Tally, *, what: str, hidden: bool) -> str:
     share = tally.done / tally.total if tally.total else 0.0
     words = []
     if tally.skipped:
@@ -199,7 +223,7 @@ def _progress(tally: review.Tally, *, hidden: bool) -> str:
         words.append(f"about {tally.expected_errors:,.0f} errors to find")
     return (
         '<div class="fc fc-progress"><div class="words num">'
-        f"<span><b>{tally.done:,}</b> of {tally.total:,} decided</span>"
+        f"<span><b>{tally.done:,}</b> of {tally.total:,} {what}</span>"
         f"<span>{escape(' · '.join(words))}</span></div>"
         f'<div class="track"><div class="fill" style="width:{share:.2%}"></div></div></div>'
     )

@@ -1,4 +1,4 @@
-"""The verbs for people: review, browse, decide, undo.
+"""The verbs for people: review, browse, decide, audit, undo.
 
 Each body opens the workspace, calls one function and prints what it returned.
 """
@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(
         epilog="Example: `ferclean -w W decide train_00007 relabel --label fear`, or `decide --from-file decisions.csv`"
     )(decide)
+    app.command(epilog="Example: `ferclean -w W audit --n 200`, then `review`; again `audit` for the estimate")(audit)
     app.command(epilog="Example: `ferclean -w W undo --reviewer ada`")(undo)
 
 
@@ -108,6 +109,46 @@ def decide(
         f"{result.recorded} decision(s) {'would be ' if dry_run else ''}recorded, {result.already} there already"
     )
     session.next("release NAME")
+
+
+def audit(
+    context: typer.Context,
+    n: Annotated[int, typer.Option("--n", help="Samples to draw.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = 0,
+    new: Annotated[bool, typer.Option("--new", help="Draw anew, though there is an audit.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV of the samples still to be answered, for `decide --from-file` once filled in."),
+    ] = None,
+) -> None:
+    """Draw a random sample for people, or say from their answers how many wrong labels are left."""
+    from ferclean.steps.audit import audit as step
+
+    session: Session = context.obj
+    result = step(session.open(), n=n, seed=seed, new=new, out=out)
+    session.emit("audit", result.as_dict())
+    session.say(
+        f"{result.answered} of {result.drawn} answered, drawn at random from {result.population:,} undecided: "
+        f"{result.wrong} wrong, {result.right} right, {result.ambiguous} ambiguous, {result.unusable} unusable"
+    )
+    if result.unanswered or result.further:
+        session.say(
+            f"{result.unanswered} skipped, taken to be like the rest; {result.further} answered further on, "
+            "counted once those before them are answered"
+        )
+    if result.answered:
+        left = result.errors
+        session.say(
+            f"wrong labels left: about {left['count']:,.0f} ({left['low']:,.0f} to {left['high']:,.0f}, 95 %), "
+            f"{left['rate']:.2%} of {left['rows']:,} undecided ({left['rate_low']:.2%} to {left['rate_high']:.2%}), "
+            f"{left['whole_rate']:.2%} of the whole set ({left['whole_rate_low']:.2%} to {left['whole_rate_high']:.2%})"
+        )
+    for line in (result.advice_text, *result.notes):
+        session.say(line)
+    if result.advice.startswith("stop"):
+        session.next("release NAME")
+    else:
+        session.next(f"decide --from-file {out}" if out is not None else "review")
 
 
 def undo(

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ferclean.errors import UsageError
+from ferclean.store.audits import get_audit
 from ferclean.store.decisions import Decision, append_decisions, decision_history
 from ferclean.store.decisions import undo as append_undo
 from ferclean.store.samples import get_dataset
@@ -68,6 +69,8 @@ class Filters:
     suggested: tuple[str, ...] = ()
     blind: bool = False
     """The order says nothing about what the model thinks (it is shuffled, the same way each time)."""
+    audit: bool = False
+    """The audit sample in the order of its draw, whole: other filters would make it a random sample no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,8 @@ class Desk:
     """By sample_id, in rank order."""
     standing: dict[str, Standing]
     skipped: set[str]
+    audited: tuple[str, ...] = ()
+    """The latest audit's sample ids in the order of the draw."""
     moments: list[float] = field(default_factory=list)
     """When, on the monotonic clock, this sitting's decisions were made."""
 
@@ -133,14 +138,18 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
     ranked = sorted((_item(row) for row in table.to_dict("records")), key=lambda item: item.rank)
     items = {item.sample_id: item for item in ranked}
     standing, skipped = _standing(decision_history(ws), name, items)
+    drawn = get_audit(ws)
+    audited = tuple(i for i in drawn.loc[drawn["position"].notna(), "sample_id"] if i in items)
     return Desk(
         ws=ws, reviewer=name, dataset=dataset.name, classes=dataset.classes, items=items, standing=standing,
-        skipped=skipped,
+        skipped=skipped, audited=audited,
     )  # fmt: skip
 
 
 def select(desk: Desk, filters: Filters) -> list[str]:
     """The sample ids that `filters` asks for, in the order in which they are to be looked at, decided ones too."""
+    if filters.audit:
+        return list(desk.audited)
     present = {item.verdict for item in desk.items.values()}
     kinds = set(filters.kinds) or (present - {"clean"}) or present
     # draws that were shown only where their verdict is bad would be a random sample no more

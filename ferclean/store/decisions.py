@@ -78,8 +78,8 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
     """Append decisions, all or none, and return their ids. They are on the disk when this returns.
 
     Raises UsageError, naming the first wrong one, for an unknown sample, action, source or label, for a relabel
-    without a label, and for a label that the action does not take. A decision about a sample that the latest triage
-    drew at random keeps the chance of that draw, whoever records it, unless it names another.
+    without a label, and for a label that the action does not take. A decision about a sample that the latest audit
+    or triage drew at random keeps the chance of that draw, whoever records it, unless it names another.
     """
     given = list(decisions)
     with ws.session("deciding") as con:
@@ -191,14 +191,20 @@ def _check(decision: Decision, known: dict[str, str | None], classes: tuple[str,
 
 
 def _drawn(con: Any, sample_ids: list[str]) -> dict[str, float]:
-    """The chance of the draw in force, for those of the samples that it chose."""
-    found = rows(
+    """The chance of the draw in force, for those of the samples that it chose: the audit's, else the queue's."""
+    queued = rows(
         con,
         "SELECT sample_id, inclusion_probability FROM verdict "
         "WHERE run_id = $triage AND drawn_at_random AND list_contains($ids::VARCHAR[], sample_id)",
         {"triage": latest_done(con, "triage"), "ids": sample_ids},
     )
-    return dict(found)
+    audited = rows(
+        con,
+        "SELECT sample_id, inclusion_probability FROM audit_item "
+        "WHERE run_id = $audit AND position IS NOT NULL AND list_contains($ids::VARCHAR[], sample_id)",
+        {"audit": latest_done(con, "audit"), "ids": sample_ids},
+    )
+    return dict(queued) | dict(audited)
 
 
 def _row(decision: Decision, drawn: float | None) -> dict[str, Any]:

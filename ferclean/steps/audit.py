@@ -1,0 +1,206 @@
+"""A random sample for people, and from their answers the errors that are still in the data.
+
+It shows nobody what the model thinks of the sample, and it never counts an answer that was not drawn at random.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferclean.errors import FercleanError, UsageError
+from ferclean.evidence import auditing
+from ferclean.exports.cells import escape_cell
+from ferclean.store import audits, decisions, runs, samples, table
+from ferclean.store.workspace import Workspace
+
+_ENOUGH = 30  # answers before the interval is narrow enough to advise anybody
+_NEXT = 100  # rows of the queue that the advice is about
+_TRUST = (1 / 3, 3.0)  # how far the audit may scale what p_mislabelled promises about the queue's next rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditSummary:
+    """How far the audit is, and what it says about the errors that are left."""
+
+    run_id: str
+    drawn_now: bool
+    """True when this call drew the sample."""
+    drawn: int
+    population: int
+    """Undecided scored samples that it was drawn from."""
+    answered: int
+    """Answers that count: those of the beginning of the list that people have worked through."""
+    further: int
+    """Answers further on; they count once those before them are given."""
+    unanswered: int
+    """Skipped ones in that beginning: nobody knows, and the estimate takes them to be like their stratum."""
+    right: int
+    wrong: int
+    ambiguous: int
+    """Not counted as wrong: people would not agree on another label."""
+    unusable: int
+    """Excluded; not counted as wrong."""
+    whole: int
+    """Scored samples, decided ones too, which count as right."""
+    errors: dict[str, float | int | None]
+    """Wrong labels left: count, low, high (95 %); rate, rate_low, rate_high among the `rows` undecided ones;
+    whole_rate, whole_rate_low, whole_rate_high among the whole set."""
+    next_rows: int
+    next_errors: float | None
+    """Errors expected among the queue's next rows: p_mislabelled, scaled by what the audit found (up to threefold)."""
+    advice: str
+    """answer, go_on, stop_clean or stop_slow."""
+    advice_text: str
+    notes: tuple[str, ...] = ()
+    list_path: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def audit(ws: Workspace, *, n: int = 200, seed: int = 0, new: bool = False, out: Path | None = None) -> AuditSummary:
+    """Draw a sample of `n` undecided scored samples, or say what the answers about the last one tell.
+
+    The first call, and one with `new`, draws; `n` and `seed` matter only then. Wrong is what a person relabels with
+    another label; samples that were decided before count as right, and so do those decided since, for they are put
+    right in a release. `out` gets the list of the samples still to be answered as CSV, in order, without anything the
+    model thinks; its empty columns are filled in and read by `ferclean decide --from-file`.
+
+    Raises FercleanError when nothing was judged or nothing is undecided, UsageError when `out` exists.
+    """
+    if out is not None and out.exists():
+        raise UsageError(f"{out} exists and may hold answers; name another file with --out")
+    whole = table.sample_table(ws)
+    whole = whole[whole["verdict"].notna() & whole["fold"].notna() & whole["quarantine_reason"].isna()]
+    if whole.empty:
+        raise FercleanError("nothing was judged; run `ferclean score` and `ferclean triage` first")
+    drawn_now = new or audits.get_audit(ws).empty
+    if drawn_now:
+        _draw(ws, whole[whole["decision"].isna()], n=n, seed=seed)
+    items = audits.get_audit(ws)
+    summary = _summary(ws, whole, items, drawn_now=drawn_now)
+    if out is None:
+        return summary
+    _write(out, items[items["position"].notna()], whole)
+    return replace(summary, list_path=str(out))
+
+
+def _draw(ws: Workspace, undecided: pd.DataFrame, *, n: int, seed: int) -> None:
+    if undecided.empty:
+        raise FercleanError("every scored sample is decided; there is nothing left to audit")
+    earlier = sum(run.kind == "audit" for run in runs.list_runs(ws))
+    # a new draw is another sample, also with the same seed
+    drawn = auditing.draw_audit(undecided["p_mislabelled"].to_numpy(float), n=n, seed=seed + 1_000_003 * earlier)
+    position = pd.Series(pd.NA, index=range(len(undecided)), dtype="Int64")
+    position.iloc[drawn.rows] = np.arange(1, len(drawn.rows) + 1)
+    run_id = runs.start_run(
+        ws, kind="audit", method="stratified", seed=seed, fingerprint=samples.fingerprint(ws),
+        config={"n": n, "earlier": earlier, "triage": str(undecided["run_id"].iloc[0])},
+    )  # fmt: skip
+    audits.put_audit(
+        ws,
+        run_id,
+        pd.DataFrame(
+            {
+                "sample_id": undecided["sample_id"].to_list(),
+                "stratum": drawn.stratum,
+                "inclusion_probability": drawn.inclusion_probability,
+                "position": position,
+            }
+        ),
+    )
+    runs.finish_run(ws, run_id, {"drawn": len(drawn.rows), "population": len(undecided)})
+
+
+def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_now: bool) -> AuditSummary:
+    given = whole.set_index("sample_id")["given_label"]
+    current = decisions.current_decisions(ws).set_index("sample_id")
+    said = current["action"].reindex(items["sample_id"]).reset_index(drop=True)
+    label = current["label"].reindex(items["sample_id"]).reset_index(drop=True)
+    same = label == given.reindex(items["sample_id"]).reset_index(drop=True)
+    wrong = (said == "relabel") & ~same
+    decided, drawn = said.notna(), items["position"].notna()
+    # only a beginning is a random sample: whoever reaches an audited face through the queue picked it by its rank
+    done = items["sample_id"].isin(_skipped(ws)) | decided
+    begun = drawn & done.cummin()
+    answered, elsewhere = begun & decided, decided & ~(begun & decided)
+    sizes = np.bincount(items["stratum"])
+    stratum = items["stratum"].to_numpy()
+
+    def per_stratum(rows: pd.Series) -> np.ndarray:
+        return np.bincount(stratum[rows.to_numpy(bool)], minlength=len(sizes))
+
+    sample = (stratum[answered.to_numpy(bool)], wrong[answered].to_numpy(bool), sizes)
+    left = auditing.residual_errors(*sample, decided=per_stratum(elsewhere), found=per_stratum(elsewhere & wrong))
+    at_draw = auditing.residual_errors(*sample).count + sample[1].sum()
+    coming = table.queue(ws, limit=_NEXT)
+    promised = float(whole.set_index("sample_id")["p_mislabelled"].reindex(items["sample_id"]).sum())
+    scale = float(np.clip(at_draw / promised, *_TRUST)) if promised and not np.isnan(at_draw) else 1.0
+    next_errors = min(float(coming["p_mislabelled"].sum()) * scale, float(len(coming)))
+    advice, text = _advice(left, answered=int(answered.sum()), drawn=int(drawn.sum()),
+                           next_rows=len(coming), next_errors=next_errors, whole=len(whole))  # fmt: skip
+    known = answered.any()
+    errors = {"count": left.count if known else None, "low": left.low, "high": left.high, "rows": left.rows}
+    for prefix, among in (("", left.rows), ("whole_", len(whole))):
+        rate = left.rate(among)
+        errors |= {f"{prefix}{name}": value if known else None
+                   for name, value in zip(("rate", "rate_low", "rate_high"), rate, strict=True)}  # fmt: skip
+    return AuditSummary(
+        run_id=str(items["run_id"].iloc[0]), drawn_now=drawn_now, drawn=int(drawn.sum()), population=len(items),
+        answered=int(answered.sum()), further=int((drawn & decided & ~begun).sum()),
+        unanswered=int((begun & ~decided).sum()), wrong=int((answered & wrong).sum()),
+        right=int((answered & ((said == "keep") | ((said == "relabel") & same))).sum()),
+        ambiguous=int((answered & (said == "ambiguous")).sum()), unusable=int((answered & (said == "exclude")).sum()),
+        whole=len(whole), errors=errors, next_rows=len(coming), next_errors=next_errors if known else None,
+        advice=advice, advice_text=text, notes=_notes(whole, items),
+    )  # fmt: skip
+
+
+def _skipped(ws: Workspace) -> set[str]:
+    history = decisions.decision_history(ws)
+    return set(history.loc[(history["action"] == "skip") & ~history["undone"].astype(bool), "sample_id"])
+
+
+def _notes(whole: pd.DataFrame, items: pd.DataFrame) -> tuple[str, ...]:
+    added = int((~whole["sample_id"].isin(items["sample_id"]) & whole["decision"].isna()).sum())
+    # decided before and undone since, or ingested since: the draw could not reach them
+    return (f"{added:,} undecided samples were not there to be drawn; --new draws from all of them",) if added else ()
+
+
+def _advice(
+    left: auditing.Estimate, *, answered: int, drawn: int, next_rows: int, next_errors: float, whole: int
+) -> tuple[str, str]:
+    if answered < min(_ENOUGH, drawn):
+        return "answer", f"{answered} of {drawn} answered: answer at least {min(_ENOUGH, drawn)} in their order first"
+    advice = auditing.worth_going_on(left, next_errors=next_errors, next_rows=next_rows, whole=whole)
+    text = (
+        f"expected remaining errors {left.low:,.0f} to {left.high:,.0f} in {left.rows:,} undecided; "
+        f"the next {next_rows} of the queue are expected to hold {next_errors:,.0f}: "
+    )
+    words = {
+        "go_on": "go on",
+        "stop_clean": "stop, less than 1 % of the whole set is wrong",
+        "stop_slow": "stop, each further error costs more than twenty looks",
+    }
+    return advice, text + words[advice]
+
+
+def _write(out: Path, drawn: pd.DataFrame, whole: pd.DataFrame) -> None:
+    known = whole.set_index("sample_id")
+    open_ = [i for i in drawn["sample_id"] if i in known.index and not isinstance(known.at[i, "decision"], str)]
+    try:
+        with out.open("x", encoding="utf-8", newline="") as lines:
+            writer = csv.writer(lines)
+            writer.writerow(["sample_id", "path", "given_label", "action", "label"])
+            for sample_id in open_:
+                cells = (sample_id, known.at[sample_id, "path"], known.at[sample_id, "given_label"], "", "")
+                writer.writerow([escape_cell(cell) for cell in cells])
+    except OSError as error:
+        raise FercleanError(f"cannot write the list to {out}: {error.strerror or error}; name another --out") from error
