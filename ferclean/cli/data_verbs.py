@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli.plumbing import Session
+from ferclean.cli.score_from_file import check_score_options, score_from_file
 
 Seed = Annotated[int, typer.Option("--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.")]
 Device = Annotated[str, typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.")]
@@ -31,7 +32,11 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: `ferclean demo`")(demo)
     app.command(epilog="Example: `ferclean -w W ingest rafdb ~/RAF-DB/basic`")(ingest)
     app.command(epilog="Example: `ferclean -w W doctor`")(doctor)
-    app.command(epilog="Example: `ferclean -w W score --profile quick`")(score)
+    app.command(
+        epilog="Example: `ferclean -w W score --profile quick`\n\n"
+        "Your own model: `ferclean -w W score --from-file preds.parquet` with the columns sample_id (or source_key), "
+        "fold and one per class; without folds, `--out-of-sample` states that it never saw these samples."
+    )(score)
     app.command(epilog="Example: `ferclean -w W triage`")(triage)
     app.command(epilog="Example: `ferclean -w W status --json`")(status)
     app.command(epilog="Example: `ferclean methods`")(methods)
@@ -145,11 +150,38 @@ def score(
     ] = None,
     device: Device = "auto",
     force: Force = False,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(help="Take the probabilities of any model from a .parquet, .csv or .npz file; trains nothing."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="--from-file: what to call that model.")] = "file",
+    id_column: Annotated[
+        str | None, typer.Option(help="--from-file: its column of sample ids or source keys; default as named so.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="--from-file: the order of a pred_probs list column or array: a,b,c.")
+    ] = None,
+    out_of_sample: Annotated[
+        bool, typer.Option("--out-of-sample", help="--from-file: the model was trained on none of these samples.")
+    ] = False,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="--from-file: samples without a row stay without a verdict.")
+    ] = False,
 ) -> None:
-    """Train recognizers on K-1 folds and let each judge the fold it never saw. Resumes where it was stopped."""
+    """Train recognizers on K-1 folds and let each judge the fold it never saw. Resumes where it was stopped.
+
+    Or take the probabilities of any model from a file; what is no probability or evidently in-sample is refused.
+    """
+    session: Session = context.obj
+    check_score_options(context)
+    if from_file is not None:
+        score_from_file(
+            session, from_file, name=name, id_column=id_column, classes=names(classes), out_of_sample=out_of_sample,
+            splits=names(splits), allow_missing=allow_missing, force=force,
+        )  # fmt: skip
+        return
     from ferclean.steps.score import score as step
 
-    session: Session = context.obj
     overrides: dict[str, Any] = {
         "folds": folds, "epochs": epochs, "backbone": backbone,
         "input_size": input_size, "batch_size": batch_size, "weights": weights,
