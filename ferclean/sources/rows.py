@@ -40,7 +40,8 @@ class SourceRow:
     `source_key` is the original row number or file name. `given_label` is a canonical class name or None, and then
     `problem` says why. `given_code` is what stood in the file, `problem` a reason to quarantine that starts with
     "label: ", "file: ", "image: " or "split: "; a row whose split is unknown holds the place "train". `ignored` marks
-    things that were never samples (hidden files): counted, not stored.
+    things that were never samples (hidden files): counted, not stored. `votes` are counts per label, `annotations` the
+    label that each named annotator gave; a row has one of them at most.
     """
 
     source_key: str
@@ -53,6 +54,7 @@ class SourceRow:
     problem: str | None = None
     attributes: dict[str, object] = field(default_factory=dict)
     votes: dict[str, int] | None = None
+    annotations: dict[str, str] | None = None
     ignored: bool = False
 
 

@@ -142,7 +142,7 @@ def ingest(
         quarantined=dict(Counter(reason_kind(s.quarantine_reason) for s in found if s.quarantine_reason).most_common()),
         ignored=ignored,
         left_out=left_out,
-        with_votes=sum(sample.votes is not None for sample in found),
+        with_votes=sum(not (sample.votes is None and sample.annotations is None) for sample in found),
         dry_run=dry_run,
     )
 
@@ -191,6 +191,7 @@ class _Reader:
             contrast=facts.contrast if facts else None,
             attributes=row.attributes,
             votes=row.votes,
+            annotations=row.annotations,
             quarantine_reason="; ".join(problems) or None,
         )
 

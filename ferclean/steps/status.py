@@ -5,10 +5,15 @@ It only reads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ferclean.store import decisions, releases, runs, samples, verdicts
+import pandas as pd
+
+from ferclean.evidence import agreement
+from ferclean.evidence.labels import encode
+from ferclean.store import decisions, releases, runs, samples, verdicts, votes
 from ferclean.store.workspace import Workspace
 
 
@@ -30,6 +35,8 @@ class Status:
     decisions: dict[str, int]
     conflicts: int
     releases: list[dict[str, Any]]
+    agreement: dict[str, Any] | None
+    """What the votes say together (`ferclean.evidence.agreement.summary`); None for a set without votes."""
     next: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -72,8 +79,19 @@ def status(ws: Workspace) -> Status:
         decisions={str(k): int(v) for k, v in decided["action"].value_counts().items()},
         conflicts=int(decided["conflict"].sum()) if len(decided) else 0,
         releases=[{"name": item.name, "policy": item.policy, "created_at": str(item.created_at)} for item in made],
+        agreement=_agreement(ws, frame, dataset.classes),
         next=_next(kinds, decided=len(decided), released=bool(made)),
     )
+
+
+def _agreement(ws: Workspace, table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any] | None:
+    ids = list(table["sample_id"])
+    counts, other = votes.get_vote_counts(ws, ids, classes)
+    if not counts.any() and not other.any():
+        return None
+    named, annotators = votes.get_annotator_labels(ws, ids, classes)
+    labels = encode(table["given_label"], classes)
+    return agreement.summary(counts, labels, other=other, labels_multiannotator=named, annotators=annotators)
 
 
 def _next(kinds: set[str], *, decided: int, released: bool) -> str:

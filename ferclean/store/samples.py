@@ -65,6 +65,8 @@ class Sample:
     attributes: dict[str, Any] = field(default_factory=dict)
     votes: dict[str, int] | None = None
     """Canonical class name, 'unknown' or 'not_a_face' -> annotators."""
+    annotations: dict[str, str] | None = None
+    """Named annotator -> what he chose, in the words of `votes`; a sample has one of the two at most."""
     quarantine_reason: str | None = None
     """Why the row takes no part in scoring; None when it takes part."""
 

@@ -33,7 +33,8 @@ CREATE TABLE sample (             -- one row per row of the source, unreadable o
 CREATE TABLE vote (              -- votes that came with the data set
     sample_id VARCHAR NOT NULL,  -- who was voted on
     label VARCHAR NOT NULL,      -- canonical class name, 'unknown' or 'not_a_face'
-    count INTEGER NOT NULL       -- annotators who chose it, 1 or more
+    count INTEGER NOT NULL,      -- annotators who chose it, 1 or more
+    annotator VARCHAR            -- who chose it, count is 1; NULL: people without names
 );
 
 CREATE TABLE decision (            -- append-only: an undo is a row of its own

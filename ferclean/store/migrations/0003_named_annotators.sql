@@ -1,0 +1,2 @@
+-- Votes may tell who gave them.
+ALTER TABLE vote ADD COLUMN annotator VARCHAR;
