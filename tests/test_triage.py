@@ -75,7 +75,8 @@ def test_triage_before_score_says_what_to_do(tmp_path: Path, drawn_set: Path) ->
 def test_one_in_five_of_the_undecided_is_drawn_at_random_and_decided_ones_are_not(judged_copy: Path) -> None:
     ws = Workspace.open(judged_copy)
     before = verdicts.get_verdicts(ws)
-    looked_at = before[before["p_unusable"] < 1]
+    whole = table.sample_table(ws)
+    looked_at = whole[whole["verdict"].notna() & whole["fold"].notna()]
     drawn = before[before["drawn_at_random"]]
     assert len(drawn) == len(looked_at) // 5
     assert list(drawn["rank"])[:3] == [5, 10, 15]
