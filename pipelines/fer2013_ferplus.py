@@ -21,10 +21,11 @@ import pandas as pd
 
 from ferclean import __version__
 from ferclean.errors import BadDataError
+from ferclean.evidence import calibration, measures
 from ferclean.evidence import labels as label_names
-from ferclean.evidence import measures
 from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.comparison import paired_difference
+from ferclean.evidence.verdicts import judge
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import get_profile
@@ -33,7 +34,7 @@ from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
 from ferclean.steps.retrain import Arm, compare_arms, copies_of
 from ferclean.steps.score import score
-from ferclean.steps.triage import triage
+from ferclean.steps.triage import gather, triage
 from ferclean.store import releases, samples, scores, table
 from ferclean.store.workspace import Workspace
 
@@ -95,6 +96,7 @@ def run(
     judged = judged[judged["label_quality"].notna()].merge(truth, on="source_key", how="left")
     classes = samples.get_dataset(ws).classes
     result["detection"] = detection(ws, judged, classes, data, [row["run_id"] for row in scored.runs])
+    result["decisions"] = simulated_decisions(ws, truth)
     if retrain_arms:
         clock = time.perf_counter()
         release(ws, RELEASE, policy="auto", threshold=threshold)
@@ -127,6 +129,8 @@ def read_truth(path: Path) -> pd.DataFrame:
             "clear": unique & (total >= MIN_VOTES) & (share >= MIN_SHARE),
             "very_clear": unique & (total >= MIN_VOTES) & (share >= 0.8),
             "ambiguous": named.max(1) < 0.5 * every.sum(1),
+            "half": unique & (top >= 0.5 * every.sum(1)),
+            "no_face": (every.sum(1) - named.sum(1)) > 0.5 * every.sum(1),
             "dup_group": votes["dup_group"],
         }
     )
@@ -185,6 +189,70 @@ def detection(
         ),
     }
     return found
+
+
+def simulated_decisions(ws: Workspace, truth: pd.DataFrame, *, draws: int = 20) -> dict[str, Any]:
+    """What 0, 100 and 300 decisions on a random sample teach, on the undecided rest of the odd duplicate groups.
+
+    The reviewer says what the votes say: keep or relabel where a label has half of all ten, exclude where most saw no
+    face, else ambiguous. Means over `draws` with standard deviations. Nothing is written to the workspace.
+    """
+    found = gather(ws)
+    keys = found.everything.set_index("sample_id").loc[found.ids, "source_key"].to_numpy()
+    rows = truth.set_index("source_key").loc[keys]
+    given = np.array(samples.get_dataset(ws).classes, dtype=object)[found.given]
+    majority = rows["majority"].to_numpy(object)
+    clear = rows["clear"].to_numpy(bool)
+    wrong = clear & (majority != given)
+    ambiguous = rows["ambiguous"].to_numpy(bool)
+    odd = rows["dup_group"].to_numpy() % 2 == 1
+    settled = np.where(rows["half"], np.where(majority == given, "keep", "relabel"), "ambiguous")
+    said = np.where(rows["no_face"], "exclude", settled)
+    baselines = baseline_scores(found.given, found.pred_probs)
+    result: dict[str, Any] = {"draws": draws, "base_rate_brier": round(float(wrong.mean() * (1 - wrong.mean())), 4)}
+    for count in (0, 100, 300):
+        figures = []
+        for draw in range(draws if count else 1):
+            decided = np.full(len(said), "", dtype="<U9")
+            chosen = np.random.default_rng(draw).choice(len(said), min(count, len(said)), replace=False)
+            decided[chosen] = said[chosen]
+            judged = judge(
+                found.given, found.pred_probs, found.signals, knn_shares=found.knn_shares, unusable=found.blank,
+                duplicates=found.groups, decided=decided if count else None,
+            )  # fmt: skip
+            quality = 1 - judged.p_mislabelled
+            top = np.argsort(quality, kind="stable")[:500]
+            one = {
+                "auroc_p_ambiguous": _auroc(1 - judged.p_ambiguous[odd], ambiguous[odd]),
+                "calibration_error": calibration.expected_calibration_error(judged.p_mislabelled, wrong),
+                "brier": calibration.brier(judged.p_mislabelled, wrong),
+                "ambiguous_in_top_500": float(ambiguous[top].mean()),
+                "clear_errors_in_top_500": float(wrong[top].mean()),
+            }
+            rest = clear & odd & (decided == "")
+            for name, which in (("", rest), ("_without_neutral", rest & ~(wrong & (majority == "neutral")))):
+                if wrong[which].any():
+                    best = max(measures.auprc(score[which], wrong[which]) for score in baselines.values())
+                    own = measures.auprc(quality[which], wrong[which])
+                    one |= {f"auprc{name}": own, f"best_baseline{name}": best, f"ratio{name}": own / best}
+            figures.append(one)
+        table = pd.DataFrame(figures)
+        result[str(count)] = {
+            name: {"mean": round(float(table[name].mean()), 4), "sd": round(float(table[name].std(ddof=0)), 4)}
+            for name in table
+            if table[name].notna().all()  # undefined where no face, or every one, is ambiguous
+        }
+    margin = np.argsort(baselines["cleanlab_normalized_margin"], kind="stable")[:500]
+    result["margin_top_500"] = {
+        "ambiguous": round(float(ambiguous[margin].mean()), 4),
+        "clear_errors": round(float(wrong[margin].mean()), 4),
+    }
+    return result
+
+
+def _auroc(quality: np.ndarray, event: np.ndarray) -> float:
+    """NaN where every face, or none, is one."""
+    return measures.auroc(quality, event) if 0 < event.sum() < len(event) else float("nan")
 
 
 def ranking_figures(label_quality: np.ndarray, wrong: np.ndarray) -> dict[str, float]:

@@ -123,6 +123,8 @@ def test_permuting_rows_permutes_the_verdicts() -> None:
     order = np.random.default_rng(3).permutation(len(LABELS))
     whole, permuted = judged(), judged(order)
     for field in fields(Verdicts):
+        if field.name == "taught":  # empty: nobody has decided anything
+            continue
         expected, found = getattr(whole, field.name), getattr(permuted, field.name)
         if field.name == "reasons":
             assert found == [expected[row] for row in order]

@@ -5,6 +5,8 @@ It never sees the truth: everything is estimated from given labels and out-of-fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
@@ -98,42 +100,55 @@ def confident_joint_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> fl
     return float(1.0 - np.trace(confident_joint(labels, pred_probs)))
 
 
-def estimated_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
-    """Estimated share of wrong given labels, in [0, 1], from errors planted in the same data; a cautious figure.
+@dataclass(frozen=True, kw_only=True)
+class ErrorRate:
+    """Share of wrong given labels, in [0, 1]: `estimate` and an interval from `low` to `high`."""
 
-    Out-of-fold probabilities do not depend on a sample's own label, so every sample also shows how it would score
-    with each wrong label, weighted by the estimated transitions. Wrong labels are a part of the given ones, so at no
-    score can given labels be rarer than the error rate times the planted ones: the least ratio of the two is the
-    estimate (the prior of learning from positive and unlabelled data), unless the confident joint finds fewer still.
-    Measured: 4 % where 9 % are wrong (CIFAR-10N), 18 to 20 % where 23 % are (FER2013 with a weak recognizer, whose
-    confident joint says 60 %). Ours, not a paper's.
+    estimate: float
+    low: float
+    high: float
+
+
+def error_rate_interval(labels: np.ndarray, pred_probs: np.ndarray) -> ErrorRate:
+    """How many given labels are wrong, with an interval that brackets what the model cannot know about itself.
+
+    Where the model predicts another class than the given one, either may be wrong. Its calibrated confidence is what
+    the given labels agree with, label errors included, so counting each disagreement by it blames the model for errors
+    of the labels: the lower end. With confidences squared and renormalised (given labels and predictions as two
+    independent readings of the face) it is blamed for few: the upper end. Both widened by 1.96 standard
+    errors; the estimate lies in the middle. Ours, not a paper's. It supposes that errors are rarer than right labels,
+    and that the model has not learned the errors: systematic ones that it repeats are not seen. Measured without any
+    truth: 7.4 to 11.0 % over five models where 9.0 % are wrong (CIFAR-10N).
+
+    >>> labels = np.repeat([0, 1], 50); probs = np.where(np.eye(2)[labels] > 0, 0.9, 0.1)
+    >>> error_rate_interval(labels, probs).estimate
+    0.0
+    """
+    probs, labels = _checked(pred_probs, labels)
+    count = len(labels)
+    if count < 2 or len(np.unique(labels)) < 2:
+        return ErrorRate(estimate=0.0, low=0.0, high=0.0 if not count else 1.0)
+    calibrated = apply_temperature(probs, fit_temperature(probs, labels))
+    disagrees = calibrated.argmax(1) != labels
+    top = calibrated.max(1)
+    least = np.where(disagrees, top, 0.0)
+    most = np.where(disagrees, top**2 / (calibrated**2).sum(1), 0.0)
+    low, high = float(least.mean()), float(most.mean())
+    return ErrorRate(
+        estimate=(low + high) / 2,
+        low=max(0.0, low - 1.96 * float(least.std()) / count**0.5),
+        high=min(1.0, high + 1.96 * float(most.std()) / count**0.5),
+    )
+
+
+def estimated_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
+    """The middle of `error_rate_interval`, in [0, 1].
 
     >>> labels = np.repeat([0, 1], 50); probs = np.where(np.eye(2)[labels] > 0, 0.9, 0.1)
     >>> estimated_error_rate(labels, probs)
     0.0
     """
-    probs, labels = _checked(pred_probs, labels)
-    count, classes = probs.shape
-    if count < 2 or len(np.unique(labels)) < 2:
-        return 0.0
-    # transitions by given label: which other label would this sample carry, were it wrong?
-    transitions = noise_transitions(labels, probs)
-    prior = np.bincount(labels, minlength=classes) / count
-    weight = (transitions + 0.01 * prior)[labels]  # (N, K); a little of everything that occurs
-    weight[np.arange(count), labels] = 0.0
-    weight /= weight.sum(1, keepdims=True)
-    margins = _all_margins(np.log(np.maximum(probs, SMALLEST)))
-    given = margins[np.arange(count), labels]
-    # at least 50 samples per bin, so that the least ratio is not just the noisiest
-    bins = int(np.clip(count // 50, 2, 40))
-    inner = np.unique(np.quantile(given, np.linspace(0, 1, bins + 1)[1:-1]))
-    share = np.bincount(np.searchsorted(inner, given, side="right"), minlength=len(inner) + 1) / count
-    planted = np.bincount(
-        np.searchsorted(inner, margins.ravel(), side="right"), weights=weight.ravel(), minlength=len(inner) + 1
-    )
-    lower = planted > 1 / count  # bins that planted errors hardly reach say nothing
-    ratio = (share[lower] / (planted[lower] / count)).min(initial=1.0)
-    return float(min(ratio, confident_joint_error_rate(labels, probs)))
+    return error_rate_interval(labels, pred_probs).estimate
 
 
 def noise_transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
@@ -187,13 +202,6 @@ def _checked(pred_probs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np
     labels = check_labels(labels, probs.shape[1])
     check_same_length(labels=labels, pred_probs=probs)
     return probs, labels
-
-
-def _all_margins(scores: np.ndarray) -> np.ndarray:
-    """The margin of every class against its best rival: (N, K) from scores (N, K)."""
-    top = np.partition(scores, -2, axis=1)[:, -2:]  # (N, 2): second, first
-    leads = scores >= top[:, 1:]
-    return scores - np.where(leads, top[:, :1], top[:, 1:])
 
 
 def _events(probability: np.ndarray, happened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ Nothing here repairs, clips or renormalises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ferclean.errors import BadDataError
 SUM_TOLERANCE = 1e-3
 """How far a row may be from 1; float16 softmax rows of a few classes stay inside."""
 _SHOWN = 5
+_PART_CELLS = 1 << 17
 
 
 def check_labels(labels: np.ndarray, num_classes: int, *, ids: Sequence[object] | None = None) -> np.ndarray:
@@ -60,6 +61,22 @@ def check_pred_probs(
     >>> check_pred_probs(np.array([[0.25, 0.75]], dtype=np.float32)).dtype
     dtype('float64')
     """
+    return check_rows(pred_probs, num_classes=num_classes, ids=ids, tolerance=tolerance).astype(np.float64)
+
+
+def check_rows(
+    pred_probs: np.ndarray,
+    *,
+    num_classes: int | None = None,
+    ids: Sequence[object] | None = None,
+    tolerance: float = SUM_TOLERANCE,
+) -> np.ndarray:
+    """`pred_probs` itself, in its own dtype, after the refusals of `check_pred_probs`; for arrays too big to copy.
+
+    >>> probs = np.array([[0.25, 0.75]], dtype=np.float32)
+    >>> check_rows(probs) is probs
+    True
+    """
     array = np.asarray(pred_probs)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
         raise BadDataError(f"pred_probs must be a numeric (N, K) array, got shape {array.shape} of {array.dtype}")
@@ -67,22 +84,10 @@ def check_pred_probs(
         raise BadDataError(f"pred_probs has {array.shape[1]} columns for {num_classes} classes")
     if ids is not None and len(ids) != len(array):
         raise BadDataError(f"{len(ids)} ids for {len(array)} rows of pred_probs")
-    array = array.astype(np.float64)
-    finite = np.isfinite(array)
-    if not finite.all():
-        missing = np.isnan(array).any(1)
-        if missing.any():
-            raise BadDataError(f"pred_probs is NaN in {_rows(missing, ids)}")
-        raise BadDataError(f"pred_probs is infinite in {_rows(~finite.all(1), ids)}")
-    hint = _hint(array)
-    negative = (array < 0).any(1)
-    if negative.any():
-        raise BadDataError(f"pred_probs is negative in {_rows(negative, ids)}{hint}")
-    total = array.sum(1)
-    off = np.abs(total - 1) > tolerance
-    if off.any():
-        first = float(total[off][0])
-        raise BadDataError(f"pred_probs does not sum to 1 (but to {first:.4g}) in {_rows(off, ids)}{hint}")
+    for _, part in _parts(array):
+        # NaN fails every comparison, so the two questions cover all that can be wrong
+        if not (part.min(initial=0.0) >= 0 and (np.abs(np.einsum("ij->i", part) - 1) <= tolerance).all()):
+            raise _refusal(array, ids, tolerance)
     return array
 
 
@@ -99,12 +104,44 @@ def check_same_length(**arrays: np.ndarray | None) -> int:
     return next(iter(lengths.values()), 0)
 
 
-def _hint(array: np.ndarray) -> str:
-    if not array.size or (array.max() <= 1 and array.min() >= 0):
-        return ""
-    if array.min() >= 0 and np.allclose(array.sum(1), 100, atol=0.5):
-        return "; these look like percentages: divide by 100"
-    return "; these look like logits: apply a softmax first"
+def _parts(array: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The rows in float64 chunks that stay in the cache, with their places."""
+    step = max(1, _PART_CELLS // max(1, array.shape[1]))
+    for start in range(0, len(array), step):
+        place = slice(start, start + step)
+        yield place, array[place].astype(np.float64, copy=False)
+
+
+def _refusal(array: np.ndarray, ids: Sequence[object] | None, tolerance: float) -> BadDataError:
+    """What is wrong with an array that has a bad row: the gravest fault, and where it is."""
+    missing, infinite, negative = (np.zeros(len(array), dtype=bool) for _ in range(3))
+    total = np.zeros(len(array))
+    of_logs = 0
+    with np.errstate(invalid="ignore", over="ignore"):
+        for place, part in _parts(array):
+            missing[place] = np.isnan(part).any(1)
+            infinite[place] = np.isinf(part).any(1)
+            negative[place] = (part < 0).any(1)
+            total[place] = part.sum(1)
+            of_logs += int((np.abs(np.exp(part).sum(1) - 1) <= tolerance).sum())
+    off = ~(np.abs(total - 1) <= tolerance)
+    if missing.any():
+        return BadDataError(f"pred_probs is NaN in {_rows(missing, ids)}")
+    if of_logs == len(array):
+        return BadDataError(
+            f"pred_probs is negative in {_rows(negative, ids)}; these look like log-probabilities: take np.exp first"
+        )
+    if infinite.any():
+        return BadDataError(f"pred_probs is infinite in {_rows(infinite, ids)}")
+    hint = ""
+    if not negative.any() and np.allclose(total, 100, atol=0.5):
+        hint = "; these look like percentages: divide by 100"
+    elif off.mean() > 0.5 and (negative.any() or array.max() > 1):
+        # a few odd rows among sound ones are faults, not another scale
+        hint = "; these look like logits: apply a softmax first"
+    if negative.any():
+        return BadDataError(f"pred_probs is negative in {_rows(negative, ids)}{hint}")
+    return BadDataError(f"pred_probs does not sum to 1 (but to {total[off][0]:.4g}) in {_rows(off, ids)}{hint}")
 
 
 def _rows(mask: Any, ids: Sequence[object] | None) -> str:

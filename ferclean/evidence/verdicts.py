@@ -1,6 +1,6 @@
 """From signals to verdicts: one fused label quality, four probabilities, a suggestion, reasons, an order of looking.
 
-First version: no truth and no decision has been seen, so the probabilities are informed estimates. It trains nothing.
+Without decisions the probabilities are informed estimates from labels and models alone; it never reads votes or truth.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import numpy as np
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import calibration, reasons
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
-from ferclean.evidence.signals import SIGNALS, self_confidence
+from ferclean.evidence.learning import Learned, decision_features, learn
 
-FUSION_WEIGHTS = {
-    "self_confidence": 0.5,
-    "logit_margin": 0.5,
-    "aum": 0.5,
-    "mean_confidence": 0.5,
-    "knn_agreement_wide": 1.0,
-}
-"""The default fusion: one vote each for what the models say out-of-fold, how training went, and the neighbours. Chosen
-among some fourteen on half of FER2013's development rows with a small network on HOG features; on the other half
-(AUROC / AUPRC) fused 0.768 / 0.511, self-confidence 0.724 / 0.460, AUM 0.752 / 0.512: no gain in AUPRC over AUM."""
-
-KNN_SHARE = 0.3
-"""How much the neighbours' labels weigh in a suggestion, against the calibrated probabilities."""
+KNN_SHARE = 0.5
+"""How much the neighbours' labels weigh beside the calibrated probabilities: half, which on the even half of FER2013's
+development rows ranks errors as well as either alone."""
+SPARE_NOISE = 0.1
+"""Share of the noise that is taken to be spread as the given labels are, beside the estimated transitions: less of it
+ranks FER2013's errors a little better and CIFAR-10N's a little worse."""
+DYNAMICS_SHARE = 0.1
+"""Weight of how training went (`aum`) beside the posterior, both in standard deviations of log-odds: a little helps
+where errors follow no pattern, more would drown the pattern where they do."""
+TORN_SIGNALS = {"neighbour_entropy": 1.0, "mean_confidence": -1.0, "confidence_spread": -1.0}
+"""What orders faces by ambiguity beside the panel's top share, with the direction: mixed surroundings, a label that
+training hardly learned, steadily so."""
 CLEAR_PANEL = 0.55
 """The top share from which a panel clearly agrees."""
 AMBIGUOUS_SHARE = 0.1
@@ -41,8 +40,7 @@ class Thresholds:
     """The probabilities from which a sample is flagged; changing them needs no new scores.
 
     They are compared in this order: unusable, mislabelled, ambiguous; what reaches none is clean. `mislabelled` is
-    below a half because this version's probabilities are cautious: at 0.4, 98 % or more of those flagged in CIFAR-10N
-    are errors, and three in four among drawn faces with a weak recognizer.
+    below a half because a reviewer would rather see one face too many than miss one.
     """
 
     unusable: float = 0.5
@@ -59,10 +57,12 @@ class Thresholds:
 class Verdicts:
     """One entry per sample, in the order of the labels.
 
-    `label_quality` (N,) in [0, 1], low = likely mislabelled: the pure fused ranking. `p_mislabelled`, `p_ambiguous`,
+    `label_quality` (N,) in [0, 1], low = likely mislabelled: one minus the chance that the label of a usable image is
+    clearly wrong. `p_mislabelled`, `p_ambiguous`,
     `p_unusable`, `p_clean` (N,) in [0, 1] sum to 1. `suggested_label` (N,) int64, never the given label where `kind`
     is mislabelled. `kind` (N,) str: mislabelled, ambiguous, unusable or clean. `rank` (N,) int64, 1 = look first.
-    `reasons`: a few sentences per sample. `soft_label` (N, K) float64, rows sum to 1: a training target.
+    `reasons`: a few sentences per sample. `soft_label` (N, K) float64, rows sum to 1: a training target. `taught`: what
+    people's decisions changed about the verdicts mislabelled and ambiguous; empty without decisions.
     """
 
     label_quality: np.ndarray
@@ -75,6 +75,7 @@ class Verdicts:
     rank: np.ndarray
     reasons: list[list[str]]
     soft_label: np.ndarray
+    taught: Mapping[str, Learned]
 
 
 def fuse_by_rank(
@@ -115,23 +116,25 @@ def judge(
     knn_shares: np.ndarray | None = None,
     unusable: np.ndarray | None = None,
     duplicates: np.ndarray | None = None,
+    decided: np.ndarray | None = None,
+    decided_weight: np.ndarray | None = None,
     thresholds: Thresholds | None = None,
-    weights: Mapping[str, float] | None = None,
     class_names: Sequence[str] | None = None,
     epochs: int | None = None,
 ) -> Verdicts:
     """Judge every sample from out-of-fold `pred_probs` (N, K), its given `labels` (N,) and `signals` ((N,) each).
 
-    `weights` defaults to FUSION_WEIGHTS; when none of those signals is there, all label-aware ones count alike, and
-    without any, self-confidence is computed. `knn_shares` (N, K) are the classes among the neighbours (a row of NaN or
-    zeros has no say), `unusable` (N,) a mask or probability, `duplicates` (N,) groups of copies, whose other labels are
-    told. `class_names` and `epochs` only serve the reasons.
+    `knn_shares` (N, K) are the classes among the neighbours (a row of NaN or zeros has no say), `unusable` (N,) a mask
+    or probability, `duplicates` (N,) groups of copies, whose other labels are told. `decided` (N,) str: what people
+    said, keep, relabel, ambiguous or exclude, empty for undecided; `decided_weight` (N,): one over the chance with
+    which a decided row was drawn. `class_names` and `epochs` only serve the reasons.
 
-    How the probabilities come about (ours; not yet fitted to planted errors or decisions): P(given label wrong) is
-    one minus the posterior of the given label under temperature-calibrated probabilities and the estimated noise
-    transitions, shifted to the estimated error rate and made monotone in `label_quality`. P(ambiguous) falls with the
-    top share of the blended distribution, sharpened until AMBIGUOUS_SHARE of the set lies below CLEAR_PANEL, so that
-    what a weak recognizer does not know is not taken for ambiguity. An ambiguous sample is not also mislabelled.
+    How the probabilities come about (ours). The panel is the mean of temperature-calibrated probabilities and the
+    neighbours' labels. P(given label wrong) is one minus the posterior of the given label under the panel and the noise
+    transitions that the set itself shows, so that a label which the set often gives wrongly is doubted sooner; all
+    log-odds are shifted until their mean is the estimated error rate. P(ambiguous) falls with the top share of the
+    panel, sharpened until AMBIGUOUS_SHARE of the set lies below CLEAR_PANEL, in the order of TORN_SIGNALS where there
+    are any, and out of what P(mislabelled) leaves: the two exclude each other. Decisions then move both (`learning`).
 
     >>> probs = np.array([[0.9, 0.1], [0.1, 0.9], [0.95, 0.05], [0.1, 0.9], [0.9, 0.1], [0.05, 0.95]])
     >>> judge(np.array([0, 1, 1, 1, 0, 1]), probs, {}).rank.argmin()
@@ -141,21 +144,37 @@ def judge(
     probs = check_pred_probs(pred_probs)
     labels = check_labels(labels, probs.shape[1])
     count = check_same_length(
-        labels=labels, pred_probs=probs, knn_shares=knn_shares, unusable=unusable, duplicates=duplicates, **signals
-    )
-    quality = _label_quality(labels, probs, signals, weights)
+        labels=labels, pred_probs=probs, knn_shares=knn_shares, unusable=unusable, duplicates=duplicates,
+        decided=decided, decided_weight=decided_weight, **signals,
+    )  # fmt: skip
     spoilt = np.zeros(count) if unusable is None else np.asarray(unusable, dtype=np.float64)
     if not ((spoilt >= 0) & (spoilt <= 1)).all():
         raise BadDataError("unusable must be a mask or probabilities in [0, 1]")
 
     calibrated = calibration.apply_temperature(probs, calibration.fit_temperature(probs, labels))
-    panel = _sharpened(_blended(calibrated, knn_shares))
+    panel = _blended(calibrated, knn_shares)
     transitions = _transitions(labels, probs)
-    wrong = _probability_wrong(labels, probs, calibrated, quality, transitions)
-    torn = _probability_ambiguous(panel)
+    wrong = _probability_wrong(labels, probs, panel, transitions, signals.get("aum"))
+    sharp = _sharpened(panel)
+    torn = _probability_ambiguous(sharp, signals)
+    # Which faces are torn is known far less well than which labels are wrong: the chance of being torn lowers every
+    # mislabelled one alike, and takes only what is left of each, so that it cannot spoil the order.
+    mislabelled = wrong * (1 - torn.mean()) if count else wrong
+    torn = np.minimum(torn, 1 - mislabelled)
+    taught: dict[str, Learned] = {}
+    if decided is not None:
+        features = decision_features(labels, probs, signals, knn_shares=knn_shares)
+        known = np.asarray(decided).astype(str)
+        for name, action, automatic in (("mislabelled", "relabel", mislabelled), ("ambiguous", "ambiguous", torn)):
+            happened = np.where(known == "", np.nan, (known == action).astype(np.float64))
+            taught[name] = learn(automatic, features, happened, weight=decided_weight, groups=duplicates)
+        mislabelled, torn = taught["mislabelled"].probability, taught["ambiguous"].probability
+        # two models of exclusive events: where they claim more than there is, both give way alike
+        total = np.maximum(mislabelled + torn, 1.0)
+        mislabelled, torn = mislabelled / total, torn / total
     p_ambiguous = (1 - spoilt) * torn
-    p_mislabelled = (1 - spoilt) * (1 - torn) * wrong
-    p_clean = (1 - spoilt) * (1 - torn) * (1 - wrong)
+    p_mislabelled = (1 - spoilt) * mislabelled
+    p_clean = (1 - spoilt) * (1 - torn - mislabelled).clip(min=0.0)
 
     suggested = _suggested(labels, panel, transitions)
     differs = suggested != labels
@@ -168,6 +187,7 @@ def judge(
         + USEFULNESS["unusable"] * spoilt
         + USEFULNESS["ambiguous"] * p_ambiguous
     )
+    quality = 1 - mislabelled
     rank = np.empty(count, dtype=np.int64)
     # equal worth: lower quality first; rounding keeps noise in the last bits from deciding
     rank[np.lexsort((quality, -np.round(worth, 9)))] = np.arange(1, count + 1)
@@ -175,8 +195,9 @@ def judge(
     others = panel * (1 - given)
     rest = others.sum(1, keepdims=True)
     others = np.where(rest > 0, others / np.where(rest > 0, rest, 1.0), given)
-    decided = (1 - wrong)[:, None] * given + wrong[:, None] * others
-    soft = torn[:, None] * panel + (1 - torn)[:, None] * decided
+    doubt = np.divide(mislabelled, 1 - torn, out=np.zeros(count), where=torn < 1).clip(0.0, 1.0)
+    settled = (1 - doubt)[:, None] * given + doubt[:, None] * others
+    soft = torn[:, None] * panel + (1 - torn)[:, None] * settled
     return Verdicts(
         label_quality=quality,
         p_mislabelled=p_mislabelled,
@@ -199,18 +220,8 @@ def judge(
             duplicates=duplicates,
         ),
         soft_label=soft / soft.sum(1, keepdims=True),
+        taught=taught,
     )
-
-
-def _label_quality(
-    labels: np.ndarray, probs: np.ndarray, signals: Mapping[str, np.ndarray], weights: Mapping[str, float] | None
-) -> np.ndarray:
-    if weights is not None:
-        return fuse_by_rank(signals, weights=weights)
-    if any(name in signals for name in FUSION_WEIGHTS):
-        return fuse_by_rank(signals, weights=FUSION_WEIGHTS)
-    aware = {name: values for name, values in signals.items() if name in SIGNALS and SIGNALS[name].label_aware}
-    return fuse_by_rank(aware or {"self_confidence": self_confidence(labels=labels, pred_probs=probs)})
 
 
 def _unit_ranks(values: np.ndarray) -> np.ndarray:
@@ -255,10 +266,18 @@ def _sharpened(blend: np.ndarray) -> np.ndarray:
     return powered(np.exp(high))
 
 
-def _probability_ambiguous(panel: np.ndarray) -> np.ndarray:
+def _probability_ambiguous(panel: np.ndarray, signals: Mapping[str, np.ndarray]) -> np.ndarray:
     if panel.shape[1] < 2:
         return np.zeros(len(panel))
-    return 1 / (1 + np.exp((panel.max(1) - CLEAR_PANEL) / 0.06))
+    torn = 1 / (1 + np.exp((panel.max(1) - CLEAR_PANEL) / 0.06))
+    present = {name: sign * np.asarray(signals[name]) for name, sign in TORN_SIGNALS.items() if name in signals}
+    if not present:
+        return torn
+    # the panel says how many are how torn, all signals together which ones
+    order = fuse_by_rank({"panel": torn} | present)
+    # by average ranks, so that equal faces stay equal in whichever order they come
+    place = np.round(_unit_ranks(order) * (len(torn) - 1), 9)
+    return np.interp(place, np.arange(len(torn)), np.sort(torn))
 
 
 def _transitions(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
@@ -267,7 +286,7 @@ def _transitions(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
     if not len(labels):
         return np.eye(classes)
     prior = np.bincount(labels, minlength=classes) / len(labels)
-    return 0.99 * calibration.noise_transitions(labels, probs) + 0.01 * prior
+    return (1 - SPARE_NOISE) * calibration.noise_transitions(labels, probs) + SPARE_NOISE * prior
 
 
 def _suggested(labels: np.ndarray, panel: np.ndarray, transitions: np.ndarray) -> np.ndarray:
@@ -279,23 +298,24 @@ def _suggested(labels: np.ndarray, panel: np.ndarray, transitions: np.ndarray) -
 
 
 def _probability_wrong(
-    labels: np.ndarray, probs: np.ndarray, calibrated: np.ndarray, quality: np.ndarray, transitions: np.ndarray
+    labels: np.ndarray, probs: np.ndarray, panel: np.ndarray, transitions: np.ndarray, aum: np.ndarray | None
 ) -> np.ndarray:
-    """P(given label wrong): (N,), falling with `quality`, its mean the estimated error rate."""
-    from sklearn.isotonic import IsotonicRegression
-
+    """P(given label wrong): (N,), its mean the estimated error rate."""
     if not len(labels):
         return np.empty(0)
-    rows = np.arange(len(labels))
     # where nothing speaks for errors, half a case is still possible
     rate = calibration.estimated_error_rate(labels, probs) or 0.5 / len(labels)
-    posterior = calibrated * transitions[:, labels].T  # P(true k | x) P(given y | true k)
-    right = posterior[rows, labels] / posterior.sum(1)
-    wrong = _shifted(1 - right, rate)
-    if len(labels) < 2:
-        return wrong
-    fitted = IsotonicRegression(increasing=False, y_min=0.0, y_max=1.0).fit_transform(quality, wrong)
-    return np.clip(fitted, 0.0, 1.0)
+    posterior = panel * transitions[:, labels].T  # P(true k | x) P(given y | true k)
+    right = posterior[np.arange(len(labels)), labels] / posterior.sum(1)
+    wrong = 1 - right
+    if aum is not None and np.isfinite(aum).any():
+        known = np.isfinite(aum)
+        middle, spread = np.mean(aum[known]), np.std(aum[known])
+        against = np.where(known, middle - np.where(known, aum, middle), 0.0) / (spread if spread > 0 else 1.0)
+        safe = np.clip(wrong, 1e-6, 1 - 1e-6)
+        log_odds = np.log(safe / (1 - safe))
+        wrong = 1 / (1 + np.exp(-log_odds - DYNAMICS_SHARE * log_odds.std() * against))
+    return _shifted(wrong, rate)
 
 
 def _shifted(probability: np.ndarray, mean: float) -> np.ndarray:

@@ -34,6 +34,12 @@ class TriageSummary:
     samples: int
     verdicts: dict[str, int]
     estimated_error_rate: float
+    """From labels and probabilities alone, as is its interval; decisions do not enter."""
+    error_rate_interval: tuple[float, float]
+    decisions: int
+    """People's decisions that the verdicts learned from."""
+    taught: dict[str, float]
+    """Share of the automatic verdict's log loss that the decisions removed, on decisions left out; 0 = nothing yet."""
     flows: list[dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,21 +65,10 @@ def triage(
 
     Raises FercleanError when nothing has been scored since the labels were ingested.
     """
-    members = current_score_runs(ws)
-    dataset = samples.get_dataset(ws)
     progress("judging", 0, 3)
-    predictions = [scores.get_predictions(ws, run.run_id) for run in members]
-    ids = predictions[0].sample_ids
-    everything = samples.get_samples(ws, include_quarantined=True)
-    frame = everything.set_index("sample_id").loc[list(ids)]
-    given = label_names.encode(list(frame["given_label"]), dataset.classes)
-    member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
-    pred_probs = member_probs.mean(0)
-    pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
-    groups = _groups(list(ids), frame, verdicts.get_pairs(ws))
-    # two models need not share their folds
-    folds = [_aligned(p.sample_ids, p.fold, ids).astype(np.int64) for p in predictions]
-    signals, knn_shares = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
+    found = gather(ws)
+    members, ids, everything, given = found.members, found.ids, found.everything, found.given
+    dataset = samples.get_dataset(ws)
 
     progress("judging", 1, 3)
     thresholds = judging.Thresholds(
@@ -84,45 +79,133 @@ def triage(
         }
     )
     score_runs = [run.run_id for run in members]
+    decided = _decided(ws, ids)
     config = {
-        "score_runs": score_runs, "weights": dict(judging.FUSION_WEIGHTS), "thresholds": asdict(thresholds),
-        "random_share": random_share,
+        "score_runs": score_runs, "thresholds": asdict(thresholds), "random_share": random_share,
+        # the newest decision that was read: with more of them the same triage is another one
+        "decisions": decided.newest,
     }  # fmt: skip
     fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
     epochs = members[0].config.get("epochs")  # a file of probabilities tells none
     judged = judging.judge(
         given,
-        pred_probs,
-        signals,
-        knn_shares=knn_shares,
-        unusable=np.array([image_room.is_blank(value) for value in frame["contrast"]], dtype=bool),
+        found.pred_probs,
+        found.signals,
+        knn_shares=found.knn_shares,
+        unusable=found.blank,
+        duplicates=found.groups,
+        decided=decided.action if decided.newest else None,
+        decided_weight=decided.weight,
         thresholds=thresholds,
         class_names=dataset.classes,
         epochs=None if epochs is None else int(epochs),
     )
     table = _frame(ids, judged, dataset.classes)
-    undecided = ~table["sample_id"].isin(decisions.current_decisions(ws)["sample_id"])
+    undecided = ~np.isin(table["sample_id"].to_numpy(), decided.ids)
     table["rank"], table["drawn_at_random"], table["inclusion_probability"] = queueing.mixed_order(
-        np.argsort(table["rank"].to_numpy()), share=random_share, eligible=undecided.to_numpy()
+        np.argsort(table["rank"].to_numpy()), share=random_share, eligible=undecided
     )
     _mark_copies(table, everything, verdicts.get_pairs(ws), set(members[0].config["splits"]))
     table = pd.concat([table, _unreadable(everything, start=len(table), width=len(dataset.classes))], ignore_index=True)
 
     progress("judging", 2, 3)
-    run_id = runs.start_run(ws, kind="triage", method="rank_fusion", config=config, seed=0, fingerprint=fingerprint)
+    run_id = runs.start_run(ws, kind="triage", method="transitions", config=config, seed=0, fingerprint=fingerprint)
     verdicts.put_verdicts(ws, run_id, table)
     counts = table["kind"].value_counts()
+    rate = calibration.error_rate_interval(given, found.pred_probs)
     summary = TriageSummary(
         run_id=run_id,
         score_runs=score_runs,
         samples=len(table),
         verdicts={str(kind): int(count) for kind, count in counts.items()},
-        estimated_error_rate=float(calibration.estimated_error_rate(given, pred_probs)),
-        flows=_flows(table, frame["given_label"]),
+        estimated_error_rate=rate.estimate,
+        error_rate_interval=(rate.low, rate.high),
+        decisions=decided.learned_from,
+        taught={name: round(learned.gain, 4) for name, learned in judged.taught.items()},
+        flows=_flows(table, everything.set_index("sample_id")["given_label"]),
     )
     runs.finish_run(ws, run_id, summary.as_dict())
     progress("judging", 3, 3)
     return summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """Everything that a verdict rests on, one entry per scored sample in the order of `ids`.
+
+    `given` (N,) int64; `pred_probs` (N, K), the members' mean; `signals` (N,) each; `knn_shares` (N, K) or None;
+    `groups` (N,), copies share a number; `blank` (N,) bool. `everything`: all samples, quarantined ones too.
+    """
+
+    members: list[Run]
+    ids: list[str]
+    everything: pd.DataFrame
+    given: np.ndarray
+    pred_probs: np.ndarray
+    signals: dict[str, np.ndarray]
+    knn_shares: np.ndarray | None
+    groups: np.ndarray
+    blank: np.ndarray
+
+
+def gather(ws: Workspace) -> Gathered:
+    """Read the newest scores of each method and seed, and what follows from them. Raises as `triage` does."""
+    members = current_score_runs(ws)
+    dataset = samples.get_dataset(ws)
+    predictions = [scores.get_predictions(ws, run.run_id) for run in members]
+    ids = list(predictions[0].sample_ids)
+    everything = samples.get_samples(ws, include_quarantined=True)
+    frame = everything.set_index("sample_id").loc[ids]
+    given = label_names.encode(list(frame["given_label"]), dataset.classes)
+    member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
+    pred_probs = member_probs.mean(0)
+    pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
+    groups = _groups(ids, frame, verdicts.get_pairs(ws))
+    # two models need not share their folds
+    folds = [_aligned(p.sample_ids, p.fold, ids).astype(np.int64) for p in predictions]
+    signals, knn_shares = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
+    return Gathered(
+        members=members,
+        ids=ids,
+        everything=everything,
+        given=given,
+        pred_probs=pred_probs,
+        signals=signals,
+        knn_shares=knn_shares,
+        groups=groups,
+        blank=np.array([image_room.is_blank(value) for value in frame["contrast"]], dtype=bool),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decided:
+    """What people said about the scored samples. `action` (N,) str, empty = undecided; `weight` (N,), 1 = itself alone;
+    `ids`: everyone decided; `newest`: the last decision's number, 0 = none.
+    """
+
+    action: np.ndarray
+    weight: np.ndarray
+    ids: np.ndarray
+    newest: int
+
+    @property
+    def learned_from(self) -> int:
+        return int((self.action != "").sum())
+
+
+def _decided(ws: Workspace, ids: Sequence[str]) -> _Decided:
+    """Current decisions, newest per sample. Those drawn at random stand for all that nobody chose; the others for
+    themselves, since a queue's top says nothing about the rest.
+    """
+    by_id = decisions.current_decisions(ws).set_index("sample_id")
+    history = decisions.decision_history(ws)
+    chance = history[history["inclusion_probability"].notna()].groupby("sample_id")["inclusion_probability"].last()
+    action = by_id["action"].reindex(list(ids)).fillna("").to_numpy().astype(str)
+    drawn = chance.reindex(list(ids)).notna().to_numpy() & (action != "")
+    chosen = int((action != "").sum()) - int(drawn.sum())
+    weight = np.where(drawn, (len(ids) - chosen) / max(int(drawn.sum()), 1), 1.0)
+    newest = 0 if by_id.empty else int(history["decision_id"].max())
+    return _Decided(action=action, weight=weight, ids=by_id.index.to_numpy(), newest=newest)
 
 
 def current_score_runs(ws: Workspace) -> list[Run]:
@@ -183,8 +266,9 @@ def _signals(
     for run, fold in seeing:
         own, embedding = embeddings.read_embeddings(ws, run.run_id)
         found = neighbours.neighbourhood(
-            given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], fold=fold, groups=groups
-        )
+            given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], k=signal_room.WIDE, fold=fold,
+            groups=groups,
+        )  # fmt: skip
         shares += np.nan_to_num(found.shares) / len(seeing)
     return signals, shares
 
