@@ -182,3 +182,14 @@ def test_strong_confusion_and_weak_models_are_no_permutation() -> None:
     for seed in range(20):
         guesses = np.random.default_rng(seed).dirichlet(np.ones(7) * 0.3, 700)
         assert find_permutation(labels, guesses) is None
+
+
+def test_an_over_fitted_networks_own_embedding_is_no_witness() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 4, 800)
+    # what memory does: every sample, wrongly labelled ones too, lies in the midst of its given class
+    features = np.eye(4)[labels] + rng.normal(scale=0.05, size=(800, 4))
+    probs = np.where(np.eye(4)[labels] > 0, 0.97, 0.01)
+    with pytest.raises(BadDataError, match="in-sample"):
+        refuse_in_sample(labels, probs, features)
+    assert refuse_in_sample(labels, probs, features, np.arange(800) % 4).verdict != "in_sample"

@@ -81,8 +81,8 @@ def in_sample_evidence(
     The verdict is `in_sample` when one of these holds:
 
     - the model contradicts at most ALWAYS_AGREES of FEWEST or more labels, and no features vouch for such labels
-      (their neighbours agree with 99 % of them). Honest probabilities near a tie are right about as often as not,
-      so they disagree about as often as they announce; those of a memory never do;
+      (their neighbours agree with 99 % of them, each fold in its own space). Honest probabilities near a tie are
+      right about as often as not, so they disagree about as often as they announce; those of a memory never do;
     - it contradicts at most HARDLY_DISAGREES of them, and repeats the given label of nearly every sample that stands
       in the midst of another class. Out-of-fold models side with the neighbours there;
     - it contradicts at most HARDLY_DISAGREES of them, and gives copies of one picture their different labels.
@@ -118,7 +118,7 @@ def in_sample_evidence(
         **_among_neighbours(labels, repeats, probs.shape[1], features, fold, groups),
         **_among_copies(labels, repeats, pairs),
     }
-    verdict, sentence = _weigh(measured, classes=len(np.unique(labels)))
+    verdict, sentence = _weigh(measured, classes=len(np.unique(labels)), by_fold=fold is not None)
     return InSampleEvidence(**measured, verdict=verdict, sentence=sentence)
 
 
@@ -178,7 +178,7 @@ def _among_copies(labels: np.ndarray, repeats: np.ndarray, pairs: np.ndarray | N
     }
 
 
-def _weigh(found: dict[str, Any], *, classes: int) -> tuple[Verdict, str]:
+def _weigh(found: dict[str, Any], *, classes: int, by_fold: bool) -> tuple[Verdict, str]:
     count, disagreement = found["samples"], found["disagreement"]
     opposed = round(disagreement * count)
     announced = found["announced"] * count
@@ -199,12 +199,14 @@ def _weigh(found: dict[str, Any], *, classes: int) -> tuple[Verdict, str]:
             f"{says}, and repeat {side:.0%} of the {found['surrounded']:,} labels whose nearest neighbours agree on "
             f"another class; {way_out}"
         )
-    if count >= FEWEST and disagreement <= ALWAYS_AGREES and (around is None or around > HARDLY_DISAGREES):
+    # in one common space an over-fitted network has moved its wrong labels among their new class: no witness there
+    vouched = by_fold and around is not None and around <= HARDLY_DISAGREES
+    if count >= FEWEST and disagreement <= ALWAYS_AGREES and not vouched:
         told = (
-            "as only a model does that was trained on them (or one with nothing to find: give its embedding too, so "
-            "that neighbours can vouch for the labels)"
-            if around is None
-            else f"but the nearest neighbours contradict {around:.1%}"
+            f"but the nearest neighbours contradict {around:.1%}"
+            if around is not None and around > HARDLY_DISAGREES
+            else "as only a model does that was trained on them (or one with nothing to find: give fold and embedding, "
+            "so that neighbours can vouch for the labels)"
         )
         return "in_sample", f"{says}, {told}; {way_out}"
     if surrounded and side >= SIDES[0]:
