@@ -92,3 +92,47 @@ def test_one_in_five_of_the_undecided_is_drawn_at_random_and_decided_ones_are_no
     assert list(table.queue(ws)["drawn_at_random"])[:5] == [False] * 4 + [True]
     triage(ws, random_share=0)
     assert not verdicts.get_verdicts(ws)["drawn_at_random"].any()
+
+
+def test_votes_enter_the_soft_labels_where_the_set_has_them(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    classes = list(samples.get_dataset(ws).classes)
+    before = verdicts.get_verdicts(ws).set_index("sample_id")["soft_label"]
+    voted, silent = before[before.notna()].index[:2]
+    with ws.session("adding votes") as con:
+        con.execute("DELETE FROM vote")
+        con.executemany(
+            "INSERT INTO vote (sample_id, label, count) VALUES (?, ?, 6)", [[voted, name] for name in classes[:2]]
+        )
+    triage(ws)
+    after = verdicts.get_verdicts(ws).set_index("sample_id")["soft_label"]
+    assert np.sum(after[voted][:2]) > 0.8
+    assert abs(after[voted][0] - after[voted][1]) < abs(before[voted][0] - before[voted][1]) + 0.05
+    np.testing.assert_allclose(after[silent], before[silent], atol=1e-9)
+
+
+def test_decisions_move_the_verdicts_and_the_summary_says_how_much(judged_copy: Path) -> None:
+    from ferclean.store.decisions import Decision
+
+    ws = Workspace.open(judged_copy)
+    first = triage(ws)
+    assert first.decisions == 0
+    assert first.taught == {}
+    before = verdicts.get_verdicts(ws).set_index("sample_id")
+    given = table.sample_table(ws).set_index("sample_id")["given_label"]
+    chosen = before[before["soft_label"].notna()].sort_values("label_quality").index
+    other = {
+        name: samples.get_dataset(ws).classes[name == samples.get_dataset(ws).classes[0]] for name in given.unique()
+    }
+    said = [Decision(sample_id=i, action="relabel", label=other[given[i]], reviewer="ann") for i in chosen[:12]]
+    said += [Decision(sample_id=i, action="keep", reviewer="ann") for i in chosen[-30:]]
+    decisions.append_decisions(ws, said)
+    second = triage(ws)
+    assert second.decisions == 42
+    assert second.run_id != first.run_id
+    assert set(second.taught) == {"mislabelled", "ambiguous"}
+    after = verdicts.get_verdicts(ws).set_index("sample_id")
+    assert (after["p_mislabelled"] - before["p_mislabelled"]).abs().max() > 0.01
+    np.testing.assert_allclose(
+        after[["p_mislabelled", "p_ambiguous", "p_unusable", "p_clean"]].sum(axis=1), 1, atol=1e-6
+    )

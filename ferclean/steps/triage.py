@@ -1,6 +1,6 @@
 """Turn stored signals into verdicts and a ranked queue; cheap, so thresholds can change without scoring again.
 
-It trains nothing and reads no image, no vote and no test label.
+It trains nothing and reads no image and no test label, and votes only in a set that was ingested with them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
 from ferclean.evidence import splits as split_room
 from ferclean.evidence import verdicts as judging
+from ferclean.evidence.votes import vote_distribution
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.store import decisions, embeddings, runs, samples, scores, verdicts
+from ferclean.store import decisions, embeddings, runs, samples, scores, verdicts, votes
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
@@ -61,7 +62,8 @@ def triage(
     cannot be averaged as probabilities are averaged as ranks. Images that could not be read are judged unusable;
     rows whose label could not be read stay without a verdict. `mislabelled_at` and `ambiguous_at` are the
     probabilities from which a sample is flagged. `random_share` of the samples that nobody has decided about are
-    drawn at random, whatever their score, and mixed into the queue; 0 ranks by score alone.
+    drawn at random, whatever their score, and mixed into the queue; 0 ranks by score alone. In sets ingested with
+    votes the soft labels hold them, the model's word counting as a few votes more; nothing else reads them.
 
     Raises FercleanError when nothing has been scored since the labels were ingested.
     """
@@ -79,11 +81,12 @@ def triage(
         }
     )
     score_runs = [run.run_id for run in members]
+    counts_of, _ = votes.get_vote_counts(ws, ids, dataset.classes)  # zeros unless the set was ingested with votes
     decided = _decided(ws, ids)
     config = {
         "score_runs": score_runs, "thresholds": asdict(thresholds), "random_share": random_share,
         # the newest decision that was read: with more of them the same triage is another one
-        "decisions": decided.newest,
+        "decisions": decided.newest, "votes": int(counts_of.sum()),
     }  # fmt: skip
     fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
     epochs = members[0].config.get("epochs")  # a file of probabilities tells none
@@ -101,6 +104,8 @@ def triage(
         epochs=None if epochs is None else int(epochs),
     )
     table = _frame(ids, judged, dataset.classes)
+    if counts_of.any():
+        table["soft_label"] = list(vote_distribution(counts_of, prior=judged.soft_label, ids=ids)[0])
     undecided = ~np.isin(table["sample_id"].to_numpy(), decided.ids)
     table["rank"], table["drawn_at_random"], table["inclusion_probability"] = queueing.mixed_order(
         np.argsort(table["rank"].to_numpy()), share=random_share, eligible=undecided
