@@ -166,6 +166,16 @@ def noise_transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     return joint / joint.sum(1, keepdims=True)
 
 
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """log(p / (1 - p)) in nats, within about +-13.8: probabilities count as at least 1e-6 from 0 and from 1.
+
+    >>> log_odds(np.array([0.5])).tolist()
+    [0.0]
+    """
+    safe = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(safe / (1 - safe)))
+
+
 def expected_calibration_error(probability: np.ndarray, happened: np.ndarray, *, bins: int = 10) -> float:
     """Mean distance between stated probability and observed share over equal-mass bins: in [0, 1], low = honest.
 

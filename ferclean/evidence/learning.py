@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ferclean.errors import BadDataError
+from ferclean.evidence import calibration
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
 
 RIDGE = 40.0
@@ -126,7 +127,7 @@ def learn(
     # keep the ridge's meaning: weights of mean one, and no single row shouting down the others
     scaled = share[rows] / share[rows].mean()
     scaled = np.minimum(scaled, 10.0)
-    offset = _log_odds(automatic)
+    offset = calibration.log_odds(automatic)
     design = np.column_stack([np.ones(count), offset, np.asarray(features, dtype=np.float64)])
     penalty = np.full(design.shape[1], ridge)
     penalty[0] = ridge / 10  # the base rate is learned first
@@ -182,11 +183,6 @@ def _folds(groups: np.ndarray, *, seed: int) -> np.ndarray:
     """A fold for each row, rows of one group together: (M,) in 0..FOLDS-1."""
     names, index = np.unique(groups, return_inverse=True)
     return (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[index]
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    safe = np.clip(probability, SMALLEST, 1 - SMALLEST)
-    return np.log(safe / (1 - safe))
 
 
 def _log_loss(probability: np.ndarray, happened: np.ndarray, weight: np.ndarray) -> float:

@@ -312,16 +312,14 @@ def _probability_wrong(
         known = np.isfinite(aum)
         middle, spread = np.mean(aum[known]), np.std(aum[known])
         against = np.where(known, middle - np.where(known, aum, middle), 0.0) / (spread if spread > 0 else 1.0)
-        safe = np.clip(wrong, 1e-6, 1 - 1e-6)
-        log_odds = np.log(safe / (1 - safe))
+        log_odds = calibration.log_odds(wrong)
         wrong = 1 / (1 + np.exp(-log_odds - DYNAMICS_SHARE * log_odds.std() * against))
     return _shifted(wrong, rate)
 
 
 def _shifted(probability: np.ndarray, mean: float) -> np.ndarray:
     """Move all log-odds by the one amount that brings the mean to `mean`."""
-    safe = np.clip(probability, 1e-6, 1 - 1e-6)
-    log_odds = np.log(safe / (1 - safe))
+    log_odds = calibration.log_odds(probability)
     low, high = -40.0, 40.0
     for _ in range(60):
         middle = (low + high) / 2
