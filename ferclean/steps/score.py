@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
 from ferclean.evidence import splits as split_room
@@ -162,16 +162,7 @@ def find_duplicates(
 
 
 def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
-    everything = samples.get_samples(ws)
-    present = list(dict.fromkeys(everything["split"]))
-    if splits is None:
-        chosen = ["train"] if "train" in present else present
-    else:
-        unknown = sorted(set(splits) - set(present))
-        if unknown:
-            raise UsageError(f"no split named {', '.join(unknown)} here; this data set has {', '.join(present)}")
-        chosen = list(splits)
-    frame = everything[everything["split"].isin(chosen) & everything["given_label"].notna()].reset_index(drop=True)
+    frame, chosen = samples.get_labelled(ws, splits=splits)
     if len(frame) < 2:
         raise BadDataError(
             f"{len(frame)} labelled, readable image(s) in {', '.join(chosen) or 'this workspace'}: scoring "

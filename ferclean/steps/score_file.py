@@ -152,12 +152,7 @@ def score_file(
 
 def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
     """Labelled, readable samples of the splits; train by default, or everything where there is no train."""
-    everything = samples.get_samples(ws)
-    present = list(dict.fromkeys(everything["split"]))
-    chosen = list(splits) if splits is not None else ["train"] if "train" in present else present
-    if unknown := sorted(set(chosen) - set(present)):
-        raise UsageError(f"no split named {', '.join(unknown)} here; this data set has {', '.join(present)}")
-    frame = everything[everything["split"].isin(chosen) & everything["given_label"].notna()].reset_index(drop=True)
+    frame, chosen = samples.get_labelled(ws, splits=splits)
     if not len(frame):
         raise BadDataError(f"no labelled, readable image in {', '.join(chosen) or 'this workspace'}: nothing to score")
     return frame, chosen

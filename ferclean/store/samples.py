@@ -297,6 +297,21 @@ def find_sample(ws: Workspace, sample_or_key: str) -> str:
     return find_samples(ws, [sample_or_key])[0]
 
 
+def get_labelled(ws: Workspace, *, splits: Sequence[str] | None = None) -> tuple[pd.DataFrame, list[str]]:
+    """Labelled, readable samples as from `get_samples`, and the splits they are of: what scoring is about.
+
+    `splits` defaults to train, or to everything where there is no train. Raises UsageError for a split that is
+    not here.
+    """
+    everything = get_samples(ws)
+    present = list(dict.fromkeys(everything["split"]))
+    chosen = list(splits) if splits is not None else ["train"] if "train" in present else present
+    if unknown := sorted(set(chosen) - set(present)):
+        raise UsageError(f"no split named {', '.join(unknown)} here; this data set has {', '.join(present)}")
+    labelled = everything["split"].isin(chosen) & everything["given_label"].notna()
+    return everything[labelled].reset_index(drop=True), chosen
+
+
 def fingerprint(ws: Workspace, *, splits: Sequence[str] | None = None) -> str:
     """Digest (16 hex digits) of ids, splits and given labels of the samples that take part, in any order of arrival."""
     with ws.session("reading samples") as con:
