@@ -90,3 +90,5 @@ def test_inputs_are_not_changed() -> None:
     order, eligible = np.arange(20)[::-1].copy(), np.ones(20, dtype=bool)
     order.flags.writeable = eligible.flags.writeable = False
     mixed_order(order, eligible=eligible)
+    assert order.tolist() == list(range(20))[::-1]
+    assert eligible.all()

@@ -38,6 +38,8 @@ def test_nothing_is_written_into_the_arguments() -> None:
     counts.flags.writeable = prior.flags.writeable = False
     vote_distribution(counts, prior=prior)
     consensus(counts, prior)
+    assert counts.tolist() == [[1, 2], [0, 0]]
+    assert (prior == 0.5).all()
 
 
 @pytest.mark.parametrize("precision", [0.5, 4.0, 40.0])

@@ -14,7 +14,7 @@ import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import pruning
-from ferclean.evidence.checks import SUM_TOLERANCE, check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.checks import check_labels, check_rows, check_same_length
 
 PRUNING = ("prune_by_noise_rate", "prune_by_class", "both")
 COUNTING = ("confident_learning", "predicted_neq_given", "low_normalized_margin", "low_self_confidence")
@@ -225,24 +225,12 @@ def _checked(
     """Labels as class indices and probabilities as they came, both uncopied where they can be."""
     probs = np.asarray(pred_probs)
     width = None if class_names is None else len(class_names)
-    # the few rows settle shape, type and width; the rest is copied only when there is something to tell about it
-    check_pred_probs(probs[:0] if probs.ndim else probs, num_classes=width)
-    if not all(_sound(probs[part]) for part in pruning.row_parts(probs)):
-        check_pred_probs(probs)
+    check_rows(probs, num_classes=width)
     if probs.dtype.kind != "f":
         probs = probs.astype(np.float64)
     given = _indices(labels, probs.shape[1], class_names)
     check_same_length(labels=given, pred_probs=probs, features=None if features is None else np.asarray(features))
     return given, probs
-
-
-def _sound(part: np.ndarray) -> bool:
-    """Are these rows probabilities? NaN fails both comparisons."""
-    if not part.min(initial=0.0) >= 0:
-        return False
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = np.einsum("ij->i", part, dtype=np.float64)
-    return bool((np.abs(total - 1) <= SUM_TOLERANCE).all())
 
 
 def _indices(labels: Any, classes: int, class_names: Sequence[str] | None) -> np.ndarray:
