@@ -21,27 +21,29 @@ import pandas as pd
 
 from ferclean import __version__
 from ferclean.errors import BadDataError
-from ferclean.evidence import calibration, measures
 from ferclean.evidence import labels as label_names
+from ferclean.evidence import measures
 from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.comparison import paired_difference
-from ferclean.evidence.verdicts import judge
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import get_profile
 from ferclean.sources import cards
+from ferclean.steps.gathering import gather
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
 from ferclean.steps.retrain import Arm, compare_arms, copies_of
 from ferclean.steps.score import score
-from ferclean.steps.triage import gather, triage
+from ferclean.steps.triage import TriageSummary, triage
 from ferclean.store import releases, samples, scores, table
 from ferclean.store.workspace import Workspace
+from pipelines.simulated_reviewer import simulated_decisions
 
 SHARED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 RELEASE = "auto"
 THRESHOLD = 0.5
 MIN_VOTES, MIN_SHARE = 5, 0.6
+PLAIN = "cross_entropy"
 
 
 def run(
@@ -75,7 +77,7 @@ def run(
     scored = score(ws, profile=profile, methods=methods, seed=seed, device=device, progress=progress)
     seconds["score"] = time.perf_counter() - clock
     clock = time.perf_counter()
-    triage(ws, progress=progress)
+    summary = triage(ws, progress=progress)
     seconds["triage"] = time.perf_counter() - clock
     result: dict[str, Any] = {
         "schema": 1,
@@ -95,8 +97,15 @@ def run(
     judged = table.sample_table(ws)
     judged = judged[judged["label_quality"].notna()].merge(truth, on="source_key", how="left")
     classes = samples.get_dataset(ws).classes
-    result["detection"] = detection(ws, judged, classes, data, [row["run_id"] for row in scored.runs])
-    result["decisions"] = simulated_decisions(ws, truth)
+    run_ids = [row["run_id"] for row in scored.runs]
+    # what a user without ferclean would read; where it was not trained, the members' mean stands in and is named so
+    plain_ids = [row["run_id"] for row in scored.runs if row["method"] == PLAIN] or run_ids
+    result["baselines_read"] = PLAIN if plain_ids != run_ids or result["methods"] == [PLAIN] else "mean of all methods"
+    result["detection"] = detection(ws, judged, classes, data, run_ids, plain_ids)
+    result["self_estimate"] = self_estimate(summary, judged)
+    found = gather(ws)
+    plain = mean_probabilities(ws, plain_ids, found.ids)
+    result["decisions"] = simulated_decisions(found, classes, truth, plain)
     if retrain_arms:
         clock = time.perf_counter()
         release(ws, RELEASE, policy="auto", threshold=threshold)
@@ -112,7 +121,7 @@ def read_truth(path: Path) -> pd.DataFrame:
     """Per source_key: majority (canonical name, missing without a unique one), clear, ambiguous, dup_group.
 
     Shares are over the seven shared classes; clear = at least five such votes and a unique majority of at least 60 %;
-    ambiguous = no label, contempt included, has half of all ten votes.
+    ambiguous = no label, contempt included, has half of all ten votes; share_<class> of the seven, NaN without votes.
     """
     votes = pd.read_parquet(path)
     counts = votes[[f"v_{name}" for name in SHARED]].to_numpy(float)
@@ -121,6 +130,7 @@ def read_truth(path: Path) -> pd.DataFrame:
     top = counts.max(1)
     unique = (counts == top[:, None]).sum(1) == 1
     share = np.divide(top, total, out=np.zeros_like(top), where=total > 0)
+    shares = np.divide(counts, total[:, None], out=np.full_like(counts, np.nan), where=total[:, None] > 0)
     named = every[:, [not name.endswith(("unknown", "NF")) for name in votes.columns if name.startswith("v_")]]
     return pd.DataFrame(
         {
@@ -132,19 +142,30 @@ def read_truth(path: Path) -> pd.DataFrame:
             "half": unique & (top >= 0.5 * every.sum(1)),
             "no_face": (every.sum(1) - named.sum(1)) > 0.5 * every.sum(1),
             "dup_group": votes["dup_group"],
+            **{f"share_{name}": shares[:, k] for k, name in enumerate(SHARED)},
         }
     )
 
 
 def detection(
-    ws: Workspace, judged: pd.DataFrame, classes: tuple[str, ...], data: Path, run_ids: list[str]
+    ws: Workspace,
+    judged: pd.DataFrame,
+    classes: tuple[str, ...],
+    data: Path,
+    run_ids: list[str],
+    plain_ids: list[str],
 ) -> dict[str, Any]:
-    """How well each ranking finds the labels that a clear majority contradicts, on all, even and odd groups."""
+    """How well each ranking finds the labels that a clear majority contradicts, on all, even and odd groups.
+
+    Baselines read the plain recognizer's probabilities, and again (`*_on_all_methods`) the mean that ferclean reads.
+    """
     given = label_names.encode(list(judged["given_label"]), classes)
     probs = mean_probabilities(ws, run_ids, list(judged["sample_id"]))
     rankings = {"ferclean": judged["label_quality"].to_numpy(float)}
     rankings |= {"ferclean_p_mislabelled": 1 - judged["p_mislabelled"].to_numpy(float)}
-    rankings |= baseline_scores(given, probs)
+    rankings |= baseline_scores(given, mean_probabilities(ws, plain_ids, list(judged["sample_id"])))
+    if plain_ids != run_ids:
+        rankings |= {f"{name}_on_all_methods": score for name, score in baseline_scores(given, probs).items()}
     pixels = image_room.load_pixels(list(judged["path"]), size=48, channels=1)[:, 0]
     groups = judged["dup_group"].to_numpy()
     rankings["hog_logistic_regression"] = hog_floor(pixels, given, groups)
@@ -191,68 +212,22 @@ def detection(
     return found
 
 
-def simulated_decisions(ws: Workspace, truth: pd.DataFrame, *, draws: int = 20) -> dict[str, Any]:
-    """What 0, 100 and 300 decisions on a random sample teach, on the undecided rest of the odd duplicate groups.
-
-    The reviewer says what the votes say: keep or relabel where a label has half of all ten, exclude where most saw no
-    face, else ambiguous. Means over `draws` with standard deviations. Nothing is written to the workspace.
-    """
-    found = gather(ws)
-    keys = found.everything.set_index("sample_id").loc[found.ids, "source_key"].to_numpy()
-    rows = truth.set_index("source_key").loc[keys]
-    given = np.array(samples.get_dataset(ws).classes, dtype=object)[found.given]
-    majority = rows["majority"].to_numpy(object)
-    clear = rows["clear"].to_numpy(bool)
-    wrong = clear & (majority != given)
-    ambiguous = rows["ambiguous"].to_numpy(bool)
-    odd = rows["dup_group"].to_numpy() % 2 == 1
-    settled = np.where(rows["half"], np.where(majority == given, "keep", "relabel"), "ambiguous")
-    said = np.where(rows["no_face"], "exclude", settled)
-    baselines = baseline_scores(found.given, found.pred_probs)
-    result: dict[str, Any] = {"draws": draws, "base_rate_brier": round(float(wrong.mean() * (1 - wrong.mean())), 4)}
-    for count in (0, 100, 300):
-        figures = []
-        for draw in range(draws if count else 1):
-            decided = np.full(len(said), "", dtype="<U9")
-            chosen = np.random.default_rng(draw).choice(len(said), min(count, len(said)), replace=False)
-            decided[chosen] = said[chosen]
-            judged = judge(
-                found.given, found.pred_probs, found.signals, knn_shares=found.knn_shares, unusable=found.blank,
-                duplicates=found.groups, decided=decided if count else None,
-            )  # fmt: skip
-            quality = 1 - judged.p_mislabelled
-            top = np.argsort(quality, kind="stable")[:500]
-            one = {
-                "auroc_p_ambiguous": _auroc(1 - judged.p_ambiguous[odd], ambiguous[odd]),
-                "calibration_error": calibration.expected_calibration_error(judged.p_mislabelled, wrong),
-                "brier": calibration.brier(judged.p_mislabelled, wrong),
-                "ambiguous_in_top_500": float(ambiguous[top].mean()),
-                "clear_errors_in_top_500": float(wrong[top].mean()),
-            }
-            rest = clear & odd & (decided == "")
-            for name, which in (("", rest), ("_without_neutral", rest & ~(wrong & (majority == "neutral")))):
-                if wrong[which].any():
-                    best = max(measures.auprc(score[which], wrong[which]) for score in baselines.values())
-                    own = measures.auprc(quality[which], wrong[which])
-                    one |= {f"auprc{name}": own, f"best_baseline{name}": best, f"ratio{name}": own / best}
-            figures.append(one)
-        table = pd.DataFrame(figures)
-        result[str(count)] = {
-            name: {"mean": round(float(table[name].mean()), 4), "sd": round(float(table[name].std(ddof=0)), 4)}
-            for name in table
-            if table[name].notna().all()  # undefined where no face, or every one, is ambiguous
-        }
-    margin = np.argsort(baselines["cleanlab_normalized_margin"], kind="stable")[:500]
-    result["margin_top_500"] = {
-        "ambiguous": round(float(ambiguous[margin].mean()), 4),
-        "clear_errors": round(float(wrong[margin].mean()), 4),
+def self_estimate(summary: TriageSummary, judged: pd.DataFrame) -> dict[str, Any]:
+    """What triage expects of its queue beside what the votes say; wrong = a clear majority for another label."""
+    wrong = (judged["clear"] & (judged["majority"] != judged["given_label"])).to_numpy(bool)
+    in_queue = wrong[np.argsort(judged["rank"].to_numpy())]
+    depths = []
+    for row in summary.expected:
+        hits = int(in_queue[: int(row["depth"])].sum())
+        depths.append(row | {"true_precision": hits / row["depth"], "true_recall": hits / max(int(wrong.sum()), 1)})
+    return {
+        "estimated_error_rate": [summary.estimated_error_rate, *summary.error_rate_interval],
+        "given_differs_from_majority": round(
+            float((judged["majority"].notna() & (judged["majority"] != judged["given_label"])).mean()), 4
+        ),
+        "clear_errors": round(float(wrong.mean()), 4),
+        "depths": [{name: round(float(value), 4) for name, value in row.items()} for row in depths],
     }
-    return result
-
-
-def _auroc(quality: np.ndarray, event: np.ndarray) -> float:
-    """NaN where every face, or none, is one."""
-    return measures.auroc(quality, event) if 0 < event.sum() < len(event) else float("nan")
 
 
 def ranking_figures(label_quality: np.ndarray, wrong: np.ndarray) -> dict[str, float]:

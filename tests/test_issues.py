@@ -196,8 +196,8 @@ def test_without_features_the_default_is_that_of_cleanlab() -> None:
 
 def test_with_features_the_default_is_the_verdict_of_ferclean() -> None:
     found = compute_signals({"labels": LABELS, "pred_probs": PROBS, "embedding": FEATURES})
-    shares = neighbourhood(LABELS, FEATURES, num_classes=PROBS.shape[1]).shares
-    judged = judge(LABELS, PROBS, found, knn_shares=shares)
+    around = neighbourhood(LABELS, FEATURES, num_classes=PROBS.shape[1]).weights
+    judged = judge(LABELS, PROBS, found, around=around)
     flags = find_label_issues(LABELS, PROBS, FEATURES)
     np.testing.assert_array_equal(flags, judged.kind == "mislabelled")
     assert flags[ERROR].mean() > 0.5 > flags[~ERROR].mean()

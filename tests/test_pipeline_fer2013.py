@@ -95,6 +95,15 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(
         for figures in rankings.values():
             assert set(figures) == {"auroc", "auprc", "precision_at_100", "precision_at_10_percent"}
             assert all(0 <= value <= 1 for value in figures.values())
+    assert result["methods"] == ["cross_entropy", "supcon_relabel"]
+    assert result["baselines_read"] == "cross_entropy"
+    assert "cleanlab_normalized_margin_on_all_methods" in result["detection"]["odd_groups"]["rankings"]
+    taught = result["decisions"]
+    assert taught["0"]["auprc"]["sd"] == 0  # without decisions there is nothing to draw
+    assert all(taught[count]["soft_label_brier"]["mean"] >= 0 for count in ("0", "100", "300"))
+    for row in result["self_estimate"]["depths"]:
+        assert row["recall_low"] <= row["recall"] <= row["recall_high"]
+        assert 0 <= row["true_recall"] <= 1
     assert set(result["retraining"]["accuracy"]) == {"given", "auto", "oracle"}
     assert result["retraining"]["test_images"] == 40
     assert result["retraining"]["labels_changed"]["oracle"] > 0

@@ -15,8 +15,9 @@ import pytest
 from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
 from ferclean.sources.drawn_faces import read_truth
+from ferclean.steps.gathering import current_score_runs
 from ferclean.steps.score_file import score_file
-from ferclean.steps.triage import current_score_runs, triage
+from ferclean.steps.triage import triage
 from ferclean.store import embeddings, runs, samples, scores
 from ferclean.store.verdicts import get_verdicts
 from ferclean.store.workspace import Workspace

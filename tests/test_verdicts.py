@@ -8,26 +8,25 @@ from typing import Any
 import numpy as np
 import pytest
 from evidence_data import planted
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy import sparse
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import neighbours
 from ferclean.evidence.measures import auroc, precision_at
 from ferclean.evidence.signals import compute_signals, self_confidence
-from ferclean.evidence.verdicts import Thresholds, Verdicts, fuse_by_rank, judge
+from ferclean.evidence.verdicts import Thresholds, Verdicts, judge
 
 NAMES = ["surprise", "fear", "disgust", "happiness", "sadness"]
 AVAILABLE, ERROR = planted(600)
 LABELS, PROBS = AVAILABLE["labels"], AVAILABLE["pred_probs"]
 SIGNALS = compute_signals(AVAILABLE)
-SHARES = neighbours.neighbourhood(LABELS, AVAILABLE["embedding"], num_classes=5).shares
+AROUND = neighbours.neighbourhood(LABELS, AVAILABLE["embedding"], num_classes=5).weights
 
 
 def judged(order: np.ndarray | None = None, **options: Any) -> Verdicts:
     rows = np.arange(len(LABELS)) if order is None else order
     signals = {name: values[rows] for name, values in SIGNALS.items()}
-    return judge(LABELS[rows], PROBS[rows], signals, knn_shares=SHARES[rows], class_names=NAMES, **options)
+    return judge(LABELS[rows], PROBS[rows], signals, around=AROUND[rows][:, rows], class_names=NAMES, **options)
 
 
 def torn_faces(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -43,46 +42,12 @@ def torn_faces(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return labels, probs / probs.sum(1, keepdims=True), torn
 
 
-def test_fused_ranks_are_means_of_unit_ranks_with_ties_averaged() -> None:
-    fused = fuse_by_rank({"a": np.array([1, 2, 2, 9]), "b": np.array([4, 3, 2, 1])}, weights={"a": 3.0, "b": 1.0})
-    np.testing.assert_allclose(fused, [0.25, (3 * 0.5 + 2 / 3) / 4, (3 * 0.5 + 1 / 3) / 4, 0.75])
-
-
-def test_a_missing_value_has_no_say() -> None:
-    fused = fuse_by_rank({"a": np.array([0.0, 1.0, np.nan, np.nan]), "b": np.array([0.0, 1.0, 2.0, np.nan])})
-    np.testing.assert_allclose(fused, [0.0, 0.75, 1.0, 0.5])
-
-
-def test_ranks_within_classes_give_every_class_its_own_worst() -> None:
-    quality = fuse_by_rank({"a": np.array([1, 2, 3, 10, 20, 30])}, np.array([0, 0, 0, 1, 1, 1]))
-    assert quality.tolist() == [0, 0.5, 1, 0, 0.5, 1]
-
-
-def test_fusing_nothing_is_refused_with_what_was_given() -> None:
-    with pytest.raises(UsageError, match="weights name b, given are a"):
-        fuse_by_rank({"a": np.zeros(2)}, weights={"b": 1.0})
-    with pytest.raises(BadDataError, match="lengths differ"):
-        fuse_by_rank({"a": np.zeros(2), "b": np.zeros(3)})
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    values=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30), seed=st.integers(0, 3)
-)
-def test_fusion_does_not_depend_on_the_order_nor_on_monotone_scales(values: list[tuple[int, int]], seed: int) -> None:
-    a, b = np.array(values, dtype=float).T
-    fused = fuse_by_rank({"a": a, "b": b})
-    assert ((fused >= 0) & (fused <= 1)).all()
-    np.testing.assert_allclose(fuse_by_rank({"a": np.exp(a), "b": b * 7 - 3}), fused)
-    order = np.random.default_rng(seed).permutation(len(a))
-    np.testing.assert_allclose(fuse_by_rank({"a": a[order], "b": b[order]}), fused[order])
-
-
 def test_fused_quality_finds_planted_errors_better_than_its_parts() -> None:
     available, error = planted(2000, skill=1.0)
     labels, probs = available["labels"], available["pred_probs"]
     alone = auroc(self_confidence(labels=labels, pred_probs=probs), error)
-    fused = auroc(judge(labels, probs, compute_signals(available)).label_quality, error)
+    around = neighbours.neighbourhood(labels, available["embedding"], num_classes=5, k=50).weights
+    fused = auroc(judge(labels, probs, compute_signals(available), around=around).label_quality, error)
     assert 0.8 < alone < fused - 0.01
 
 
@@ -123,7 +88,7 @@ def test_permuting_rows_permutes_the_verdicts() -> None:
     order = np.random.default_rng(3).permutation(len(LABELS))
     whole, permuted = judged(), judged(order)
     for field in fields(Verdicts):
-        if field.name == "taught":  # empty: nobody has decided anything
+        if field.name in ("taught", "error_rate", "transitions"):  # not by sample
             continue
         expected, found = getattr(whole, field.name), getattr(permuted, field.name)
         if field.name == "reasons":
@@ -136,7 +101,7 @@ def test_permuting_rows_permutes_the_verdicts() -> None:
 
 def test_renaming_classes_changes_no_probability() -> None:
     order = np.array([3, 0, 4, 1, 2])
-    renamed = judge(np.argsort(order)[LABELS], PROBS[:, order], SIGNALS, knn_shares=SHARES[:, order])
+    renamed = judge(np.argsort(order)[LABELS], PROBS[:, order], SIGNALS, around=AROUND)
     expected = judged()
     np.testing.assert_allclose(renamed.p_mislabelled, expected.p_mislabelled, atol=1e-8)
     np.testing.assert_allclose(renamed.soft_label, expected.soft_label[:, order], atol=1e-8)
@@ -179,26 +144,39 @@ def test_blank_images_are_unusable_whatever_their_label() -> None:
     assert (found.kind[blank] == "unusable").all()
     assert not (found.kind[~blank] == "unusable").any()
     assert "no readable face" in found.reasons[3][0]
+    far = judged(unusable=np.where(blank, 0.8, 0.1))
+    assert far.reasons[3][0] == "unlike all other images: perhaps no face"
+    assert not any("no face" in reason for reason in far.reasons[4])
     with pytest.raises(BadDataError, match="unusable"):
         judged(unusable=np.full(len(LABELS), 2.0))
 
 
 def test_reasons_are_words_a_reviewer_understands() -> None:
-    probs = np.array([[0.71, 0.04, 0.25]] + [[0.02, 0.96, 0.02], [0.02, 0.02, 0.96]] * 10)
-    labels = np.array([1] + [1, 2] * 10)
+    probs = np.array(
+        [[0.71, 0.04, 0.25], [0.96, 0.02, 0.02], [0.02, 0.02, 0.96]] + [[0.02, 0.96, 0.02], [0.02, 0.02, 0.96]] * 9
+    )
+    labels = np.array([1, 0, 2] + [1, 2] * 9)
     learned = np.array([0.0] + [1.0] * 20)
-    shares = np.concatenate([[[0.8, 0.1, 0.1]], np.full((10, 3), np.nan), np.zeros((10, 3))])
+    around = sparse.lil_matrix((21, 21))
+    around[0, 1], around[0, 3] = 0.9, 0.1  # faces labelled anger and fear; nobody else has neighbours
     found = judge(
-        labels, probs, {"learned_share": learned}, knn_shares=shares, duplicates=np.array([0, 1, 0, *range(2, 20)]),
+        labels, probs, {"learned_share": learned}, around=around.tocsr(), duplicates=np.array([0, 1, 0, *range(2, 20)]),
         class_names=["anger", "fear", "sadness"], epochs=12,
     )  # fmt: skip
     recognizer, nearest, training, copy = found.reasons[0]
     assert recognizer.startswith("the recognizer gives anger ")
     assert ", the given label fear " in recognizer
-    assert nearest == "80 % of the nearest faces are labelled anger, 10 % fear"
+    assert nearest == "90 % of the nearest faces are labelled anger, 10 % fear"
     assert training == "never learned in 12 epochs"
     assert copy == "a copy of it is labelled sadness"
     assert len(found.reasons[1]) == len(found.reasons[-1]) == 1  # neither neighbours nor copies to tell of
+
+
+def test_several_recognizers_are_counted_in_words() -> None:
+    members = np.stack([PROBS, np.roll(PROBS, 1, axis=1), PROBS])
+    told = judged(member_probs=members).reasons[0][0]
+    assert told.endswith(f"(2 of 3 recognizers prefer {NAMES[int(judged().suggested_label[0])]})")
+    assert "recognizers prefer" not in judged(member_probs=members[:1]).reasons[0][0]
 
 
 def test_one_sample_one_class_and_none_are_judged_clean() -> None:
@@ -211,8 +189,8 @@ def test_one_sample_one_class_and_none_are_judged_clean() -> None:
 
 def test_inputs_are_left_alone_and_bad_ones_refused() -> None:
     judged()  # all arrays of the planted evidence are read-only
-    with pytest.raises(BadDataError, match="knn_shares must be like pred_probs"):
-        judge(LABELS, PROBS, {}, knn_shares=SHARES[:, :3])
+    with pytest.raises(BadDataError, match="around must be a weight per pair of samples, 600 x 600"):
+        judge(LABELS, PROBS, {}, around=AROUND[:, :3])
     with pytest.raises(BadDataError, match="outside"):
         judge(LABELS - 1, PROBS, {})
     with pytest.raises(BadDataError, match="NaN"):

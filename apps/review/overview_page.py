@@ -27,6 +27,7 @@ def draw(at: Sitting) -> None:
     left.html(_classes(seen, hidden=False))
     left.html(_verdicts(seen))
     right.html(_flows(seen, list(at.desk.classes)))
+    right.html(_expected(seen))
     parts.keys({}, face="")
 
 
@@ -68,6 +69,25 @@ def _verdicts(seen: Overview) -> str:
     )
     body = rows or "<tr><td>Nothing triaged yet: run ferclean score and ferclean triage.</td></tr>"
     return f'<div class="fc"><h3 class="fc-title">Verdicts</h3><table class="fc-table num">{body}</table></div>'
+
+
+def _expected(seen: Overview) -> str:
+    """Empty before triage, and for verdicts of a version that stated nothing."""
+    if not seen.expected or seen.error_rate is None:
+        return ""
+    rows = "".join(
+        f"<tr><th>first {row['depth']:,.0f}</th><td>{row['found']:,.0f}</td><td>{row['precision']:.0%}</td>"
+        f"<td>{row['recall']:.0%}</td><td>{row['recall_low']:.0%} to {row['recall_high']:.0%}</td></tr>"
+        for row in seen.expected
+    )
+    head = "<tr><th>of the queue</th><th>wrong labels</th><th>precision</th><th>recall</th><th>95 %</th></tr>"
+    rate, low, high = seen.error_rate
+    return (
+        '<div class="fc"><h3 class="fc-title">What the queue is expected to hold</h3>'
+        f'<table class="fc-table num">{head}{rows}</table>'
+        f'<div class="quiet">About {rate:.0%} of the given labels are estimated to be wrong ({low:.0%} to {high:.0%}), '
+        "ambiguous faces included. ferclean audit measures it.</div></div>"
+    )
 
 
 def _flows(seen: Overview, classes: list[str]) -> str:

@@ -222,11 +222,45 @@ def triage(
         )  # fmt: skip
     session.emit("triage", result.as_dict())
     session.table(["verdict", "samples"], list(result.verdicts.items()))
-    session.say(f"about {100 * result.estimated_error_rate:.1f} % of the given labels are estimated to be wrong")
+    low, high = result.error_rate_interval
+    session.say(
+        f"about {100 * result.estimated_error_rate:.0f} % of the given labels are estimated to be wrong "
+        f"({100 * low:.0f} to {100 * high:.0f} %), ambiguous faces included"
+    )
+    if result.decisions:
+        gain = result.taught.get("mislabelled", 0.0)
+        session.say(f"{result.decisions:,} decisions taught it: log loss {100 * gain:.0f} % lower on those left out")
     session.table(
         ["given", "suggested", "samples"],
         [list(flow.values()) for flow in result.flows],
         title="most frequent corrections",
+    )
+    session.table(
+        ["true class", "was given", "share of it", "95 %"],
+        [
+            [
+                flow["true"],
+                flow["given"],
+                f"{100 * flow['share']:.0f} %",
+                f"{100 * flow['low']:.0f} to {100 * flow['high']:.0f} %",
+            ]
+            for flow in result.noise
+        ],
+        title="how labels go wrong in this set",
+    )
+    session.table(
+        ["first", "wrong labels in it", "precision", "recall", "95 %"],
+        [
+            [
+                f"{row['depth']:,}",
+                f"{row['found']:.0f}",
+                f"{100 * row['precision']:.0f} %",
+                f"{100 * row['recall']:.0f} %",
+                f"{100 * row['recall_low']:.0f} to {100 * row['recall_high']:.0f} %",
+            ]
+            for row in result.expected
+        ],
+        title="what the queue is expected to hold",
     )
     session.next("review")
 

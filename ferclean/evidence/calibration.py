@@ -69,9 +69,18 @@ def confident_joint(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     [[0.5, 0.25], [0.0, 0.25]]
     """
     probs, labels = _checked(pred_probs, labels)
-    classes = probs.shape[1]
     if not len(labels):
         raise BadDataError("the confident joint of an empty set is undefined")
+    joint = _confident_counts(labels, probs)
+    lone = joint.sum(1) == 0
+    joint[lone, lone.nonzero()[0]] = 1.0
+    joint *= (np.bincount(labels, minlength=probs.shape[1]) / joint.sum(1))[:, None]
+    return joint / joint.sum()
+
+
+def _confident_counts(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """How many samples count confidently for each (given, true): (K, K)."""
+    classes = probs.shape[1]
     members = np.bincount(labels, minlength=classes)
     sums = np.bincount(labels, weights=probs[np.arange(len(labels)), labels], minlength=classes)
     # a class that nobody was given has no threshold to reach
@@ -82,10 +91,7 @@ def confident_joint(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     guess = np.where(reached, probs, -1.0).argmax(1)
     joint = np.zeros((classes, classes))
     np.add.at(joint, (labels[confident], guess[confident]), 1.0)
-    lone = joint.sum(1) == 0
-    joint[lone, lone.nonzero()[0]] = 1.0
-    joint *= (members / joint.sum(1))[:, None]
-    return joint / joint.sum()
+    return joint
 
 
 def confident_joint_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
@@ -164,6 +170,44 @@ def noise_transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     empty = joint.sum(1) == 0
     joint[empty, empty.nonzero()[0]] = 1.0
     return joint / joint.sum(1, keepdims=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """Of the samples that truly are class `true`, about `share` were given `given`; `low` to `high` bound 95 %."""
+
+    true: int
+    given: int
+    share: float
+    low: float
+    high: float
+
+
+def noise_flows(labels: np.ndarray, pred_probs: np.ndarray, *, most: int = 5) -> list[Flow]:
+    """The most frequent ways in which labels go wrong, by estimated number of samples, at most `most`.
+
+    Shares are `noise_transitions`; intervals are Jeffreys' for the confident counts behind them, so they tell how few
+    samples a share rests on, not how far a recognizer's own confusions pass for errors.
+
+    >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
+    >>> [(flow.true, flow.given, flow.share) for flow in noise_flows(labels, probs)]
+    [(1, 0, 0.5)]
+    """
+    from scipy.stats import beta
+
+    probs, labels = _checked(pred_probs, labels)
+    if not len(labels):
+        return []
+    joint = confident_joint(labels, probs)
+    share = noise_transitions(labels, probs)
+    counted = _confident_counts(labels, probs).sum(0)
+    flows = []
+    cells = [(int(g), int(t)) for g, t in zip(*np.nonzero(joint), strict=True) if g != t]
+    for given, true in sorted(cells, key=lambda cell: (-joint[cell], cell))[:most]:
+        seen, hits = counted[true], share[true, given] * counted[true]
+        low, high = beta.ppf([0.025, 0.975], hits + 0.5, max(seen - hits, 0.0) + 0.5)
+        flows.append(Flow(true=true, given=given, share=float(share[true, given]), low=float(low), high=float(high)))
+    return flows
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:

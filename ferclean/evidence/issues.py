@@ -214,9 +214,9 @@ def _judged(labels: np.ndarray, probs: np.ndarray, features: Any) -> Any:
 
     around = None
     if features is not None:
-        around = neighbours.neighbourhood(labels, np.asarray(features), num_classes=probs.shape[1]).shares
+        around = neighbours.neighbourhood(labels, np.asarray(features), num_classes=probs.shape[1]).weights
     found = signals.compute_signals({"labels": labels, "pred_probs": probs, "embedding": features})
-    return verdicts.judge(labels, probs, found, knn_shares=around)
+    return verdicts.judge(labels, probs, found, around=around)
 
 
 def _checked(

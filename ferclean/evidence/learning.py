@@ -14,10 +14,12 @@ from ferclean.errors import BadDataError
 from ferclean.evidence import calibration
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
 
-RIDGE = 40.0
+RIDGE = 60.0
 """How strongly weights are held at zero (and the automatic verdict's at one), in units of decisions per squared weight
-of a standardised feature: with few decisions little moves. Of 6 to 80, on the even half of FER2013's development rows,
-20 and 40 rank best after 100 and after 300 decisions; 40 is better calibrated."""
+of a standardised feature: with few decisions little moves. Of 20, 40 and 80, on the even half of FER2013's development
+rows, 40 and 80 rank alike after 100 and after 300 decisions; the more, the better calibrated."""
+AMBIGUOUS_RIDGE = 600.0
+"""The same for the verdict ambiguous, of which a hundred decisions hold only about ten: 40 and 200 make it worse."""
 LEAST = 10
 """Fewer decisions than this, or fewer than three of either kind, change nothing."""
 FOLDS = 5
@@ -94,6 +96,7 @@ def learn(
     features: np.ndarray,
     happened: np.ndarray,
     *,
+    before: np.ndarray | None = None,
     weight: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     ridge: float = RIDGE,
@@ -102,8 +105,10 @@ def learn(
     """Move the `automatic` probabilities (N,) of an event towards what people found.
 
     `features` (N, F) from `decision_features`; `happened` (N,) float: 1 = a person found the event, 0 = did not, NaN =
-    undecided. `weight` (N,): one over the chance with which a decided row was drawn, so that a queue's top does not
-    pass for the whole set; only ratios matter. `groups` (N,): copies, kept together when fitting without a row.
+    undecided. `before` (N,): the probabilities without any decision, by which the gain is measured and which stay while
+    there are too few (default: the automatic ones). `weight` (N,): one over the chance with which a decided row was
+    drawn, so that a queue's top does not pass for the whole set; only ratios matter. `groups` (N,): copies, kept
+    together when fitting without a row.
 
     log-odds = intercept + slope * automatic log-odds + features . weights, with a ridge that holds intercept and
     weights at 0 and the slope at 1 (a Bayesian prior centred on the automatic verdict). Ours.
@@ -120,7 +125,8 @@ def learn(
         raise BadDataError("happened is 1, 0 or NaN for undecided rows")
     positive = int(happened[rows].sum())
     if len(rows) < LEAST or min(positive, len(rows) - positive) < 3:
-        return Learned(probability=automatic.copy(), decisions=len(rows), log_loss_before=None, log_loss_after=None)
+        unchanged = automatic if before is None else np.asarray(before, dtype=np.float64)
+        return Learned(probability=unchanged.copy(), decisions=len(rows), log_loss_before=None, log_loss_after=None)
     share = np.ones(count) if weight is None else np.asarray(weight, dtype=np.float64)
     if not (share[rows] > 0).all():
         raise BadDataError("weights of decided rows must be above 0")
@@ -147,7 +153,7 @@ def learn(
     return Learned(
         probability=probability,
         decisions=len(rows),
-        log_loss_before=_log_loss(automatic[rows], happened[rows], scaled),
+        log_loss_before=_log_loss((automatic if before is None else before)[rows], happened[rows], scaled),
         log_loss_after=_log_loss(probability[rows], happened[rows], scaled),
     )
 

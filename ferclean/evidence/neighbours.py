@@ -8,12 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.checks import check_labels, check_same_length
 
 _CHUNK_CELLS = 16_000_000
 _DIGITS = 5  # similarities closer than float32 can tell count as ties
+_CROWD = 8  # a face with more than this times k equally near neighbours has a shapeless surrounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,11 +24,14 @@ class Neighbourhood:
 
     `shares` (N, K) float64: the weight of each class among the neighbours, rows sum to 1; the argmax is a proposal.
     `similarity` (N,) float64 in [-1, 1]: mean cosine to the neighbours, low = far from everything.
-    Both are NaN where a sample has no neighbour in its space.
+    Both are NaN where a sample has no neighbour in its space. `weights` (N, N) sparse float64: who the neighbours are
+    and how much each counts, rows sum to 1, so that `weights @ X` asks them about anything else than their given
+    labels; a row is empty where there is no neighbour, or where hundreds are equally near and none stands out.
     """
 
     shares: np.ndarray
     similarity: np.ndarray
+    weights: sparse.csr_matrix
 
 
 def neighbourhood(
@@ -63,6 +68,9 @@ def neighbourhood(
     similarity = np.full(count, np.nan)
     spaces = np.zeros(count, dtype=np.int64) if fold is None else np.asarray(fold)
     group = np.arange(count) if groups is None else np.asarray(groups)
+    near: list[np.ndarray] = []
+    far: list[np.ndarray] = []
+    weight: list[np.ndarray] = []
     for space in np.unique(spaces):
         rows = np.flatnonzero(spaces == space)
         vectors = _unit(embedding[rows])
@@ -72,8 +80,16 @@ def neighbourhood(
             part = rows[start : start + step]
             cosine = np.round(vectors[start : start + step] @ vectors.T, _DIGITS)
             cosine[group[part][:, None] == group[rows][None, :]] = -np.inf  # itself and its copies
-            shares[part], similarity[part] = _vote(cosine, one_hot, k)
-    return Neighbourhood(shares=shares, similarity=similarity)
+            votes, similarity[part] = _vote(cosine, k)
+            shares[part] = votes @ one_hot
+            crowded = (votes > 0).sum(1) > _CROWD * k
+            near_at, far_at = np.nonzero((votes > 0) & ~crowded[:, None])
+            near.append(part[near_at])
+            far.append(rows[far_at])
+            weight.append(votes[near_at, far_at])
+    at = (np.concatenate(near), np.concatenate(far)) if near else (np.empty(0, int), np.empty(0, int))
+    weights = sparse.csr_matrix((np.concatenate(weight) if weight else np.empty(0), at), shape=(count, count))
+    return Neighbourhood(shares=shares, similarity=similarity, weights=weights)
 
 
 def class_centre_gap(
@@ -117,8 +133,8 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(norm > 0, norm, 1.0)
 
 
-def _vote(cosine: np.ndarray, one_hot: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shares (b, K) and mean cosine (b,) from cosines (b, n) in which -inf means no neighbour."""
+def _vote(cosine: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each neighbour's weight (b, n), rows sum to 1 or are NaN, and mean cosine (b,); -inf means no neighbour."""
     allowed = np.isfinite(cosine)
     places = np.minimum(k, allowed.sum(1))  # (b,)
     take = min(k, cosine.shape[1])
@@ -131,7 +147,5 @@ def _vote(cosine: np.ndarray, one_hot: np.ndarray, k: int) -> tuple[np.ndarray, 
     silent = weight.sum(1) <= 0
     weight[silent] = seats[silent]
     lone = places == 0
-    divisor = np.where(lone, np.nan, weight.sum(1))
-    shares = (weight @ one_hot) / divisor[:, None]
     mean = (seats * np.where(allowed, cosine, 0.0)).sum(1) / np.where(lone, np.nan, places)
-    return shares, mean
+    return weight / np.where(lone, np.nan, weight.sum(1))[:, None], mean

@@ -92,6 +92,8 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="quick",
+            # two ways of looking: their mean ranks errors better than either (FER2013: AUPRC .70 against .66 and .67)
+            methods=("supcon_relabel", "cross_entropy"),
             folds=4,
             epochs=14,
             train_size=44,
@@ -100,6 +102,7 @@ PROFILES: dict[str, Profile] = {
         ),
         Profile(
             name="standard",
+            methods=("supcon_relabel", "cross_entropy"),
             backbone="resnet18",
             input_size=112,
             channels=3,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ferclean.store.decisions import ACTIONS, current_decisions
+from ferclean.store.runs import latest_run
 from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.verdicts import KINDS
@@ -46,6 +47,10 @@ class Overview:
     """Verdict -> (samples, of them decided)."""
     flows: dict[str, dict[str, int]]
     """Given label -> suggested label -> mislabelled samples."""
+    expected: list[dict[str, float]]
+    """What triage expects of its queue: depth, found, precision, recall and their ends; empty before it."""
+    error_rate: tuple[float, float, float] | None
+    """Estimated share of wrong given labels, low and high end; None before triage."""
     actions: dict[str, int]
     """Action -> samples for which it stands."""
     reviewers: dict[str, int]
@@ -60,6 +65,9 @@ def overview(ws: Workspace) -> Overview:
     table = sample_table(ws)
     decisions = current_decisions(ws)
     usable = table[table["quarantine_reason"].isna()]
+    triaged = latest_run(ws, "triage")
+    said = triaged.metrics if triaged else {}
+    rate = [said.get("estimated_error_rate"), *said.get("error_rate_interval", ())]
     return Overview(
         samples=len(usable),
         quarantined=len(table) - len(usable),
@@ -70,6 +78,8 @@ def overview(ws: Workspace) -> Overview:
             if len(chosen := table[table["verdict"] == kind])
         },
         flows=_flows(usable, classes),
+        expected=list(said.get("expected", ())),
+        error_rate=(float(rate[0]), float(rate[1]), float(rate[2])) if len(rate) == 3 else None,
         actions={name: count for name in ACTIONS if (count := int((decisions["action"] == name).sum()))},
         reviewers={str(name): int(count) for name, count in decisions["reviewer"].value_counts().items()},
         conflicts=int(decisions["conflict"].sum()),

@@ -81,6 +81,7 @@ def report(
         },
         truth=truth or [],
         decided=_decided(ws),
+        stated=_stated(ws),
         releases=releases.list_releases(ws),
         retrains=_retrains(ws),
         runs=[run for run in runs.list_runs(ws) if run.state == "done"],
@@ -163,6 +164,12 @@ def _decided(ws: Workspace) -> dict[str, Any]:
         "reviewers": current["reviewer"].value_counts().to_dict(),
         "conflicts": int(current["conflict"].sum()) if len(current) else 0,
     }
+
+
+def _stated(ws: Workspace) -> dict[str, Any]:
+    """What the newest triage says about the set and about itself; empty before it."""
+    triaged = runs.latest_run(ws, "triage")
+    return triaged.metrics if triaged is not None and "expected" in triaged.metrics else {}
 
 
 def _retrains(ws: Workspace) -> list[dict[str, Any]]:

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import FercleanError
-from ferclean.evidence import calibration, neighbours, queueing
+from ferclean.evidence import calibration, queueing
 from ferclean.evidence import labels as label_names
-from ferclean.evidence import signals as signal_room
-from ferclean.evidence import splits as split_room
 from ferclean.evidence import verdicts as judging
+from ferclean.evidence.expectation import expected_at
 from ferclean.evidence.votes import vote_distribution
 from ferclean.progress import Progress, silent
-from ferclean.recognition import images as image_room
-from ferclean.store import decisions, embeddings, runs, samples, scores, verdicts, votes
-from ferclean.store.runs import Run
+from ferclean.steps.gathering import gather
+from ferclean.store import decisions, runs, samples, verdicts, votes
 from ferclean.store.workspace import Workspace
+
+DEPTHS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Shares of the queue at which its expected precision and recall are told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,11 @@ class TriageSummary:
     taught: dict[str, float]
     """Share of the automatic verdict's log loss that the decisions removed, on decisions left out; 0 = nothing yet."""
     flows: list[dict[str, Any]]
+    """Given label, suggested label, and how many samples are flagged so; the most frequent first."""
+    noise: list[dict[str, Any]]
+    """How labels go wrong in this set: true class, given class, the share of the true class, `low` and `high`."""
+    expected: list[dict[str, float]]
+    """After looking at the first `depth` of the queue: wrong labels found, precision, recall, with 95 % intervals."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -82,7 +87,7 @@ def triage(
     )
     score_runs = [run.run_id for run in members]
     counts_of, _ = votes.get_vote_counts(ws, ids, dataset.classes)  # zeros unless the set was ingested with votes
-    decided = _decided(ws, ids)
+    decided = _decided(ws, ids, dataset.classes)
     config = {
         "score_runs": score_runs, "thresholds": asdict(thresholds), "random_share": random_share,
         # the newest decision that was read: with more of them the same triage is another one
@@ -94,14 +99,16 @@ def triage(
         given,
         found.pred_probs,
         found.signals,
-        knn_shares=found.knn_shares,
-        unusable=found.blank,
+        around=found.around,
+        unusable=found.unusable,
         duplicates=found.groups,
         decided=decided.action if decided.newest else None,
+        decided_label=decided.label,
         decided_weight=decided.weight,
         thresholds=thresholds,
         class_names=dataset.classes,
         epochs=None if epochs is None else int(epochs),
+        member_probs=found.member_probs,
     )
     table = _frame(ids, judged, dataset.classes)
     if counts_of.any():
@@ -117,16 +124,20 @@ def triage(
     run_id = runs.start_run(ws, kind="triage", method="transitions", config=config, seed=0, fingerprint=fingerprint)
     verdicts.put_verdicts(ws, run_id, table)
     counts = table["kind"].value_counts()
-    rate = calibration.error_rate_interval(given, found.pred_probs)
     summary = TriageSummary(
         run_id=run_id,
         score_runs=score_runs,
         samples=len(table),
         verdicts={str(kind): int(count) for kind, count in counts.items()},
-        estimated_error_rate=rate.estimate,
-        error_rate_interval=(rate.low, rate.high),
+        estimated_error_rate=judged.error_rate.estimate,
+        error_rate_interval=(judged.error_rate.low, judged.error_rate.high),
         decisions=decided.learned_from,
         taught={name: round(learned.gain, 4) for name, learned in judged.taught.items()},
+        noise=[
+            asdict(flow) | {"true": dataset.classes[flow.true], "given": dataset.classes[flow.given]}
+            for flow in calibration.noise_flows(given, found.pred_probs)
+        ],
+        expected=_expected(judged, table),
         flows=_flows(table, everything.set_index("sample_id")["given_label"]),
     )
     runs.finish_run(ws, run_id, summary.as_dict())
@@ -135,60 +146,14 @@ def triage(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gathered:
-    """Everything that a verdict rests on, one entry per scored sample in the order of `ids`.
-
-    `given` (N,) int64; `pred_probs` (N, K), the members' mean; `signals` (N,) each; `knn_shares` (N, K) or None;
-    `groups` (N,), copies share a number; `blank` (N,) bool. `everything`: all samples, quarantined ones too.
-    """
-
-    members: list[Run]
-    ids: list[str]
-    everything: pd.DataFrame
-    given: np.ndarray
-    pred_probs: np.ndarray
-    signals: dict[str, np.ndarray]
-    knn_shares: np.ndarray | None
-    groups: np.ndarray
-    blank: np.ndarray
-
-
-def gather(ws: Workspace) -> Gathered:
-    """Read the newest scores of each method and seed, and what follows from them. Raises as `triage` does."""
-    members = current_score_runs(ws)
-    dataset = samples.get_dataset(ws)
-    predictions = [scores.get_predictions(ws, run.run_id) for run in members]
-    ids = list(predictions[0].sample_ids)
-    everything = samples.get_samples(ws, include_quarantined=True)
-    frame = everything.set_index("sample_id").loc[ids]
-    given = label_names.encode(list(frame["given_label"]), dataset.classes)
-    member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
-    pred_probs = member_probs.mean(0)
-    pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
-    groups = _groups(ids, frame, verdicts.get_pairs(ws))
-    # two models need not share their folds
-    folds = [_aligned(p.sample_ids, p.fold, ids).astype(np.int64) for p in predictions]
-    signals, knn_shares = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
-    return Gathered(
-        members=members,
-        ids=ids,
-        everything=everything,
-        given=given,
-        pred_probs=pred_probs,
-        signals=signals,
-        knn_shares=knn_shares,
-        groups=groups,
-        blank=np.array([image_room.is_blank(value) for value in frame["contrast"]], dtype=bool),
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Decided:
-    """What people said about the scored samples. `action` (N,) str, empty = undecided; `weight` (N,), 1 = itself alone;
-    `ids`: everyone decided; `newest`: the last decision's number, 0 = none.
+    """What people said about the scored samples. `action` (N,) str, empty = undecided; `label` (N,) int, the class that
+    a relabel chose, else -1; `weight` (N,), 1 = itself alone; `ids`: everyone decided; `newest`: the last decision's
+    number, 0 = none.
     """
 
     action: np.ndarray
+    label: np.ndarray
     weight: np.ndarray
     ids: np.ndarray
     newest: int
@@ -198,7 +163,7 @@ class _Decided:
         return int((self.action != "").sum())
 
 
-def _decided(ws: Workspace, ids: Sequence[str]) -> _Decided:
+def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Decided:
     """Current decisions, newest per sample. Those drawn at random stand for all that nobody chose; the others for
     themselves, since a queue's top says nothing about the rest.
     """
@@ -210,93 +175,8 @@ def _decided(ws: Workspace, ids: Sequence[str]) -> _Decided:
     chosen = int((action != "").sum()) - int(drawn.sum())
     weight = np.where(drawn, (len(ids) - chosen) / max(int(drawn.sum()), 1), 1.0)
     newest = 0 if by_id.empty else int(history["decision_id"].max())
-    return _Decided(action=action, weight=weight, ids=by_id.index.to_numpy(), newest=newest)
-
-
-def current_score_runs(ws: Workspace) -> list[Run]:
-    """The newest finished run per method and seed, of the newest profile and splits, for the labels as they are now."""
-    done = [run for run in runs.list_runs(ws) if run.kind == "score" and run.state == "done"]
-    fresh = [run for run in done if run.fingerprint == samples.fingerprint(ws, splits=run.config["splits"])]
-    if not fresh:
-        raise FercleanError(
-            "nothing to judge: no finished scoring for these labels"
-            + (" (samples were added since); " if done else "; ")
-            + "run `ferclean score` first"
-        )
-    newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
-    # other settings are another experiment: only methods and seeds of one kind make an ensemble
-    own = {"methods", "method_options", "file"}
-    same = [
-        run
-        for run in fresh
-        if all(run.config.get(key) == newest.config.get(key) for key in (run.config.keys() | newest.config) - own)
-    ]
-    chosen: dict[tuple[str, int], Run] = {}
-    for run in sorted(same, key=lambda run: run.finished_at or run.started_at):
-        chosen[run.method, run.seed] = run
-    return [chosen[key] for key in sorted(chosen)]
-
-
-def _aligned(own: Sequence[str], values: np.ndarray, ids: Sequence[str]) -> np.ndarray:
-    if list(own) == list(ids):
-        return values.astype(np.float64)
-    row = {sample_id: i for i, sample_id in enumerate(own)}
-    return values[[row[sample_id] for sample_id in ids]].astype(np.float64)
-
-
-def _signals(
-    ws: Workspace,
-    members: Sequence[Run],
-    ids: Sequence[str],
-    given: np.ndarray,
-    pred_probs: np.ndarray,
-    member_probs: np.ndarray,
-    folds: Sequence[np.ndarray],
-    groups: np.ndarray,
-) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """Signals of the ensemble, and the mean class shares (N, K) among each sample's neighbours.
-
-    The shares are None where no member has embeddings.
-    """
-    stored = [scores.get_signals(ws, run.run_id).loc[list(ids)] for run in members]
-    signals: dict[str, np.ndarray] = {}
-    for name in dict.fromkeys(name for frame in stored for name in frame.columns):
-        columns = [frame[name].to_numpy(float) for frame in stored if name in frame]
-        signals[name] = columns[0] if len(columns) == 1 else np.mean([_ranks(column) for column in columns], axis=0)
-    signals |= signal_room.compute_signals(
-        {"labels": given, "pred_probs": pred_probs, "member_probs": member_probs if len(members) > 1 else None}
-    )
-    seeing = [(run, fold) for run, fold in zip(members, folds, strict=True) if _has_embeddings(run)]
-    shares = np.zeros_like(pred_probs) if seeing else None
-    for run, fold in seeing:
-        own, embedding = embeddings.read_embeddings(ws, run.run_id)
-        found = neighbours.neighbourhood(
-            given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], k=signal_room.WIDE, fold=fold,
-            groups=groups,
-        )  # fmt: skip
-        shares += np.nan_to_num(found.shares) / len(seeing)
-    return signals, shares
-
-
-def _has_embeddings(run: Run) -> bool:
-    # our own recognizers always make them; a file of probabilities says whether it had any
-    return bool(run.config.get("file", {"embedding": True})["embedding"])
-
-
-def _groups(ids: list[str], frame: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Which scored samples are copies of one another: (N,) group numbers."""
-    row = {sample_id: i for i, sample_id in enumerate(ids)}
-    inside = [
-        (row[a], row[b]) for a, b in pairs[["sample_a", "sample_b"]].itertuples(index=False) if a in row and b in row
-    ]
-    index = np.array(inside, dtype=np.int64).reshape(-1, 2)
-    return split_room.group_ids(len(ids), index, list(frame["content_hash"]))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    from scipy.stats import rankdata
-
-    return rankdata(values) / len(values)
+    label = label_names.encode(list(by_id["label"].reindex(list(ids))), classes)
+    return _Decided(action=action, label=label, weight=weight, ids=by_id.index.to_numpy(), newest=newest)
 
 
 def _frame(ids: Sequence[str], judged: judging.Verdicts, classes: Sequence[str]) -> pd.DataFrame:
@@ -360,6 +240,16 @@ def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataF
             "inclusion_probability": np.full(n, np.nan),
         }
     )
+
+
+def _expected(judged: judging.Verdicts, table: pd.DataFrame) -> list[dict[str, float]]:
+    """What the beginning of the queue holds, at DEPTHS and as far as there are mislabelled ones."""
+    count = len(judged.rank)
+    order = np.argsort(table["rank"].to_numpy()[:count])
+    flagged = int((judged.kind == "mislabelled").sum())
+    depths = sorted({max(1, round(share * count)) for share in DEPTHS} | ({flagged} if flagged else set()))
+    found = expected_at(judged.p_mislabelled, order, depths, rate=judged.error_rate)
+    return [{name: round(value, 4) for name, value in row.as_dict().items()} for row in found]
 
 
 def _flows(table: pd.DataFrame, given: pd.Series, *, most: int = 5) -> list[dict[str, Any]]:

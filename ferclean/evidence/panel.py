@@ -1,0 +1,113 @@
+"""What a panel of people would call each face: the recognizer, the neighbours and the set's own noise taken together.
+
+It never asks a sample's own label what the face shows; only `posterior` does that, and says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from ferclean.errors import BadDataError
+from ferclean.evidence import calibration
+
+NEIGHBOURS_SHARE = 0.7
+"""How much the neighbours weigh beside the calibrated probabilities once their labels are corrected. Of 0.5, 0.7, 0.85
+and 1, 0.7 gains on FER2013's development rows (even half) and loses nowhere on drawn faces; more gains on the former
+and loses on the latter."""
+FIRST_SHARE = 0.5
+"""The same before anything is corrected."""
+ROUNDS = 6
+"""Corrections of the neighbours' labels; after four little changes."""
+SPARE_NOISE = 0.1
+"""Share of the noise that is taken to be spread as the given labels are, beside the estimated transitions: less of it
+ranks FER2013's errors a little better and CIFAR-10N's a little worse."""
+DECIDED_PRIOR = 10.0
+"""The estimated transitions of a class count like this many decided faces of it."""
+
+
+def transitions(
+    labels: np.ndarray,
+    pred_probs: np.ndarray,
+    *,
+    known: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+) -> np.ndarray:
+    """P(given label | true label): (K, K), row = true class, rows sum to 1, no cell that occurs is 0.
+
+    The confident joint of `labels` (N,) and out-of-fold `pred_probs` (N, K), SPARE_NOISE of it spread over every label
+    that occurs. `known` (N,) int: true labels from people, -1 where nobody said; each class's row then leans towards
+    what they saw, by as much as they outnumber DECIDED_PRIOR. `weight` (N,): how many rows each known one stands for.
+
+    >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
+    >>> transitions(labels, probs).round(2).tolist()
+    [[0.98, 0.02], [0.52, 0.48]]
+    """
+    classes = np.asarray(pred_probs).shape[1]
+    if not len(labels):
+        return np.eye(classes)
+    estimated = calibration.noise_transitions(labels, pred_probs)
+    share = np.ones(len(labels)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if known is not None and (rows := np.flatnonzero((known >= 0) & (share > 0))).size:
+        share = share[rows]
+        seen = np.zeros((classes, classes))
+        np.add.at(seen, (known[rows], labels[rows]), share / share.mean())
+        estimated = seen + DECIDED_PRIOR * estimated
+        estimated /= estimated.sum(1, keepdims=True)
+    prior = np.bincount(labels, minlength=classes) / len(labels)
+    return (1 - SPARE_NOISE) * estimated + SPARE_NOISE * prior
+
+
+def consult(
+    labels: np.ndarray,
+    calibrated: np.ndarray,
+    noise: np.ndarray,
+    *,
+    around: sparse.csr_matrix | None = None,
+    known: np.ndarray | None = None,
+) -> np.ndarray:
+    """P(true label | face) without asking its own label: (N, K), rows sum to 1.
+
+    `calibrated` (N, K) are out-of-fold probabilities, `noise` (K, K) from `transitions`, `around` (N, N) sparse the
+    weights of each sample's neighbours (rows sum to 1; an empty row has no say). The neighbours' given labels are noisy
+    too, so they do not vote with those but with what their labels most likely stand for: the posterior under their own
+    panel and the noise. That changes their panels in turn, for ROUNDS rounds (expectation-maximisation with the noise
+    held fixed). Decided neighbours vote with what people said (`known` (N,) int, -1 = undecided). Ours; from the second
+    round on a sample's own label comes back through its neighbours with about 1/k of 1/k of the weight.
+
+    >>> near = sparse.csr_matrix((np.ones((4, 4)) - np.eye(4)) / 3)
+    >>> noise = np.array([[0.9, 0.1], [0.1, 0.9]])
+    >>> panel = consult(np.array([0, 0, 0, 1]), np.full((4, 2), 0.5), noise, around=near)
+    >>> bool(panel[3, 0] > 0.8), panel.sum(1).round(6).tolist()
+    (True, [1.0, 1.0, 1.0, 1.0])
+    """
+    if around is None:
+        return calibrated
+    if around.shape != (len(labels), len(labels)):
+        raise BadDataError(f"around must be a weight per pair of samples, {len(labels)} x {len(labels)}")
+    has = np.asarray(around.sum(1)).ravel()[:, None] > 0
+    told = np.eye(calibrated.shape[1])
+    decided = np.flatnonzero(known >= 0) if known is not None else np.empty(0, dtype=np.int64)
+
+    def heard(votes: np.ndarray, share: float) -> np.ndarray:
+        if known is not None:
+            votes = votes.copy()
+            votes[decided] = told[known[decided]]
+        return np.where(has, (1 - share) * calibrated + share * (around @ votes), calibrated)
+
+    panel = heard(told[labels], FIRST_SHARE)
+    for _ in range(ROUNDS):
+        panel = heard(posterior(labels, panel, noise), NEIGHBOURS_SHARE)
+    return panel
+
+
+def posterior(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """P(true label | face, given label): (N, K), rows sum to 1; one minus its entry at the given label is P(wrong).
+
+    >>> posterior(np.array([1]), np.array([[0.5, 0.5]]), np.array([[0.75, 0.25], [0.25, 0.75]])).tolist()
+    [[0.25, 0.75]]
+    """
+    joint = panel * noise[:, labels].T  # P(true k | face) P(given y | true k)
+    total = joint.sum(1, keepdims=True)
+    # a label that cannot be given to such a face says nothing about it
+    return np.where(total > 0, joint / np.where(total > 0, total, 1.0), panel)

@@ -1,0 +1,168 @@
+"""The newest scores of a workspace as arrays: all that a verdict rests on, gathered from several runs.
+
+It judges nothing, and reads no vote, no decision and no image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ferclean.errors import FercleanError
+from ferclean.evidence import labels as label_names
+from ferclean.evidence import neighbours
+from ferclean.evidence import signals as signal_room
+from ferclean.evidence import splits as split_room
+from ferclean.evidence.offtopic import probability_offtopic
+from ferclean.recognition import images as image_room
+from ferclean.store import embeddings, runs, samples, scores, verdicts
+from ferclean.store.runs import Run
+from ferclean.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """Everything that a verdict rests on, one entry per scored sample in the order of `ids`.
+
+    `given` (N,) int64; `pred_probs` (N, K), the members' mean; `member_probs` (M, N, K); `signals` (N,) each; `around`
+    (N, N) sparse, the weights of each sample's neighbours, or None; `groups` (N,), copies share a number; `unusable`
+    (N,): 1 for blank images, else the chance that an image so far from all others shows no face. `everything`: all
+    samples, quarantined ones too.
+    """
+
+    members: list[Run]
+    ids: list[str]
+    everything: pd.DataFrame
+    given: np.ndarray
+    pred_probs: np.ndarray
+    member_probs: np.ndarray
+    signals: dict[str, np.ndarray]
+    around: sparse.csr_matrix | None
+    groups: np.ndarray
+    unusable: np.ndarray
+
+
+def gather(ws: Workspace) -> Gathered:
+    """Read the newest scores of each method and seed, and what follows from them. Raises as `triage` does."""
+    members = current_score_runs(ws)
+    dataset = samples.get_dataset(ws)
+    predictions = [scores.get_predictions(ws, run.run_id) for run in members]
+    ids = list(predictions[0].sample_ids)
+    everything = samples.get_samples(ws, include_quarantined=True)
+    frame = everything.set_index("sample_id").loc[ids]
+    given = label_names.encode(list(frame["given_label"]), dataset.classes)
+    member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
+    pred_probs = member_probs.mean(0)
+    pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
+    groups = _groups(ids, frame, verdicts.get_pairs(ws))
+    # two models need not share their folds
+    folds = [_aligned(p.sample_ids, p.fold, ids).astype(np.int64) for p in predictions]
+    signals, around, offtopic = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
+    return Gathered(
+        members=members,
+        ids=ids,
+        everything=everything,
+        given=given,
+        pred_probs=pred_probs,
+        member_probs=member_probs,
+        signals=signals,
+        around=around,
+        groups=groups,
+        unusable=np.where([image_room.is_blank(value) for value in frame["contrast"]], 1.0, offtopic),
+    )
+
+
+def current_score_runs(ws: Workspace) -> list[Run]:
+    """The newest finished run per method and seed, of the newest profile and splits, for the labels as they are now."""
+    done = [run for run in runs.list_runs(ws) if run.kind == "score" and run.state == "done"]
+    fresh = [run for run in done if run.fingerprint == samples.fingerprint(ws, splits=run.config["splits"])]
+    if not fresh:
+        raise FercleanError(
+            "nothing to judge: no finished scoring for these labels"
+            + (" (samples were added since); " if done else "; ")
+            + "run `ferclean score` first"
+        )
+    newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
+    # other settings are another experiment: only methods and seeds of one kind make an ensemble
+    own = {"methods", "method_options", "file"}
+    same = [
+        run
+        for run in fresh
+        if all(run.config.get(key) == newest.config.get(key) for key in (run.config.keys() | newest.config) - own)
+    ]
+    chosen: dict[tuple[str, int], Run] = {}
+    for run in sorted(same, key=lambda run: run.finished_at or run.started_at):
+        chosen[run.method, run.seed] = run
+    return [chosen[key] for key in sorted(chosen)]
+
+
+def _aligned(own: Sequence[str], values: np.ndarray, ids: Sequence[str]) -> np.ndarray:
+    if list(own) == list(ids):
+        return values.astype(np.float64)
+    row = {sample_id: i for i, sample_id in enumerate(own)}
+    return values[[row[sample_id] for sample_id in ids]].astype(np.float64)
+
+
+def _signals(
+    ws: Workspace,
+    members: Sequence[Run],
+    ids: Sequence[str],
+    given: np.ndarray,
+    pred_probs: np.ndarray,
+    member_probs: np.ndarray,
+    folds: Sequence[np.ndarray],
+    groups: np.ndarray,
+) -> tuple[dict[str, np.ndarray], sparse.csr_matrix | None, np.ndarray]:
+    """Signals of the ensemble, the members' mean weights of each sample's neighbours (None without embeddings), and the
+    chance that an image is none of a face, by its distance from all others.
+    """
+    stored = [scores.get_signals(ws, run.run_id).loc[list(ids)] for run in members]
+    signals: dict[str, np.ndarray] = {}
+    for name in dict.fromkeys(name for frame in stored for name in frame.columns):
+        columns = [frame[name].to_numpy(float) for frame in stored if name in frame]
+        signals[name] = columns[0] if len(columns) == 1 else np.mean([_ranks(column) for column in columns], axis=0)
+    signals |= signal_room.compute_signals(
+        {"labels": given, "pred_probs": pred_probs, "member_probs": member_probs if len(members) > 1 else None}
+    )
+    seeing = [(run, fold) for run, fold in zip(members, folds, strict=True) if _has_embeddings(run)]
+    around, similarity = None, []
+    for run, fold in seeing:
+        own, embedding = embeddings.read_embeddings(ws, run.run_id)
+        found = neighbours.neighbourhood(
+            given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], k=signal_room.WIDE, fold=fold,
+            groups=groups,
+        )  # fmt: skip
+        similarity.append(found.similarity)
+        around = found.weights if around is None else around + found.weights
+    if around is not None:
+        # a sample may have neighbours in the eyes of some members only
+        total = np.asarray(around.sum(1)).ravel()
+        around = sparse.diags(np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)) @ around
+    if not similarity:
+        return signals, around, np.zeros(len(ids))
+    return signals, around, probability_offtopic(np.stack(similarity), np.stack([fold for _, fold in seeing]))
+
+
+def _has_embeddings(run: Run) -> bool:
+    # our own recognizers always make them; a file of probabilities says whether it had any
+    return bool(run.config.get("file", {"embedding": True})["embedding"])
+
+
+def _groups(ids: list[str], frame: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+    """Which scored samples are copies of one another: (N,) group numbers."""
+    row = {sample_id: i for i, sample_id in enumerate(ids)}
+    inside = [
+        (row[a], row[b]) for a, b in pairs[["sample_a", "sample_b"]].itertuples(index=False) if a in row and b in row
+    ]
+    index = np.array(inside, dtype=np.int64).reshape(-1, 2)
+    return split_room.group_ids(len(ids), index, list(frame["content_hash"]))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    from scipy.stats import rankdata
+
+    return rankdata(values) / len(values)

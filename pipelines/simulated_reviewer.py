@@ -1,0 +1,105 @@
+"""A reviewer who says what the votes say: what decisions on a random sample teach, measured on the rest.
+
+Part of `fer2013_ferplus.py`; nothing is written to the workspace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferclean.evidence import calibration, measures
+from ferclean.evidence import labels as label_names
+from ferclean.evidence.baselines import baseline_scores
+from ferclean.evidence.verdicts import Verdicts, judge
+from ferclean.steps.gathering import Gathered
+
+COUNTS = (0, 100, 300)
+TOP = 500
+
+
+def simulated_decisions(
+    found: Gathered, classes: Sequence[str], truth: pd.DataFrame, plain: np.ndarray, *, draws: int = 20
+) -> dict[str, Any]:
+    """What 0, 100 and 300 decisions on a random sample teach, on the undecided rest of the odd duplicate groups.
+
+    The reviewer keeps or relabels where a label has half of all ten votes, excludes where most saw no face, and says
+    ambiguous otherwise. Means over `draws` with standard deviations. Baselines read the probabilities `plain` (N, K).
+    """
+    keys = found.everything.set_index("sample_id").loc[found.ids, "source_key"].to_numpy()
+    rows = truth.set_index("source_key").loc[keys]
+    given = np.array(classes, dtype=object)[found.given]
+    majority = rows["majority"].to_numpy(object)
+    clear = rows["clear"].to_numpy(bool)
+    wrong = clear & (majority != given)
+    ambiguous = rows["ambiguous"].to_numpy(bool)
+    odd = rows["dup_group"].to_numpy() % 2 == 1
+    settled = np.where(rows["half"], np.where(majority == given, "keep", "relabel"), "ambiguous")
+    said = np.where(rows["no_face"], "exclude", settled)
+    said_label = np.where(said == "relabel", label_names.encode(list(majority), classes), -1)
+    shares = rows[[f"share_{name}" for name in classes]].to_numpy(float)
+    baselines = baseline_scores(found.given, plain)
+    margin = np.argsort(baselines["cleanlab_normalized_margin"], kind="stable")[:TOP]
+    result: dict[str, Any] = {
+        "draws": draws,
+        "base_rate_brier": round(float(wrong.mean() * (1 - wrong.mean())), 4),
+        "margin_top_500": _top(margin, ambiguous, wrong),
+        "soft_label_brier": {"raw_probabilities": soft_brier(found.pred_probs, shares)},
+    }
+    for count in COUNTS:
+        figures = []
+        for draw in range(draws if count else 1):
+            decided = np.full(len(said), "", dtype="<U9")
+            chosen = np.random.default_rng(draw).choice(len(said), min(count, len(said)), replace=False)
+            decided[chosen[:count]] = said[chosen[:count]]
+            judged = judge(
+                found.given, found.pred_probs, found.signals, around=found.around, unusable=found.unusable,
+                duplicates=found.groups, decided=decided if count else None, decided_label=said_label,
+            )  # fmt: skip
+            undecided = decided == ""
+            one = {
+                "auroc_p_ambiguous": _auroc(1 - judged.p_ambiguous[odd], ambiguous[odd]),
+                "calibration_error": calibration.expected_calibration_error(judged.p_mislabelled, wrong),
+                "brier": calibration.brier(judged.p_mislabelled, wrong),
+                "soft_label_brier": soft_brier(judged.soft_label, shares),
+            }
+            top = _top(_flagged(judged, undecided), ambiguous, wrong)
+            one |= {f"{name}_in_top_500": value for name, value in top.items()}
+            rest = clear & odd & undecided
+            for name, which in (("", rest), ("_without_neutral", rest & ~(wrong & (majority == "neutral")))):
+                if wrong[which].any():
+                    best = max(measures.auprc(score[which], wrong[which]) for score in baselines.values())
+                    own = measures.auprc(judged.label_quality[which], wrong[which])
+                    one |= {f"auprc{name}": own, f"best_baseline{name}": best, f"ratio{name}": own / best}
+            figures.append(one)
+        table = pd.DataFrame(figures)
+        result[str(count)] = {
+            name: {"mean": round(float(table[name].mean()), 4), "sd": round(float(table[name].std(ddof=0)), 4)}
+            for name in table
+            if table[name].notna().all()  # undefined where no face, or every one, is ambiguous
+        }
+    return result
+
+
+def soft_brier(soft: np.ndarray, shares: np.ndarray) -> float:
+    """Mean squared distance (summed over classes) of soft labels from the votes' shares, (N, K); NaN rows left out."""
+    voted = np.isfinite(shares).all(1)
+    return round(float(((soft[voted] - shares[voted]) ** 2).sum(1).mean()), 4)
+
+
+def _flagged(judged: Verdicts, undecided: np.ndarray) -> np.ndarray:
+    """The first rows that a reviewer who asks for mislabelled ones meets: that verdict first, by label quality."""
+    order = np.lexsort((judged.label_quality, judged.kind != "mislabelled"))
+    return order[undecided[order]][:TOP]
+
+
+def _top(rows: np.ndarray, ambiguous: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
+    return {"ambiguous": round(float(ambiguous[rows].mean()), 4), "clear_errors": round(float(wrong[rows].mean()), 4)}
+
+
+def _auroc(quality: np.ndarray, event: np.ndarray) -> float:
+    """NaN where every face, or none, is one."""
+    return measures.auroc(quality, event) if 0 < event.sum() < len(event) else float("nan")
