@@ -94,18 +94,23 @@ def test_one_in_five_of_the_undecided_is_drawn_at_random_and_decided_ones_are_no
     assert not verdicts.get_verdicts(ws)["drawn_at_random"].any()
 
 
-def test_votes_enter_the_soft_labels_where_the_set_has_them(judged_copy: Path) -> None:
+def test_votes_enter_verdicts_and_soft_labels_where_the_set_has_them(judged_copy: Path) -> None:
     ws = Workspace.open(judged_copy)
     classes = list(samples.get_dataset(ws).classes)
-    before = verdicts.get_verdicts(ws).set_index("sample_id")["soft_label"]
-    voted, silent = before[before.notna()].index[:2]
+    triage(ws)
+    known = verdicts.get_verdicts(ws).set_index("sample_id")
+    before = known["soft_label"]
+    voted, silent = known[known["p_unusable"] < 0.5].index[:2]
     with ws.session("adding votes") as con:
         con.execute("DELETE FROM vote")
         con.executemany(
             "INSERT INTO vote (sample_id, label, count) VALUES (?, ?, 6)", [[voted, name] for name in classes[:2]]
         )
     triage(ws)
-    after = verdicts.get_verdicts(ws).set_index("sample_id")["soft_label"]
+    judged = verdicts.get_verdicts(ws).set_index("sample_id")
+    assert judged.loc[voted, "p_ambiguous"] + judged.loc[voted, "p_mislabelled"] > 0.4  # six against six
+    assert judged.loc[voted, "reasons"][0].startswith("6 of 12 people say ")
+    after = judged["soft_label"]
     assert np.sum(after[voted][:2]) > 0.8
     assert abs(after[voted][0] - after[voted][1]) < abs(before[voted][0] - before[voted][1]) + 0.05
     np.testing.assert_allclose(after[silent], before[silent], atol=1e-9)

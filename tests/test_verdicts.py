@@ -172,6 +172,24 @@ def test_reasons_are_words_a_reviewer_understands() -> None:
     assert len(found.reasons[1]) == len(found.reasons[-1]) == 1  # neither neighbours nor copies to tell of
 
 
+def test_votes_of_people_outweigh_the_recognizer_where_there_are_any() -> None:
+    counts = np.zeros(PROBS.shape, dtype=int)
+    counts[0, LABELS[0]] = 10  # everybody agrees with the given label
+    other = (LABELS[1] + 1) % 5
+    counts[1, other] = 10  # everybody sees another one
+    counts[2, LABELS[2]], counts[2, (LABELS[2] + 1) % 5], counts[2, (LABELS[2] + 2) % 5] = 4, 3, 3
+    found, before = judged(votes=counts), judged()
+    assert found.p_clean[0] > 0.95
+    assert found.kind[1] == "mislabelled"
+    assert found.suggested_label[1] == other
+    assert found.reasons[1][0] == f"10 of 10 people say {NAMES[other]}, 0 {NAMES[LABELS[1]]}"
+    assert found.p_ambiguous[2] > 0.5
+    assert found.soft_label[1].argmax() == other
+    np.testing.assert_array_equal(found.p_mislabelled[3:], before.p_mislabelled[3:])
+    np.testing.assert_allclose(found.p_mislabelled + found.p_ambiguous + found.p_clean + found.p_unusable, 1)
+    np.testing.assert_array_equal(judged(votes=np.zeros_like(counts)).p_mislabelled, before.p_mislabelled)
+
+
 def test_several_recognizers_are_counted_in_words() -> None:
     members = np.stack([PROBS, np.roll(PROBS, 1, axis=1), PROBS])
     told = judged(member_probs=members).reasons[0][0]

@@ -23,6 +23,7 @@ def in_words(
     ambiguous: np.ndarray | None = None,
     duplicates: np.ndarray | None = None,
     member_probs: np.ndarray | None = None,
+    votes: np.ndarray | None = None,
 ) -> list[list[str]]:
     """A few short sentences per sample, the most telling first; names of classes, never bare indices.
 
@@ -30,7 +31,7 @@ def in_words(
     `learned_share` (N,) is told when it is 0, with the number of `epochs` when known; `unusable` (N,) is the
     chance of those called so, 1 for blank ones, else 0; `ambiguous` (N,) is a mask; `duplicates` (N,) are groups of
     copies, of which differing labels are told; `member_probs` (M, N, K) tells how many of several recognizers prefer
-    the suggestion.
+    the suggestion; `votes` (N, K) counts of people are told first.
 
     >>> in_words(np.array([1]), np.array([[0.71, 0.29]]), np.array([0]), names=["anger", "fear"])
     [['the recognizer gives anger 71 %, the given label fear 29 %']]
@@ -55,6 +56,11 @@ def in_words(
                 if unusable[row] == 1
                 else "unlike all other images: perhaps no face"
             )
+        if votes is not None and votes[row].any():
+            most = int(np.argmax(votes[row]))
+            said.append(f"{votes[row][most]} of {votes[row].sum()} people say {names[most]}")
+            if most != given:
+                said[-1] += f", {votes[row][given]} {names[given]}"
         if best == given:
             said.append(f"the recognizer gives the given label {share(probs, given)}")
         else:

@@ -69,6 +69,22 @@ def vote_distribution(
     return shares, total / (total + strength)
 
 
+def majority_chances(shares: np.ndarray, number: np.ndarray) -> np.ndarray:
+    """P(at least half of a very large panel would say class k): (N, K), rows sum to at most 1; the rest is ambiguous.
+
+    Of a Dirichlet with mean `shares` (N, K) and precision `number` (N,) (votes plus the prior's worth): each class's
+    share is a beta variable, and two classes cannot both have more than half.
+
+    >>> majority_chances(np.array([[0.5, 0.5], [0.9, 0.1]]), np.array([10.0, 10.0])).round(2).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
+    from scipy.special import betaincc
+
+    alpha = np.maximum(shares, _SMALLEST) * number[:, None]
+    rest = np.maximum(number[:, None] - alpha, _SMALLEST)
+    return np.asarray(betaincc(alpha, rest, 0.5))
+
+
 def fit_strength(counts: np.ndarray, *, prior: np.ndarray) -> float:
     """How many votes `prior` is worth on this set: high where votes go as it says, low where they leave it.
 

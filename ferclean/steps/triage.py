@@ -16,7 +16,6 @@ from ferclean.evidence import calibration, queueing
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import verdicts as judging
 from ferclean.evidence.expectation import expected_at
-from ferclean.evidence.votes import vote_distribution
 from ferclean.progress import Progress, silent
 from ferclean.steps.gathering import gather
 from ferclean.store import decisions, runs, samples, verdicts, votes
@@ -68,7 +67,7 @@ def triage(
     rows whose label could not be read stay without a verdict. `mislabelled_at` and `ambiguous_at` are the
     probabilities from which a sample is flagged. `random_share` of the samples that nobody has decided about are
     drawn at random, whatever their score, and mixed into the queue; 0 ranks by score alone. In sets ingested with
-    votes the soft labels hold them, the model's word counting as a few votes more; nothing else reads them.
+    votes, verdicts and soft labels rest on them, the model's word counting as a few votes more.
 
     Raises FercleanError when nothing has been scored since the labels were ingested.
     """
@@ -102,6 +101,7 @@ def triage(
         around=found.around,
         unusable=found.unusable,
         duplicates=found.groups,
+        votes=counts_of,
         decided=decided.action if decided.newest else None,
         decided_label=decided.label,
         decided_weight=decided.weight,
@@ -111,8 +111,6 @@ def triage(
         member_probs=found.member_probs,
     )
     table = _frame(ids, judged, dataset.classes)
-    if counts_of.any():
-        table["soft_label"] = list(vote_distribution(counts_of, prior=judged.soft_label, ids=ids)[0])
     undecided = ~np.isin(table["sample_id"].to_numpy(), decided.ids)
     table["rank"], table["drawn_at_random"], table["inclusion_probability"] = queueing.mixed_order(
         np.argsort(table["rank"].to_numpy()), share=random_share, eligible=undecided
