@@ -26,8 +26,10 @@ USEFULNESS = {"mislabelled": 1.0, "unusable": 0.5, "ambiguous": 0.3}
 class Thresholds:
     """The probabilities from which a sample is flagged; changing them needs no new scores.
 
-    They are compared in this order: unusable, mislabelled, ambiguous; what reaches none is clean. `mislabelled` is
-    below a half because a reviewer would rather see one face too many than miss one.
+    What reaches none is clean. A face that reaches both `mislabelled` and `ambiguous` is what is likelier, where P(face
+    torn) counts by itself, before P(mislabelled) takes its share of it: so the mislabelled ones hold fewer faces on
+    which nobody would agree. `mislabelled` is below a half because a reviewer would rather see one face too many than
+    miss one.
     """
 
     unusable: float = 0.5
@@ -131,7 +133,9 @@ def judge(
     rate = _error_rate(labels, probs, panel, noise, planted=around is not None)
     torn = ambiguity.probability_torn(labels, panel, signals)
     wrong = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None)
-    mislabelled, torn = _exclusive(wrong, torn)
+    # Which faces are torn is known far less well than which labels are wrong: the share of torn ones among the wrong
+    # lowers every P(wrong) alike, so that it cannot spoil the order.
+    mislabelled = wrong * (1 - _torn_share(wrong, torn))
     shares = None if around is None else np.asarray(around @ np.eye(probs.shape[1])[labels])
     taught: dict[str, Learned] = {}
     if decided is not None:
@@ -153,7 +157,6 @@ def judge(
                 automatic, features, happened, before=before, weight=decided_weight, groups=duplicates, ridge=ridge
             )
         mislabelled, torn = taught["mislabelled"].probability, taught["ambiguous"].probability
-        torn = np.minimum(torn, 1 - mislabelled)
     people = _people(votes, panel)
     if people is not None:
         voted, shares_of, number = people
@@ -162,6 +165,8 @@ def judge(
         keeps = half[np.arange(len(half)), labels[voted]]
         mislabelled[voted] = (half.sum(1) - keeps).clip(0.0, 1.0)
         torn[voted] = (1 - half.sum(1)).clip(0.0, 1.0)
+    by_itself = torn  # what the verdict compares; the probabilities exclude each other
+    torn = np.minimum(torn, 1 - mislabelled)
     p_ambiguous = (1 - spoilt) * torn
     p_mislabelled = (1 - spoilt) * mislabelled
     p_clean = (1 - spoilt) * (1 - torn - mislabelled).clip(min=0.0)
@@ -171,8 +176,8 @@ def judge(
         suggested[voted] = shares_of[voted].argmax(1)
     differs = suggested != labels
     kind = np.full(count, "clean", dtype="<U11")
-    kind[p_ambiguous >= thresholds.ambiguous] = "ambiguous"
     kind[(p_mislabelled >= thresholds.mislabelled) & differs] = "mislabelled"
+    kind[(by_itself >= thresholds.ambiguous) & (by_itself > mislabelled)] = "ambiguous"
     kind[spoilt > thresholds.unusable] = "unusable"
     worth = (
         USEFULNESS["mislabelled"] * p_mislabelled
@@ -223,18 +228,6 @@ def judge(
         error_rate=rate,
         transitions=noise,
     )
-
-
-def _exclusive(wrong: np.ndarray, torn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """P(mislabelled) and P(ambiguous), which exclude each other, from P(label wrong) and P(face torn).
-
-    Which faces are torn is known far less well than which labels are wrong: the share of torn ones among the wrong
-    lowers every P(wrong) alike, so that it cannot spoil the order. Where the two then claim more than there is, both
-    give way alike.
-    """
-    mislabelled = wrong * (1 - _torn_share(wrong, torn))
-    total = np.maximum(mislabelled + torn, 1.0)
-    return mislabelled / total, torn / total
 
 
 def _people(votes: np.ndarray | None, panel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
