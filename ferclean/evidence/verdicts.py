@@ -179,10 +179,10 @@ def judge(
     kind[(p_mislabelled >= thresholds.mislabelled) & differs] = "mislabelled"
     kind[(by_itself >= thresholds.ambiguous) & (by_itself > mislabelled)] = "ambiguous"
     kind[spoilt > thresholds.unusable] = "unusable"
-    worth = (
-        USEFULNESS["mislabelled"] * p_mislabelled
-        + USEFULNESS["unusable"] * spoilt
-        + USEFULNESS["ambiguous"] * p_ambiguous
+    # in the queue both give way alike where they claim more than there is: its top holds more errors for it
+    claimed = np.maximum(mislabelled + by_itself, 1.0)
+    worth = USEFULNESS["unusable"] * spoilt + (1 - spoilt) * (
+        USEFULNESS["mislabelled"] * mislabelled / claimed + USEFULNESS["ambiguous"] * by_itself / claimed
     )
     quality = 1 - mislabelled
     rank = np.empty(count, dtype=np.int64)
