@@ -107,6 +107,8 @@ def measure(ws: Workspace, summary: TriageSummary, truth: pd.DataFrame) -> dict[
         "wrong": int(wrong.sum()),
         "flagged": flagged,
         "error_rate": float(wrong.mean()),
+        # what the estimated rate speaks of: ambiguous faces whose label is not the likeliest one count too
+        "error_rate_with_ambiguous": float(differs.mean()),
         "estimated_error_rate": [summary.estimated_error_rate, *summary.error_rate_interval],
         "expected_share_of_mislabelled": float(p.mean()),
         "calibration_error": calibration.expected_calibration_error(p, wrong),
