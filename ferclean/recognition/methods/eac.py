@@ -1,0 +1,118 @@
+"""Erasing attention consistency (ECCV, 2022): a face and its mirror image must be judged by mirrored evidence.
+
+It never changes a label, and draws nothing random: the erased rectangles are those of the common augmentation.
+
+The paper's: cross-entropy of the image alone, plus 5 times the mean squared difference between its class activation
+maps and those of its mirror image, mirrored back; some rectangles of the images are erased at random. A network that
+memorises wrong labels does so by accidental features, which seldom mirror, so the second term slows that down. As in
+the authors' released code, the classifier's weights are constants in the maps: only the features learn to be
+consistent. Ours: the weight rises from 0 over the training, because the paper starts from a network that knows faces,
+and one that starts from nothing would satisfy the second term first, with maps that say nothing; both images pass the
+network as one batch, so that batch norm sees the same statistics for both; and the signal `flip_consistency`. The
+optimizer (Adam, 1e-4, batch 32 in the paper) and how often something is erased are settings of the training loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ferclean.errors import UsageError
+from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.methods.base import Batch, as_predictions, cross_entropy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of the method, with the paper's values."""
+
+    consistency_weight: float = 5.0
+    """Weight of the difference between the maps beside the cross-entropy; 0 leaves the plain baseline and its cost."""
+    ramp_share: float = 1.0
+    """Share of the training over which the weight rises linearly from 0; 0 gives the paper's constant weight."""
+
+    def __post_init__(self) -> None:
+        if self.consistency_weight < 0 or not 0 <= self.ramp_share <= 1:
+            raise UsageError("consistency_weight is at least 0, and ramp_share lies in [0, 1]")
+
+
+class Recognizer(nn.Module):
+    """Images (B, C, S, S) -> feature map (B, width, h, h), logits (B, K) and pooled features (B, width)."""
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = nn.Linear(backbone.width, num_classes)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, S, S) -> (B, width, h, h), (B, K), (B, width)."""
+        feature_map = self.backbone(images)
+        features = feature_map.mean((2, 3))
+        return feature_map, self.classifier(features), features
+
+    def activation_maps(self, feature_map: Tensor) -> Tensor:
+        """(B, width, h, h) -> (B, K, h, h): what each position adds to each class's logit. No gradient to the weights.
+
+        The mean over positions plus the classifier's bias is the logits, so maps count in logits for every backbone,
+        width and size of map, and one weight of the loss serves all of them.
+        """
+        return torch.einsum("bdhw,kd->bkhw", feature_map, self.classifier.weight.detach()).float()
+
+
+def consistency_loss(maps: Tensor, mirrored_maps: Tensor) -> Tensor:
+    """Mean squared difference between maps (B, K, h, h) and the mirror images' maps, mirrored back: a scalar >= 0."""
+    return F.mse_loss(maps, mirrored_maps.flip(3))
+
+
+def map_likeness(maps: Tensor, mirrored_maps: Tensor) -> Tensor:
+    """How alike the maps (B, K, h, h) of images and of their mirror images are: (B,) in [-1, 1], high = consistent.
+
+    The cosine between the two sets of maps of an image, the second mirrored back, after subtracting at each position
+    what all classes share there, which no probability depends on. 1 for equal or proportional maps; 0 where a map is
+    the same for all classes.
+    """
+    first, second = maps, mirrored_maps.flip(3)
+    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
+    return F.cosine_similarity(first.flatten(1), second.flatten(1), dim=1)
+
+
+def weight_at(progress: float, cfg: Config) -> float:
+    """Weight of the consistency loss at `progress` in [0, 1)."""
+    rise = min(1.0, progress / cfg.ramp_share) if cfg.ramp_share else 1.0
+    return cfg.consistency_weight * rise
+
+
+def build(cfg: Config, num_classes: int, backbone: Backbone) -> nn.Module:
+    """The backbone with a linear layer on top: activation maps need nothing more."""
+    return Recognizer(backbone, num_classes)
+
+
+def step(model: nn.Module, batch: Batch, cfg: Config, progress: float) -> dict[str, Tensor]:
+    """Cross-entropy of the view + up to 5 times the inconsistency of its maps with those of its mirror image."""
+    assert isinstance(model, Recognizer)
+    view = batch.views[0]
+    if not cfg.consistency_weight:
+        _, logits, _ = model(view)
+        return {"loss": cross_entropy(logits, batch), "logits": logits}
+    feature_map, all_logits, _ = model(torch.cat([view, view.flip(3)]))
+    logits = all_logits[: len(view)]
+    maps, mirrored_maps = model.activation_maps(feature_map).split(len(view))
+    parts = {"cross_entropy": cross_entropy(logits, batch), "consistency": consistency_loss(maps, mirrored_maps)}
+    loss = parts["cross_entropy"] + weight_at(progress, cfg) * parts["consistency"]
+    return {"loss": loss, "logits": logits} | parts
+
+
+def predict(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Probabilities of the image alone, pooled features, and `flip_consistency` in [-1, 1], high = consistent.
+
+    The signal is the likeness of the activation maps of the image and of its mirror image (see `map_likeness`). It
+    knows no label and costs a second pass through the network.
+    """
+    assert isinstance(model, Recognizer)
+    feature_map, logits, features = model(images)
+    mirrored_map = model.backbone(images.flip(3))
+    likeness = map_likeness(model.activation_maps(feature_map), model.activation_maps(mirrored_map))
+    return as_predictions(logits, features, flip_consistency=likeness)
