@@ -45,6 +45,24 @@ METHODS: dict[str, MethodInfo] = {
             year=2012,
             summary="a pooled feature map and a linear layer",
         ),
+        MethodInfo(
+            name="cross_layer",
+            paper="Cross-Layer Contrastive Learning of Latent Semantics for Facial Expression Recognition, IEEE TIP",
+            year=2024,
+            summary="four stages on one grid, and shallow stages that learn what deep ones group",
+        ),
+        MethodInfo(
+            name="eac",
+            paper="Learn From All: Erasing Attention Consistency for Noisy Label Facial Expression Recognition, ECCV",
+            year=2022,
+            summary="a face and its mirror image must be judged by mirrored evidence",
+        ),
+        MethodInfo(
+            name="triplet_center",
+            paper="Triplet Loss-less Center Loss Sampling Strategies in Facial Expression Recognition Scenarios, CISS",
+            year=2023,
+            summary="near the own class's centre and away from the others', by the dimensions that matter",
+        ),
     )
 }
 """Name -> information. The module of a method has the method's name."""
