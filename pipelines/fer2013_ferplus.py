@@ -312,7 +312,7 @@ def retraining(
     }
     hits = compare_arms(
         arms, pixels, test_rows, majority[test_rows],
-        num_classes=len(classes), profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,
+        classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,
     )  # fmt: skip
     return {
         "measured_against": "clear majorities of the votes on the test images",

@@ -102,7 +102,7 @@ def test_tiny_sets_train_and_every_image_is_seen(method: str, count: int) -> Non
 
 def test_no_batch_has_a_single_row_and_all_rows_are_in_one() -> None:
     for count in range(2, 40):
-        batches = train._batches(torch.randperm(count), 8)
+        batches = train.make_batches(torch.randperm(count), 8)
         assert min(len(b) for b in batches) >= 2
         assert sorted(torch.cat(batches).tolist()) == list(range(count))
 

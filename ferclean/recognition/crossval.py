@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,13 @@ from ferclean.errors import BadDataError
 from ferclean.progress import Progress, silent
 from ferclean.recognition import fold_files
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.train import fit, predict
+from ferclean.recognition.methods.base import hook
+from ferclean.recognition.methods.catalogue import get_method
+from ferclean.recognition.pretraining import read_state, write_state
+from ferclean.recognition.train import fit, predict, pretrain
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +65,10 @@ def cross_validate(
     `images` (N, C, S, S) uint8; `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two
     different ones. With `out_dir` each finished fold is a Parquet file there, written whole or not at all: an
     interrupted call goes on at its first unfinished fold, and other data, folds or settings never pick up its files.
+
+    A first stage (see `methods.base.pretrain`) that needs no labels runs once on all images, before the first
+    unfinished fold, and its encoder is kept in `out_dir` too; one that reads labels runs within each fold, on that
+    fold's training rows only.
     """
     config = config or TrainConfig()
     folds = np.asarray(folds)
@@ -66,11 +76,14 @@ def cross_validate(
     if len(names) < 2 or folds.shape != (len(images),):
         raise BadDataError(f"cross-validation needs one fold per image and at least two folds, not {names.tolist()}")
     key = _key(method_name, images, labels, folds, num_classes, config)
+    encoder: Mapping[str, Tensor] | None = None
     parts = []
     for position, name in enumerate(names):
         path = out_dir / f"fold-{int(name)}-{key}.parquet" if out_dir is not None else None
         part = fold_files.read(path) if path is not None and path.exists() else None
         if part is None:
+            if encoder is None and hook(get_method(method_name), "LABEL_FREE"):
+                encoder = _encoder(method_name, images, num_classes, config, out_dir, progress)
             part = run_fold(
                 method_name,
                 images,
@@ -78,6 +91,7 @@ def cross_validate(
                 folds != name,
                 num_classes=num_classes,
                 config=config,
+                pretrained=encoder,
                 progress=_share(progress, position, len(names)),
             )
             if path is not None:
@@ -96,13 +110,18 @@ def run_fold(
     *,
     num_classes: int,
     config: TrainConfig,
+    pretrained: Mapping[str, Tensor] | None = None,
     progress: Progress = silent,
 ) -> fold_files.Fold:
-    """Train on the rows where `is_train` (N,) is true and predict the others."""
+    """Train on the rows where `is_train` (N,) is true and predict the others.
+
+    `pretrained` is the encoder of a label-free first stage; None runs the method's first stage on the training rows.
+    """
     train, held_out = np.flatnonzero(is_train), np.flatnonzero(~is_train)
     result = fit(
-        method_name, images[train], np.asarray(labels)[train], num_classes=num_classes, config=config, progress=progress
-    )
+        method_name, images[train], np.asarray(labels)[train],
+        num_classes=num_classes, config=config, pretrained=pretrained, progress=progress,
+    )  # fmt: skip
     outputs = predict(result, images[held_out])
     flips = [flip | {"index": int(train[flip["index"]])} for flip in result.flips]
     return fold_files.Fold(
@@ -122,6 +141,25 @@ def ensemble(pred_probs: Sequence[np.ndarray]) -> np.ndarray:
         raise BadDataError("an ensemble needs at least one member, and all members the same rows and classes")
     mean = np.mean([np.asarray(p, dtype=np.float64) for p in pred_probs], axis=0)
     return (mean / mean.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _encoder(
+    method_name: str,
+    images: np.ndarray,
+    num_classes: int,
+    config: TrainConfig,
+    out_dir: Path | None,
+    progress: Progress,
+) -> dict[str, Tensor]:
+    """The label-free encoder for all folds: from the file of an interrupted run, or trained and kept there."""
+    key = _digest([method_name, num_classes, config.digest(), list(images.shape)], images)
+    path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
+    if path is not None and path.exists():
+        return read_state(path)
+    state = pretrain(method_name, images, None, num_classes=num_classes, config=config, progress=progress)
+    if path is not None:
+        write_state(path, state)
+    return state
 
 
 def _share(progress: Progress, position: int, folds: int) -> Progress:
@@ -163,7 +201,12 @@ def _key(
     method: str, images: np.ndarray, labels: np.ndarray, folds: np.ndarray, num_classes: int, config: TrainConfig
 ) -> str:
     """12 hex digits of everything that a fold's result depends on."""
-    digest = hashlib.sha256(json.dumps([method, num_classes, config.digest(), list(images.shape)]).encode())
-    for array in (images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64)):
+    settings = [method, num_classes, config.digest(), list(images.shape)]
+    return _digest(settings, images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64))
+
+
+def _digest(settings: list[Any], *arrays: np.ndarray) -> str:
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:12]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,8 +25,9 @@ from ferclean.recognition.ema import WeightAverage
 from ferclean.recognition.inference import Trained, as_tensor, forward, predict
 from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, Method, hook, make_config
 from ferclean.recognition.methods.catalogue import get_method
+from ferclean.recognition.optimise import make_batches, make_optimizer, schedule
 
-__all__ = ["FitResult", "Trained", "fit", "predict"]
+__all__ = ["FitResult", "Trained", "fit", "predict", "pretrain"]
 
 EMA_EVERY = 4
 """Steps between two updates of the averaged weights: less often costs less and changes nothing visible."""
@@ -57,13 +59,15 @@ def fit(
     config: TrainConfig | None = None,
     method_config: Any = None,
     validation: tuple[np.ndarray, np.ndarray] | None = None,
+    pretrained: Mapping[str, Tensor] | None = None,
     progress: Progress = silent,
 ) -> FitResult:
     """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1.
 
     `method_config` is the method's own `Config`; by default it is made from its `config.method_options`. `validation`
-    (images, labels) is only measured, never selected on. The same inputs and seed give the same bytes on a CPU with
-    the same number of threads. `progress` is called after every epoch.
+    (images, labels) is only measured, never selected on. `pretrained` is what `pretrain` gave; by default a method
+    with a first stage runs it here, on these images. The same inputs and seed give the same bytes on a CPU with the
+    same number of threads. `progress` is called after every epoch.
 
     Raises BadDataError for arrays that cannot be trained on, UsageError for impossible settings and FercleanError when
     the loss stops being a number.
@@ -72,16 +76,22 @@ def fit(
     images, labels = _checked(images, labels, num_classes)
     device = choose_device(config.device)
     method = get_method(method_name)
-    cfg = (
-        method_config if method_config is not None else make_config(method, config.method_options.get(method_name, {}))
-    )
+    cfg = _method_config(method_name, method_config, config)
+    if pretrained is None:
+        pretrained = pretrain(
+            method_name, images, labels,
+            num_classes=num_classes, config=config, method_config=cfg, progress=progress,
+        )  # fmt: skip
     with repeatable(config.seed, device):
         backbone = make_backbone(
             config.backbone,
             channels=images.shape[1],
             input_size=config.network_size(images.shape[2]),
-            weights=config.weights,
+            # a first stage has started from the file already
+            weights=None if pretrained else config.weights,
         )
+        if pretrained:
+            backbone.load_state_dict(dict(pretrained))
         model = method.build(cfg, num_classes, backbone).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         run = _Run(method, cfg, model, config, images, labels, num_classes, device)
         for epoch in range(config.epochs):
@@ -91,6 +101,37 @@ def fit(
                 run.history[-1]["validation_accuracy"] = float(np.mean(predicted == validation[1]))
             progress(f"training {method_name}", epoch + 1, config.epochs)
         return run.result()
+
+
+def pretrain(
+    method_name: str,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    *,
+    num_classes: int,
+    config: TrainConfig,
+    method_config: Any = None,
+    progress: Progress = silent,
+) -> dict[str, Tensor]:
+    """The first stage of a method that has two: the state of the backbone, on the CPU; {} for all others.
+
+    A label-free method never receives `labels`, and may do without them. The same inputs and seed give the same bytes.
+    """
+    device = choose_device(config.device)
+    method = get_method(method_name)
+    cfg = _method_config(method_name, method_config, config)
+    known = None if hook(method, "LABEL_FREE") else labels
+    with repeatable(config.seed, device):
+        state: dict[str, Tensor] = hook(method, "pretrain")(
+            images, known, cfg, config, num_classes=num_classes, device=device, progress=progress
+        )
+    return state
+
+
+def _method_config(method_name: str, method_config: Any, config: TrainConfig) -> Any:
+    if method_config is not None:
+        return method_config
+    return make_config(get_method(method_name), config.method_options.get(method_name, {}))
 
 
 class _Run:
@@ -116,10 +157,10 @@ class _Run:
         self.views = int(hook(method, "views")(cfg))
         self.order = torch.Generator().manual_seed(config.seed)
         self.randomness = torch.Generator(device=device).manual_seed(config.seed + 1)
-        self.steps_per_epoch = len(_batches(torch.arange(len(labels)), config.batch_size))
+        self.steps_per_epoch = len(make_batches(torch.arange(len(labels)), config.batch_size))
         self.total_steps = self.steps_per_epoch * config.epochs
         self.step = 0
-        self.optimizer = _optimizer(model, config)
+        self.optimizer = make_optimizer(model, config)
         updates = config.ema_epochs * self.steps_per_epoch / EMA_EVERY
         self.average = WeightAverage(model, time_constant=updates) if config.ema_epochs > 0 else None
         self.given_prob = np.full((config.epochs, len(labels)), np.nan, dtype=np.float32)
@@ -135,11 +176,11 @@ class _Run:
         logits = torch.zeros(count, self.num_classes, device=self.device)
         sums: dict[str, Tensor] = {}
         order = torch.randperm(count, generator=self.order)
-        for rows in _batches(order, self.config.batch_size):
+        for rows in make_batches(order, self.config.batch_size):
             index = rows.to(self.device)
             for name, value in self._step(index, logits).items():
                 sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value * len(rows)
-        seen = sum(len(rows) for rows in _batches(order, self.config.batch_size))
+        seen = sum(len(rows) for rows in make_batches(order, self.config.batch_size))
         means = {name: float(total) / seen for name, total in sums.items()}
         if not math.isfinite(means["loss"]):
             raise FercleanError(
@@ -239,36 +280,6 @@ def given_label_dynamics(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
     at_label = logits.gather(1, labels[:, None]).squeeze(1)
     others = logits.scatter(1, labels[:, None], -torch.inf)
     return torch.exp(at_label - torch.logsumexp(logits, 1)), at_label - others.amax(1)
-
-
-def schedule(config: TrainConfig, progress: float) -> float:
-    """Learning rate at `progress` in [0, 1), as a share of its maximum."""
-    rise = config.warmup_share if config.schedule == "one_cycle" else 0.0
-    if progress < rise:
-        return 0.05 + 0.95 * progress / rise
-    return 0.5 * (1 + math.cos(math.pi * (progress - rise) / (1 - rise)))
-
-
-def _batches(order: Tensor, size: int) -> list[Tensor]:
-    """Cut an order into batches; a batch of one row joins the one before it, and a lone image trains beside itself."""
-    if len(order) == 1:
-        return [order.repeat(2)]
-    batches = list(order.split(max(size, 2)))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
-
-
-def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9, nesterov=True, fused=True)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def _checked(images: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -125,7 +125,7 @@ def retrain(
     runs.start_run(ws, kind="retrain", method=chosen_method, config=config, seed=seed, fingerprint=fingerprint)
     correct = compare_arms(
         arms, pixels, test_rows, raw[test_rows],
-        num_classes=len(classes), profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,
+        classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,
     )  # fmt: skip
     difference = comparison.paired_difference(correct["raw"], correct["cleaned"], seed=seed)
     summary = RetrainSummary(
@@ -162,7 +162,7 @@ def compare_arms(
     test_rows: np.ndarray,
     test_labels: np.ndarray,
     *,
-    num_classes: int,
+    classes: Sequence[str],
     profile: Profile,
     seeds: Sequence[int],
     device: str = "auto",
@@ -172,6 +172,7 @@ def compare_arms(
 
     The last epoch counts: nothing is selected on the test images.
     """
+    from ferclean.recognition.methods.base import with_class_names
     from ferclean.recognition.train import fit, predict
 
     hits = {name: np.zeros((len(seeds), len(test_rows)), dtype=bool) for name in arms}
@@ -184,11 +185,12 @@ def compare_arms(
 
         arm = arms[name]
         config = profile.train_config(seed=seeds[position], device=device)
+        config = with_class_names(config, profile.methods[0], classes)
         result = fit(
             profile.methods[0],
             pixels[arm.rows],
             arm.labels,
-            num_classes=num_classes,
+            num_classes=len(classes),
             config=config,
             progress=scaled,
         )

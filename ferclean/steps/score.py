@@ -208,11 +208,12 @@ def _run_one(
     progress: Progress,
 ) -> None:
     from ferclean.recognition.crossval import cross_validate
+    from ferclean.recognition.methods.base import with_class_names
 
     run_id = runs.start_run(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint)
     folder = ws.runs / run_id
     if fresh:
-        for part in sorted(folder.glob("*.parquet")):
+        for part in [*sorted(folder.glob("*.parquet")), *sorted(folder.glob("encoder-*.safetensors"))]:
             part.unlink()
     started = time.perf_counter()
     result = cross_validate(
@@ -221,7 +222,7 @@ def _run_one(
         given,
         fold,
         num_classes=len(classes),
-        config=profile.train_config(seed=seed, device=device),
+        config=with_class_names(profile.train_config(seed=seed, device=device), method, classes),
         out_dir=folder,
         progress=progress,
     )

@@ -5,8 +5,8 @@ It holds no training loop (that is `recognition.train`) and no layer of any one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferclean.errors import UsageError
+from ferclean.progress import Progress
 from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.methods.catalogue import get_method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,9 @@ class Flips:
 
 
 class Method(Protocol):
-    """The module of a recognizer. `Config` is a frozen dataclass; optional hooks: `views`, `after_epoch`."""
+    """The module of a recognizer. `Config` is a frozen dataclass; optional: the hooks
+    `views`, `after_epoch`, `pretrain` and `options_from_classes`, and the constant `LABEL_FREE`.
+    """
 
     __name__: str
     Config: Any
@@ -92,8 +97,43 @@ def after_epoch(end: EpochEnd, cfg: Any) -> Flips | None:
     return None
 
 
+LABEL_FREE = False
+"""Whether `pretrain` does without labels: then it runs once for all folds, on all images."""
+
+
+def pretrain(
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    cfg: Any,
+    config: TrainConfig,
+    *,
+    num_classes: int,
+    device: torch.device,
+    progress: Progress,
+) -> dict[str, Tensor]:
+    """The first of two stages: images (N, C, S, S) uint8, labels (N,) int64 -> the state of `build`'s backbone.
+
+    `labels` is None for a label-free method. All randomness follows `config.seed`. By default there is no first stage.
+    """
+    return {}
+
+
+def options_from_classes(classes: Sequence[str]) -> dict[str, Any]:
+    """Fields of `Config` that follow from the names of the classes, in index order; by default none."""
+    return {}
+
+
+def with_class_names(config: TrainConfig, method_name: str, classes: Sequence[str]) -> TrainConfig:
+    """`config` that also says what the method wants to know of the classes' names; options that are set stay."""
+    options = hook(get_method(method_name), "options_from_classes")(classes)
+    if not options:
+        return config
+    own = options | dict(config.method_options.get(method_name, {}))
+    return replace(config, method_options={**config.method_options, method_name: own})
+
+
 def hook(method: Method, name: str) -> Any:
-    """The method's own optional function, or the default of this module."""
+    """The method's own optional function or constant, or the default of this module."""
     return getattr(method, name, globals()[name])
 
 
