@@ -63,6 +63,12 @@ METHODS: dict[str, MethodInfo] = {
             year=2023,
             summary="near the own class's centre and away from the others', by the dimensions that matter",
         ),
+        MethodInfo(
+            name="coarse_contrast",
+            paper="CRS-CONT: A Well-Trained General Encoder for Facial Expression Analysis, IEEE TIP",
+            year=2022,
+            summary="an encoder that tells coarse groups of expressions apart, then a linear layer on it",
+        ),
     )
 }
 """Name -> information. The module of a method has the method's name."""
