@@ -69,6 +69,12 @@ METHODS: dict[str, MethodInfo] = {
             year=2022,
             summary="an encoder that tells coarse groups of expressions apart, then a linear layer on it",
         ),
+        MethodInfo(
+            name="distilled",
+            paper="Attention-guided self-supervised distilled contrastive learning (ASDC-FER), J. Electronic Imaging",
+            year=2024,
+            summary="an encoder that learns from a teacher and no label, once for all folds, then a linear layer on it",
+        ),
     )
 }
 """Name -> information. The module of a method has the method's name."""
