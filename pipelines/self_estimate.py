@@ -88,7 +88,6 @@ def measure(ws: Workspace, summary: TriageSummary, truth: pd.DataFrame) -> dict[
     p = merged["p_mislabelled"].to_numpy(float)
     in_queue = wrong[np.argsort(merged["rank"].to_numpy())]
     depths = []
-    # the depths that are shares of the set, so that seeds can be compared, and the flagged ones
     for row in summary.expected:
         depth = int(row["depth"])
         hits = int(in_queue[:depth].sum())
@@ -101,11 +100,10 @@ def measure(ws: Workspace, summary: TriageSummary, truth: pd.DataFrame) -> dict[
                 "stated_precision": [row["precision"], row["precision_low"], row["precision_high"]],
             }
         )
-    flagged = summary.verdicts.get("mislabelled", 0)
     return {
         "samples": len(merged),
         "wrong": int(wrong.sum()),
-        "flagged": flagged,
+        "flagged": summary.verdicts.get("mislabelled", 0),
         "error_rate": float(wrong.mean()),
         # what the estimated rate speaks of: ambiguous faces whose label is not the likeliest one count too
         "error_rate_with_ambiguous": float(differs.mean()),
@@ -116,12 +114,12 @@ def measure(ws: Workspace, summary: TriageSummary, truth: pd.DataFrame) -> dict[
         "brier_of_base_rate": float(wrong.mean() * (1 - wrong.mean())),
         "auprc": measures.auprc(1 - p, wrong),
         "auroc_p_ambiguous": measures.auroc(1 - merged["p_ambiguous"].to_numpy(float), ambiguous),
-        "depths": sorted(depths, key=lambda row: (row["depth"] == flagged, row["depth"])),
+        "depths": depths,
     }
 
 
 def _over_seeds(found: list[dict[str, Any]], at: int) -> dict[str, Any]:
-    """Coverage of the stated intervals at one depth over all seeds; the last one is that of the flagged samples."""
+    """Coverage of the stated intervals over all seeds at one depth, the same share of each set."""
     rows = [seed["depths"][at] for seed in found]
     row: dict[str, Any] = {"depth": round(float(np.mean([one["depth"] for one in rows])), 1)}
     for name in ("recall", "precision"):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.evidence import calibration, measures
+from ferclean.evidence import calibration, measures, queueing
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.verdicts import Verdicts, judge
@@ -27,7 +27,9 @@ def simulated_decisions(
     """What 0, 100 and 300 decisions on a random sample teach, on the undecided rest of the odd duplicate groups.
 
     The reviewer keeps or relabels where a label has half of all ten votes, excludes where most saw no face, and says
-    ambiguous otherwise. Means over `draws` with standard deviations. Baselines read the probabilities `plain` (N, K).
+    ambiguous otherwise. Once of a random sample, and once of the beginning of the queue. Means over `draws` with
+    standard deviations. Baselines read the probabilities `plain` (N, K). Rankings are measured on odd groups,
+    probabilities and the top 500 on all rows.
     """
     keys = found.everything.set_index("sample_id").loc[found.ids, "source_key"].to_numpy()
     rows = truth.set_index("source_key").loc[keys]
@@ -49,22 +51,29 @@ def simulated_decisions(
         "margin_top_500": _top(margin, ambiguous, wrong),
         "soft_label_brier": {"raw_probabilities": soft_brier(found.pred_probs, shares)},
     }
-    for count in COUNTS:
+    first = judge(
+        found.given, found.pred_probs, found.signals, around=found.around, unusable=found.unusable,
+        duplicates=found.groups,
+    )  # fmt: skip
+    for way, count in [("random", count) for count in COUNTS] + [("queue", count) for count in COUNTS[1:]]:
         figures = []
         for draw in range(draws if count else 1):
             decided = np.full(len(said), "", dtype="<U9")
-            chosen = np.random.default_rng(draw).choice(len(said), min(count, len(said)), replace=False)
-            decided[chosen[:count]] = said[chosen[:count]]
+            chosen, weight = _chosen(first, len(said), min(count, len(said)), way=way, seed=draw)
+            decided[chosen] = said[chosen]
             judged = judge(
                 found.given, found.pred_probs, found.signals, around=found.around, unusable=found.unusable,
                 duplicates=found.groups, decided=decided if count else None, decided_label=said_label,
+                decided_weight=weight,
             )  # fmt: skip
             undecided = decided == ""
             one = {
                 "auroc_p_ambiguous": _auroc(1 - judged.p_ambiguous[odd], ambiguous[odd]),
+                "calibration_error_p_ambiguous": calibration.expected_calibration_error(judged.p_ambiguous, ambiguous),
                 "calibration_error": calibration.expected_calibration_error(judged.p_mislabelled, wrong),
                 "brier": calibration.brier(judged.p_mislabelled, wrong),
                 "soft_label_brier": soft_brier(judged.soft_label, shares),
+                "stated_gain": judged.taught["mislabelled"].gain if count else 0.0,
             }
             top = _top(_flagged(judged, undecided), ambiguous, wrong)
             one |= {f"{name}_in_top_500": value for name, value in top.items()}
@@ -73,10 +82,16 @@ def simulated_decisions(
                 if wrong[which].any():
                     best = max(measures.auprc(score[which], wrong[which]) for score in baselines.values())
                     own = measures.auprc(judged.label_quality[which], wrong[which])
-                    one |= {f"auprc{name}": own, f"best_baseline{name}": best, f"ratio{name}": own / best}
+                    before = measures.auprc(first.label_quality[which], wrong[which])
+                    one |= {
+                        f"auprc{name}": own,
+                        f"auprc_before{name}": before,
+                        f"best_baseline{name}": best,
+                        f"ratio{name}": own / best,
+                    }
             figures.append(one)
         table = pd.DataFrame(figures)
-        result[str(count)] = {
+        result[str(count) if way == "random" else f"{count} of the queue"] = {
             name: {"mean": round(float(table[name].mean()), 4), "sd": round(float(table[name].std(ddof=0)), 4)}
             for name in table
             if table[name].notna().all()  # undefined where no face, or every one, is ambiguous
@@ -90,9 +105,21 @@ def soft_brier(soft: np.ndarray, shares: np.ndarray) -> float:
     return round(float(((soft[voted] - shares[voted]) ** 2).sum(1).mean()), 4)
 
 
+def _chosen(first: Verdicts, rows: int, count: int, *, way: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The decided rows, and every row's weight: drawn at random, or the queue's first ones as triage mixes them."""
+    if way == "random":
+        return np.random.default_rng(seed).choice(rows, count, replace=False), np.ones(rows)
+    rank, drawn, _ = queueing.mixed_order(np.argsort(first.rank), seed=seed)
+    chosen = np.argsort(rank)[:count]
+    picked = int((~drawn[chosen]).sum())
+    # as triage weighs them: the drawn ones stand for all that nobody chose
+    weight = np.where(drawn, (rows - picked) / max(count - picked, 1), 1.0)
+    return chosen, weight
+
+
 def _flagged(judged: Verdicts, undecided: np.ndarray) -> np.ndarray:
-    """The first rows that a reviewer who asks for mislabelled ones meets: that verdict first, by label quality."""
-    order = np.lexsort((judged.label_quality, judged.kind != "mislabelled"))
+    """The first undecided rows of the queue."""
+    order = np.argsort(judged.rank)
     return order[undecided[order]][:TOP]
 
 

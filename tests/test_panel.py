@@ -65,7 +65,7 @@ def test_a_decided_row_counts_as_many_rows_as_it_stands_for() -> None:
     known = np.where(np.isin(ROWS, np.r_[kept, lost]), 0, -1)
     weight = np.where(np.isin(ROWS, kept), 9.0, 1.0)
     alike, weighted, scaled = (transitions(LABELS, PROBS, known=known, weight=by) for by in (None, weight, 7 * weight))
-    assert alike[0, 1] > 0.35 > 0.25 > weighted[0, 1]
+    assert alike[0, 1] > weighted[0, 1] + 0.02
     np.testing.assert_allclose(scaled, weighted)
 
 

@@ -100,10 +100,11 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(
     assert "cleanlab_normalized_margin_on_all_methods" in result["detection"]["odd_groups"]["rankings"]
     taught = result["decisions"]
     assert taught["0"]["auprc"]["sd"] == 0  # without decisions there is nothing to draw
-    assert all(taught[count]["soft_label_brier"]["mean"] >= 0 for count in ("0", "100", "300"))
+    assert taught["100 of the queue"].keys() >= {"auprc", "auprc_before", "calibration_error"}
+    wrong = round(result["self_estimate"]["clear_errors"] * 120)
     for row in result["self_estimate"]["depths"]:
         assert row["recall_low"] <= row["recall"] <= row["recall_high"]
-        assert 0 <= row["true_recall"] <= 1
+        assert row["true_recall"] * wrong == pytest.approx(row["true_precision"] * row["depth"], abs=0.5)
     assert set(result["retraining"]["accuracy"]) == {"given", "auto", "oracle"}
     assert result["retraining"]["test_images"] == 40
     assert result["retraining"]["labels_changed"]["oracle"] > 0

@@ -190,6 +190,86 @@ def test_votes_of_people_outweigh_the_recognizer_where_there_are_any() -> None:
     np.testing.assert_array_equal(judged(votes=np.zeros_like(counts)).p_mislabelled, before.p_mislabelled)
 
 
+SAID = np.where(ERROR, "relabel", "keep").astype("<U9")
+TRUE = AVAILABLE["member_probs"].mean(0).argmax(1)
+
+
+def some_decided(count: int, seed: int = 0) -> np.ndarray:
+    return np.where(np.isin(np.arange(600), np.random.default_rng(seed).choice(600, count, replace=False)), SAID, "")
+
+
+def test_decisions_reach_the_verdicts_of_undecided_faces_and_few_change_nothing() -> None:
+    before = judged()
+    few = judged(decided=some_decided(5), decided_label=TRUE)
+    np.testing.assert_array_equal(few.p_mislabelled, before.p_mislabelled)
+    said = some_decided(200)
+    after = judged(decided=said, decided_label=TRUE)
+    rest = said == ""
+    assert after.taught["mislabelled"].decisions == 200
+    assert after.taught["mislabelled"].gain > 0
+    assert np.abs(after.p_mislabelled - before.p_mislabelled)[rest].max() > 0.01
+    assert auroc(-after.p_mislabelled[rest], ERROR[rest]) >= auroc(-before.p_mislabelled[rest], ERROR[rest]) - 0.01
+
+
+def test_what_people_call_a_class_of_faces_moves_its_neighbours() -> None:
+    # everyone who looks says that what is labelled 0 is 1: the panel of the others leans there too
+    zero = LABELS == 0
+    said = np.where(zero & (np.arange(600) % 2 == 0), "relabel", np.where(np.arange(600) % 3 == 0, "keep", ""))
+    after = judged(decided=said, decided_label=np.where(zero, 1, -1))
+    before = judged()
+    rest = zero & (said == "") & ~ERROR
+    assert after.p_mislabelled[rest].mean() > 2 * before.p_mislabelled[rest].mean()
+    assert after.true_label[rest, 1].mean() > before.true_label[rest, 1].mean()
+
+
+def test_decisions_of_a_queue_with_uneven_weights_teach_less_than_even_ones() -> None:
+    said = some_decided(100)
+    decided = np.flatnonzero(said != "")
+    uneven = np.ones(600)
+    uneven[decided[:2]] = 300.0
+    before, even = judged(), judged(decided=said, decided_label=TRUE)
+    lopsided = judged(decided=said, decided_label=TRUE, decided_weight=uneven)
+    assert (
+        np.abs(lopsided.p_mislabelled - before.p_mislabelled).mean()
+        < np.abs(even.p_mislabelled - before.p_mislabelled).mean()
+    )
+
+
+def test_verdicts_follow_from_the_stored_probabilities() -> None:
+    limits = Thresholds(mislabelled=0.4, ambiguous=0.3)
+    found = judged(thresholds=limits, decided=some_decided(300), decided_label=TRUE)
+    flagged = found.p_mislabelled >= limits.mislabelled
+    assert (found.kind[flagged] == "mislabelled").all()  # also where the panel would have kept the label
+    torn = ~flagged & (found.p_ambiguous >= limits.ambiguous)
+    assert (found.kind[torn] == "ambiguous").all()
+    assert (found.kind[~flagged & ~torn] == "clean").all()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"decided": np.full(600, "maybe")}, "600 decisions cannot be read, first row 0: maybe is no decision"),
+        ({"decided": SAID, "decided_label": np.full(600, 9)}, "9.0 is no class in 0..4"),
+        ({"decided": SAID, "decided_weight": np.full(600, -1.0)}, "must be finite and above 0"),
+    ],
+)
+def test_decisions_that_cannot_be_read_are_refused(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(BadDataError, match=told):
+        judged(**options)
+
+
+def test_missing_and_skipped_decisions_count_as_none_and_a_relabel_to_the_same_keeps() -> None:
+    odd = np.array([None, "skip", np.nan, ""] * 150, dtype=object)
+    assert judged(decided=odd).taught["mislabelled"].decisions == 0
+    same = judged(decided=np.full(600, "relabel"), decided_label=LABELS)
+    assert same.taught["mislabelled"].gain == 0  # all keep: nothing to tell apart
+
+
+def test_sets_without_anything_to_doubt_state_no_doubt() -> None:
+    assert judge(np.array([0]), np.array([[0.99, 0.01]]), {}).p_mislabelled[0] <= 0.01
+    assert judge(np.zeros(3, dtype=int), np.ones((3, 1)), {}).p_mislabelled.max() == 0
+
+
 def test_several_recognizers_are_counted_in_words() -> None:
     members = np.stack([PROBS, np.roll(PROBS, 1, axis=1), PROBS])
     told = judged(member_probs=members).reasons[0][0]

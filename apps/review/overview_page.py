@@ -80,13 +80,13 @@ def _expected(seen: Overview) -> str:
         f"<td>{row['recall']:.0%}</td><td>{row['recall_low']:.0%} to {row['recall_high']:.0%}</td></tr>"
         for row in seen.expected
     )
-    head = "<tr><th>of the queue</th><th>wrong labels</th><th>precision</th><th>recall</th><th>95 %</th></tr>"
+    head = "<tr><th>of the undecided queue</th><th>mislabelled</th><th>precision</th><th>recall</th><th>95 %</th></tr>"
     rate, low, high = seen.error_rate
     return (
         '<div class="fc"><h3 class="fc-title">What the queue is expected to hold</h3>'
         f'<table class="fc-table num">{head}{rows}</table>'
         f'<div class="quiet">About {rate:.0%} of the given labels are estimated to be wrong ({low:.0%} to {high:.0%}), '
-        "ambiguous faces included. ferclean audit measures it.</div></div>"
+        "faces on which nobody would agree included. ferclean audit measures it.</div></div>"
     )
 
 

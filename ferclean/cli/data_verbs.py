@@ -225,18 +225,17 @@ def triage(
     low, high = result.error_rate_interval
     session.say(
         f"about {100 * result.estimated_error_rate:.0f} % of the given labels are estimated to be wrong "
-        f"({100 * low:.0f} to {100 * high:.0f} %), ambiguous faces included"
+        f"({100 * low:.0f} to {100 * high:.0f} %), faces on which nobody would agree included"
     )
     if result.decisions:
-        gain = result.taught.get("mislabelled", 0.0)
-        session.say(f"{result.decisions:,} decisions taught it: log loss {100 * gain:.0f} % lower on those left out")
+        session.say(_taught(result.decisions, result.taught.get("mislabelled", 0.0)))
     session.table(
         ["given", "suggested", "samples"],
         [list(flow.values()) for flow in result.flows],
         title="most frequent corrections",
     )
     session.table(
-        ["true class", "was given", "share of it", "95 %"],
+        ["true class", "was given", "share of it", "two estimates"],
         [
             [
                 flow["true"],
@@ -249,7 +248,7 @@ def triage(
         title="how labels go wrong in this set",
     )
     session.table(
-        ["first", "wrong labels in it", "precision", "recall", "95 %"],
+        ["first", "mislabelled in it", "precision", "recall", "95 %"],
         [
             [
                 f"{row['depth']:,}",
@@ -260,9 +259,18 @@ def triage(
             ]
             for row in result.expected
         ],
-        title="what the queue is expected to hold",
+        title="what the undecided queue is expected to hold, where people would agree on another label",
     )
     session.next("review")
+
+
+def _taught(decisions: int, gain: float) -> str:
+    """What people's decisions did, in words."""
+    if gain == 0:
+        return f"{decisions:,} decisions so far: too few, or too much alike, to learn from"
+    if gain < 0:
+        return f"{decisions:,} decisions did not help to foresee those left out ({-100 * gain:.0f} % more log loss)"
+    return f"{decisions:,} decisions taught it: {100 * gain:.0f} % less log loss on those left out"
 
 
 def status(context: typer.Context) -> None:

@@ -18,6 +18,9 @@ training hardly learned, steadily so. A face's place is moved halfway to the mea
 that recognizers hardly learn is one that people hardly agree on."""
 CLEAR_PANEL = 0.55
 """The top share from which a panel clearly agrees."""
+SEPARATION = 0.85
+"""How far apart torn and other faces lie in the order, in standard deviations: which faces are torn is known far less
+well than how many. 0.85 is an AUROC of 0.73, as on the even half of FER2013's development rows."""
 AMBIGUOUS_SHARE = 0.1
 """The share of faces without a clear majority that is assumed before anyone has looked (FERPlus: 0.11)."""
 
@@ -28,7 +31,8 @@ def probability_torn(labels: np.ndarray, panel: np.ndarray, signals: Mapping[str
     From `labels` (N,), the `panel` (N, K) = P(true label | face) and the `signals` (N,) each, of which TORN_SIGNALS are
     read. The panel says how many faces are how torn: P falls with its top share, sharpened until AMBIGUOUS_SHARE of the
     set lies below CLEAR_PANEL, so that a weak recognizer's ignorance does not pass for ambiguity. All signals and the
-    given class together say which ones. Ours.
+    given class together say which ones, as well as SEPARATION says; without signals the panel is taken at its word.
+    Ours.
 
     >>> panel = np.array([[0.97, 0.03]] * 19 + [[0.52, 0.48]])
     >>> probability_torn(np.zeros(20, dtype=int), panel, {}).round(1)[[0, -1]].tolist()
@@ -36,19 +40,22 @@ def probability_torn(labels: np.ndarray, panel: np.ndarray, signals: Mapping[str
     """
     if panel.shape[1] < 2 or not len(panel):
         return np.zeros(len(panel))
+    from scipy.special import ndtri
+
     sharp = _sharpened(panel)
     torn = 1 / (1 + np.exp((sharp.max(1) - CLEAR_PANEL) / 0.06))
     present = {name: sign * np.asarray(signals[name]) for name, sign in TORN_SIGNALS.items() if name in signals}
     if not present:
         return torn
-    # the panel says how many are how torn, all signals and the class together which ones
+    # the panel says how many are torn, all signals and the class together which ones
     order = fuse_by_rank({"panel": torn} | present)
     hard = fuse_by_rank({"mean_confidence": present["mean_confidence"]}) if "mean_confidence" in present else order
-    members = np.bincount(labels, minlength=sharp.shape[1])
-    order = order + (np.bincount(labels, weights=hard, minlength=sharp.shape[1]) / np.maximum(members, 1))[labels]
-    # by average ranks, so that equal faces stay equal in whichever order they come
-    place = np.round(unit_ranks(np.round(order, 9)) * (len(torn) - 1), 9)
-    return np.interp(place, np.arange(len(torn)), np.sort(torn))
+    members = np.bincount(labels, minlength=panel.shape[1])
+    order = order + (np.bincount(labels, weights=hard, minlength=panel.shape[1]) / np.maximum(members, 1))[labels]
+    # average ranks, rounded, so that equal faces stay equal in whichever order they come
+    place = np.round(unit_ranks(np.round(order, 9)), 9) * (1 - 1 / len(order)) + 0.5 / len(order)
+    # two bells of equal width, SEPARATION apart: log-odds are linear in the place's normal quantile
+    return calibration.shifted(1 / (1 + np.exp(-SEPARATION * ndtri(place))), float(torn.mean()))
 
 
 def _sharpened(blend: np.ndarray) -> np.ndarray:

@@ -71,15 +71,6 @@ def confident_joint(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     probs, labels = _checked(pred_probs, labels)
     if not len(labels):
         raise BadDataError("the confident joint of an empty set is undefined")
-    joint = _confident_counts(labels, probs)
-    lone = joint.sum(1) == 0
-    joint[lone, lone.nonzero()[0]] = 1.0
-    joint *= (np.bincount(labels, minlength=probs.shape[1]) / joint.sum(1))[:, None]
-    return joint / joint.sum()
-
-
-def _confident_counts(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """How many samples count confidently for each (given, true): (K, K)."""
     classes = probs.shape[1]
     members = np.bincount(labels, minlength=classes)
     sums = np.bincount(labels, weights=probs[np.arange(len(labels)), labels], minlength=classes)
@@ -91,7 +82,10 @@ def _confident_counts(labels: np.ndarray, probs: np.ndarray) -> np.ndarray:
     guess = np.where(reached, probs, -1.0).argmax(1)
     joint = np.zeros((classes, classes))
     np.add.at(joint, (labels[confident], guess[confident]), 1.0)
-    return joint
+    lone = joint.sum(1) == 0
+    joint[lone, lone.nonzero()[0]] = 1.0
+    joint *= (members / joint.sum(1))[:, None]
+    return joint / joint.sum()
 
 
 def confident_joint_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
@@ -174,7 +168,7 @@ def noise_transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Of the samples that truly are class `true`, about `share` were given `given`; `low` to `high` bound 95 %."""
+    """Of the samples that truly are `true`, about `share` were given `given`; two estimates lie at `low` and `high`."""
 
     true: int
     given: int
@@ -183,31 +177,29 @@ class Flow:
     high: float
 
 
-def noise_flows(labels: np.ndarray, pred_probs: np.ndarray, *, most: int = 5) -> list[Flow]:
-    """The most frequent ways in which labels go wrong, by estimated number of samples, at most `most`.
+def noise_flows(first: np.ndarray, second: np.ndarray, size: np.ndarray, *, most: int = 5) -> list[Flow]:
+    """The most frequent ways in which labels go wrong, at most `most`, from two estimates of P(given | true), (K, K).
 
-    Shares are `noise_transitions`; intervals are Jeffreys' for the confident counts behind them, so they tell how few
-    samples a share rests on, not how far a recognizer's own confusions pass for errors.
+    Ordered by number of samples according to `first`, `size` (K,) being the samples of each true class. The two
+    estimates bound each flow; the recognizers' own confusions enter both, so the truth may lie outside.
 
-    >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
-    >>> [(flow.true, flow.given, flow.share) for flow in noise_flows(labels, probs)]
-    [(1, 0, 0.5)]
+    >>> first = np.array([[0.9, 0.1], [0.0, 1.0]]); second = np.array([[0.8, 0.2], [0.1, 0.9]])
+    >>> flow, = noise_flows(first, second, np.array([10, 10]))
+    >>> flow.true, flow.given, flow.low, flow.high
+    (0, 1, 0.1, 0.2)
     """
-    from scipy.stats import beta
-
-    probs, labels = _checked(pred_probs, labels)
-    if not len(labels):
-        return []
-    joint = confident_joint(labels, probs)
-    share = noise_transitions(labels, probs)
-    counted = _confident_counts(labels, probs).sum(0)
-    flows = []
-    cells = [(int(g), int(t)) for g, t in zip(*np.nonzero(joint), strict=True) if g != t]
-    for given, true in sorted(cells, key=lambda cell: (-joint[cell], cell))[:most]:
-        seen, hits = counted[true], share[true, given] * counted[true]
-        low, high = beta.ppf([0.025, 0.975], hits + 0.5, max(seen - hits, 0.0) + 0.5)
-        flows.append(Flow(true=true, given=given, share=float(share[true, given]), low=float(low), high=float(high)))
-    return flows
+    number = first * np.asarray(size, dtype=np.float64)[:, None]
+    cells = [(int(t), int(g)) for t, g in zip(*np.nonzero(number), strict=True) if g != t]
+    return [
+        Flow(
+            true=true,
+            given=given,
+            share=float(first[true, given]),
+            low=float(min(first[true, given], second[true, given])),
+            high=float(max(first[true, given], second[true, given])),
+        )
+        for true, given in sorted(cells, key=lambda cell: (-number[cell], cell))[:most]
+    ]
 
 
 def log_odds(probability: np.ndarray) -> np.ndarray:
@@ -218,6 +210,20 @@ def log_odds(probability: np.ndarray) -> np.ndarray:
     """
     safe = np.clip(probability, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(safe / (1 - safe)))
+
+
+def shifted(probability: np.ndarray, mean: float) -> np.ndarray:
+    """Move all log-odds by the one amount that brings the mean of `probability` (N,) to `mean`; the order stays.
+
+    >>> shifted(np.array([0.2, 0.4]), 0.5).mean().round(6)
+    np.float64(0.5)
+    """
+    base = log_odds(probability)
+    low, high = -40.0, 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (1 / (1 + np.exp(-base - middle))).mean() < mean else (low, middle)
+    return np.asarray(1 / (1 + np.exp(-base - low)))
 
 
 def expected_calibration_error(probability: np.ndarray, happened: np.ndarray, *, bins: int = 10) -> float:

@@ -13,13 +13,15 @@ import numpy as np
 from ferclean.errors import BadDataError
 from ferclean.evidence import calibration
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.people import effective_number
 
 RIDGE = 60.0
 """How strongly weights are held at zero (and the automatic verdict's at one), in units of decisions per squared weight
 of a standardised feature: with few decisions little moves. Of 20, 40 and 80, on the even half of FER2013's development
 rows, 40 and 80 rank alike after 100 and after 300 decisions; the more, the better calibrated."""
-AMBIGUOUS_RIDGE = 600.0
-"""The same for the verdict ambiguous, of which a hundred decisions hold only about ten: 40 and 200 make it worse."""
+AMBIGUOUS_RIDGE = 3000.0
+"""The same for the verdict ambiguous, of which a hundred decisions hold only about ten: less of it
+makes the order worse."""
 LEAST = 10
 """Fewer decisions than this, or fewer than three of either kind, change nothing."""
 FOLDS = 5
@@ -96,6 +98,7 @@ def learn(
     features: np.ndarray,
     happened: np.ndarray,
     *,
+    held_out: np.ndarray | None = None,
     before: np.ndarray | None = None,
     weight: np.ndarray | None = None,
     groups: np.ndarray | None = None,
@@ -106,9 +109,10 @@ def learn(
 
     `features` (N, F) from `decision_features`; `happened` (N,) float: 1 = a person found the event, 0 = did not, NaN =
     undecided. `before` (N,): the probabilities without any decision, by which the gain is measured and which stay while
-    there are too few (default: the automatic ones). `weight` (N,): one over the chance with which a decided row was
-    drawn, so that a queue's top does not pass for the whole set; only ratios matter. `groups` (N,): copies, kept
-    together when fitting without a row.
+    there are too few (default: the automatic ones). `held_out` (N,): where the automatic probabilities themselves rest
+    on decisions, what they are at a decided row without those of its fold (`folds`). `weight` (N,): one over the chance
+    with which a decided row was drawn, so that a queue's top does not pass for the whole set; only ratios matter, and
+    uneven ones teach less. `groups` (N,): copies, kept together when fitting without a row.
 
     log-odds = intercept + slope * automatic log-odds + features . weights, with a ridge that holds intercept and
     weights at 0 and the slope at 1 (a Bayesian prior centred on the automatic verdict). Ours.
@@ -133,6 +137,8 @@ def learn(
     # keep the ridge's meaning: weights of mean one, and no single row shouting down the others
     scaled = share[rows] / share[rows].mean()
     scaled = np.minimum(scaled, 10.0)
+    # uneven weights leave less to learn from
+    ridge *= len(rows) / effective_number(share[rows])
     offset = calibration.log_odds(automatic)
     design = np.column_stack([np.ones(count), offset, np.asarray(features, dtype=np.float64)])
     penalty = np.full(design.shape[1], ridge)
@@ -144,11 +150,13 @@ def learn(
 
     everything = np.ones(len(rows), dtype=bool)
     log_odds = offset + design @ fit(everything)
-    fold = _folds(rows if groups is None else np.asarray(groups)[rows], seed=seed)
+    fold = folds(rows if groups is None else np.asarray(groups)[rows], seed=seed)
+    unseen = offset if held_out is None else calibration.log_odds(np.asarray(held_out, dtype=np.float64))
+    blind = np.column_stack([design[:, :1], unseen, design[:, 2:]])
     for number in range(FOLDS):
         mine = fold == number
         if mine.any() and not mine.all():
-            log_odds[rows[mine]] = offset[rows[mine]] + design[rows[mine]] @ fit(~mine)
+            log_odds[rows[mine]] = unseen[rows[mine]] + blind[rows[mine]] @ fit(~mine)
     probability = 1 / (1 + np.exp(-log_odds))
     return Learned(
         probability=probability,
@@ -185,8 +193,12 @@ def _newton(
     return beta
 
 
-def _folds(groups: np.ndarray, *, seed: int) -> np.ndarray:
-    """A fold for each row, rows of one group together: (M,) in 0..FOLDS-1."""
+def folds(groups: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """A fold for each decided row, rows of one group together: (M,) in 0..FOLDS-1.
+
+    >>> found = folds(np.array([3, 3, 8])); bool(found[0] == found[1])
+    True
+    """
     names, index = np.unique(groups, return_inverse=True)
     return (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[index]
 

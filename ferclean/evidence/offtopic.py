@@ -13,6 +13,8 @@ FAR = 2.6
 """How far, in robust standard deviations of log distance, an image lies whose chance of being unusable is one half. Of
 FER2013's 6,000 development faces 9 lie further, of which most people called 7 no face; of 6,000 drawn ones one does."""
 SLOPE = 0.25
+MOST = 0.01
+"""Largest share of a set that distance alone calls unusable: more of them are another kind of faces."""
 
 
 def probability_offtopic(similarity: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -42,4 +44,6 @@ def probability_offtopic(similarity: np.ndarray, fold: np.ndarray) -> np.ndarray
                 far[rows] += (distance[rows] - middle) / spread
             known[rows] += 1
     far = np.divide(far, known, out=np.zeros(count), where=known > 0)
-    return np.asarray(1 / (1 + np.exp(-(far - FAR) / SLOPE)))
+    # what more than MOST of a set have in common is a part of it, not an accident
+    limit = max(FAR, float(np.quantile(far, 1 - MOST))) if count else FAR
+    return np.asarray(1 / (1 + np.exp(-(far - limit) / SLOPE)))

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from ferclean.errors import BadDataError
 from ferclean.evidence import calibration
+from ferclean.evidence.people import effective_number
 
 NEIGHBOURS_SHARE = 0.7
 """How much the neighbours weigh beside the calibrated probabilities once their labels are corrected. Of 0.5, 0.7, 0.85
@@ -22,8 +23,13 @@ ROUNDS = 6
 SPARE_NOISE = 0.1
 """Share of the noise that is taken to be spread as the given labels are, beside the estimated transitions: less of it
 ranks FER2013's errors a little better and CIFAR-10N's a little worse."""
-DECIDED_PRIOR = 10.0
-"""The estimated transitions of a class count like this many decided faces of it."""
+DECIDED_PRIOR = 100.0
+"""The estimated transitions of a class count like this many decided faces of it. With 10, the decisions of a queue,
+which were not drawn evenly, spoil more than random ones gain."""
+RARE = 0.5
+"""To which power the share of a given label is divided out of the panel before its posterior: recognizers underrate
+rare classes, and of a label that they never prefer every face looks wrong. On the even half of FER2013's development
+rows it costs 0.01 of AUPRC and the first 60 of the queue gain 7 points of precision; 0.3 does half of both."""
 
 
 def transitions(
@@ -37,7 +43,8 @@ def transitions(
 
     The confident joint of `labels` (N,) and out-of-fold `pred_probs` (N, K), SPARE_NOISE of it spread over every label
     that occurs. `known` (N,) int: true labels from people, -1 where nobody said; each class's row then leans towards
-    what they saw, by as much as they outnumber DECIDED_PRIOR. `weight` (N,): how many rows each known one stands for.
+    what they saw, by as much as they outnumber DECIDED_PRIOR. `weight` (N,): how many rows each known one stands for;
+    uneven weights make them count for less (`people.effective_number`).
 
     >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
     >>> transitions(labels, probs).round(2).tolist()
@@ -51,7 +58,7 @@ def transitions(
     if known is not None and (rows := np.flatnonzero((known >= 0) & (share > 0))).size:
         share = share[rows]
         seen = np.zeros((classes, classes))
-        np.add.at(seen, (known[rows], labels[rows]), share / share.mean())
+        np.add.at(seen, (known[rows], labels[rows]), share / share.sum() * effective_number(share))
         estimated = seen + DECIDED_PRIOR * estimated
         estimated /= estimated.sum(1, keepdims=True)
     prior = np.bincount(labels, minlength=classes) / len(labels)
@@ -99,6 +106,18 @@ def consult(
     for _ in range(ROUNDS):
         panel = heard(posterior(labels, panel, noise), NEIGHBOURS_SHARE)
     return panel
+
+
+def levelled(labels: np.ndarray, panel: np.ndarray) -> np.ndarray:
+    """The `panel` (N, K) with each class's share among the `labels` (N,) divided out to the power RARE; rows sum to 1.
+
+    >>> levelled(np.array([0, 0, 0, 1]), np.full((1, 2), 0.5)).round(2).tolist()
+    [[0.37, 0.63]]
+    """
+    members = np.bincount(labels, minlength=panel.shape[1])
+    level = panel / np.maximum(members / max(len(labels), 1), 1e-9) ** RARE * (members > 0)
+    total = level.sum(1, keepdims=True)
+    return np.where(total > 0, level / np.where(total > 0, total, 1.0), panel)
 
 
 def posterior(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarray:

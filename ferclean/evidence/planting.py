@@ -72,6 +72,8 @@ def planted_probability(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray
     is_planted = np.r_[np.zeros(count), np.ones(wrong.size)]
     weight = np.r_[np.ones(count), drawn.ravel() * (count / drawn.sum())]
     model = LogisticRegression(C=1e6, max_iter=1000).fit(score, is_planted, sample_weight=weight)
+    if model.coef_[0, 0] <= 0:
+        return np.full(count, float(rate))  # planted errors look no worse than given labels: nothing to go by
     return np.minimum(rate * np.exp(np.minimum(model.decision_function(own), 30.0)), 1.0)
 
 
@@ -88,10 +90,10 @@ def error_rate(labels: np.ndarray, pred_probs: np.ndarray, panel: np.ndarray, no
 
     `calibration.error_rate_interval` brackets what a recognizer that errs itself can know; its lower end, which blames
     the recognizer, is halfway further down for weak ones (by half of the bracket). Where the planted errors point
-    inside, they are followed; outside, the nearer end stands; at least a quarter of the bracket lies on either side.
-    Ours. Chosen on the even half of FER2013's development rows and on four drawn sets; where no neighbours are known
-    the panel is the recognizer alone, and the middle of the bracket does better (human errors in CIFAR-10N are far less
-    blatant than planted ones).
+    inside, they are followed; outside, the nearer end stands; at least a quarter of the bracket and the binomial margin
+    lie on either side. Ours. Chosen on the even half of FER2013's development rows and on four drawn sets; where no
+    neighbours are known the panel is the recognizer alone, and the middle of the bracket does better (human errors in
+    CIFAR-10N are far less blatant than planted ones).
     """
     bracket = error_rate_interval(labels, pred_probs)
     least = max(0.0, bracket.low - (bracket.high - bracket.low) / 2)
@@ -101,7 +103,9 @@ def error_rate(labels: np.ndarray, pred_probs: np.ndarray, panel: np.ndarray, no
         return min(max(value, least), bracket.high)
 
     estimate = within(planted.estimate)
-    margin = (bracket.high - bracket.low) / 4  # also where all planted values lie outside
+    # also where all planted values lie outside; and a share of few labels is known to so much at best
+    binomial = 1.96 * (estimate * (1 - estimate) / max(len(labels), 1)) ** 0.5
+    margin = float(np.hypot((bracket.high - bracket.low) / 4, binomial))
     return ErrorRate(
         estimate=estimate,
         low=max(0.0, min(within(planted.low), estimate - margin)),

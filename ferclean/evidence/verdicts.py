@@ -15,8 +15,9 @@ from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import ambiguity, calibration, planting, reasons
 from ferclean.evidence import panel as panel_room
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
-from ferclean.evidence.learning import AMBIGUOUS_RIDGE, RIDGE, Learned, decision_features, learn
-from ferclean.evidence.votes import check_counts, fit_strength, majority_chances, vote_distribution
+from ferclean.evidence.learning import AMBIGUOUS_RIDGE, RIDGE, Learned, decision_features, folds, learn
+from ferclean.evidence.people import Voted, check_decisions, count_votes
+from ferclean.evidence.votes import majority_chances
 
 USEFULNESS = {"mislabelled": 1.0, "unusable": 0.5, "ambiguous": 0.3}
 """What finding one is worth to a reviewer: the queue is ordered by the expected worth."""
@@ -26,15 +27,14 @@ USEFULNESS = {"mislabelled": 1.0, "unusable": 0.5, "ambiguous": 0.3}
 class Thresholds:
     """The probabilities from which a sample is flagged; changing them needs no new scores.
 
-    What reaches none is clean. A face that reaches both `mislabelled` and `ambiguous` is what is likelier, where P(face
-    torn) counts by itself, before P(mislabelled) takes its share of it: so the mislabelled ones hold fewer faces on
-    which nobody would agree. `mislabelled` is below a half because a reviewer would rather see one face too many than
-    miss one.
+    They are compared in this order: unusable, mislabelled, ambiguous; what reaches none is clean. `mislabelled` is
+    below a half because a reviewer would rather see one face too many than miss one; `ambiguous` is where a face is
+    about three times as likely torn as any, because nothing says it with more certainty.
     """
 
     unusable: float = 0.5
     mislabelled: float = 0.4
-    ambiguous: float = 0.5
+    ambiguous: float = 0.3
 
     def __post_init__(self) -> None:
         for name in ("unusable", "mislabelled", "ambiguous"):
@@ -52,8 +52,8 @@ class Verdicts:
     is mislabelled. `kind` (N,) str: mislabelled, ambiguous, unusable or clean. `rank` (N,) int64, 1 = look first.
     `reasons`: a few sentences per sample. `soft_label` (N, K) float64, rows sum to 1: a training target. `taught`: what
     people's decisions changed about the verdicts mislabelled and ambiguous; empty without decisions. `error_rate`: the
-    share of wrong given labels, ambiguous faces included, as estimated before any decision. `transitions` (K, K):
-    P(given | true).
+    share of wrong given labels, ambiguous faces included, as estimated before any decision or vote. `true_label`
+    (N, K): P(true label | everything), rows sum to 1.
     """
 
     label_quality: np.ndarray
@@ -68,7 +68,7 @@ class Verdicts:
     soft_label: np.ndarray
     taught: Mapping[str, Learned]
     error_rate: calibration.ErrorRate
-    transitions: np.ndarray
+    true_label: np.ndarray
 
 
 def judge(
@@ -132,57 +132,60 @@ def judge(
     panel = panel_room.consult(labels, calibrated, noise, around=around)
     rate = _error_rate(labels, probs, panel, noise, planted=around is not None)
     torn = ambiguity.probability_torn(labels, panel, signals)
-    wrong = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None)
+    voted = count_votes(votes, panel)
     # Which faces are torn is known far less well than which labels are wrong: the share of torn ones among the wrong
     # lowers every P(wrong) alike, so that it cannot spoil the order.
-    mislabelled = wrong * (1 - _torn_share(wrong, torn))
+    wrong = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None)
+    settles = 1 - _torn_share(wrong, torn)
+    mislabelled = _with_votes(wrong * settles, labels, voted)
+    if voted is not None:
+        torn = torn.copy()
+        torn[voted.rows] = (1 - majority_chances(voted.shares, voted.number).sum(1)).clip(0.0, 1.0)
     shares = None if around is None else np.asarray(around @ np.eye(probs.shape[1])[labels])
     taught: dict[str, Learned] = {}
     if decided is not None:
-        said = np.asarray(decided).astype(str)
-        known = _known_labels(labels, said, decided_label)
-        noise = panel_room.transitions(labels, probs, known=known, weight=decided_weight)
-        panel = panel_room.consult(labels, calibrated, noise, around=around, known=known)
-        # the decisions themselves tell which wrong ones are torn
-        offset = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None) * (
-            1 - _torn_share(wrong, torn)
-        )
+        people = check_decisions(labels, decided, decided_label, decided_weight, num_classes=probs.shape[1])
+
+        def informed(known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            """Noise, panel and P(mislabelled) with the decided labels at work."""
+            noise = panel_room.transitions(labels, probs, known=known, weight=people.weight)
+            panel = panel_room.consult(labels, calibrated, noise, around=around, known=known)
+            wrong = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None)
+            return noise, panel, _with_votes(wrong * settles, labels, voted)
+
+        noise, panel, offset = informed(people.known)
+        held_out = offset.copy()
+        fold = folds(people.rows if duplicates is None else np.asarray(duplicates)[people.rows])
+        for number in np.unique(fold):
+            rows = people.rows[fold == number]
+            held_out[rows] = informed(people.without(rows))[2][rows]
         features = decision_features(labels, probs, signals, knn_shares=shares)
-        for name, action, before, automatic, ridge in (
-            ("mislabelled", "relabel", mislabelled, offset, RIDGE),
-            ("ambiguous", "ambiguous", torn, torn, AMBIGUOUS_RIDGE),
+        for name, action, before, automatic, unseen, ridge in (
+            ("mislabelled", "relabel", mislabelled, offset, held_out, RIDGE),
+            ("ambiguous", "ambiguous", torn, torn, torn, AMBIGUOUS_RIDGE),
         ):
-            happened = np.where(said == "", np.nan, (said == action).astype(np.float64))
+            happened = np.where(people.said == "", np.nan, (people.said == action).astype(np.float64))
             taught[name] = learn(
-                automatic, features, happened, before=before, weight=decided_weight, groups=duplicates, ridge=ridge
-            )
+                automatic, features, happened,
+                held_out=unseen, before=before, weight=people.weight, groups=duplicates, ridge=ridge,
+            )  # fmt: skip
         mislabelled, torn = taught["mislabelled"].probability, taught["ambiguous"].probability
-    people = _people(votes, panel)
-    if people is not None:
-        voted, shares_of, number = people
-        mislabelled, torn = mislabelled.copy(), torn.copy()
-        half = majority_chances(shares_of[voted], number[voted])
-        keeps = half[np.arange(len(half)), labels[voted]]
-        mislabelled[voted] = (half.sum(1) - keeps).clip(0.0, 1.0)
-        torn[voted] = (1 - half.sum(1)).clip(0.0, 1.0)
-    by_itself = torn  # what the verdict compares; the probabilities exclude each other
     torn = np.minimum(torn, 1 - mislabelled)
     p_ambiguous = (1 - spoilt) * torn
     p_mislabelled = (1 - spoilt) * mislabelled
     p_clean = (1 - spoilt) * (1 - torn - mislabelled).clip(min=0.0)
 
-    suggested = _suggested(labels, panel, noise)
-    if people is not None:
-        suggested[voted] = shares_of[voted].argmax(1)
-    differs = suggested != labels
+    suggested = _suggested(labels, panel, noise, doubted=p_mislabelled >= thresholds.mislabelled)
+    if voted is not None:
+        suggested[voted.rows] = voted.shares.argmax(1)
     kind = np.full(count, "clean", dtype="<U11")
-    kind[(p_mislabelled >= thresholds.mislabelled) & differs] = "mislabelled"
-    kind[(by_itself >= thresholds.ambiguous) & (by_itself > mislabelled)] = "ambiguous"
+    kind[p_ambiguous >= thresholds.ambiguous] = "ambiguous"
+    kind[(p_mislabelled >= thresholds.mislabelled) & (suggested != labels)] = "mislabelled"
     kind[spoilt > thresholds.unusable] = "unusable"
-    # in the queue both give way alike where they claim more than there is: its top holds more errors for it
-    claimed = np.maximum(mislabelled + by_itself, 1.0)
-    worth = USEFULNESS["unusable"] * spoilt + (1 - spoilt) * (
-        USEFULNESS["mislabelled"] * mislabelled / claimed + USEFULNESS["ambiguous"] * by_itself / claimed
+    worth = (
+        USEFULNESS["mislabelled"] * p_mislabelled
+        + USEFULNESS["unusable"] * spoilt
+        + USEFULNESS["ambiguous"] * p_ambiguous
     )
     quality = 1 - mislabelled
     rank = np.empty(count, dtype=np.int64)
@@ -192,14 +195,14 @@ def judge(
     others = panel_room.posterior(labels, panel, noise) * (1 - given)
     rest = others.sum(1, keepdims=True)
     others = np.where(rest > 0, others / np.where(rest > 0, rest, 1.0), given)
+    true_label = (1 - mislabelled)[:, None] * given + mislabelled[:, None] * others
     doubt = np.divide(mislabelled, 1 - torn, out=np.zeros(count), where=torn < 1).clip(0.0, 1.0)
     settled = (1 - doubt)[:, None] * given + doubt[:, None] * others
     # a single given label is no whole vote: the panel keeps half even where the label stands
     blend = 0.5 + 0.5 * torn[:, None]
     soft = blend * panel + (1 - blend) * settled
-    if people is not None:
-        assert votes is not None
-        soft = vote_distribution(votes, prior=soft / soft.sum(1, keepdims=True))[0]
+    if voted is not None:
+        soft[voted.rows] = voted.shares
     return Verdicts(
         label_quality=quality,
         p_mislabelled=p_mislabelled,
@@ -226,28 +229,23 @@ def judge(
         soft_label=soft / soft.sum(1, keepdims=True),
         taught=taught,
         error_rate=rate,
-        transitions=noise,
+        true_label=true_label,
     )
 
 
-def _people(votes: np.ndarray | None, panel: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Which rows have votes (N,) bool, the shares (N, K) with the panel's word, and how many votes they amount to."""
-    if votes is None or not (counts := check_counts(votes)).any():
-        return None
-    strength = fit_strength(counts, prior=panel)
-    number = counts.sum(1).astype(np.float64)
-    return number > 0, vote_distribution(counts, prior=panel, strength=strength)[0], number + strength
+def _with_votes(mislabelled: np.ndarray, labels: np.ndarray, voted: Voted | None) -> np.ndarray:
+    """P(mislabelled) (N,), of rows with votes the chance that a very large panel gives another label at least half."""
+    if voted is None:
+        return mislabelled
+    half = majority_chances(voted.shares, voted.number)
+    found = mislabelled.copy()
+    found[voted.rows] = (half.sum(1) - half[np.arange(len(half)), labels[voted.rows]]).clip(0.0, 1.0)
+    return found
 
 
 def _torn_share(wrong: np.ndarray, torn: np.ndarray) -> float:
     """Expected share of torn faces among the wrong labels."""
     return float(wrong @ torn / wrong.sum()) if wrong.sum() > 0 else 0.0
-
-
-def _known_labels(labels: np.ndarray, said: np.ndarray, chosen: np.ndarray | None) -> np.ndarray:
-    """The true label according to people, (N,), -1 where they named none."""
-    known = np.where(said == "keep", labels, -1)
-    return known if chosen is None else np.where((said == "relabel") & (chosen >= 0), chosen, known)
 
 
 def _error_rate(
@@ -257,12 +255,12 @@ def _error_rate(
     return rate or calibration.error_rate_interval(labels, probs)
 
 
-def _suggested(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """The given label where the panel prefers it, else the class that most likely lies behind it: (N,)."""
+def _suggested(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray, *, doubted: np.ndarray) -> np.ndarray:
+    """The class that most likely lies behind, (N,); the given label where the panel prefers it undoubted."""
     rows = np.arange(len(labels))
     behind = panel * noise[:, labels].T  # P(true k | x) P(given y | true k)
     behind[rows, labels] = -1.0
-    return np.where(panel.argmax(1) == labels, labels, behind.argmax(1))
+    return np.where((panel.argmax(1) == labels) & ~doubted, labels, behind.argmax(1))
 
 
 def _probability_wrong(
@@ -271,19 +269,12 @@ def _probability_wrong(
     """P(given label wrong): (N,), its mean about the error rate."""
     if not len(labels):
         return np.empty(0)
-    wrong = 1 - panel_room.posterior(labels, panel, noise)[np.arange(len(labels)), labels]
-    # where nothing speaks for errors, half a case is still possible
-    wrong = shifted(wrong, rate or 0.5 / len(labels))
-    if not (planted and rate):
+    level = panel_room.levelled(labels, panel)
+    wrong = 1 - panel_room.posterior(labels, level, noise)[np.arange(len(labels)), labels]
+    if not rate:
+        # where nothing speaks for errors, half a case is still possible
+        return np.minimum(wrong, 0.5 / len(labels))
+    wrong = calibration.shifted(wrong, rate)
+    if not planted:
         return wrong
     return (wrong + planting.planted_probability(labels, panel, noise, rate)) / 2
-
-
-def shifted(probability: np.ndarray, mean: float) -> np.ndarray:
-    """Move all log-odds by the one amount that brings the mean to `mean`."""
-    log_odds = calibration.log_odds(probability)
-    low, high = -40.0, 40.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (1 / (1 + np.exp(-log_odds - middle))).mean() < mean else (low, middle)
-    return 1 / (1 + np.exp(-log_odds - low))

@@ -43,9 +43,10 @@ class TriageSummary:
     flows: list[dict[str, Any]]
     """Given label, suggested label, and how many samples are flagged so; the most frequent first."""
     noise: list[dict[str, Any]]
-    """How labels go wrong in this set: true class, given class, the share of the true class, `low` and `high`."""
+    """How labels go wrong in this set: true class, given class, share of the true class, and two estimates of it."""
     expected: list[dict[str, float]]
-    """After looking at the first `depth` of the queue: wrong labels found, precision, recall, with 95 % intervals."""
+    """After looking at the first `depth` undecided samples of the queue: mislabelled ones found, precision, and recall
+    among all undecided ones, with 95 % intervals."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -131,11 +132,8 @@ def triage(
         error_rate_interval=(judged.error_rate.low, judged.error_rate.high),
         decisions=decided.learned_from,
         taught={name: round(learned.gain, 4) for name, learned in judged.taught.items()},
-        noise=[
-            asdict(flow) | {"true": dataset.classes[flow.true], "given": dataset.classes[flow.given]}
-            for flow in calibration.noise_flows(given, found.pred_probs)
-        ],
-        expected=_expected(judged, table),
+        noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
+        expected=_expected(judged, table, undecided),
         flows=_flows(table, everything.set_index("sample_id")["given_label"]),
     )
     runs.finish_run(ws, run_id, summary.as_dict())
@@ -240,14 +238,30 @@ def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataF
     )
 
 
-def _expected(judged: judging.Verdicts, table: pd.DataFrame) -> list[dict[str, float]]:
-    """What the beginning of the queue holds, at DEPTHS and as far as there are mislabelled ones."""
-    count = len(judged.rank)
-    order = np.argsort(table["rank"].to_numpy()[:count])
-    flagged = int((judged.kind == "mislabelled").sum())
-    depths = sorted({max(1, round(share * count)) for share in DEPTHS} | ({flagged} if flagged else set()))
-    found = expected_at(judged.p_mislabelled, order, depths, rate=judged.error_rate)
+def _expected(judged: judging.Verdicts, table: pd.DataFrame, undecided: np.ndarray) -> list[dict[str, float]]:
+    """What the undecided rest of the queue holds, at DEPTHS."""
+    rows = np.flatnonzero(undecided)
+    if not len(rows):
+        return []
+    order = np.argsort(table["rank"].to_numpy()[rows])
+    depths = sorted({max(1, round(share * len(rows))) for share in DEPTHS})
+    found = expected_at(judged.p_mislabelled[rows], order, depths, rate=judged.error_rate)
     return [{name: round(value, 4) for name, value in row.as_dict().items()} for row in found]
+
+
+def _noise(
+    given: np.ndarray, pred_probs: np.ndarray, true_label: np.ndarray, classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The dominant flows: according to the verdicts, and with the confident joint as the other estimate."""
+    joint = true_label.T @ np.eye(len(classes))[given]  # (true, given)
+    size = joint.sum(1)
+    share = np.divide(joint, size[:, None], out=np.zeros_like(joint), where=size[:, None] > 0)
+    flows = calibration.noise_flows(share, calibration.noise_transitions(given, pred_probs), size)
+    return [
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(flow).items()}
+        | {"true": classes[flow.true], "given": classes[flow.given]}
+        for flow in flows
+    ]
 
 
 def _flows(table: pd.DataFrame, given: pd.Series, *, most: int = 5) -> list[dict[str, Any]]:
