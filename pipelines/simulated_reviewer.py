@@ -75,8 +75,9 @@ def simulated_decisions(
                 "soft_label_brier": soft_brier(judged.soft_label, shares),
                 "stated_gain": judged.taught["mislabelled"].gain if count else 0.0,
             }
-            top = _top(_flagged(judged, undecided), ambiguous, wrong)
-            one |= {f"{name}_in_top_500": value for name, value in top.items()}
+            if undecided.any():  # a set of a few hundred may be decided altogether
+                top = _top(_flagged(judged, undecided), ambiguous, wrong)
+                one |= {f"{name}_in_top_500": value for name, value in top.items()}
             rest = clear & odd & undecided
             for name, which in (("", rest), ("_without_neutral", rest & ~(wrong & (majority == "neutral")))):
                 if wrong[which].any():

@@ -50,9 +50,9 @@ def test_embeddings_lie_beside_the_run_and_signals_in_the_store(judged_folder: P
 def test_a_finished_run_is_reused_and_force_gives_the_same_bytes(judged_copy: Path) -> None:
     ws = Workspace.open(judged_copy)
     before = scores.get_predictions(ws, only_run(ws).run_id)
-    again = score(ws, profile="quick", **TINY)
+    again = score(ws, profile="quick", methods=["supcon_relabel"], **TINY)
     assert again.reused == len(again.runs) == 1
-    forced = score(ws, profile="quick", force=True, **TINY)
+    forced = score(ws, profile="quick", methods=["supcon_relabel"], force=True, **TINY)
     assert forced.reused == 0
     after = scores.get_predictions(ws, forced.runs[0]["run_id"])
     assert before.sample_ids == after.sample_ids
