@@ -9,7 +9,8 @@ import pytest
 from conftest import TINY
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.steps.score import find_duplicates, score
+from ferclean.steps.copies import find_duplicates
+from ferclean.steps.score import score
 from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 

@@ -27,7 +27,8 @@ def draw(at: Sitting) -> None:
     left.html(_classes(seen, hidden=False))
     left.html(_verdicts(seen))
     right.html(_flows(seen, list(at.desk.classes)))
-    right.html(_expected(seen))
+    if expected := _expected(seen):
+        right.html(expected)
     parts.keys({}, face="")
 
 

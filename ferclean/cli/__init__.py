@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from ferclean import __version__
-from ferclean.cli import data_verbs, people_verbs, release_verbs
+from ferclean.cli import data_verbs, people_verbs, recognizer_verbs, release_verbs
 from ferclean.cli.plumbing import make_session, split_global_options
 from ferclean.cli.settings import check_settings
 from ferclean.errors import FercleanError
@@ -54,6 +54,7 @@ def _root(
 
 
 data_verbs.add_to(app)
+recognizer_verbs.add_to(app)
 people_verbs.add_to(app)
 release_verbs.add_to(app)
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli.plumbing import Session
-from ferclean.cli.score_from_file import check_score_options, score_from_file
+from ferclean.cli.score_from_file import check_score_options, score_from_file, score_with_probe
 
 Seed = Annotated[int, typer.Option("--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.")]
 Device = Annotated[str, typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.")]
@@ -39,7 +39,6 @@ def add_to(app: typer.Typer) -> None:
     )(score)
     app.command(epilog="Example: `ferclean -w W triage`")(triage)
     app.command(epilog="Example: `ferclean -w W status --json`")(status)
-    app.command(epilog="Example: `ferclean methods`")(methods)
     app.command(epilog="Example: `ferclean -w W config`")(config)
 
 
@@ -154,6 +153,12 @@ def score(
         Path | None,
         typer.Option(help="Take the probabilities of any model from a .parquet, .csv or .npz file; trains nothing."),
     ] = None,
+    probe: Annotated[
+        str | None,
+        typer.Option(
+            help="Linear probes on an encoder (`ferclean encode`): its name here, or a file; trains no network."
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="--from-file: what to call that model.")] = "file",
     id_column: Annotated[
         str | None, typer.Option(help="--from-file: its column of sample ids or source keys; default as named so.")
@@ -174,6 +179,11 @@ def score(
     """
     session: Session = context.obj
     check_score_options(context)
+    if probe is not None:
+        score_with_probe(
+            session, probe, folds=folds or 5, seed=seed, splits=names(splits), device=device, force=force
+        )  # fmt: skip
+        return
     if from_file is not None:
         score_from_file(
             session, from_file, name=name, id_column=id_column, classes=names(classes), out_of_sample=out_of_sample,
@@ -289,16 +299,6 @@ def status(context: typer.Context) -> None:
     for release in result.releases:
         session.say(f"release {release['name']} ({release['policy']})")
     session.next(result.next)
-
-
-def methods(context: typer.Context) -> None:
-    """The recognizers: what each is, and where it was published."""
-    from ferclean.recognition.methods.catalogue import catalogue
-
-    session: Session = context.obj
-    known = [method.as_dict() for method in catalogue()]
-    session.emit("methods", known)
-    session.table(["name", "year", "paper"], [[m["name"], str(m["year"]), m["paper"]] for m in known])
 
 
 def config(context: typer.Context) -> None:

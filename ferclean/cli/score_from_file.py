@@ -1,4 +1,4 @@
-"""`ferclean score --from-file`: which options go with a file, one call, and what is printed.
+"""`ferclean score --from-file` and `--probe`: which options go with them, one call each, and what is printed.
 
 It reads no file itself.
 """
@@ -26,6 +26,17 @@ def check_score_options(context: Any) -> None:
     given = [
         name for name in context.params if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
     ]
+    probing = context.params["probe"] is not None
+    if probing and context.params["from_file"] is not None:
+        raise UsageError("--probe and --from-file are two ways of scoring: name one")
+    if probing:
+        kept = ("seed", "folds", "device")
+        wrong = [
+            f"--{name.replace('_', '-')}" for name in given if name in (*TRAINING, *OF_A_FILE) and name not in kept
+        ]
+        if wrong:
+            raise UsageError(f"{', '.join(wrong)} cannot go with --probe: the encoder is trained already")
+        return
     with_file = context.params["from_file"] is not None
     wrong = [f"--{name.replace('_', '-')}" for name in given if name in (TRAINING if with_file else OF_A_FILE)]
     if wrong and with_file:
@@ -53,4 +64,26 @@ def score_from_file(session: Session, path: Path, **options: Any) -> None:
     session.say(result.evidence["sentence"])
     if result.reused:
         session.say("the same file was taken before and is reused")
+    session.next("triage")
+
+
+def score_with_probe(session: Session, encoder: str, **options: Any) -> None:
+    """Score with linear probes on an encoder, and say what it has seen."""
+    from ferclean.steps.score_probe import score_probe as step
+
+    with session.progress() as progress:
+        result = step(session.open(), encoder, progress=progress, **options)
+    session.emit("score", result.as_dict())
+    session.say(
+        f"{result.samples:,} samples scored out-of-fold by linear probes on {result.encoder} "
+        f"({result.embedding} numbers each, {result.folds} folds)"
+    )
+    if not result.training_known:
+        session.say(
+            "what this encoder was trained on is not written down: if these labels were part of it, do not trust it"
+        )
+    elif result.seen:
+        session.say(f"the encoder has seen {result.seen:,} of these images, without their labels")
+    if result.reused:
+        session.say("the same probe was made before and is reused")
     session.next("triage")

@@ -128,7 +128,12 @@ def _signals(
     signals |= signal_room.compute_signals(
         {"labels": given, "pred_probs": pred_probs, "member_probs": member_probs if len(members) > 1 else None}
     )
-    seeing = [(run, fold) for run, fold in zip(members, folds, strict=True) if _has_embeddings(run)]
+    seeing = [
+        # a label-free encoder puts all folds into one space
+        (run, np.zeros_like(fold) if run.metrics.get("shared_space") else fold)
+        for run, fold in zip(members, folds, strict=True)
+        if _has_embeddings(run)
+    ]
     around, similarity = None, []
     for run, fold in seeing:
         own, embedding = embeddings.read_embeddings(ws, run.run_id)

@@ -16,17 +16,15 @@ import pandas as pd
 from ferclean.errors import BadDataError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
-from ferclean.evidence import splits as split_room
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
-from ferclean.store import embeddings, runs, samples, scores, verdicts
+from ferclean.steps.copies import folds_of
+from ferclean.store import embeddings, runs, samples, scores
 from ferclean.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from ferclean.recognition.crossval import OutOfFold
-
-THUMBNAIL_SIDE = 48
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +76,7 @@ def score(
             "no recognizer can be trained to doubt a label; ingest a set with at least two classes"
         )
 
-    pairs = find_duplicates(ws, force=force, progress=progress)
-    row = {sample_id: i for i, sample_id in enumerate(frame["sample_id"])}
-    inside = pairs[pairs["sample_a"].isin(row) & pairs["sample_b"].isin(row)]
-    indices = np.stack([inside["sample_a"].map(row), inside["sample_b"].map(row)], axis=1).astype(np.int64)
-    groups = split_room.group_ids(len(frame), indices, list(frame["content_hash"]))
-    if len(np.unique(groups)) < 2:
-        raise BadDataError(
-            "all images are copies of one another: out-of-fold scoring needs at least two different images"
-        )
-    fold = split_room.grouped_folds(given, groups, folds=min(chosen.folds, len(np.unique(groups))), seed=seed)
+    fold, groups, pairs = folds_of(ws, frame, given, folds=chosen.folds, seed=seed, force=force, progress=progress)
 
     fingerprint = samples.fingerprint(ws, splits=chosen_splits)
     pixels: np.ndarray | None = None
@@ -117,48 +106,8 @@ def score(
         folds=int(fold.max()) + 1,
         runs=done,
         reused=reused,
-        near_duplicates=len(pairs),
+        near_duplicates=pairs,
     )
-
-
-def find_duplicates(
-    ws: Workspace,
-    *,
-    threshold: float = split_room.NEAR_DUPLICATE,
-    force: bool = False,
-    progress: Progress = silent,
-) -> pd.DataFrame:
-    """All exact and near-duplicate pairs over every split, found once per set of images and stored.
-
-    Columns sample_a, sample_b, kind ('exact' | 'near'), similarity in [-1, 1] (cosine of 16x16 grey thumbnails).
-    """
-    frame = samples.get_samples(ws)
-    config = {"threshold": threshold, "thumbnail": "16x16 grey"}
-    fingerprint = samples.fingerprint(ws)
-    run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
-    known = runs.get_run(ws, run_id)
-    if known is not None and known.state == "done" and not force:
-        return verdicts.get_pairs(ws)
-    runs.start_run(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint)
-    progress("looking for duplicates", 0, 2)
-    pixels = image_room.load_pixels(list(frame["path"]), size=THUMBNAIL_SIDE, channels=1)
-    progress("looking for duplicates", 1, 2)
-    index, similarity = split_room.near_duplicate_pairs(image_room.thumbnails(pixels), threshold=threshold)
-    ids = frame["sample_id"].to_numpy()
-    hashes = frame["content_hash"].to_numpy()
-    exact = hashes[index[:, 0]] == hashes[index[:, 1]]
-    pairs = pd.DataFrame(
-        {
-            "sample_a": ids[index[:, 0]],
-            "sample_b": ids[index[:, 1]],
-            "kind": np.where(exact, "exact", "near"),
-            "similarity": similarity.astype(np.float64),
-        }
-    )
-    verdicts.put_pairs(ws, run_id, pairs)
-    runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int(exact.sum())})
-    progress("looking for duplicates", 2, 2)
-    return pairs
 
 
 def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
@@ -208,7 +157,8 @@ def _run_one(
     progress: Progress,
 ) -> None:
     from ferclean.recognition.crossval import cross_validate
-    from ferclean.recognition.methods.base import with_class_names
+    from ferclean.recognition.methods.base import hook, with_class_names
+    from ferclean.recognition.methods.catalogue import get_method
 
     run_id = runs.start_run(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint)
     folder = ws.runs / run_id
@@ -229,7 +179,8 @@ def _run_one(
     ids = list(frame["sample_id"])
     embeddings.write_embeddings(ws, run_id, ids, result.embedding)
     scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
-    scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, fold, groups, result))
+    shared = bool(hook(get_method(method), "LABEL_FREE"))
+    scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, None if shared else fold, groups, result))
     if len(result.flips):
         flips = pd.DataFrame(result.flips)
         flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy()]
@@ -238,15 +189,20 @@ def _run_one(
         scores.put_flips(ws, run_id, flips)
     metrics = {
         "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
+        # one label-free encoder serves all folds, so neighbours are sought everywhere
+        "shared_space": shared,
         "seconds": round(time.perf_counter() - started, 1),
     }
     runs.finish_run(ws, run_id, metrics)
 
 
 def out_of_fold_signals(
-    given: np.ndarray, fold: np.ndarray, groups: np.ndarray, result: OutOfFold
+    given: np.ndarray, fold: np.ndarray | None, groups: np.ndarray, result: OutOfFold
 ) -> dict[str, np.ndarray]:
-    """Every signal whose inputs this run has, plus what the method itself reports (such as `uerm_weight`)."""
+    """Every signal whose inputs this run has, plus what the method itself reports (such as `uerm_weight`).
+
+    `fold` is None where all folds share one embedding space.
+    """
     available: dict[str, Any] = {
         "labels": given,
         "pred_probs": result.pred_probs,

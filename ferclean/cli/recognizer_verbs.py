@@ -1,0 +1,97 @@
+"""The verbs about recognizers themselves: train or import an encoder, list the methods.
+
+Like all verbs: parse, one call, print.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed, names
+from ferclean.cli.plumbing import Session
+
+
+def add_to(app: typer.Typer) -> None:
+    """Hang the verbs of this module on the command line."""
+    app.command(epilog="Example: `ferclean -w W encode && ferclean -w W score --probe distilled`")(encode)
+    app.command(epilog="Example: `ferclean methods --measure`")(methods)
+
+
+def encode(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Option(help="What to call it; default the method's name.")] = None,
+    method: Annotated[
+        str, typer.Option(help="distilled sees no label, so it may be probed on any set, its own included.")
+    ] = "distilled",
+    profile: ProfileName = "quick",
+    seed: Seed = 0,
+    splits: Annotated[str | None, typer.Option(help="Splits to train on; default train.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs.", min=1)] = None,
+    backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
+    input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
+    import_file: Annotated[
+        Path | None,
+        typer.Option("--import", help="Take a backbone's weights: .safetensors or weights-only .pth."),
+    ] = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Train an encoder on the whole set, or import one; `score --probe NAME` then scores in seconds."""
+    from ferclean.steps.encode import encode as step
+
+    session: Session = context.obj
+    overrides: dict[str, Any] = {"epochs": epochs, "backbone": backbone, "input_size": input_size}
+    with session.progress() as progress:
+        result = step(
+            session.open(), name=name, method=method, profile=profile, splits=names(splits), import_file=import_file,
+            seed=seed, device=device, force=force, progress=progress, **overrides,
+        )  # fmt: skip
+    session.emit("encode", result.as_dict())
+    if result.weights_report:
+        session.say(result.weights_report)
+        session.say("what it was trained on is unknown: its probes cannot be checked for labels that it has seen")
+    else:
+        seen = "and their labels" if result.saw_labels else "no label seen"
+        session.say(f"{result.name}: {result.dimensions} numbers per face, from {result.images:,} images, {seen}")
+    session.next(f"score --probe {result.name}")
+
+
+def methods(
+    context: typer.Context,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Train each for a few steps and say how many images a second it takes.")
+    ] = False,
+    profile: ProfileName = "quick",
+    device: Device = "auto",
+) -> None:
+    """The recognizers: what each is, where it was published, what it needs, and what it costs on this machine."""
+    from ferclean.recognition.methods.catalogue import catalogue
+
+    session: Session = context.obj
+    known: list[dict[str, Any]] = [method.as_dict() for method in catalogue()]
+    if measure:
+        from ferclean.recognition.speed import images_per_second
+
+        for row in known:
+            row["images_per_second"] = images_per_second(row["name"], profile=profile, device=device)
+    session.emit("methods", known)
+    session.table(
+        ["name", "year", "published", "needs", *(["images/s"] if measure else [])],
+        [
+            [
+                m["name"],
+                str(m["year"]),
+                m["published"],
+                m["needs"],
+                *([f"{m['images_per_second']:,.0f}"] if measure else []),
+            ]
+            for m in known
+        ],
+    )
+    for row in known:
+        session.say(f"{row['name']}: {row['summary']} ({row['paper']}, {row['year']})")
+    if not measure:
+        session.say("`ferclean methods --measure` trains each for a few seconds and adds its speed here")

@@ -1,0 +1,86 @@
+"""Exact and near copies over a whole set, found once, and folds that keep them together.
+
+It reads images and stores pairs; it scores and judges nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from ferclean.errors import BadDataError
+from ferclean.evidence import splits as split_room
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.store import runs, samples, verdicts
+from ferclean.store.workspace import Workspace
+
+THUMBNAIL_SIDE = 48
+
+
+def folds_of(
+    ws: Workspace,
+    frame: pd.DataFrame,
+    given: np.ndarray,
+    *,
+    folds: int,
+    seed: int = 0,
+    force: bool = False,
+    progress: Progress = silent,
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """For the samples of `frame` with labels `given` (N,): fold (N,), group of copies (N,), and the number of pairs.
+
+    Folds are stratified by label and keep copies together; there are at most as many as groups. Raises BadDataError
+    when all images are copies of one another.
+    """
+    pairs = find_duplicates(ws, force=force, progress=progress)
+    row = {sample_id: i for i, sample_id in enumerate(frame["sample_id"])}
+    inside = pairs[pairs["sample_a"].isin(row) & pairs["sample_b"].isin(row)]
+    indices = np.stack([inside["sample_a"].map(row), inside["sample_b"].map(row)], axis=1).astype(np.int64)
+    groups = split_room.group_ids(len(frame), indices, list(frame["content_hash"]))
+    if len(np.unique(groups)) < 2:
+        raise BadDataError(
+            "all images are copies of one another: out-of-fold scoring needs at least two different images"
+        )
+    fold = split_room.grouped_folds(given, groups, folds=min(folds, len(np.unique(groups))), seed=seed)
+    return fold, groups, len(pairs)
+
+
+def find_duplicates(
+    ws: Workspace,
+    *,
+    threshold: float = split_room.NEAR_DUPLICATE,
+    force: bool = False,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """All exact and near-duplicate pairs over every split, found once per set of images and stored.
+
+    Columns sample_a, sample_b, kind ('exact' | 'near'), similarity in [-1, 1] (cosine of 16x16 grey thumbnails).
+    """
+    frame = samples.get_samples(ws)
+    config = {"threshold": threshold, "thumbnail": "16x16 grey"}
+    fingerprint = samples.fingerprint(ws)
+    run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
+    known = runs.get_run(ws, run_id)
+    if known is not None and known.state == "done" and not force:
+        return verdicts.get_pairs(ws)
+    runs.start_run(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint)
+    progress("looking for duplicates", 0, 2)
+    pixels = image_room.load_pixels(list(frame["path"]), size=THUMBNAIL_SIDE, channels=1)
+    progress("looking for duplicates", 1, 2)
+    index, similarity = split_room.near_duplicate_pairs(image_room.thumbnails(pixels), threshold=threshold)
+    ids = frame["sample_id"].to_numpy()
+    hashes = frame["content_hash"].to_numpy()
+    exact = hashes[index[:, 0]] == hashes[index[:, 1]]
+    pairs = pd.DataFrame(
+        {
+            "sample_a": ids[index[:, 0]],
+            "sample_b": ids[index[:, 1]],
+            "kind": np.where(exact, "exact", "near"),
+            "similarity": similarity.astype(np.float64),
+        }
+    )
+    verdicts.put_pairs(ws, run_id, pairs)
+    runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int(exact.sum())})
+    progress("looking for duplicates", 2, 2)
+    return pairs

@@ -1,0 +1,109 @@
+"""Train an encoder on a whole set, or import one, and write down what it has seen.
+
+It judges nothing: `score --probe` does, and refuses labels that the encoder learned from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferclean.errors import UsageError
+from ferclean.evidence import labels as label_names
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.recognition.profiles import get_profile
+from ferclean.store import encoders, samples
+from ferclean.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeSummary:
+    """Where the encoder lies and what it has seen."""
+
+    name: str
+    path: str
+    method: str
+    images: int
+    """It was trained on; 0 for an imported one."""
+    saw_labels: bool | None
+    """Whether given labels entered its training; None for an imported one, of which nobody here knows."""
+    dimensions: int
+    weights_report: str | None
+    """What an imported file brought."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def encode(
+    ws: Workspace,
+    *,
+    name: str | None = None,
+    method: str = "distilled",
+    profile: str = "quick",
+    splits: Sequence[str] | None = None,
+    import_file: Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress = silent,
+    **overrides: Any,
+) -> EncodeSummary:
+    """Train `method` on all labelled images of `splits` (default train), or import a backbone's weights as an encoder.
+
+    A label-free method sees no label. The encoder goes to `encoders/NAME.safetensors` of the workspace, its training
+    images' and labels' hashes beside it. `import_file` (.safetensors or weights-only .pth) is loaded into the profile's
+    backbone instead; what it was trained on is unknown and said to be. An encoder of that name is replaced only with
+    `force`. Raises UsageError for a name that is taken or no file name, and for an unknown method.
+    """
+    from ferclean.recognition.checkpoint import save_checkpoint
+    from ferclean.recognition.encoder import imported_encoder, train_encoder
+
+    chosen = get_profile(profile, methods=[method], seeds=1, **overrides)
+    name = name or (method if import_file is None else import_file.stem)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise UsageError(f"an encoder's name is letters, digits, dots, dashes and underscores, not {name!r}")
+    path = encoders.path_of(ws, name)
+    if path.exists() and not force:
+        raise UsageError(f"there is an encoder {name!r} already; choose another --name, or replace it with --force")
+    config = chosen.train_config(seed=seed, device=device)
+    if import_file is not None:
+        trained, report = imported_encoder(import_file, config, channels=chosen.channels, input_size=chosen.input_size)
+        save_checkpoint(trained, path)
+        encoders.put_seen(ws, name, content_hashes=[], labels=None, known=False)
+        return EncodeSummary(
+            name=name, path=str(path), method="imported", images=0, saw_labels=None,
+            dimensions=_width(trained), weights_report=report,
+        )  # fmt: skip
+    dataset = samples.get_dataset(ws)
+    frame, _ = samples.get_labelled(ws, splits=splits)
+    given = label_names.encode(list(frame["given_label"]), dataset.classes)
+    progress("reading images", 0, len(frame))
+    pixels = image_room.load_pixels(list(frame["path"]), size=chosen.input_size, channels=chosen.channels)
+    progress("reading images", len(frame), len(frame))
+    trained, saw_labels = train_encoder(
+        method, pixels, given, classes=dataset.classes, config=config, progress=progress
+    )
+    save_checkpoint(trained, path)
+    encoders.put_seen(
+        ws, name, content_hashes=list(frame["content_hash"]),
+        labels=list(frame["given_label"]) if saw_labels else None, known=True,
+    )  # fmt: skip
+    return EncodeSummary(
+        name=name, path=str(path), method=method, images=len(frame), saw_labels=saw_labels,
+        dimensions=_width(trained), weights_report=None,
+    )  # fmt: skip
+
+
+def _width(trained: Any) -> int:
+    from ferclean.recognition.inference import predict
+
+    probe = np.zeros((1, trained.channels, trained.input_size, trained.input_size), dtype=np.uint8)
+    return int(predict(trained, probe, device="cpu")["embedding"].shape[1])

@@ -1,0 +1,70 @@
+"""Encoders of a workspace: weights as safetensors, and beside them what each was trained on.
+
+It never loads a weight; a file of hashes says which images, and with which labels, an encoder has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ferclean.errors import UsageError
+from ferclean.store.workspace import Workspace
+
+FOLDER = "encoders"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What an encoder was trained on: content hash -> given label, None where no label entered.
+
+    `known` is False for an imported encoder, of which nobody here knows.
+    """
+
+    labels: dict[str, str | None]
+    known: bool
+
+
+def path_of(ws: Workspace, name: str) -> Path:
+    """Where the weights of the encoder `name` lie, or would."""
+    return ws.root / FOLDER / f"{name}.safetensors"
+
+
+def find(ws: Workspace, encoder: str | Path) -> Path:
+    """The file of an encoder given by its name in this workspace or by its path. Raises UsageError if there is none."""
+    for path in (path_of(ws, str(encoder)), Path(encoder)):
+        if path.is_file():
+            return path
+    known = sorted(path.stem for path in (ws.root / FOLDER).glob("*.safetensors"))
+    raise UsageError(
+        f"no encoder {str(encoder)!r} here; known: {', '.join(known) or 'none'}; make one with `ferclean encode`"
+    )
+
+
+def put_seen(
+    ws: Workspace, name: str, *, content_hashes: Sequence[str], labels: Sequence[str] | None, known: bool
+) -> None:
+    """Write what the encoder `name` was trained on beside its weights; `labels` is None for a label-free one."""
+    path = path_of(ws, name).with_suffix(".seen.parquet")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    given = list(labels) if labels is not None else [None] * len(content_hashes)
+    columns = {"content_hash": pa.array(list(content_hashes), pa.string()), "label": pa.array(given, pa.string())}
+    part = path.with_suffix(".part")
+    pq.write_table(pa.table(columns).replace_schema_metadata({"known": "yes" if known else "no"}), part)
+    part.replace(path)
+
+
+def get_seen(path: Path) -> Seen:
+    """What the encoder in the file `path` was trained on; unknown where its `.seen.parquet` does not lie beside it."""
+    beside = path.with_suffix(".seen.parquet")
+    if not beside.is_file():
+        return Seen(labels={}, known=False)
+    table = pq.read_table(beside)
+    known = (table.schema.metadata or {}).get(b"known") == b"yes"
+    return Seen(
+        labels=dict(zip(table["content_hash"].to_pylist(), table["label"].to_pylist(), strict=True)), known=known
+    )
