@@ -58,16 +58,16 @@ def fit(
     num_classes: int,
     config: TrainConfig | None = None,
     method_config: Any = None,
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     pretrained: Mapping[str, Tensor] | None = None,
     progress: Progress = silent,
 ) -> FitResult:
     """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1.
 
-    `method_config` is the method's own `Config`; by default it is made from its `config.method_options`. `validation`
-    (images, labels) is only measured, never selected on. `pretrained` is what `pretrain` gave; by default a method
-    with a first stage runs it here, on these images. The same inputs and seed give the same bytes on a CPU with the
-    same number of threads. `progress` is called after every epoch.
+    `method_config` is the method's own `Config`; by default it is made from its `config.method_options`. `validation`,
+    a name -> (images, labels), is only measured after each epoch (`NAME_accuracy` in `history`), never selected on.
+    `pretrained` is what `pretrain` gave; by default a method with a first stage runs it here, on these images. The same
+    inputs and seed give the same bytes on a CPU with the same number of threads. `progress` is called after every epoch.
 
     Raises BadDataError for arrays that cannot be trained on, UsageError for impossible settings and FercleanError when
     the loss stops being a number.
@@ -96,9 +96,9 @@ def fit(
         run = _Run(method, cfg, model, config, images, labels, num_classes, device)
         for epoch in range(config.epochs):
             run.epoch(epoch)
-            if validation is not None:
-                predicted = predict(run.trained(), *validation[:1])["pred_probs"].argmax(1)
-                run.history[-1]["validation_accuracy"] = float(np.mean(predicted == validation[1]))
+            for name, (own_images, own_labels) in (validation or {}).items():
+                predicted = predict(run.trained(), own_images)["pred_probs"].argmax(1)
+                run.history[-1][f"{name}_accuracy"] = float(np.mean(predicted == own_labels))
             progress(f"training {method_name}", epoch + 1, config.epochs)
         return run.result()
 
