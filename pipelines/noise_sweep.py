@@ -59,8 +59,10 @@ def run(
     if drawn:
         folder = ws.root / "drawn"
         if not (folder / "drawn_faces.json").exists():
-            plain = {"noise": 0.0, "blends": 0.0, "duplicates": 0.0, "broken": 0.0, "blank": 0.0}
-            drawn_faces.draw_set(folder, train=drawn, test=drawn // 2, seed=seed, **plain)
+            drawn_faces.draw_set(
+                folder, train=drawn, test=drawn // 2, seed=seed,
+                noise=0.0, blends=0.0, duplicates=0.0, broken=0.0, blank=0.0,
+            )  # fmt: skip
         ingest(ws, "drawn_faces", folder, progress=progress)
     chosen_methods = tuple(methods or METHODS)
     chosen = get_profile(profile, methods=list(chosen_methods), seeds=1, **overrides)
