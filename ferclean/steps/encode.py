@@ -76,6 +76,7 @@ def encode(
     config = chosen.train_config(seed=seed, device=device)
     if import_file is not None:
         trained, report = imported_encoder(import_file, config, channels=chosen.channels, input_size=chosen.input_size)
+        encoders.drop_seen(ws, name)
         save_checkpoint(trained, path)
         encoders.put_seen(ws, name, content_hashes=[], labels=None, known=False)
         return EncodeSummary(
@@ -91,6 +92,7 @@ def encode(
     trained, saw_labels = train_encoder(
         method, pixels, given, classes=dataset.classes, config=config, progress=progress
     )
+    encoders.drop_seen(ws, name)
     save_checkpoint(trained, path)
     encoders.put_seen(
         ws, name, content_hashes=list(frame["content_hash"]),

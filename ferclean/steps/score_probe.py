@@ -67,7 +67,7 @@ def score_probe(
     stored as a scoring run of method `probe:NAME`, ready for triage.
 
     Raises UsageError when there is no such encoder, and BadDataError when the encoder was trained on given labels of
-    these images: their own labels would vouch for themselves.
+    these images, whose own labels would vouch for themselves, or when there are fewer than two classes.
     """
     from ferclean.recognition.checkpoint import load_checkpoint
     from ferclean.recognition.inference import predict
@@ -77,6 +77,11 @@ def score_probe(
     dataset = samples.get_dataset(ws)
     frame, chosen_splits = samples.get_labelled(ws, splits=splits)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
+    if len(np.unique(given)) < 2:
+        raise BadDataError(
+            f"{len(frame):,} labelled, readable image(s) of {len(np.unique(given))} class(es) in "
+            f"{', '.join(chosen_splits) or 'this workspace'}: no probe can doubt a label; it takes at least two classes"
+        )
     hashes = list(frame["content_hash"])
     taught = [value for value in hashes if seen.labels.get(value) is not None]
     if taught:

@@ -58,6 +58,11 @@ def put_seen(
     part.replace(path)
 
 
+def drop_seen(ws: Workspace, name: str) -> None:
+    """Forget what the encoder `name` was trained on, so that new weights never stand beside an old account."""
+    path_of(ws, name).with_suffix(".seen.parquet").unlink(missing_ok=True)
+
+
 def get_seen(path: Path) -> Seen:
     """What the encoder in the file `path` was trained on; unknown where its `.seen.parquet` does not lie beside it."""
     beside = path.with_suffix(".seen.parquet")
