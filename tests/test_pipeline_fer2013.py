@@ -97,6 +97,9 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(
             assert all(0 <= value <= 1 for value in figures.values())
     assert result["methods"] == ["cross_entropy", "supcon_relabel"]
     assert result["baselines_read"] == "cross_entropy"
+    assert set(result["members"]) == {"cross_entropy, seed 0", "supcon_relabel, seed 0", "all together"}
+    whole = result["detection"]["odd_groups"]["rankings"]["ferclean"]["auroc"]
+    assert result["members"]["all together"]["ferclean"]["auroc"] == pytest.approx(whole, abs=0.02)
     assert "cleanlab_normalized_margin_on_all_methods" in result["detection"]["odd_groups"]["rankings"]
     taught = result["decisions"]
     assert taught["0"]["auprc"]["sd"] == 0  # without decisions there is nothing to draw

@@ -67,7 +67,7 @@ def fit(
     `method_config` is the method's own `Config`; by default it is made from its `config.method_options`. `validation`,
     a name -> (images, labels), is only measured after each epoch (`NAME_accuracy` in `history`), never selected on.
     `pretrained` is what `pretrain` gave; by default a method with a first stage runs it here, on these images. The same
-    inputs and seed give the same bytes on a CPU with the same number of threads. `progress` is called after every epoch.
+    inputs and seed give the same bytes on a CPU with the same number of threads. `progress` is called after each epoch.
 
     Raises BadDataError for arrays that cannot be trained on, UsageError for impossible settings and FercleanError when
     the loss stops being a number.

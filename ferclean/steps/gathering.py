@@ -46,9 +46,14 @@ class Gathered:
     unusable: np.ndarray
 
 
-def gather(ws: Workspace) -> Gathered:
-    """Read the newest scores of each method and seed, and what follows from them. Raises as `triage` does."""
-    members = current_score_runs(ws)
+def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
+    """Read the newest scores of each method and seed, and what follows from them. Raises as `triage` does.
+
+    With `run_ids` only those runs make the ensemble.
+    """
+    members = [run for run in current_score_runs(ws) if run_ids is None or run.run_id in run_ids]
+    if not members:
+        raise FercleanError(f"none of the runs {', '.join(run_ids or [])} is among the newest scores of this workspace")
     dataset = samples.get_dataset(ws)
     predictions = [scores.get_predictions(ws, run.run_id) for run in members]
     ids = list(predictions[0].sample_ids)

@@ -1,0 +1,138 @@
+"""What the FERPlus votes say about FER2013's labels, and figures measured with them.
+
+Part of `fer2013_ferplus.py`: nothing here feeds back into scoring or triage.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferclean.evidence import measures
+from ferclean.evidence.baselines import baseline_scores
+from ferclean.evidence.verdicts import judge
+from ferclean.steps.gathering import gather
+from ferclean.steps.triage import TriageSummary
+from ferclean.store import scores
+from ferclean.store.workspace import Workspace
+
+SHARED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+MIN_VOTES, MIN_SHARE = 5, 0.6
+
+
+def read_truth(path: Path) -> pd.DataFrame:
+    """Per source_key: majority (canonical name, missing without a unique one), clear, ambiguous, dup_group.
+
+    Shares are over the seven shared classes; clear = at least five such votes and a unique majority of at least 60 %;
+    ambiguous = no label, contempt included, has half of all ten votes; share_<class> of the seven, NaN without votes.
+    """
+    votes = pd.read_parquet(path)
+    counts = votes[[f"v_{name}" for name in SHARED]].to_numpy(float)
+    every = votes[[name for name in votes.columns if name.startswith("v_")]].to_numpy(float)
+    total = counts.sum(1)
+    top = counts.max(1)
+    unique = (counts == top[:, None]).sum(1) == 1
+    share = np.divide(top, total, out=np.zeros_like(top), where=total > 0)
+    shares = np.divide(counts, total[:, None], out=np.full_like(counts, np.nan), where=total[:, None] > 0)
+    named = every[:, [not name.endswith(("unknown", "NF")) for name in votes.columns if name.startswith("v_")]]
+    return pd.DataFrame(
+        {
+            "source_key": votes["index"].astype(str),
+            "majority": np.where(unique & (total > 0), np.array(SHARED, dtype=object)[counts.argmax(1)], None),
+            "clear": unique & (total >= MIN_VOTES) & (share >= MIN_SHARE),
+            "very_clear": unique & (total >= MIN_VOTES) & (share >= 0.8),
+            "ambiguous": named.max(1) < 0.5 * every.sum(1),
+            "half": unique & (top >= 0.5 * every.sum(1)),
+            "no_face": (every.sum(1) - named.sum(1)) > 0.5 * every.sum(1),
+            "dup_group": votes["dup_group"],
+            **{f"share_{name}": shares[:, k] for k, name in enumerate(SHARED)},
+        }
+    )
+
+
+def members(ws: Workspace, judged: pd.DataFrame, run_ids: list[str]) -> dict[str, Any]:
+    """Each recognizer by itself beside all together: ferclean's verdict and the plain margin, on odd groups."""
+    clear = judged["clear"].to_numpy(bool) & (judged["dup_group"].to_numpy() % 2 == 1)
+    wrong = (judged["majority"] != judged["given_label"]).to_numpy(bool)
+    found: dict[str, Any] = {}
+    for chosen in [[run_id] for run_id in run_ids] + ([run_ids] if len(run_ids) > 1 else []):
+        own = gather(ws, run_ids=chosen)
+        row = {sample_id: i for i, sample_id in enumerate(own.ids)}
+        order = [row[sample_id] for sample_id in judged["sample_id"]]
+        verdict = judge(
+            own.given, own.pred_probs, own.signals, around=own.around, unusable=own.unusable, duplicates=own.groups
+        )
+        margin = baseline_scores(own.given, own.pred_probs)["cleanlab_normalized_margin"]
+        name = f"{own.members[0].method}, seed {own.members[0].seed}" if len(chosen) == 1 else "all together"
+        found[name] = {
+            "ferclean": ranking_figures(verdict.label_quality[order][clear], wrong[clear]),
+            "margin": ranking_figures(margin[order][clear], wrong[clear]),
+        }
+    return found
+
+
+def self_estimate(summary: TriageSummary, judged: pd.DataFrame) -> dict[str, Any]:
+    """What triage expects of its queue beside what the votes say; wrong = a clear majority for another label."""
+    wrong = (judged["clear"] & (judged["majority"] != judged["given_label"])).to_numpy(bool)
+    in_queue = wrong[np.argsort(judged["rank"].to_numpy())]
+    depths = []
+    for row in summary.expected:
+        hits = int(in_queue[: int(row["depth"])].sum())
+        depths.append(row | {"true_precision": hits / row["depth"], "true_recall": hits / max(int(wrong.sum()), 1)})
+    return {
+        "estimated_error_rate": [summary.estimated_error_rate, *summary.error_rate_interval],
+        "given_differs_from_majority": round(
+            float((judged["majority"].notna() & (judged["majority"] != judged["given_label"])).mean()), 4
+        ),
+        "clear_errors": round(float(wrong.mean()), 4),
+        "depths": [{name: round(float(value), 4) for name, value in row.items()} for row in depths],
+    }
+
+
+def ranking_figures(label_quality: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
+    """AUROC, AUPRC, and precision in the first 100 and the first 10 % of the ranking."""
+    return {
+        "auroc": round(measures.auroc(label_quality, wrong), 4),
+        "auprc": round(measures.auprc(label_quality, wrong), 4),
+        "precision_at_100": round(measures.precision_at(label_quality, wrong, k=min(100, len(wrong))), 4),
+        "precision_at_10_percent": round(measures.precision_at(label_quality, wrong, k=max(1, len(wrong) // 10)), 4),
+    }
+
+
+def mean_probabilities(ws: Workspace, run_ids: list[str], ids: list[str]) -> np.ndarray:
+    """The same out-of-fold probabilities that ferclean read, (N, K), in the order of `ids`."""
+    total: np.ndarray | float = 0.0
+    for run_id in run_ids:
+        stored = scores.get_predictions(ws, run_id)
+        row = {sample_id: i for i, sample_id in enumerate(stored.sample_ids)}
+        total = total + stored.pred_probs[[row[sample_id] for sample_id in ids]].astype(np.float64)
+    return np.asarray(total) / len(run_ids)
+
+
+def hog_floor(pixels: np.ndarray, given: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The outside floor: HOG, PCA and logistic regression, five folds grouped by duplicates, self-confidence (N,)."""
+    from skimage.feature import hog
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features = np.stack([hog(face, orientations=8, pixels_per_cell=(6, 6), cells_per_block=(2, 2)) for face in pixels])
+    quality = np.zeros(len(given))
+    for train, held_out in GroupKFold(5).split(features, given, groups):
+        components = min(200, len(train) - 1)
+        model = make_pipeline(
+            PCA(components, random_state=0), StandardScaler(), LogisticRegression(C=0.02, max_iter=500)
+        )
+        model.fit(features[train], given[train])
+        position = {int(label): i for i, label in enumerate(model.classes_)}
+        probs = model.predict_proba(features[held_out])
+        quality[held_out] = [
+            row[position[int(label)]] if int(label) in position else 0.0
+            for row, label in zip(probs, given[held_out], strict=True)
+        ]
+    return quality
