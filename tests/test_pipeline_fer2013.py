@@ -13,7 +13,7 @@ from PIL import Image
 
 from ferclean.store.votes import get_votes
 from ferclean.store.workspace import Workspace
-from pipelines import fer2013_ferplus
+from pipelines import fer2013_ferplus, ferplus_measures
 
 COLUMNS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
 
@@ -70,7 +70,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "orig_label": given,
         }
     ).to_parquet(folder / "images.parquet")
-    write_votes(folder / "votes.parquet", [votes(**{fer2013_ferplus.SHARED[label]: 10}) for label in true])
+    write_votes(folder / "votes.parquet", [votes(**{ferplus_measures.SHARED[label]: 10}) for label in true])
     return folder
 
 

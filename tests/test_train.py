@@ -201,7 +201,9 @@ def test_progress_is_told_after_every_epoch() -> None:
 def test_validation_is_measured_and_changes_nothing() -> None:
     images, labels = tiny()
     plain = fit("cross_entropy", images, labels, num_classes=3, config=TINY)
-    watched = fit("cross_entropy", images, labels, num_classes=3, config=TINY, validation={"validation": (images, labels)})
+    watched = fit(
+        "cross_entropy", images, labels, num_classes=3, config=TINY, validation={"validation": (images, labels)}
+    )
     accuracy = (predict(watched, images)["pred_probs"].argmax(1) == labels).mean()
     assert watched.history[-1]["validation_accuracy"] == pytest.approx(accuracy)
     assert plain.given_prob.tobytes() == watched.given_prob.tobytes()
