@@ -60,7 +60,9 @@ def load_checkpoint(path: Path) -> Trained:
     except SafetensorError as error:
         raise BadDataError(f"{path} is not a safetensors file: {error}") from error
     if header.get("format") != FORMAT:
-        raise BadDataError(f"{path} holds weights but no ferclean recognizer; give it as --weights instead")
+        raise BadDataError(
+            f"{path} holds weights but no ferclean recognizer; give it as --weights, or to `ferclean encode --import`"
+        )
     about = json.loads(header["ferclean"])
     method = get_method(about["method"])
     config = TrainConfig(**about["config"])

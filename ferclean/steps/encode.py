@@ -78,7 +78,7 @@ def encode(
         trained, report = imported_encoder(import_file, config, channels=chosen.channels, input_size=chosen.input_size)
         encoders.drop_seen(ws, name)
         save_checkpoint(trained, path)
-        encoders.put_seen(ws, name, content_hashes=[], labels=None, known=False)
+        encoders.copy_seen(import_file, ws, name)
         return EncodeSummary(
             name=name, path=str(path), method="imported", images=0, saw_labels=None,
             dimensions=_width(trained), weights_report=report,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ferclean.errors import BadDataError
 from ferclean.evidence import labels as label_names
@@ -21,7 +22,7 @@ from ferclean.evidence.probing import linear_probe
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.steps.copies import folds_of
-from ferclean.store import embeddings, encoders, runs, samples, scores
+from ferclean.store import embeddings, encoders, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
 FOLDS = 5
@@ -83,14 +84,13 @@ def score_probe(
             f"{', '.join(chosen_splits) or 'this workspace'}: no probe can doubt a label; it takes at least two classes"
         )
     hashes = list(frame["content_hash"])
-    taught = [value for value in hashes if seen.labels.get(value) is not None]
-    if taught:
-        raise BadDataError(
-            f"the encoder {path.stem} was trained on the labels of {len(taught):,} of these {len(hashes):,} images, "
-            "which would vouch for themselves: probe with a label-free one (`ferclean encode --method distilled`), or "
-            "score with `ferclean score --methods`, where each fold trains its own"
-        )
     fold, groups, _ = folds_of(ws, frame, given, folds=folds, seed=seed, progress=progress)
+    if taught := _taught(ws, frame, seen):
+        raise BadDataError(
+            f"the encoder {path.stem} was trained on the labels of {taught:,} of these {len(hashes):,} images, near "
+            "copies included, which would vouch for themselves: probe with a label-free one (`ferclean encode --method "
+            "distilled`), or score with `ferclean score --methods`, where each fold trains its own"
+        )
     config = {
         "splits": chosen_splits, "epochs": None, "folds": folds,
         "probe": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "known": seen.known},
@@ -137,3 +137,16 @@ def score_probe(
         training_known=seen.known, accuracy_on_given=float(metrics["accuracy_on_given"]),
         runs=[{"run_id": run_id, "method": method, "seed": seed}], reused=reused,
     )  # fmt: skip
+
+
+def _taught(ws: Workspace, frame: pd.DataFrame, seen: encoders.Seen) -> int:
+    """How many samples of `frame`, or near copies of them in this workspace, gave the encoder their label."""
+    learned = {value for value, label in seen.labels.items() if label is not None}
+    if not learned:
+        return 0
+    everything = samples.get_samples(ws).set_index("sample_id")["content_hash"]
+    inside = set(everything.index[everything.isin(learned)])
+    pairs = verdicts.get_pairs(ws)
+    twins = set(pairs.loc[pairs["sample_b"].isin(inside), "sample_a"])
+    twins |= set(pairs.loc[pairs["sample_a"].isin(inside), "sample_b"])
+    return int(frame["sample_id"].isin(inside | twins).sum())

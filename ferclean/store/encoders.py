@@ -46,7 +46,7 @@ def find(ws: Workspace, encoder: str | Path) -> Path:
 
 
 def put_seen(
-    ws: Workspace, name: str, *, content_hashes: Sequence[str], labels: Sequence[str] | None, known: bool
+    ws: Workspace, name: str, *, content_hashes: Sequence[str], labels: Sequence[str | None] | None, known: bool
 ) -> None:
     """Write what the encoder `name` was trained on beside its weights; `labels` is None for a label-free one."""
     path = path_of(ws, name).with_suffix(".seen.parquet")
@@ -56,6 +56,15 @@ def put_seen(
     part = path.with_suffix(".part")
     pq.write_table(pa.table(columns).replace_schema_metadata({"known": "yes" if known else "no"}), part)
     part.replace(path)
+
+
+def copy_seen(source: Path, ws: Workspace, name: str) -> None:
+    """Take over what is written beside the file `source` as the account of `name`; unknown where nothing is."""
+    seen = get_seen(source)
+    put_seen(
+        ws, name, content_hashes=list(seen.labels), known=seen.known,
+        labels=list(seen.labels.values()) if any(label is not None for label in seen.labels.values()) else None,
+    )  # fmt: skip
 
 
 def drop_seen(ws: Workspace, name: str) -> None:
