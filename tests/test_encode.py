@@ -231,6 +231,7 @@ def test_an_encoder_taught_with_other_images_may_be_probed_but_not_with_some_of_
     train, test = (samples.get_labelled(ws, splits=[name])[0] for name in ("train", "test"))
     done = score_probe(ws, "taught", splits=["test"], folds=2)
     assert (done.samples, done.seen, done.training_known) == (len(test), 0, True)
+    assert done.near == 5  # the planted leaks: near copies of training faces
     both = len(train) + len(test)
     with pytest.raises(BadDataError, match=f"labels of {len(train)} of these {both} images"):
         score_probe(ws, "taught", splits=["train", "test"], folds=2)

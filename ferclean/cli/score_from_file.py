@@ -84,6 +84,8 @@ def score_with_probe(session: Session, encoder: str, **options: Any) -> None:
         )
     elif result.seen:
         session.say(f"the encoder has seen {result.seen:,} of these images, without their labels")
+    if result.near:
+        session.say(f"{result.near:,} are near copies of images whose labels it learned: do not trust it about those")
     if result.reused:
         session.say("the same probe was made before and is reused")
     session.next("triage")

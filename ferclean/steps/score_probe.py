@@ -40,6 +40,8 @@ class ProbeSummary:
     """Dimensions of the encoder's features."""
     seen: int
     """Of these images, how many the encoder was trained on (without their labels)."""
+    near: int
+    """How many are near copies of images whose labels it learned: what it says of them is not out-of-fold."""
     training_known: bool
     """Whether it is written down what the encoder was trained on."""
     accuracy_on_given: float
@@ -85,11 +87,12 @@ def score_probe(
         )
     hashes = list(frame["content_hash"])
     fold, groups, _ = folds_of(ws, frame, given, folds=folds, seed=seed, progress=progress)
-    if taught := _taught(ws, frame, seen):
+    taught, near = _taught(ws, frame, seen)
+    if taught:
         raise BadDataError(
-            f"the encoder {path.stem} was trained on the labels of {taught:,} of these {len(hashes):,} images, near "
-            "copies included, which would vouch for themselves: probe with a label-free one (`ferclean encode --method "
-            "distilled`), or score with `ferclean score --methods`, where each fold trains its own"
+            f"the encoder {path.stem} was trained on the labels of {taught:,} of these {len(hashes):,} images, which "
+            "would vouch for themselves: probe with a label-free one (`ferclean encode --method distilled`), or score with "
+            "`ferclean score --methods`, where each fold trains its own"
         )
     config = {
         "splits": chosen_splits, "epochs": None, "folds": folds,
@@ -133,20 +136,21 @@ def score_probe(
     runs.finish_run(ws, run_id, metrics)
     return ProbeSummary(
         encoder=path.stem, samples=len(frame), classes=len(dataset.classes), folds=int(fold.max()) + 1,
-        embedding=int(metrics["embedding"]), seen=sum(value in seen.labels for value in hashes),
+        embedding=int(metrics["embedding"]), seen=sum(value in seen.labels for value in hashes), near=near,
         training_known=seen.known, accuracy_on_given=float(metrics["accuracy_on_given"]),
         runs=[{"run_id": run_id, "method": method, "seed": seed}], reused=reused,
     )  # fmt: skip
 
 
-def _taught(ws: Workspace, frame: pd.DataFrame, seen: encoders.Seen) -> int:
-    """How many samples of `frame`, or near copies of them in this workspace, gave the encoder their label."""
+def _taught(ws: Workspace, frame: pd.DataFrame, seen: encoders.Seen) -> tuple[int, int]:
+    """How many samples of `frame` gave the encoder their label, and how many others are near copies of ones that did."""
     learned = {value for value, label in seen.labels.items() if label is not None}
     if not learned:
-        return 0
+        return 0, 0
     everything = samples.get_samples(ws).set_index("sample_id")["content_hash"]
     inside = set(everything.index[everything.isin(learned)])
     pairs = verdicts.get_pairs(ws)
     twins = set(pairs.loc[pairs["sample_b"].isin(inside), "sample_a"])
     twins |= set(pairs.loc[pairs["sample_a"].isin(inside), "sample_b"])
-    return int(frame["sample_id"].isin(inside | twins).sum())
+    own = frame["sample_id"].isin(inside)
+    return int(own.sum()), int((~own & frame["sample_id"].isin(twins)).sum())
