@@ -91,8 +91,8 @@ def score_probe(
     if taught:
         raise BadDataError(
             f"the encoder {path.stem} was trained on the labels of {taught:,} of these {len(hashes):,} images, which "
-            "would vouch for themselves: probe with a label-free one (`ferclean encode --method distilled`), or score with "
-            "`ferclean score --methods`, where each fold trains its own"
+            "would vouch for themselves: probe with a label-free one (`ferclean encode --method distilled`), or score "
+            "with `ferclean score --methods`, where each fold trains its own"
         )
     config = {
         "splits": chosen_splits, "epochs": None, "folds": folds,
@@ -143,7 +143,7 @@ def score_probe(
 
 
 def _taught(ws: Workspace, frame: pd.DataFrame, seen: encoders.Seen) -> tuple[int, int]:
-    """How many samples of `frame` gave the encoder their label, and how many others are near copies of ones that did."""
+    """How many samples of `frame` gave the encoder their label, and how many others are near copies of such ones."""
     learned = {value for value, label in seen.labels.items() if label is not None}
     if not learned:
         return 0, 0
