@@ -68,27 +68,36 @@ def neighbourhood(
     similarity = np.full(count, np.nan)
     spaces = np.zeros(count, dtype=np.int64) if fold is None else np.asarray(fold)
     group = np.arange(count) if groups is None else np.asarray(groups)
-    near: list[np.ndarray] = []
-    far: list[np.ndarray] = []
-    weight: list[np.ndarray] = []
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for space in np.unique(spaces):
         rows = np.flatnonzero(spaces == space)
         vectors = _unit(embedding[rows])
         one_hot = np.eye(num_classes)[labels[rows]]  # (n, K)
         step = max(1, _CHUNK_CELLS // len(rows))
+        wide = min(_CROWD * k + 1, len(rows))
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             cosine = np.round(vectors[start : start + step] @ vectors.T, _DIGITS)
             cosine[group[part][:, None] == group[rows][None, :]] = -np.inf  # itself and its copies
-            votes, similarity[part] = _vote(cosine, k)
-            shares[part] = votes @ one_hot
+            # only the nearest can vote; whom a tie at rank k carries beyond them is asked in full below
+            at = np.argpartition(cosine, -wide, axis=1)[:, -wide:] if wide < len(rows) else None
+            nearest = cosine if at is None else np.take_along_axis(cosine, at, axis=1)
+            votes, similarity[part], last = _vote(nearest, k)
             crowded = (votes > 0).sum(1) > _CROWD * k
+            if at is None:
+                shares[part] = votes @ one_hot
+                at = np.broadcast_to(np.arange(len(rows)), votes.shape)
+            else:
+                shares[part] = (votes[:, :, None] * one_hot[at]).sum(1)
+                beyond = np.flatnonzero(np.isfinite(last) & (nearest.min(1) >= last))
+                if len(beyond):
+                    votes_of, similarity[part[beyond]], _ = _vote(cosine[beyond], k)
+                    shares[part[beyond]] = votes_of @ one_hot
+                    crowded[beyond] = True
             near_at, far_at = np.nonzero((votes > 0) & ~crowded[:, None])
-            near.append(part[near_at])
-            far.append(rows[far_at])
-            weight.append(votes[near_at, far_at])
-    at = (np.concatenate(near), np.concatenate(far)) if near else (np.empty(0, int), np.empty(0, int))
-    weights = sparse.csr_matrix((np.concatenate(weight) if weight else np.empty(0), at), shape=(count, count))
+            found.append((part[near_at], rows[at[near_at, far_at]], votes[near_at, far_at]))
+    near, far, weight = (np.concatenate(column) for column in zip(*found, strict=True)) if found else ([], [], [])
+    weights = sparse.csr_matrix((weight, (near, far)), shape=(count, count), dtype=np.float64)
     return Neighbourhood(shares=shares, similarity=similarity, weights=weights)
 
 
@@ -133,8 +142,11 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(norm > 0, norm, 1.0)
 
 
-def _vote(cosine: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each neighbour's weight (b, n), rows sum to 1 or are NaN, and mean cosine (b,); -inf means no neighbour."""
+def _vote(cosine: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each neighbour's weight (b, n), rows sum to 1 or are NaN, mean cosine (b,) and the k-th one (b,).
+
+    -inf in `cosine` (b, n) means no neighbour.
+    """
     allowed = np.isfinite(cosine)
     places = np.minimum(k, allowed.sum(1))  # (b,)
     take = min(k, cosine.shape[1])
@@ -148,4 +160,4 @@ def _vote(cosine: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     weight[silent] = seats[silent]
     lone = places == 0
     mean = (seats * np.where(allowed, cosine, 0.0)).sum(1) / np.where(lone, np.nan, places)
-    return weight / np.where(lone, np.nan, weight.sum(1))[:, None], mean
+    return weight / np.where(lone, np.nan, weight.sum(1))[:, None], mean, last[:, 0]
