@@ -156,8 +156,9 @@ def _train(
         "validation_selected": float(result.history[best]["test_accuracy"]),
         "seconds": round(seconds, 1),
         "flips": len(index),
-        # a flip is right when it ends at the label that the noise took away, or at the untouched one
-        "flip_precision": float((to_label == truth[index]).mean()) if len(index) else None,
+        # of the relabelled samples: how many had a planted label, and how many got their true one
+        "flip_precision": float((noisy[own][index] != truth[index]).mean()) if len(index) else None,
+        "flips_to_truth": float((to_label == truth[index]).mean()) if len(index) else None,
     }, hit
 
 
