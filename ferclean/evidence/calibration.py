@@ -219,11 +219,20 @@ def shifted(probability: np.ndarray, mean: float) -> np.ndarray:
     np.float64(0.5)
     """
     base = log_odds(probability)
+    return np.asarray(1 / (1 + np.exp(-base - shift_to(base, mean))))
+
+
+def shift_to(base: np.ndarray, mean: float) -> float:
+    """The amount by which log-odds `base` (N,) are to be moved so that their probabilities have the mean `mean`.
+
+    >>> round(shift_to(np.array([-1.0, -1.0]), 0.5), 6)
+    1.0
+    """
     low, high = -40.0, 40.0
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if (1 / (1 + np.exp(-base - middle))).mean() < mean else (low, middle)
-    return np.asarray(1 / (1 + np.exp(-base - low)))
+    return low
 
 
 def expected_calibration_error(probability: np.ndarray, happened: np.ndarray, *, bins: int = 10) -> float:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ferclean.errors import BadDataError
-from ferclean.evidence.calibration import ErrorRate, log_odds
+from ferclean.evidence.calibration import ErrorRate, log_odds, shift_to
 
 DRAWS = 2000
 SLOPE, SLOPE_SPREAD = 1.05, 0.08
@@ -120,14 +120,6 @@ def _grid(p: np.ndarray, ends: np.ndarray, rate: ErrorRate) -> tuple[np.ndarray,
     for i, steep in enumerate(SLOPE + SLOPE_SPREAD * _STEPS):
         for j, step in enumerate(_STEPS):
             wanted = min(float(p.mean()) * np.exp(step * (up if step > 0 else down)), 1.0)
-            chance = 1 / (1 + np.exp(-steep * base - _shift(steep * few, wanted)))
+            chance = 1 / (1 + np.exp(-steep * base - shift_to(steep * few, wanted)))
             mean[i, j], spread[i, j] = np.cumsum(chance)[at], np.cumsum(chance * (1 - chance))[at]
     return mean, spread
-
-
-def _shift(base: np.ndarray, mean: float) -> float:
-    low, high = -40.0, 40.0
-    for _ in range(50):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (1 / (1 + np.exp(-base - middle))).mean() < mean else (low, middle)
-    return low

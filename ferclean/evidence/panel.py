@@ -116,8 +116,7 @@ def levelled(labels: np.ndarray, panel: np.ndarray) -> np.ndarray:
     """
     members = np.bincount(labels, minlength=panel.shape[1])
     level = panel / np.maximum(members / max(len(labels), 1), 1e-9) ** RARE * (members > 0)
-    total = level.sum(1, keepdims=True)
-    return np.where(total > 0, level / np.where(total > 0, total, 1.0), panel)
+    return normalised(level, panel)
 
 
 def posterior(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarray:
@@ -127,6 +126,15 @@ def posterior(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.nd
     [[0.25, 0.75]]
     """
     joint = panel * noise[:, labels].T  # P(true k | face) P(given y | true k)
-    total = joint.sum(1, keepdims=True)
     # a label that cannot be given to such a face says nothing about it
-    return np.where(total > 0, joint / np.where(total > 0, total, 1.0), panel)
+    return normalised(joint, panel)
+
+
+def normalised(rows: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """`rows` (N, K), each divided by its sum; those that sum to 0 are taken from `otherwise` (N, K).
+
+    >>> normalised(np.array([[1.0, 3.0], [0.0, 0.0]]), np.full((2, 2), 0.5)).tolist()
+    [[0.25, 0.75], [0.5, 0.5]]
+    """
+    total = rows.sum(1, keepdims=True)
+    return np.where(total > 0, rows / np.where(total > 0, total, 1.0), otherwise)

@@ -192,9 +192,7 @@ def judge(
     # equal worth: lower quality first; rounding keeps noise in the last bits from deciding
     rank[np.lexsort((quality, -np.round(worth, 9)))] = np.arange(1, count + 1)
     given = np.eye(probs.shape[1])[labels]
-    others = panel_room.posterior(labels, panel, noise) * (1 - given)
-    rest = others.sum(1, keepdims=True)
-    others = np.where(rest > 0, others / np.where(rest > 0, rest, 1.0), given)
+    others = panel_room.normalised(panel_room.posterior(labels, panel, noise) * (1 - given), given)
     true_label = (1 - mislabelled)[:, None] * given + mislabelled[:, None] * others
     doubt = np.divide(mislabelled, 1 - torn, out=np.zeros(count), where=torn < 1).clip(0.0, 1.0)
     settled = (1 - doubt)[:, None] * given + doubt[:, None] * others

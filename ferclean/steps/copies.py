@@ -5,6 +5,8 @@ It reads images and stores pairs; it scores and judges nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -34,16 +36,21 @@ def folds_of(
     when all images are copies of one another.
     """
     pairs = find_duplicates(ws, force=force, progress=progress)
-    row = {sample_id: i for i, sample_id in enumerate(frame["sample_id"])}
-    inside = pairs[pairs["sample_a"].isin(row) & pairs["sample_b"].isin(row)]
-    indices = np.stack([inside["sample_a"].map(row), inside["sample_b"].map(row)], axis=1).astype(np.int64)
-    groups = split_room.group_ids(len(frame), indices, list(frame["content_hash"]))
+    ids = list(frame["sample_id"])
+    groups = split_room.group_ids(len(ids), pair_rows(ids, pairs), list(frame["content_hash"]))
     if len(np.unique(groups)) < 2:
         raise BadDataError(
             "all images are copies of one another: out-of-fold scoring needs at least two different images"
         )
     fold = split_room.grouped_folds(given, groups, folds=min(folds, len(np.unique(groups))), seed=seed)
     return fold, groups, len(pairs)
+
+
+def pair_rows(ids: Sequence[str], pairs: pd.DataFrame) -> np.ndarray:
+    """Row numbers (M, 2) int64 in `ids` of those `pairs` (columns sample_a, sample_b) that lie wholly among them."""
+    row = {sample_id: i for i, sample_id in enumerate(ids)}
+    inside = pairs[pairs["sample_a"].isin(row) & pairs["sample_b"].isin(row)]
+    return np.stack([inside["sample_a"].map(row), inside["sample_b"].map(row)], axis=1).astype(np.int64)
 
 
 def find_duplicates(

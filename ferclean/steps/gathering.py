@@ -19,6 +19,7 @@ from ferclean.evidence import signals as signal_room
 from ferclean.evidence import splits as split_room
 from ferclean.evidence.offtopic import probability_offtopic
 from ferclean.recognition import images as image_room
+from ferclean.steps.copies import pair_rows
 from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
@@ -63,7 +64,7 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
     member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
     pred_probs = member_probs.mean(0)
     pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
-    groups = _groups(ids, frame, verdicts.get_pairs(ws))
+    groups = split_room.group_ids(len(ids), pair_rows(ids, verdicts.get_pairs(ws)), list(frame["content_hash"]))
     # two models need not share their folds
     folds = [_aligned(p.sample_ids, p.fold, ids).astype(np.int64) for p in predictions]
     signals, around, offtopic = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
@@ -160,16 +161,6 @@ def _signals(
 def _has_embeddings(run: Run) -> bool:
     # our own recognizers always make them; a file of probabilities says whether it had any
     return bool(run.config.get("file", {"embedding": True})["embedding"])
-
-
-def _groups(ids: list[str], frame: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """Which scored samples are copies of one another: (N,) group numbers."""
-    row = {sample_id: i for i, sample_id in enumerate(ids)}
-    inside = [
-        (row[a], row[b]) for a, b in pairs[["sample_a", "sample_b"]].itertuples(index=False) if a in row and b in row
-    ]
-    index = np.array(inside, dtype=np.int64).reshape(-1, 2)
-    return split_room.group_ids(len(ids), index, list(frame["content_hash"]))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

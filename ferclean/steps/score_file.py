@@ -23,6 +23,7 @@ from ferclean.evidence.class_order import find_permutation
 from ferclean.evidence.in_sample import refuse_in_sample
 from ferclean.progress import Progress, silent
 from ferclean.sources.pred_probs import PredictionFile, few, read_predictions
+from ferclean.steps.copies import pair_rows
 from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
@@ -236,12 +237,7 @@ def _refuse_permuted(given: np.ndarray, pred_probs: np.ndarray, classes: Sequenc
 
 def _pairs(ws: Workspace, frame: pd.DataFrame) -> np.ndarray:
     """Row numbers (M, 2) of copies, as far as is known: stored pairs, and neighbours in a list of the same bytes."""
-    row = {sample_id: i for i, sample_id in enumerate(frame["sample_id"])}
-    found = {
-        (row[a], row[b])
-        for a, b in verdicts.get_pairs(ws)[["sample_a", "sample_b"]].itertuples(index=False)
-        if a in row and b in row
-    }
+    found = {(int(a), int(b)) for a, b in pair_rows(list(frame["sample_id"]), verdicts.get_pairs(ws))}
     last: dict[str, int] = {}
     for i, content in enumerate(frame["content_hash"]):
         if content in last and (i, last[content]) not in found:
