@@ -5,6 +5,8 @@ carries the same noise; nothing is ever selected on the test images), paired see
 
     python pipelines/noise_sweep.py --workspace W [--methods a,b] [--noise 0.1,0.2,0.3] [--seeds 3] --json FILE
     python pipelines/noise_sweep.py --workspace W --drawn 1000 ...   # draws a clean set of faces first
+
+`--readme FILE` puts the table between the lines `<!-- noise sweep -->` and `<!-- /noise sweep -->` of a Markdown file.
 """
 
 from __future__ import annotations
@@ -16,26 +18,24 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ferclean import __version__
-from ferclean.errors import BadDataError
-from ferclean.evidence import labels as label_names
+from ferclean.errors import UsageError
 from ferclean.evidence.comparison import paired_difference
 from ferclean.progress import Progress, silent
-from ferclean.recognition import images as image_room
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.profiles import get_profile
-from ferclean.sources import drawn_faces
-from ferclean.steps.ingest import ingest
-from ferclean.steps.retrain import copies_of
-from ferclean.store import samples
-from ferclean.store.workspace import Workspace
+from pipelines.faces_to_train import Faces, drawn_or_ingested
 
 PLAIN = "cross_entropy"
+START, END = "<!-- noise sweep -->", "<!-- /noise sweep -->"
 HELD_OUT = 0.1
+
+if TYPE_CHECKING:
+    from ferclean.recognition.config import TrainConfig
 
 
 def run(
@@ -55,54 +55,35 @@ def run(
 
     Every seed plants its own noise, the same for all methods, so differences to the plain baseline are paired.
     """
-    ws = Workspace.create(root)
-    if drawn:
-        folder = ws.root / "drawn"
-        if not (folder / "drawn_faces.json").exists():
-            drawn_faces.draw_set(
-                folder, train=drawn, test=drawn // 2, seed=seed,
-                noise=0.0, blends=0.0, duplicates=0.0, broken=0.0, blank=0.0,
-            )  # fmt: skip
-        ingest(ws, "drawn_faces", folder, progress=progress)
     chosen_methods = tuple(methods or METHODS)
     chosen = get_profile(profile, methods=list(chosen_methods), seeds=1, **overrides)
-    classes = samples.get_dataset(ws).classes
-    frame = samples.get_samples(ws)
-    given = label_names.encode(list(frame["given_label"]), classes)
-    pixels = image_room.load_pixels(list(frame["path"]), size=chosen.input_size, channels=chosen.channels)
-    is_test = (frame["split"] == "test").to_numpy() & (given >= 0)
-    if not is_test.any():
-        raise BadDataError("there is no labelled test split to measure on")
-    train = np.flatnonzero(
-        (frame["split"] == "train").to_numpy() & (given >= 0) & ~copies_of(pixels, list(frame["content_hash"]), is_test)
-    )
-    test = np.flatnonzero(is_test)
+    faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
     rows: list[dict[str, Any]] = []
     hits: dict[tuple[str, float], list[np.ndarray]] = {}
     total, done = len(chosen_methods) * len(noises) * seeds, 0
     for noise in noises:
         for number in range(seed, seed + seeds):
-            noisy = plant_symmetric(given[train], noise, num_classes=len(classes), seed=number)
+            noisy = plant_symmetric(faces.given[faces.train], noise, num_classes=len(faces.classes), seed=number)
             for method in chosen_methods:
                 progress(f"training {method} at {noise:.0%} noise, seed {number}", done, total)
-                row, hit = _train(
-                    method, pixels, given, train, noisy, test,
-                    classes=classes, config=chosen.train_config(seed=number, device=device),
-                )  # fmt: skip
+                row, hit = _train(method, faces, noisy, chosen.train_config(seed=number, device=device))
                 rows.append({"method": method, "noise": noise, "seed": number} | row)
                 hits.setdefault((method, noise), []).append(hit)
                 done += 1
     progress("done", total, total)
+    from ferclean.recognition.devices import describe
+
     return {
         "schema": 1,
         "pipeline": "noise_sweep",
         "version": __version__,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "device": f"{device} ({platform.machine()})",
+        "device": f"{describe(device)} ({platform.machine()})",
         "profile": profile,
-        "data": samples.get_dataset(ws).name,
-        "train_images": len(train),
-        "test_images": len(test),
+        "epochs": chosen.epochs,
+        "data": faces.name,
+        "train_images": len(faces.train),
+        "test_images": len(faces.test),
         "seeds": seeds,
         "table": [
             _summary(method, noise, rows, hits, seed=seed) for noise in noises for method in chosen_methods
@@ -120,26 +101,17 @@ def plant_symmetric(labels: np.ndarray, share: float, *, num_classes: int, seed:
     return noisy
 
 
-def _train(
-    method: str,
-    pixels: np.ndarray,
-    given: np.ndarray,
-    train: np.ndarray,
-    noisy: np.ndarray,
-    test: np.ndarray,
-    *,
-    classes: Sequence[str],
-    config: Any,
-) -> tuple[dict[str, Any], np.ndarray]:
+def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig) -> tuple[dict[str, Any], np.ndarray]:
     from ferclean.recognition.methods.base import with_class_names
     from ferclean.recognition.train import fit, predict
 
+    pixels, given, train, test = faces.pixels, faces.given, faces.train, faces.test
     held_out = np.random.default_rng(config.seed).random(len(train)) < HELD_OUT
     own = ~held_out
     start = time.perf_counter()
     result = fit(
         method, pixels[train[own]], noisy[own],
-        num_classes=len(classes), config=with_class_names(config, method, classes),
+        num_classes=len(faces.classes), config=with_class_names(config, method, faces.classes),
         validation={
             "validation": (pixels[train[held_out]], noisy[held_out]),
             "test": (pixels[test], given[test]),
@@ -188,8 +160,8 @@ def _summary(
 def markdown(result: dict[str, Any]) -> str:
     """The results table as the README shows it."""
     lines = [
-        "| recognizer | noise | last epoch | validation-selected | minus `cross_entropy`, 95 % |",
-        "|---|---|---|---|---|",
+        "| recognizer | noise | last epoch | validation-selected | minus `cross_entropy`, 95 % | precision of flips |",
+        "|---|---|---|---|---|---|",
     ]
     for row in result["table"]:
         less = row.get("minus_plain")
@@ -197,7 +169,7 @@ def markdown(result: dict[str, Any]) -> str:
             f"| `{row['method']}` | {row['noise']:.0%} | {_with_sd(row, 'last_epoch')} | "
             f"{_with_sd(row, 'validation_selected')} | "
             + (f"{100 * less['mean']:+.1f} ({100 * less['low']:+.1f} to {100 * less['high']:+.1f})" if less else "")
-            + " |"
+            + (f" | {row['flip_precision']:.0%} |" if row["flip_precision"] is not None else " | |")
         )
     return "\n".join(lines) + "\n"
 
@@ -205,6 +177,23 @@ def markdown(result: dict[str, Any]) -> str:
 def _with_sd(row: dict[str, Any], name: str) -> str:
     spread = row[f"{name}_sd"]
     return f"{100 * row[name]:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
+
+
+def write_readme(result: dict[str, Any], path: Path) -> None:
+    """Put the table and where it comes from between the two marks of a Markdown file; the rest stays as it is.
+
+    Raises UsageError when the marks are not there, once each and in order.
+    """
+    text = path.read_text("utf-8")
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(END) < text.index(START):
+        raise UsageError(f"{path} needs the lines {START} and {END}, once each, to take the table")
+    before, rest = text.split(START)
+    source = (
+        f"{result['data']}: {result['train_images']:,} training images (a tenth of them only to select on), "
+        f"{result['test_images']:,} clean test images; profile {result['profile']}, {result['epochs']} epochs, "
+        f"{result['seeds']} paired seeds, {result['device']}, {result['date']}.\n"
+    )
+    path.write_text(f"{before}{START}\n{markdown(result)}\n{source}{END}{rest.split(END)[1]}", "utf-8")
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
@@ -242,6 +231,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     parser.add_argument("--plot", type=Path, help="where the plot goes (.svg)")
+    parser.add_argument("--readme", type=Path, help="a Markdown file with the two marks, which takes the table")
     options = parser.parse_args()
 
     def told(description: str, done: int, total: int) -> None:
@@ -255,6 +245,8 @@ def main() -> None:
     options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
     if options.plot:
         plot(result, options.plot)
+    if options.readme:
+        write_readme(result, options.readme)
     print(markdown(result), end="")
 
 

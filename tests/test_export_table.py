@@ -69,6 +69,18 @@ def test_csv_holds_the_same_with_lists_as_json(work: Small, tmp_path: Path) -> N
     assert rows[-1]["pred_probs"] == ""
 
 
+def test_each_recognizer_has_a_column_with_its_vote(work: Small, tmp_path: Path) -> None:
+    for name in ("x.parquet", "x.csv"):
+        export(work.ws, form="table", out=tmp_path / name)
+    row = pq.read_table(tmp_path / "x.parquet").to_pylist()
+    assert list(row[0])[-1] == "vote_m"
+    assert row[0]["vote_m"] == CLASSES[0]  # all classes are alike probable: the first one
+    assert row[-1]["vote_m"] is None
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as lines:
+        assert [r["vote_m"] or None for r in csv.DictReader(lines)] == [r["vote_m"] for r in row]
+    export(work.ws, form="table", out=tmp_path / "x.csv", overwrite=True)  # still known as ferclean's own
+
+
 def test_a_workspace_without_scores_has_a_table_of_given_labels(tmp_path: Path) -> None:
     work = small(tmp_path, triaged=False)
     export(work.ws, form="table", out=tmp_path / "x.parquet")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ferclean.errors import UsageError
 from pipelines import noise_sweep
 
 
@@ -46,5 +47,24 @@ def test_methods_are_compared_on_the_same_noise_and_test_images(
     text = noise_sweep.markdown(result)
     assert text.count("\n") == 4
     assert "| `supcon_relabel` | 20% |" in text
+    readme = tmp_path / "README.md"
+    readme.write_text("# A\n\n<!-- noise sweep -->\nold\n<!-- /noise sweep -->\n\nbelow\n", "utf-8")
+    for _ in range(2):
+        noise_sweep.write_readme(result, readme)
+    written = readme.read_text("utf-8")
+    assert text in written
+    assert "old" not in written
+    assert "2 paired seeds" in written
+    assert written.startswith("# A\n\n<!-- noise sweep -->\n|")
+    assert written.endswith("\n<!-- /noise sweep -->\n\nbelow\n")
     noise_sweep.plot(result, tmp_path / "plot.svg")
     assert "<svg" in (tmp_path / "plot.svg").read_text("utf-8")
+
+
+def test_a_readme_without_the_marks_is_left_alone(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- /noise sweep -->\n<!-- noise sweep -->\n", "utf-8")
+    result = {"table": [], "data": "d", "train_images": 1, "test_images": 1}
+    with pytest.raises(UsageError, match="once each"):
+        noise_sweep.write_readme(result, readme)
+    assert readme.read_text("utf-8") == "<!-- /noise sweep -->\n<!-- noise sweep -->\n"

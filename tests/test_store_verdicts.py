@@ -12,7 +12,7 @@ import pytest
 from ferclean.errors import BadDataError, UsageError
 from ferclean.store import runs, scores, table, verdicts
 from ferclean.store.decisions import Decision, append_decisions, undo
-from ferclean.store.samples import put_samples
+from ferclean.store.samples import get_dataset, put_samples
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import bare, sample, triaged, verdict_frame
 
@@ -122,6 +122,25 @@ def test_the_tables_probabilities_are_the_mean_over_the_runs_that_triage_read(tm
     assert found["pred_probs"][0] == [0.5, 0.5, 0.0]
     assert found["pred_probs"][5] == [1.0, 0.0, 0.0]
     assert list(found["fold"]) == [4] * 6
+
+
+def test_every_recognizer_has_one_vote_over_its_seeds(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    made = []
+    for method, seed, of_first in (("a", 0, [0.6, 0.4, 0.0]), ("a", 1, [0.0, 0.9, 0.1]), ("b", 0, [0.0, 0.2, 0.8])):
+        run = runs.start_run(ws, kind="score", method=method, config={}, seed=seed, fingerprint="f")
+        count = 6 if method == "a" else 1
+        probs = np.tile(of_first, (count, 1))
+        scores.put_predictions(ws, run, ids[:count], np.zeros(count, dtype=np.int64), probs)
+        made.append(run)
+    triaged(ws, ids, score_runs=made)
+    found = table.sample_table(ws)
+    classes = get_dataset(ws).classes
+    # the two seeds of "a" together prefer the second class, though the first seed alone does not
+    assert found["method_votes"][0] == {"a": classes[1], "b": classes[2]}
+    # where a recognizer has not judged, it has no vote
+    assert found["method_votes"][1] == {"a": classes[1]}
+    assert found["method_votes"][5] == {"a": classes[1]}
 
 
 def test_the_queue_is_in_rank_order_without_what_is_decided_and_with_skipped_ones_last(tmp_path: Path) -> None:

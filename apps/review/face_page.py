@@ -118,7 +118,7 @@ def _evidence(at: Sitting, item: review.Item) -> None:
         )
         return
     with st.container(height=26 * len(at.desk.classes), border=False):
-        st.html(style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label))
+        st.html(style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label, item.method_votes))
     st.html(style.why(_verdict(item), item.reasons, aside=_RANDOM if item.drawn_at_random else ""))
 
 

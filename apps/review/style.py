@@ -60,9 +60,16 @@ def labels(given: str | None, suggested: str | None, *, hidden: bool) -> str:
 
 
 def bars(
-    classes: Sequence[str], probabilities: Sequence[float] | None, given: str | None, suggested: str | None
+    classes: Sequence[str],
+    probabilities: Sequence[float] | None,
+    given: str | None,
+    suggested: str | None,
+    votes: Sequence[str] = (),
 ) -> str:
-    """One bar per class in the card's order; the given and the suggested class carry their mark."""
+    """One bar per class in the card's order; the given and the suggested class carry their mark.
+
+    Of several recognizers, `votes` are their first choices: each is a small circle beside the class's bar.
+    """
     rows = []
     values: Sequence[float | None] = probabilities or [None] * len(classes)
     for name, value in zip(classes, values, strict=True):
@@ -73,9 +80,18 @@ def bars(
             f'<span class="{"strong" if kind else ""}">{escape(name)}</span>'
             f'<span class="track"><div class="fill {kind}" style="width:{share:.1%}"></div></span>'
             f'<span class="value">{"–" if value is None else f"{share:.0%}"}</span>'
+            f"{_votes(list(votes).count(name), len(votes))}"
             f'<span class="mark {kind}-ink">{mark}</span>'
         )
     return f'<div class="fc fc-bars">{"".join(rows)}</div>'
+
+
+def _votes(count: int, of: int) -> str:
+    """One circle per recognizer whose first choice it is; nothing where only one recognizer judged."""
+    if of < 2 or not count:
+        return '<span class="votes"></span>'
+    told = f"first choice of {count} of {of} recognizers"
+    return f'<span class="votes" role="img" aria-label="{told}" title="{told}">{"○" * count}</span>'
 
 
 def why(title: str, reasons: Sequence[str], *, aside: str = "") -> str:

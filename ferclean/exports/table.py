@@ -28,6 +28,7 @@ def columns() -> dict[str, pa.DataType]:
 
     `label_quality` and the `p_*` columns are in [0, 1]; low label quality = likely mislabelled. `rank` 1 = look
     first. `pred_probs` (out-of-fold) and `soft_label` are lists in the card's class order, null where unscored.
+    At the end, per recognizer that scored, `vote_NAME`: the class that it finds most probable.
     """
     import pyarrow as pa
 
@@ -88,20 +89,30 @@ def is_ours(path: Path) -> bool:
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:
     """Write the table; the suffix of `target` chooses Parquet or CSV (lists as JSON, formulas escaped)."""
+    import pyarrow as pa
+
     wanted = {**columns(), **(release_columns() if content.name is not None else {})}
     progress("writing the table", 0, 1)
     rows = [{name: _plain(row[name]) for name in wanted} for row in records(content.table[list(wanted)])]
+    for method in methods_of(content):
+        wanted[f"vote_{method}"] = pa.string()
+        for row, votes in zip(rows, content.table["method_votes"], strict=True):
+            row[f"vote_{method}"] = votes.get(method) if votes else None
     if target.suffix.lower() == ".csv":
         cells = ([_cell(row[name]) for name in wanted] for row in rows)
         write_csv(target, wanted, cells)
     else:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         told = {"classes": content.dataset.classes, "dataset": content.dataset.name, "release": content.name}
         schema = pa.schema(list(wanted.items()), metadata={_MARK: json.dumps(told).encode()})
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), target)
     progress("writing the table", 1, 1)
+
+
+def methods_of(content: Content) -> list[str]:
+    """The recognizers whose votes the table has, in the order in which they scored."""
+    return list(dict.fromkeys(method for votes in content.table["method_votes"] if votes for method in votes))
 
 
 def _plain(value: Any) -> Any:

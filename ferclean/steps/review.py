@@ -50,6 +50,8 @@ class Item:
     reasons: tuple[str, ...]
     run_id: str
     """The triage run that said so."""
+    method_votes: tuple[str, ...] = ()
+    """The class that each recognizer finds most probable; one entry per recognizer."""
     drawn_at_random: bool = False
     """Its rank is by a random draw, to measure how many errors are left; not by what the model thinks of it."""
 
@@ -319,13 +321,14 @@ def _standing(history: pd.DataFrame, reviewer: str, items: dict[str, Item]) -> t
 
 def _item(row: Mapping[Any, Any]) -> Item:
     numbers = ("label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean")
-    probs, reasons = row["pred_probs"], row["reasons"]
+    probs, reasons, votes = row["pred_probs"], row["reasons"], row["method_votes"]
     return Item(
         sample_id=row["sample_id"], source_key=row["source_key"], split=row["split"],
         given_label=_text(row["given_label"]), suggested_label=_text(row["suggested_label"]), verdict=row["verdict"],
         rank=int(row["rank"]), run_id=row["run_id"], drawn_at_random=bool(row["drawn_at_random"]),
         pred_probs=None if probs is None else tuple(float(value) for value in probs),
         reasons=tuple(str(reason) for reason in reasons) if _is_filled(reasons) else (),
+        method_votes=tuple(votes.values()) if _is_filled(votes) else (),
         **{name: None if pd.isna(row[name]) else float(row[name]) for name in numbers},
     )  # fmt: skip
 

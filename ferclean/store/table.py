@@ -43,7 +43,8 @@ def sample_table(ws: Workspace) -> pd.DataFrame:
     p_mislabelled, p_ambiguous, p_unusable, p_clean, verdict, rank (Int64, 1 = look first), decision (never skip),
     corrected_label (after relabel or keep, else None), reviewer, conflict (bool), quarantine_reason, fold (Int64),
     run_id (the triage run), pred_probs (list of K floats in the card's order, or None), soft_label, path, reasons
-    (list), drawn_at_random (bool: its rank is by a random draw), inclusion_probability (of that draw, else NaN).
+    (list), drawn_at_random (bool: its rank is by a random draw), inclusion_probability (of that draw, else NaN),
+    method_votes (dict: recognizer -> the class that it finds most probable, over its seeds; or None).
     Verdict columns are of the latest done triage run; `pred_probs` are the mean over the runs that its config names
     under `score_runs`, `fold` is of the first of them.
     """
@@ -99,30 +100,34 @@ def queue(
 def _complete(con: Any, ws: Workspace, table: pd.DataFrame, triage: str | None) -> pd.DataFrame:
     """Add fold, pred_probs and path, and put the columns in their order."""
     ids = list(table["sample_id"])
-    fold, pred_probs = _predictions(con, ws, ids, triage)
+    fold, pred_probs, method_votes = _predictions(con, ws, ids, triage)
     root = read_dataset(con, ws).root if ids else ""
     table["fold"] = fold
     table["pred_probs"] = pred_probs
+    table["method_votes"] = method_votes
     table["path"] = pd.Series(absolute_paths(ws, root, table["location"], table["relative_path"]), dtype="object")
     table["rank"] = table["rank"].astype("Int64")
     order = [
         "sample_id", "source_key", "split", "given_label", "suggested_label", "label_quality", "p_mislabelled",
         "p_ambiguous", "p_unusable", "p_clean", "verdict", "rank", "decision", "corrected_label", "reviewer",
         "conflict", "quarantine_reason", "fold", "run_id", "pred_probs", "soft_label", "path", "reasons",
-        "drawn_at_random", "inclusion_probability",
+        "drawn_at_random", "inclusion_probability", "method_votes",
     ]  # fmt: skip
     return table[[*order, *(["skipped"] if "skipped" in table else [])]]
 
 
-def _predictions(con: Any, ws: Workspace, ids: list[str], triage: str | None) -> tuple[pd.Series, pd.Series]:
-    """The fold and the mean pred_probs of each sample over the runs that triage read."""
+def _predictions(con: Any, ws: Workspace, ids: list[str], triage: str | None) -> tuple[pd.Series, ...]:
+    """The fold, the mean pred_probs and the recognizers' votes of each sample over the runs that triage read."""
     fold: list[int | None] = [None] * len(ids)
     mean: list[list[float] | None] = [None] * len(ids)
+    said: list[dict[str, str] | None] = [None] * len(ids)
     found = rows(con, "SELECT config FROM run WHERE run_id = ?", [triage]) if triage and ids else []
     runs: list[str] = json.loads(found[0][0]).get("score_runs", []) if found else []
     if runs:
         row = {sample_id: i for i, sample_id in enumerate(ids)}
-        total = np.zeros((len(ids), len(read_dataset(con, ws).classes)))
+        classes = read_dataset(con, ws).classes
+        methods = dict(rows(con, "SELECT run_id, method FROM run WHERE list_contains(?::VARCHAR[], run_id)", [runs]))
+        by_method = {methods[run_id]: np.zeros((len(ids), len(classes))) for run_id in runs}
         count = np.zeros(len(ids), dtype=np.int64)
         con.register("wanted", pa.table({"sample_id": text(ids)}))
         for number, run_id in enumerate(runs):
@@ -132,12 +137,16 @@ def _predictions(con: Any, ws: Workspace, ids: list[str], triage: str | None) ->
                 params={"run_id": run_id},
             ).to_arrow_table()
             where = np.array([row[sample_id] for sample_id in part.column("sample_id").to_pylist()], dtype=np.int64)
-            total[where] += matrix(part.column("pred_probs"), total.shape[1])
+            method = by_method[methods[run_id]]
+            method[where] += matrix(part.column("pred_probs"), len(classes))
             count[where] += 1
             if number == 0:
                 for i, held_out in zip(where, part.column("fold").to_pylist(), strict=True):
                     fold[i] = held_out
         con.unregister("wanted")
+        total = np.sum(list(by_method.values()), axis=0)
+        votes = {name: summed.argmax(1) for name, summed in by_method.items()}
         for i in np.flatnonzero(count):
             mean[i] = (total[i] / count[i]).tolist()
-    return pd.Series(fold, dtype="Int64"), pd.Series(mean, dtype="object")
+            said[i] = {name: classes[vote[i]] for name, vote in votes.items() if by_method[name][i].any()}
+    return pd.Series(fold, dtype="Int64"), pd.Series(mean, dtype="object"), pd.Series(said, dtype="object")

@@ -1,0 +1,169 @@
+"""What a first stage is worth: linear probes of an untrained, a pretrained and a supervised encoder of one kind.
+
+Labels are clean (drawn faces, or a set that you trust), the test split is only measured on. The share of the gap is
+(probe - untrained) / (supervised - untrained): 0 = the first stage taught nothing, 1 = as good as training with labels.
+
+    python pipelines/encoder_probes.py --workspace W --drawn 1000 [--methods distilled] [--seeds 3] --json FILE
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferclean import __version__
+from ferclean.evidence.comparison import paired_difference
+from ferclean.progress import Progress, silent
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.profiles import get_profile
+from pipelines.faces_to_train import Faces, drawn_or_ingested
+
+METHODS = ("distilled", "coarse_contrast")
+SUPERVISED = "cross_entropy"
+UNTRAINED = "untrained"
+
+
+def run(
+    root: Path,
+    *,
+    methods: Sequence[str] = METHODS,
+    seeds: int = 3,
+    seed: int = 0,
+    profile: str = "demo",
+    device: str = "auto",
+    drawn: int = 0,
+    progress: Progress = silent,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Probe and train with every seed. Returns the whole JSON object; accuracies are those of the last epoch."""
+    chosen = get_profile(profile, methods=[SUPERVISED], seeds=1, **overrides)
+    faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
+    names = (UNTRAINED, *methods, SUPERVISED)
+    hits: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    done = 0
+    for number in range(seed, seed + seeds):
+        config = chosen.train_config(seed=number, device=device)
+        for name in names:
+            progress(f"{name}, seed {number}", done, len(names) * seeds)
+            start = time.perf_counter()
+            hits[name].append(_hits(name, faces, config))
+            seconds[name].append(time.perf_counter() - start)
+            done += 1
+    progress("done", done, done)
+    floor, ceiling = (np.stack(hits[name]).mean(1) for name in (UNTRAINED, SUPERVISED))
+    table = []
+    for name in names:
+        accuracy = np.stack(hits[name]).mean(1)
+        gap = (accuracy - floor) / (ceiling - floor)
+        row: dict[str, Any] = {
+            "name": name,
+            "accuracy": _mean_and_sd(accuracy),
+            "seconds": round(_mean(seconds[name]), 1),
+        }
+        if name in methods:
+            row["share_of_gap"] = _mean_and_sd(gap)
+            row["minus_untrained"] = paired_difference(
+                np.stack(hits[UNTRAINED]), np.stack(hits[name]), seed=seed
+            ).as_dict()
+        table.append(row)
+    from ferclean.recognition.devices import describe
+
+    return {
+        "schema": 1, "pipeline": "encoder_probes", "version": __version__,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"), "device": describe(device), "profile": profile,
+        "epochs": chosen.epochs, "data": faces.name, "train_images": len(faces.train), "test_images": len(faces.test),
+        "seeds": seeds, "table": table,
+    }  # fmt: skip
+
+
+def _hits(name: str, faces: Faces, config: TrainConfig) -> np.ndarray:
+    """(T,) bool: right on each test image, by a probe or by the supervised recognizer."""
+    from ferclean.recognition.backbones import make_backbone
+    from ferclean.recognition.devices import repeatable
+    from ferclean.recognition.methods.base import with_class_names
+    from ferclean.recognition.pretraining import state_of
+    from ferclean.recognition.train import choose_device, fit, predict
+
+    images, labels = faces.pixels[faces.train], faces.given[faces.train]
+    state = None
+    if name == UNTRAINED:
+        with repeatable(config.seed, choose_device(config.device)):
+            state = state_of(
+                make_backbone(
+                    config.backbone, channels=images.shape[1], input_size=config.network_size(images.shape[2])
+                )
+            )
+    method = METHODS[0] if name == UNTRAINED else name
+    result = fit(
+        method, images, labels,
+        num_classes=len(faces.classes), config=with_class_names(config, method, faces.classes), pretrained=state,
+    )  # fmt: skip
+    found: np.ndarray = predict(result, faces.pixels[faces.test])["pred_probs"].argmax(1) == faces.given[faces.test]
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
+
+
+def _mean_and_sd(values: np.ndarray) -> dict[str, float | None]:
+    return {
+        "mean": round(float(values.mean()), 4),
+        "sd": round(float(values.std(ddof=1)), 4) if len(values) > 1 else None,
+    }
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The table as the README shows it."""
+    lines = ["| encoder | test accuracy | share of the gap |", "|---|---|---|"]
+    lines += [
+        f"| {row['name']} | {_percent(row['accuracy'])} | {_percent(row.get('share_of_gap'))} |"
+        for row in result["table"]
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _percent(value: dict[str, float] | None) -> str:
+    if value is None:
+        return ""
+    spread = value["sd"]
+    return f"{100 * value['mean']:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Linear probes of pretrained encoders.")
+    parser.add_argument(
+        "--workspace", type=Path, required=True, help="with an ingested set, or an empty one and --drawn"
+    )
+    parser.add_argument("--drawn", type=int, default=0, help="draw this many clean training faces first")
+    parser.add_argument("--methods", default=",".join(METHODS), help="recognizers with a first stage, comma-separated")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--profile", default="demo")
+    parser.add_argument("--epochs", type=int, help="of every training; a method's first stage takes its share of them")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, required=True, help="where the figures go")
+    options = parser.parse_args()
+
+    def told(description: str, done: int, total: int) -> None:
+        print(f"{done}/{total} {description}", flush=True)
+
+    result = run(
+        options.workspace, methods=options.methods.split(","), seeds=options.seeds, seed=options.seed,
+        profile=options.profile, device=options.device, drawn=options.drawn, progress=told, epochs=options.epochs,
+    )  # fmt: skip
+    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    print(markdown(result), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Faces with trusted labels for the pipelines that train recognizers: an ingested set, or clean drawn ones.
+
+It plants no noise and trains nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ferclean.errors import BadDataError
+from ferclean.evidence import labels as label_names
+from ferclean.progress import Progress, silent
+from ferclean.recognition import images as image_room
+from ferclean.recognition.profiles import Profile
+from ferclean.sources import drawn_faces
+from ferclean.steps.ingest import ingest
+from ferclean.steps.retrain import copies_of
+from ferclean.store import samples
+from ferclean.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """A set in memory. `train` leaves out copies of test images; rows without a known label are in neither."""
+
+    name: str
+    classes: tuple[str, ...]
+    pixels: np.ndarray
+    """(N, C, S, S) uint8, at the profile's size."""
+    given: np.ndarray
+    """(N,) int64, -1 = unknown."""
+    train: np.ndarray
+    """(n,) rows."""
+    test: np.ndarray
+    """(m,) rows."""
+
+
+def drawn_or_ingested(
+    root: Path, profile: Profile, *, drawn: int = 0, seed: int = 0, progress: Progress = silent
+) -> Faces:
+    """The set of the workspace `root`; with `drawn`, that many clean training faces and half as many test faces.
+
+    Raises BadDataError when there is no labelled test split to measure on.
+    """
+    ws = Workspace.create(root)
+    if drawn:
+        folder = ws.root / "drawn"
+        if not (folder / "drawn_faces.json").exists():
+            drawn_faces.draw_set(
+                folder, train=drawn, test=drawn // 2, seed=seed,
+                noise=0.0, blends=0.0, duplicates=0.0, broken=0.0, blank=0.0,
+            )  # fmt: skip
+        ingest(ws, "drawn_faces", folder, progress=progress)
+    dataset = samples.get_dataset(ws)
+    frame = samples.get_samples(ws)
+    given = label_names.encode(list(frame["given_label"]), dataset.classes)
+    pixels = image_room.load_pixels(list(frame["path"]), size=profile.input_size, channels=profile.channels)
+    is_test = (frame["split"] == "test").to_numpy() & (given >= 0)
+    if not is_test.any():
+        raise BadDataError("there is no labelled test split to measure on")
+    is_copy = copies_of(pixels, list(frame["content_hash"]), is_test)
+    train = np.flatnonzero((frame["split"] == "train").to_numpy() & (given >= 0) & ~is_copy)
+    return Faces(
+        name=dataset.name,
+        classes=dataset.classes,
+        pixels=pixels,
+        given=given,
+        train=train,
+        test=np.flatnonzero(is_test),
+    )
