@@ -94,24 +94,42 @@ def test_a_symmetric_face_costs_nothing_where_its_map_is_symmetric() -> None:
     model: Any = Recognizer(Pointwise(), 3)  # type: ignore[arg-type]
     face = torch.randn(2, 1, 6, 6)
     for images in (face + face.flip(3), face):  # and, as positions are looked at alone, neither does any other
-        out = eac.step(model, Batch(**(vars(batch(2)) | {"views": (images,)})), Config(), 0.0)
+        out = eac.step(model, Batch(**(vars(batch(2)) | {"views": (images,)})), Config(erase=0), 0.0)
         assert out["consistency"].item() == pytest.approx(0, abs=1e-12)
 
 
-def test_the_loss_is_cross_entropy_of_the_image_plus_five_times_the_inconsistency() -> None:
+PAPER = Config(consistency_weight=5, ramp_power=0)
+
+
+def test_with_the_papers_settings_the_loss_is_cross_entropy_plus_five_times_the_inconsistency() -> None:
     model = model_for().train()
-    out = eac.step(model, batch(), Config(ramp_share=0), 0.0)
+    out = eac.step(model, batch(), PAPER, 0.0)
     assert out["consistency"] > 0
     torch.testing.assert_close(out["loss"], out["cross_entropy"] + 5 * out["consistency"])
     torch.testing.assert_close(out["cross_entropy"], nn.functional.cross_entropy(out["logits"], batch().labels))
 
 
-def test_the_weight_rises_over_its_share_of_the_training() -> None:
-    assert [weight_at(p, Config()) for p in (0.0, 0.5, 0.8)] == [0.0, 2.5, 4.0]
-    assert [weight_at(p, Config(ramp_share=0.4)) for p in (0.0, 0.2, 0.4, 0.9)] == [0.0, 2.5, 5.0, 5.0]
-    assert [weight_at(p, Config(ramp_share=0)) for p in (0.0, 0.9)] == [5.0, 5.0]
+def test_the_weight_rises_with_a_power_of_the_progress() -> None:
+    assert [weight_at(p, Config()) for p in (0.0, 0.5, 1.0)] == [0.0, 1.25, 20.0]
+    assert [weight_at(p, PAPER) for p in (0.0, 0.9)] == [5.0, 5.0]
     out = eac.step(model_for().train(), batch(), Config(), 0.5)
-    torch.testing.assert_close(out["loss"], out["cross_entropy"] + 2.5 * out["consistency"])
+    torch.testing.assert_close(out["loss"], out["cross_entropy"] + 1.25 * out["consistency"])
+
+
+def test_the_chosen_share_of_the_images_is_seen_with_one_grey_rectangle() -> None:
+    model, seen = model_for().train(), []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    view = batch().views[0]
+    for chance in (1.0, 0.0):
+        eac.step(model, batch(), Config(erase=chance), 0.0)
+    all_hit, none_hit = (images[: len(view)] for images in seen)
+    assert torch.equal(none_hit, view)
+    changed = (all_hit != view).flatten(1)
+    assert changed.any(1).all()
+    assert changed.float().mean() < 0.25
+    assert (all_hit[all_hit != view] == 0).all()
+    # the mirror image is that of the erased face
+    assert torch.equal(seen[0][len(view) :], all_hit.flip(3))
 
 
 def test_inconsistency_alone_moves_the_backbone() -> None:
@@ -123,7 +141,7 @@ def test_inconsistency_alone_moves_the_backbone() -> None:
 
 
 def test_without_weight_there_is_one_pass_and_the_plain_baseline() -> None:
-    model, cfg = model_for().train(), Config(consistency_weight=0)
+    model, cfg = model_for().train(), Config(consistency_weight=0, erase=0)
     seen: list[int] = []
     model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     out = eac.step(model, batch(), cfg, 0.0)
@@ -139,8 +157,10 @@ def test_without_weight_there_is_one_pass_and_the_plain_baseline() -> None:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(UsageError, match="consistency_weight"):
         Config(consistency_weight=-1)
-    with pytest.raises(UsageError, match="ramp_share"):
-        Config(ramp_share=1.5)
+    with pytest.raises(UsageError, match="ramp_power"):
+        Config(ramp_power=-1)
+    with pytest.raises(UsageError, match="erase"):
+        Config(erase=1.5)
 
 
 # --- the signal

@@ -237,6 +237,20 @@ def test_an_encoder_taught_with_other_images_may_be_probed_but_not_with_some_of_
         score_probe(ws, "taught", splits=["train", "test"], folds=2)
 
 
+def test_a_damaged_account_of_what_an_encoder_saw_is_an_error_that_names_it(ws: Workspace) -> None:
+    beside = ws.root / "encoders" / "taught.seen.parquet"
+    beside.write_bytes(beside.read_bytes()[:40])
+    with pytest.raises(BadDataError, match=r"taught\.seen\.parquet .* damaged"):
+        score_probe(ws, "taught")
+
+
+def test_a_single_fold_is_refused_before_anything_is_written(ws: Workspace) -> None:
+    before = runs.list_runs(ws)
+    with pytest.raises(UsageError, match="at least 2"):
+        score_probe(ws, "free", folds=1)
+    assert runs.list_runs(ws) == before
+
+
 def test_an_unknown_encoder_lists_the_known(ws: Workspace, judged_folder: Path, weights_file: Path) -> None:
     with pytest.raises(UsageError, match=r"no encoder 'fre' here; known: free, taught;.*ferclean encode"):
         score_probe(ws, "fre")

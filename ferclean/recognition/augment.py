@@ -53,7 +53,7 @@ def augment(images: Tensor, config: TrainConfig, *, size: int, generator: torch.
     if config.brightness:
         views = views + uniform(count, 1, 1, 1, reach=config.brightness * 255 / SPREAD)
     if config.erase:
-        views = _erased(views, config.erase, generator)
+        views = erased(views, config.erase, generator)
     return views.contiguous(memory_format=torch.channels_last)
 
 
@@ -79,8 +79,11 @@ def _moved(images: Tensor, config: TrainConfig, size: int, generator: torch.Gene
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _erased(views: Tensor, chance: float, generator: torch.Generator) -> Tensor:
-    """Set one rectangle of 2 to 20 % of the area to the centre grey, in a share of the images."""
+def erased(views: Tensor, chance: float, generator: torch.Generator | None = None) -> Tensor:
+    """Set one rectangle of 2 to 20 % of the area to the centre grey, in a share of the images (B, C, S, S).
+
+    Without a generator the draws are torch's own, which training seeds.
+    """
     count, _, side, _ = views.shape
     device = views.device
     draws = torch.rand(5, count, generator=generator, device=device)

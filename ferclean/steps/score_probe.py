@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
 from ferclean.evidence.probing import linear_probe
@@ -69,12 +69,15 @@ def score_probe(
     Folds are stratified and keep copies together; each row is judged by a probe fitted without it. Everything is
     stored as a scoring run of method `probe:NAME`, ready for triage.
 
-    Raises UsageError when there is no such encoder, and BadDataError when the encoder was trained on given labels of
-    these images, whose own labels would vouch for themselves, or when there are fewer than two classes.
+    Raises UsageError when there is no such encoder or fewer than two folds, and BadDataError when the encoder was
+    trained on given labels of these images, whose own labels would vouch for themselves, or when there are fewer than
+    two classes.
     """
     from ferclean.recognition.checkpoint import load_checkpoint
     from ferclean.recognition.inference import predict
 
+    if folds < 2:
+        raise UsageError(f"folds is at least 2, not {folds}")
     path = encoders.find(ws, encoder)
     seen = encoders.get_seen(path)
     dataset = samples.get_dataset(ws)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ferclean.errors import UsageError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.store.workspace import Workspace
 
 FOLDER = "encoders"
@@ -73,11 +73,20 @@ def drop_seen(ws: Workspace, name: str) -> None:
 
 
 def get_seen(path: Path) -> Seen:
-    """What the encoder in the file `path` was trained on; unknown where its `.seen.parquet` does not lie beside it."""
+    """What the encoder in the file `path` was trained on; unknown where its `.seen.parquet` does not lie beside it.
+
+    Raises BadDataError when that file is there and cannot be read: to take it for unknown would forget what it knew.
+    """
     beside = path.with_suffix(".seen.parquet")
     if not beside.is_file():
         return Seen(labels={}, known=False)
-    table = pq.read_table(beside)
+    try:
+        table = pq.read_table(beside, columns=["content_hash", "label"])
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadDataError(
+            f"{beside} should say what the encoder was trained on, but is damaged: train or import the encoder again "
+            f"with `ferclean encode` ({error})"
+        ) from None
     known = (table.schema.metadata or {}).get(b"known") == b"yes"
     return Seen(
         labels=dict(zip(table["content_hash"].to_pylist(), table["label"].to_pylist(), strict=True)), known=known
