@@ -229,7 +229,29 @@ def test_the_loss_is_the_sum_of_its_named_parts(estimator: str) -> None:
     other = "mixing" if estimator == "relative" else "rank"
     expected = out["cross_entropy"] + 0.1 * out["contrast"] + out[other]
     torch.testing.assert_close(out["loss"], expected)
-    torch.testing.assert_close(out["cross_entropy"], F.cross_entropy(out["logits"], batch().labels))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_cross_entropy_is_the_mean_over_both_views(estimator: str) -> None:
+    cfg = Config(estimator=estimator, erase=0)  # type: ignore[arg-type]
+    model = supcon_relabel.build(cfg, 3, make_backbone("slim", channels=1)).train()
+    given = batch()
+    swapped = Batch(**(vars(given) | {"views": given.views[::-1]}))
+    first, second = (supcon_relabel.step(model, b, cfg, 0.0) for b in (given, swapped))
+    of_views = [F.cross_entropy(out["logits"], given.labels) for out in (first, second)]
+    assert (of_views[0] - of_views[1]).abs() > 1e-4
+    torch.testing.assert_close(first["cross_entropy"], torch.stack(of_views).mean())
+
+
+def test_both_views_are_erased_where_the_settings_say_so() -> None:
+    model, seen = supcon_relabel.build(Config(), 3, make_backbone("slim", channels=1)).train(), []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for chance in (1.0, 0.0):
+        supcon_relabel.step(model, batch(), Config(erase=chance), 0.0)
+    changed = (seen[0] != seen[1]).flatten(1)
+    assert torch.equal(seen[1], torch.cat(batch().views))
+    assert changed.any(1).all()
+    assert (seen[0][seen[0] != seen[1]] == 0).all()
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -258,12 +280,16 @@ def test_without_contrast_there_is_one_view_and_no_projection() -> None:
 def test_an_unknown_estimator_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="self_cure, pairwise, relative"):
         Config(estimator="d")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="erase"):
+        Config(erase=-0.1)
 
 
-def test_the_warm_up_is_ten_of_sixty_epochs_and_a_share_of_fewer() -> None:
-    assert [e for e in range(60) if relabels_after(e, 60, Config())] == list(range(10, 59))
-    assert [e for e in range(6) if relabels_after(e, 6, Config())] == [1, 2, 3, 4]
-    assert [e for e in range(14) if relabels_after(e, 14, Config(relabel_rounds=4))] == [3, 5, 8, 10]
+def test_the_warm_up_is_a_share_of_the_epochs_and_rounds_are_spread_over_the_rest() -> None:
+    family = Config(warmup_share=1 / 6, relabel_rounds=0)  # 10 of 60 epochs, then after every one
+    assert [e for e in range(60) if relabels_after(e, 60, family)] == list(range(10, 59))
+    assert [e for e in range(6) if relabels_after(e, 6, family)] == [1, 2, 3, 4]
+    assert [e for e in range(60) if relabels_after(e, 60, Config())] == [24, 29, 35, 41, 47, 53]
+    assert [e for e in range(14) if relabels_after(e, 14, Config(relabel_rounds=4))] == [6, 7, 9, 11]
     assert not any(relabels_after(e, 1, Config()) for e in range(1))
 
 
