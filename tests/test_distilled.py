@@ -104,7 +104,7 @@ def test_no_gradient_reaches_the_teacher_or_the_momentum_encoder_and_both_stay_a
     teacher, width = train_teacher(torch.from_numpy(images), Config(), TINY, silent)
     before = state_of(teacher)
     assert width == 192
-    student = Student(encoder(), 192, width).train()
+    student = Student(encoder(), 192, width, Config()).train()
     contrast = MomentumContrast(student.encoder, Config(projection_out=8), 16, torch.device("cpu"))
     views = torch.randn(2, 8, 1, 32, 32)
     teacher.projection = encoder().projection.eval()
