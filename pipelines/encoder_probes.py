@@ -18,11 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from ferclean import __version__
+from ferclean.errors import UsageError
 from ferclean.evidence.comparison import paired_difference
 from ferclean.progress import Progress, silent
 from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.methods.catalogue import check_methods, get_method
 from ferclean.recognition.profiles import get_profile
+from ferclean.store.version import code_version
 from pipelines.faces_to_train import Faces, drawn_or_ingested
 
 METHODS = ("distilled", "coarse_contrast")
@@ -44,6 +46,9 @@ def run(
 ) -> dict[str, Any]:
     """Probe and train with every seed. Returns the whole JSON object; accuracies are those of the last epoch."""
     chosen = get_profile(profile, methods=[SUPERVISED], seeds=1, **overrides)
+    for name in check_methods(methods):
+        if not hasattr(get_method(name), "pretrain"):
+            raise UsageError(f"{name} has no first stage to probe; those that have: {', '.join(METHODS)}")
     faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
     names = (UNTRAINED, *methods, SUPERVISED)
     hits: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -62,14 +67,13 @@ def run(
     table = []
     for name in names:
         accuracy = np.stack(hits[name]).mean(1)
-        gap = (accuracy - floor) / (ceiling - floor)
         row: dict[str, Any] = {
             "name": name,
             "accuracy": _mean_and_sd(accuracy),
             "seconds": round(_mean(seconds[name]), 1),
         }
         if name in methods:
-            row["share_of_gap"] = _mean_and_sd(gap)
+            row["share_of_gap"] = share_of_gap(accuracy, floor, ceiling)
             row["minus_untrained"] = paired_difference(
                 np.stack(hits[UNTRAINED]), np.stack(hits[name]), seed=seed
             ).as_dict()
@@ -77,7 +81,7 @@ def run(
     from ferclean.recognition.devices import describe
 
     return {
-        "schema": 1, "pipeline": "encoder_probes", "version": __version__,
+        "schema": 1, "pipeline": "encoder_probes", "version": code_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"), "device": describe(device), "profile": profile,
         "epochs": chosen.epochs, "data": faces.name, "train_images": len(faces.train), "test_images": len(faces.test),
         "seeds": seeds, "table": table,
@@ -110,6 +114,18 @@ def _hits(name: str, faces: Faces, config: TrainConfig) -> np.ndarray:
     return found
 
 
+def share_of_gap(probe: np.ndarray, floor: np.ndarray, ceiling: np.ndarray) -> float | None:
+    """How much of the way from `floor` to `ceiling` the probe has come, of accuracies per seed (S,), as means.
+
+    0 = no better than the untrained encoder, 1 = as good as the supervised recognizer; None where that is no better.
+
+    >>> share_of_gap(np.array([0.6]), np.array([0.4]), np.array([0.8]))
+    0.5
+    """
+    gap = float(ceiling.mean() - floor.mean())
+    return round(float(probe.mean() - floor.mean()) / gap, 4) if gap > 0 else None
+
+
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
 
@@ -125,15 +141,14 @@ def markdown(result: dict[str, Any]) -> str:
     """The table as the README shows it."""
     lines = ["| encoder | test accuracy | share of the gap |", "|---|---|---|"]
     lines += [
-        f"| {row['name']} | {_percent(row['accuracy'])} | {_percent(row.get('share_of_gap'))} |"
+        f"| {row['name']} | {_percent(row['accuracy'])} | "
+        + (f"{row['share_of_gap']:.0%} |" if row.get("share_of_gap") is not None else "|")
         for row in result["table"]
     ]
     return "\n".join(lines) + "\n"
 
 
-def _percent(value: dict[str, float] | None) -> str:
-    if value is None:
-        return ""
+def _percent(value: dict[str, float]) -> str:
     spread = value["sd"]
     return f"{100 * value['mean']:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
@@ -43,7 +43,7 @@ def drawn_or_ingested(
 ) -> Faces:
     """The set of the workspace `root`; with `drawn`, that many clean training faces and half as many test faces.
 
-    Raises BadDataError when there is no labelled test split to measure on.
+    Raises BadDataError when there is no labelled test split to measure on, UsageError when another number was drawn.
     """
     ws = Workspace.create(root)
     if drawn:
@@ -54,6 +54,9 @@ def drawn_or_ingested(
                 noise=0.0, blends=0.0, duplicates=0.0, broken=0.0, blank=0.0,
             )  # fmt: skip
         ingest(ws, "drawn_faces", folder, progress=progress)
+        there = int((samples.get_samples(ws)["split"] == "train").sum())
+        if there != drawn:
+            raise UsageError(f"{ws.root} holds {there:,} drawn training faces, not {drawn:,}: take another workspace")
     dataset = samples.get_dataset(ws)
     frame = samples.get_samples(ws)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)

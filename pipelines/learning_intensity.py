@@ -10,15 +10,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ferclean import __version__
 from ferclean.progress import Progress, silent
 from ferclean.recognition.profiles import get_profile
+from ferclean.store.version import code_version
 from pipelines.faces_to_train import drawn_or_ingested
 
 METHOD = "cross_layer"
@@ -55,9 +56,7 @@ def run(
     rows = []
     for done, count in enumerate(epochs):
         progress(f"training for {count} epochs", done, len(epochs))
-        config = get_profile(profile, methods=[METHOD], seeds=1, **(overrides | {"epochs": count})).train_config(
-            seed=seed, device=device
-        )
+        config = replace(chosen.train_config(seed=seed, device=device), epochs=count)
         result = fit(METHOD, images, labels, num_classes=len(faces.classes), config=config)
         own = next(result.model.parameters()).device
         generator = torch.Generator(device=own).manual_seed(seed)
@@ -80,7 +79,7 @@ def run(
         )
     progress("done", len(epochs), len(epochs))
     return {
-        "schema": 1, "pipeline": "learning_intensity", "version": __version__,
+        "schema": 1, "pipeline": "learning_intensity", "version": code_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"), "device": describe(device), "profile": profile,
         "data": faces.name, "train_images": len(faces.train), "batches": len(norms), "batch_size": chosen.batch_size,
         "seed": seed, "table": rows,

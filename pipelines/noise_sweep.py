@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferclean import __version__
 from ferclean.errors import UsageError
 from ferclean.evidence.comparison import paired_difference
 from ferclean.progress import Progress, silent
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.profiles import get_profile
+from ferclean.store.version import code_version
 from pipelines.faces_to_train import Faces, drawn_or_ingested
 
 PLAIN = "cross_entropy"
@@ -76,7 +76,7 @@ def run(
     return {
         "schema": 1,
         "pipeline": "noise_sweep",
-        "version": __version__,
+        "version": code_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "device": f"{describe(device)} ({platform.machine()})",
         "profile": profile,
@@ -160,7 +160,7 @@ def _summary(
 def markdown(result: dict[str, Any]) -> str:
     """The results table as the README shows it."""
     lines = [
-        "| recognizer | noise | last epoch | validation-selected | minus `cross_entropy`, 95 % | precision of flips |",
+        "| recognizer | noise | last epoch | validation-selected | minus `cross_entropy`, 95 % | changed: were wrong |",
         "|---|---|---|---|---|---|",
     ]
     for row in result["table"]:
@@ -184,16 +184,21 @@ def write_readme(result: dict[str, Any], path: Path) -> None:
 
     Raises UsageError when the marks are not there, once each and in order.
     """
-    text = path.read_text("utf-8")
-    if text.count(START) != 1 or text.count(END) != 1 or text.index(END) < text.index(START):
-        raise UsageError(f"{path} needs the lines {START} and {END}, once each, to take the table")
-    before, rest = text.split(START)
+    before, rest = _marked(path)
     source = (
         f"{result['data']}: {result['train_images']:,} training images (a tenth of them only to select on), "
         f"{result['test_images']:,} clean test images; profile {result['profile']}, {result['epochs']} epochs, "
-        f"{result['seeds']} paired seeds, {result['device']}, {result['date']}.\n"
+        f"{result['seeds']} paired seeds, {result['device']}, {result['date']}, ferclean {result['version']}.\n"
     )
-    path.write_text(f"{before}{START}\n{markdown(result)}\n{source}{END}{rest.split(END)[1]}", "utf-8")
+    path.write_text(f"{before}{START}\n{markdown(result)}\n{source}{END}{rest}", "utf-8")
+
+
+def _marked(path: Path) -> tuple[str, str]:
+    """What stands before the first mark and after the second."""
+    text = path.read_text("utf-8") if path.is_file() else ""
+    if text.count(START) != 1 or text.count(END) != 1 or text.index(END) < text.index(START):
+        raise UsageError(f"{path} needs the lines {START} and {END}, once each, to take the table")
+    return text.split(START)[0], text.split(END)[1]
 
 
 def plot(result: dict[str, Any], path: Path) -> None:
@@ -233,6 +238,9 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="where the plot goes (.svg)")
     parser.add_argument("--readme", type=Path, help="a Markdown file with the two marks, which takes the table")
     options = parser.parse_args()
+
+    if options.readme:
+        _marked(options.readme)  # before hours of training, not after them
 
     def told(description: str, done: int, total: int) -> None:
         print(f"{done}/{total} {description}", flush=True)

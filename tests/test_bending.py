@@ -59,6 +59,15 @@ def test_the_reader_sees_only_what_changed() -> None:
     torch.testing.assert_close(reader(before, after), reader(before + shift, after + shift), rtol=1e-4, atol=1e-5)
 
 
+def test_half_precision_leaves_places_exact() -> None:
+    images = torch.randn(2, 1, 224, 224)
+    with torch.autocast("cpu", torch.bfloat16):
+        bent, _ = bend(images, strength=0.0)
+        read = BendReader(6)(torch.randn(2, 6, 3, 3), torch.randn(2, 6, 3, 3))
+    torch.testing.assert_close(bent, images, atol=1e-3, rtol=1e-3)
+    assert read.dtype == torch.float32
+
+
 def test_a_small_network_learns_to_read_bends_of_images_it_has_not_seen() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -299,19 +299,21 @@ def test_progress_names_both_stages(data) -> None:
         "distilled", images, labels, folds, num_classes=3, config=TINY, progress=lambda *call: said.append(call)
     )
     assert said[:4] == [
-        ("pretraining the teacher of distilled", 1, 2),
-        ("pretraining the teacher of distilled", 2, 2),
+        ("pretraining the teacher of distilled", 1, 1),  # half of the epochs
         ("pretraining distilled", 1, 2),
         ("pretraining distilled", 2, 2),
+        ("training distilled, fold 1 of 3", 1, 6),
     ]
-    assert said[4] == ("training distilled, fold 1 of 3", 1, 6)
 
 
 # --- does it teach anything?
 
 
 def mouths(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lines that curve up, down or not at all, anywhere near the middle, in any light."""
+    """Lines that curve up, down or not at all, anywhere near the middle, in any light.
+
+    As in faces, the class is in the geometry of a part; of texture (stripes in three directions) bends teach nothing.
+    """
     rng = np.random.default_rng(seed)
     truth = rng.permutation(np.arange(count) % 3)
     down, right = np.mgrid[:32, :32]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,24 @@ def test_other_settings_make_another_run(judged_copy: Path) -> None:
     assert other.reused == 0
     assert other.runs[0]["run_id"] != first
     assert other.runs[0]["method"] == "cross_entropy"
+
+
+def test_changed_defaults_of_a_method_make_another_run(judged_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ferclean.recognition.methods import supcon_relabel
+
+    ws = Workspace.open(judged_copy)
+    first = runs.get_run(ws, only_run(ws).run_id)
+    assert first is not None
+    assert first.config["method_config"]["relabel_gap"] == 0.2
+
+    @dataclass(frozen=True, kw_only=True)
+    class Newer(supcon_relabel.Config):
+        relabel_gap: float = 0.3
+
+    monkeypatch.setattr(supcon_relabel, "Config", Newer)
+    newer = score(ws, profile="quick", methods=["supcon_relabel"], **TINY)
+    assert newer.reused == 0
+    assert newer.runs[0]["run_id"] != first.run_id
 
 
 def test_planted_copies_are_found(judged_folder: Path, drawn_set: Path) -> None:

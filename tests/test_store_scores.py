@@ -185,19 +185,22 @@ def test_infinite_or_short_signals_are_refused(place: tuple[Workspace, list[str]
         scores.put_signals(ws, run, ids, {"loss": np.zeros(2)})
 
 
-def test_flips_are_kept_by_name_and_replaced_fold_by_fold(place: tuple[Workspace, list[str], str]) -> None:
+def test_flips_are_kept_by_name_and_replaced_as_a_whole(place: tuple[Workspace, list[str], str]) -> None:
     ws, ids, run = place
 
-    def flips(fold: int, epoch: int) -> pd.DataFrame:
+    def flips(*folds: int) -> pd.DataFrame:
         return pd.DataFrame(
-            {"sample_id": ids[:2], "fold": fold, "epoch": epoch, "from_label": "fear", "to_label": "anger", "p": 0.9}
-        )
+            {"sample_id": ids[: len(folds)], "fold": folds, "epoch": 5, "from_label": "fear", "to_label": "anger"}
+        ).assign(p=0.9)
 
-    for fold, epoch in ((0, 5), (1, 5), (0, 6)):
-        scores.put_flips(ws, run, flips(fold, epoch))
+    scores.put_flips(ws, run, flips(0, 0, 1))
+    scores.put_flips(ws, run, flips(1, 0))
     found = scores.get_flips(ws, run)
-    assert list(zip(found["fold"], found["epoch"], strict=True)) == [(0, 6), (0, 6), (1, 5), (1, 5)]
-    assert list(found["sample_id"]) == ids[:2] * 2
+    assert list(found["fold"]) == [0, 1]
+    assert list(found["sample_id"]) == [ids[1], ids[0]]
+    # a training that changed no label leaves none of an earlier one's
+    scores.put_flips(ws, run, flips())
+    assert scores.get_flips(ws, run).empty
 
 
 def test_results_of_a_run_are_replaced_and_those_of_unfinished_runs_left_out(tmp_path: Path) -> None:

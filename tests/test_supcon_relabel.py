@@ -229,6 +229,8 @@ def test_the_loss_is_the_sum_of_its_named_parts(estimator: str) -> None:
     other = "mixing" if estimator == "relative" else "rank"
     expected = out["cross_entropy"] + 0.1 * out["contrast"] + out[other]
     torch.testing.assert_close(out["loss"], expected)
+    out["loss"].backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -327,7 +329,7 @@ def test_flips_on_planted_noise_are_right_more_than_twice_as_often_as_noise_occu
     assert len(result.flips) >= 5
     index = np.array([flip["index"] for flip in result.flips])
     assert np.mean(labels[index] != truth[index]) > 2 * 0.2
-    assert min(flip["epoch"] for flip in result.flips) >= 2  # two of eight epochs are warm-up
+    assert min(flip["epoch"] for flip in result.flips) >= 4  # four of eight epochs are warm-up
     assert {"index", "epoch", "from_label", "to_label", "p"} == set(result.flips[0])
     working = labels.copy()
     for flip in result.flips:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from ferclean.errors import BadDataError
 from ferclean.progress import Progress, silent
 from ferclean.recognition import fold_files
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.methods.base import hook
+from ferclean.recognition.methods.base import hook, make_config
 from ferclean.recognition.methods.catalogue import get_method
 from ferclean.recognition.pretraining import read_state, write_state
 from ferclean.recognition.train import fit, predict, pretrain
@@ -152,7 +152,7 @@ def _encoder(
     progress: Progress,
 ) -> dict[str, Tensor]:
     """The label-free encoder for all folds: from the file of an interrupted run, or trained and kept there."""
-    key = _digest([method_name, num_classes, config.digest(), list(images.shape)], images)
+    key = _digest([*_settings(method_name, num_classes, config), list(images.shape)], images)
     path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
     if path is not None and path.exists():
         return read_state(path)
@@ -201,8 +201,18 @@ def _key(
     method: str, images: np.ndarray, labels: np.ndarray, folds: np.ndarray, num_classes: int, config: TrainConfig
 ) -> str:
     """12 hex digits of everything that a fold's result depends on."""
-    settings = [method, num_classes, config.digest(), list(images.shape)]
+    settings = [*_settings(method, num_classes, config), list(images.shape)]
     return _digest(settings, images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64))
+
+
+def _settings(method: str, num_classes: int, config: TrainConfig) -> list[Any]:
+    # the method's defaults too: when they change, old files no longer fit
+    return [
+        method,
+        num_classes,
+        config.digest(),
+        asdict(make_config(get_method(method), config.method_options.get(method, {}))),
+    ]
 
 
 def _digest(settings: list[Any], *arrays: np.ndarray) -> str:

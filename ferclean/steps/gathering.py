@@ -94,7 +94,7 @@ def current_score_runs(ws: Workspace) -> list[Run]:
         )
     newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
     # other settings are another experiment: only methods and seeds of one kind make an ensemble
-    own = {"methods", "method_options", "file"}
+    own = {"methods", "method_options", "method_config", "file"}
     same = [
         run
         for run in fresh

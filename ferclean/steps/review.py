@@ -57,7 +57,7 @@ class Item:
 
     def shown(self) -> dict[str, Any]:
         """What the model showed, as it is kept beside a decision."""
-        names = ("suggested_label", "verdict", "rank", "label_quality", "pred_probs", "run_id")
+        names = ("suggested_label", "verdict", "rank", "label_quality", "pred_probs", "method_votes", "run_id")
         return {name: getattr(self, name) for name in names}
 
 

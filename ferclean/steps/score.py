@@ -5,6 +5,7 @@ It never judges (that is triage) and never lets a model score an image, or a cop
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -84,7 +85,7 @@ def score(
     reused = 0
     for method in chosen.methods:
         for run_seed in range(seed, seed + chosen.seeds):
-            config = _run_config(chosen, method, chosen_splits, fold_seed=seed)
+            config = _run_config(chosen, method, chosen_splits, dataset.classes, fold_seed=seed)
             run_id = runs.run_id("score", method, config, run_seed, fingerprint)
             known = runs.get_run(ws, run_id)
             if known is not None and known.state == "done" and not force:
@@ -127,11 +128,19 @@ def _load(frame: pd.DataFrame, profile: Profile, progress: Progress) -> np.ndarr
     return pixels
 
 
-def _run_config(profile: Profile, method: str, splits: Sequence[str], *, fold_seed: int) -> dict[str, Any]:
+def _run_config(
+    profile: Profile, method: str, splits: Sequence[str], classes: Sequence[str], *, fold_seed: int
+) -> dict[str, Any]:
+    from ferclean.recognition.methods.base import make_config, with_class_names
+    from ferclean.recognition.methods.catalogue import get_method
+
     # `methods` and `seeds` name the ensemble, not this run: adding a method must not invalidate the others
     config = asdict(replace(profile, methods=(method,), seeds=1))
     weights = config.get("weights")
+    options = with_class_names(profile.train_config(), method, classes).method_options.get(method, {})
     return config | {
+        # its defaults too: when they change, the scores are another run's
+        "method_config": json.loads(json.dumps(asdict(make_config(get_method(method), options)))),
         "splits": list(splits),
         "fold_seed": fold_seed,
         "weights": str(weights) if weights else None,
@@ -181,12 +190,11 @@ def _run_one(
     scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
     shared = bool(hook(get_method(method), "LABEL_FREE"))
     scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, None if shared else fold, groups, result))
-    if len(result.flips):
-        flips = pd.DataFrame(result.flips)
-        flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy()]
-        for side in ("from_label", "to_label"):
-            flips[side] = label_names.decode(flips[side].to_numpy(), classes)
-        scores.put_flips(ws, run_id, flips)
+    flips = pd.DataFrame(result.flips, columns=["index", "fold", "epoch", "from_label", "to_label", "p"])
+    flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy(np.int64)]
+    for side in ("from_label", "to_label"):
+        flips[side] = label_names.decode(flips[side].to_numpy(np.int64), classes)
+    scores.put_flips(ws, run_id, flips)
     metrics = {
         "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
         # one label-free encoder serves all folds, so neighbours are sought everywhere

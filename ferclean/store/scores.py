@@ -140,12 +140,11 @@ def get_signals(ws: Workspace, run_id: str) -> pd.DataFrame:
 
 
 def put_flips(ws: Workspace, run_id: str, flips: pd.DataFrame) -> None:
-    """Store relabelings (sample_id, fold, epoch, from_label, to_label, p); those of the same folds are replaced."""
+    """Store the relabelings of a run (sample_id, fold, epoch, from_label, to_label, p); they replace all before."""
     with ws.session("storing flips") as con:
         check_run(con, run_id)
         check_samples(con, list(dict.fromkeys(flips["sample_id"])), f"run {run_id}")
-        for held_out in sorted({int(value) for value in flips["fold"]}):
-            con.execute("DELETE FROM flip WHERE run_id = ? AND fold = ?", [run_id, held_out])
+        con.execute("DELETE FROM flip WHERE run_id = ?", [run_id])
         insert(
             con,
             "flip",

@@ -145,8 +145,8 @@ def _predictions(con: Any, ws: Workspace, ids: list[str], triage: str | None) ->
                     fold[i] = held_out
         con.unregister("wanted")
         total = np.sum(list(by_method.values()), axis=0)
-        votes = {name: summed.argmax(1) for name, summed in by_method.items()}
+        votes = {name: (summed.argmax(1), summed.sum(1) > 0) for name, summed in by_method.items()}
         for i in np.flatnonzero(count):
             mean[i] = (total[i] / count[i]).tolist()
-            said[i] = {name: classes[vote[i]] for name, vote in votes.items() if by_method[name][i].any()}
+            said[i] = {name: classes[vote[i]] for name, (vote, judged) in votes.items() if judged[i]}
     return pd.Series(fold, dtype="Int64"), pd.Series(mean, dtype="object"), pd.Series(said, dtype="object")

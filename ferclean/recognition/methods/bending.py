@@ -23,10 +23,12 @@ def bend(images: Tensor, *, strength: float, grid: int = GRID) -> tuple[Tensor, 
     """
     count, _, side, _ = images.shape
     drawn = torch.randn(count, 2, grid, grid, device=images.device)
-    field = F.interpolate(drawn * strength, size=(side, side), mode="bicubic", align_corners=True)
-    still = torch.eye(2, 3, device=images.device).expand(count, 2, 3)
-    places = F.affine_grid(still, [count, 1, side, side], align_corners=False) + field.permute(0, 2, 3, 1)
-    bent = F.grid_sample(images, places, mode="bilinear", padding_mode="border", align_corners=False)
+    # half precision would round places to a tenth of a pixel
+    with torch.autocast(images.device.type, enabled=False):
+        field = F.interpolate(drawn * strength, size=(side, side), mode="bicubic", align_corners=True)
+        still = torch.eye(2, 3, device=images.device).expand(count, 2, 3)
+        places = F.affine_grid(still, [count, 1, side, side], align_corners=False) + field.permute(0, 2, 3, 1)
+        bent = F.grid_sample(images.float(), places, mode="bilinear", padding_mode="border", align_corners=False)
     return bent.contiguous(memory_format=torch.channels_last), drawn.flatten(1)
 
 
@@ -39,7 +41,9 @@ class BendReader(nn.Module):
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """What the field was, in the units of the draws: 0 mean and 1 spread."""
-        return self.linear((after.float() - before.float()).mean((2, 3)))
+        with torch.autocast(before.device.type, enabled=False):
+            read: Tensor = self.linear((after.float() - before.float()).mean((2, 3)))
+        return read
 
 
 def bend_loss(read: Tensor, drawn: Tensor) -> Tensor:

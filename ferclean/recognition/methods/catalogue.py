@@ -91,7 +91,7 @@ METHODS: dict[str, MethodInfo] = {
             name="distilled",
             paper="Attention-guided self-supervised distilled contrastive learning (ASDC-FER), J. Electronic Imaging",
             year=2024,
-            summary="an encoder that learns from a teacher and no label, once for all folds, then a linear layer on it",
+            summary="an encoder that learns without labels, from a teacher and bent faces, then a linear layer",
             published="linear probe: RAF-DB 76.83, FER2013 62.04",
             needs="a first stage without labels, once for all folds",
         ),

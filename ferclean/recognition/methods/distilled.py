@@ -7,12 +7,11 @@ attention and by facial key features; the family's (MoCo-v2): queue, momentum en
 128 dimensions. Ours, because only the abstract is public: what attention is (softmax over positions of the feature
 map's energy over its mean), the joined vector (attention-pooled features and query, each of length one, normalised
 together), the key positions (the quarter that the teacher attends most) and their loss, the weights of the losses,
-the bent faces (see `bending`) that both stages must read beside the contrast, which alone tells people and
-backgrounds apart and leaves expressions to chance (1,000 drawn faces, linear probe: .43 without them, .57 with, .66
-in 40 epochs of them alone), the rising momentum, no shuffling of batches between devices, no older key of an image as
-its own negative, standardised features before the linear layer, and the run's own optimizer at a third of its
-learning rate for a share of its epochs. The teacher is a momentum-contrast network of the student's kind, or of
-another one; with `weights` its backbone is that file's and only its head is learnt.
+the bent faces (see `bending`) that both stages must read: the contrast alone tells people and backgrounds apart and
+hardly expressions, so it weighs a tenth of them; the rising momentum, no shuffling of batches between devices, no
+older key of an image as its own negative, standardised features before the linear layer, and the run's own optimizer
+at a third of its learning rate for a share of its epochs. The teacher is a momentum-contrast network of the student's
+kind, or of another one; with `weights` its backbone is that file's and only its head is learnt.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ferclean.errors import UsageError
 from ferclean.progress import Progress
 from ferclean.recognition.backbones import Backbone, make_backbone
 from ferclean.recognition.config import TrainConfig
@@ -76,6 +76,11 @@ class Config:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "momentum", tuple(self.momentum))  # JSON has lists
+        weights = ("contrast_weight", "bend_weight", "joint_weight", "key_weight", "bend_strength")
+        if low := [name for name in weights if getattr(self, name) < 0]:
+            raise UsageError(f"{low[0]} is at least 0, not {getattr(self, low[0])}")
+        if not 0 < self.key_share <= 1:
+            raise UsageError(f"key_share lies in (0, 1], not {self.key_share}")
 
 
 def attention(feature_map: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 It never changes a label. The rectangles that it erases come on top of those of the common augmentation.
 
 The paper's: cross-entropy of the image alone, plus 5 times the mean squared difference between its class activation
-maps and those of its mirror image, mirrored back; a rectangle of every second image is erased. A network that
+maps and those of its mirror image, mirrored back; rectangles of some images are erased. A network that
 memorises wrong labels does so by accidental features, which seldom mirror, so the second term slows that down. As in
 the authors' released code, the classifier's weights are constants in the maps: only the features learn to be
 consistent. Ours: the weight rises with the fourth power of the progress, to 20, because the paper starts from a network

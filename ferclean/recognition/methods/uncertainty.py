@@ -93,12 +93,14 @@ class Pairwise(nn.Module):
     def _batch_cosines(self, unit: Tensor, one_hot: Tensor) -> Tensor:
         counts = one_hot.sum(0)  # (K,)
         means = (one_hot.T @ unit) / counts.clamp(min=1)[:, None]
+        # what was known before this batch: the batch itself is no witness, and backward needs it unchanged
+        directions = self.directions.clone()
         self._remember(means.detach(), counts > 0)
         # an image is no witness for itself: it is taken out of its own class's mean, unless it is the only member
         similar = unit @ unit.T
         others = one_hot.sum(0) - one_hot
         sums = similar @ one_hot - one_hot * similar.diagonal()[:, None]
-        return torch.where(others > 0, sums / others.clamp(min=1), unit @ self.directions.T)
+        return torch.where(others > 0, sums / others.clamp(min=1), unit @ directions.T)
 
     @torch.no_grad()
     def _remember(self, means: Tensor, present: Tensor) -> None:
