@@ -18,6 +18,8 @@ def test_each_recognizer_is_a_circle_beside_its_first_choice() -> None:
     html = style.bars(CLASSES, (0.5, 0.3, 0.2), "anger", "fear", ("fear", "anger", "fear"))
     assert _circles(html) == [1, 2, 0]
     assert "first choice of 2 of 3 recognizers" in html
+    # no face's bars are longer than another's because recognizers agree
+    assert "--recognizers:3" in html
 
 
 def test_a_single_recognizer_has_no_circles() -> None:

@@ -83,7 +83,8 @@ def bars(
             f"{_votes(list(votes).count(name), len(votes))}"
             f'<span class="mark {kind}-ink">{mark}</span>'
         )
-    return f'<div class="fc fc-bars">{"".join(rows)}</div>'
+    # the same width for every face, however they vote
+    return f'<div class="fc fc-bars" style="--recognizers:{len(votes) if len(votes) > 1 else 0}">{"".join(rows)}</div>'
 
 
 def _votes(count: int, of: int) -> str:
