@@ -8,7 +8,6 @@ Labels are clean (drawn faces, or a set that you trust), the test split is only 
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods.catalogue import check_methods, get_method
 from ferclean.recognition.profiles import get_profile
 from ferclean.store.version import code_version
-from pipelines.faces_to_train import Faces, drawn_or_ingested
+from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, told
 
 METHODS = ("distilled", "coarse_contrast")
 SUPERVISED = "cross_entropy"
@@ -70,7 +69,7 @@ def run(
         row: dict[str, Any] = {
             "name": name,
             "accuracy": _mean_and_sd(accuracy),
-            "seconds": round(_mean(seconds[name]), 1),
+            "seconds": round(float(np.mean(seconds[name])), 1),
         }
         if name in methods:
             row["share_of_gap"] = share_of_gap(accuracy, floor, ceiling)
@@ -126,10 +125,6 @@ def share_of_gap(probe: np.ndarray, floor: np.ndarray, ceiling: np.ndarray) -> f
     return round(float(probe.mean() - floor.mean()) / gap, 4) if gap > 0 else None
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
-
-
 def _mean_and_sd(values: np.ndarray) -> dict[str, float | None]:
     return {
         "mean": round(float(values.mean()), 4),
@@ -155,22 +150,11 @@ def _percent(value: dict[str, float]) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Linear probes of pretrained encoders.")
-    parser.add_argument(
-        "--workspace", type=Path, required=True, help="with an ingested set, or an empty one and --drawn"
-    )
-    parser.add_argument("--drawn", type=int, default=0, help="draw this many clean training faces first")
+    parser = parser_for("Linear probes of pretrained encoders.", profile="demo")
     parser.add_argument("--methods", default=",".join(METHODS), help="recognizers with a first stage, comma-separated")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--profile", default="demo")
     parser.add_argument("--epochs", type=int, help="of every training; a method's first stage takes its share of them")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     options = parser.parse_args()
-
-    def told(description: str, done: int, total: int) -> None:
-        print(f"{done}/{total} {description}", flush=True)
 
     result = run(
         options.workspace, methods=options.methods.split(","), seeds=options.seeds, seed=options.seed,

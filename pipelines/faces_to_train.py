@@ -5,6 +5,7 @@ It plants no noise and trains nothing.
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,25 @@ from ferclean.steps.ingest import ingest
 from ferclean.steps.retrain import copies_of
 from ferclean.store import samples
 from ferclean.store.workspace import Workspace
+
+
+def parser_for(description: str, *, profile: str) -> argparse.ArgumentParser:
+    """The arguments that every pipeline on such faces has; `profile` is the default one."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--workspace", type=Path, required=True, help="with an ingested set, or an empty one and --drawn"
+    )
+    parser.add_argument("--drawn", type=int, default=0, help="draw this many clean training faces first")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--profile", default=profile)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, required=True, help="where the figures go")
+    return parser
+
+
+def told(description: str, done: int, total: int) -> None:
+    """Progress as a line of its own."""
+    print(f"{done}/{total} {description}", flush=True)
 
 
 @dataclass(frozen=True, kw_only=True)

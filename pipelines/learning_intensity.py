@@ -7,7 +7,6 @@ Norms at the stage's output over batches of training faces, of networks after so
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ import numpy as np
 from ferclean.progress import Progress, silent
 from ferclean.recognition.profiles import get_profile
 from ferclean.store.version import code_version
-from pipelines.faces_to_train import drawn_or_ingested
+from pipelines.faces_to_train import drawn_or_ingested, parser_for, told
 
 METHOD = "cross_layer"
 BATCHES = 8
@@ -98,20 +97,9 @@ def markdown(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Gradient norms of cross_layer with and without its losses.")
-    parser.add_argument(
-        "--workspace", type=Path, required=True, help="with an ingested set, or an empty one and --drawn"
-    )
-    parser.add_argument("--drawn", type=int, default=0, help="draw this many clean training faces first")
+    parser = parser_for("Gradient norms of cross_layer with and without its losses.", profile="demo")
     parser.add_argument("--epochs", default="1,10,30", help="lengths of the trainings, comma-separated")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--profile", default="demo")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     options = parser.parse_args()
-
-    def told(description: str, done: int, total: int) -> None:
-        print(f"{done}/{total} {description}", flush=True)
 
     result = run(
         options.workspace, epochs=[int(part) for part in options.epochs.split(",")], seed=options.seed,

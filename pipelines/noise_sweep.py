@@ -11,7 +11,6 @@ carries the same noise; nothing is ever selected on the test images), paired see
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import time
@@ -28,7 +27,7 @@ from ferclean.progress import Progress, silent
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.profiles import get_profile
 from ferclean.store.version import code_version
-from pipelines.faces_to_train import Faces, drawn_or_ingested
+from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, told
 
 PLAIN = "cross_entropy"
 START, END = "<!-- noise sweep -->", "<!-- /noise sweep -->"
@@ -222,28 +221,17 @@ def plot(result: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Recognizers under symmetric label noise.")
-    parser.add_argument(
-        "--workspace", type=Path, required=True, help="with an ingested set, or an empty one and --drawn"
-    )
-    parser.add_argument("--drawn", type=int, default=0, help="draw this many clean training faces first")
+    parser = parser_for("Recognizers under symmetric label noise.", profile="quick")
     parser.add_argument("--methods", help="recognizers, comma-separated; default all")
     parser.add_argument("--noise", default="0.1,0.2,0.3")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--profile", default="quick")
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     parser.add_argument("--plot", type=Path, help="where the plot goes (.svg)")
     parser.add_argument("--readme", type=Path, help="a Markdown file with the two marks, which takes the table")
     options = parser.parse_args()
 
     if options.readme:
         _marked(options.readme)  # before hours of training, not after them
-
-    def told(description: str, done: int, total: int) -> None:
-        print(f"{done}/{total} {description}", flush=True)
 
     result = run(
         options.workspace, methods=options.methods.split(",") if options.methods else None,

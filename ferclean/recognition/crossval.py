@@ -18,7 +18,7 @@ from ferclean.errors import BadDataError
 from ferclean.progress import Progress, silent
 from ferclean.recognition import fold_files
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.methods.base import hook, make_config
+from ferclean.recognition.methods.base import config_of, hook
 from ferclean.recognition.methods.catalogue import get_method
 from ferclean.recognition.pretraining import read_state, write_state
 from ferclean.recognition.train import fit, predict, pretrain
@@ -211,7 +211,7 @@ def _settings(method: str, num_classes: int, config: TrainConfig) -> list[Any]:
         method,
         num_classes,
         config.digest(),
-        asdict(make_config(get_method(method), config.method_options.get(method, {}))),
+        asdict(config_of(config, method)),
     ]
 
 

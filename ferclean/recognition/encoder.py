@@ -17,7 +17,7 @@ from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device, repeatable
 from ferclean.recognition.inference import Trained
-from ferclean.recognition.methods.base import hook, make_config, with_class_names
+from ferclean.recognition.methods.base import config_of, hook, with_class_names
 from ferclean.recognition.methods.catalogue import get_method
 from ferclean.recognition.train import fit, pretrain
 
@@ -64,7 +64,7 @@ def imported_encoder(path: Path, config: TrainConfig, *, channels: int, input_si
 
 def _untrained(method_name: str, config: TrainConfig, num_classes: int, channels: int, input_size: int) -> Trained:
     method = get_method(method_name)
-    cfg = make_config(method, config.method_options.get(method_name, {}))
+    cfg = config_of(config, method_name)
     device = choose_device(config.device)
     with repeatable(config.seed, device):
         backbone = make_backbone(

@@ -23,7 +23,7 @@ from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device, half_precision, repeatable
 from ferclean.recognition.ema import WeightAverage
 from ferclean.recognition.inference import Trained, as_tensor, forward, predict
-from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, Method, hook, make_config
+from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, Method, config_of, hook
 from ferclean.recognition.methods.catalogue import get_method
 from ferclean.recognition.optimise import make_batches, make_optimizer, schedule
 
@@ -131,7 +131,7 @@ def pretrain(
 def _method_config(method_name: str, method_config: Any, config: TrainConfig) -> Any:
     if method_config is not None:
         return method_config
-    return make_config(get_method(method_name), config.method_options.get(method_name, {}))
+    return config_of(config, method_name)
 
 
 class _Run:

@@ -131,16 +131,15 @@ def _load(frame: pd.DataFrame, profile: Profile, progress: Progress) -> np.ndarr
 def _run_config(
     profile: Profile, method: str, splits: Sequence[str], classes: Sequence[str], *, fold_seed: int
 ) -> dict[str, Any]:
-    from ferclean.recognition.methods.base import make_config, with_class_names
-    from ferclean.recognition.methods.catalogue import get_method
+    from ferclean.recognition.methods.base import config_of, with_class_names
 
     # `methods` and `seeds` name the ensemble, not this run: adding a method must not invalidate the others
     config = asdict(replace(profile, methods=(method,), seeds=1))
     weights = config.get("weights")
-    options = with_class_names(profile.train_config(), method, classes).method_options.get(method, {})
+    own = config_of(with_class_names(profile.train_config(), method, classes), method)
     return config | {
         # its defaults too: when they change, the scores are another run's
-        "method_config": json.loads(json.dumps(asdict(make_config(get_method(method), options)))),
+        "method_config": json.loads(json.dumps(asdict(own))),
         "splits": list(splits),
         "fold_seed": fold_seed,
         "weights": str(weights) if weights else None,

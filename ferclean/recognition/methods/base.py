@@ -146,6 +146,11 @@ def make_config(method: Method, options: Mapping[str, Any]) -> Any:
     return method.Config(**options)
 
 
+def config_of(config: TrainConfig, method_name: str) -> Any:
+    """The method's `Config` as `config.method_options` sets it."""
+    return make_config(get_method(method_name), config.method_options.get(method_name, {}))
+
+
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
     """Mean cross-entropy of (B, K) logits against the working labels, in float32."""
     return F.cross_entropy(logits.float(), batch.labels, label_smoothing=batch.label_smoothing)
