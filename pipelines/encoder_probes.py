@@ -24,7 +24,7 @@ from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods.catalogue import check_methods, get_method
 from ferclean.recognition.profiles import get_profile
 from ferclean.store.version import code_version
-from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, told
+from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, percent, told
 
 METHODS = ("distilled", "coarse_contrast")
 SUPERVISED = "cross_entropy"
@@ -136,16 +136,11 @@ def markdown(result: dict[str, Any]) -> str:
     """The table as the README shows it."""
     lines = ["| encoder | test accuracy | share of the gap |", "|---|---|---|"]
     lines += [
-        f"| {row['name']} | {_percent(row['accuracy'])} | "
+        f"| {row['name']} | {percent(row['accuracy']['mean'], row['accuracy']['sd'])} | "
         + (f"{row['share_of_gap']:.0%} |" if row.get("share_of_gap") is not None else "|")
         for row in result["table"]
     ]
     return "\n".join(lines) + "\n"
-
-
-def _percent(value: dict[str, float]) -> str:
-    spread = value["sd"]
-    return f"{100 * value['mean']:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
 
 
 def main() -> None:

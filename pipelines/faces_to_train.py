@@ -42,6 +42,15 @@ def told(description: str, done: int, total: int) -> None:
     print(f"{done}/{total} {description}", flush=True)
 
 
+def percent(mean: float, sd: float | None) -> str:
+    """An accuracy in percent and its spread over seeds, where there is one.
+
+    >>> percent(0.7968, 0.022)
+    '79.7 ± 2.2'
+    """
+    return f"{100 * mean:.1f}" + (f" ± {100 * sd:.1f}" if sd is not None else "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Faces:
     """A set in memory. `train` leaves out copies of test images; rows without a known label are in neither."""

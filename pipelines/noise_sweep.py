@@ -27,7 +27,7 @@ from ferclean.progress import Progress, silent
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.profiles import get_profile
 from ferclean.store.version import code_version
-from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, told
+from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, percent, told
 
 PLAIN = "cross_entropy"
 START, END = "<!-- noise sweep -->", "<!-- /noise sweep -->"
@@ -165,17 +165,12 @@ def markdown(result: dict[str, Any]) -> str:
     for row in result["table"]:
         less = row.get("minus_plain")
         lines.append(
-            f"| `{row['method']}` | {row['noise']:.0%} | {_with_sd(row, 'last_epoch')} | "
-            f"{_with_sd(row, 'validation_selected')} | "
+            f"| `{row['method']}` | {row['noise']:.0%} | {percent(row['last_epoch'], row['last_epoch_sd'])} | "
+            f"{percent(row['validation_selected'], row['validation_selected_sd'])} | "
             + (f"{100 * less['mean']:+.1f} ({100 * less['low']:+.1f} to {100 * less['high']:+.1f})" if less else "")
             + (f" | {row['flip_precision']:.0%} |" if row["flip_precision"] is not None else " | |")
         )
     return "\n".join(lines) + "\n"
-
-
-def _with_sd(row: dict[str, Any], name: str) -> str:
-    spread = row[f"{name}_sd"]
-    return f"{100 * row[name]:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
 
 
 def write_readme(result: dict[str, Any], path: Path) -> None:

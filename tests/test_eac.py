@@ -128,8 +128,11 @@ def test_the_chosen_share_of_the_images_is_seen_with_one_grey_rectangle() -> Non
     assert changed.any(1).all()
     assert changed.float().mean() < 0.25
     assert (all_hit[all_hit != view] == 0).all()
-    # the mirror image is that of the erased face
-    assert torch.equal(seen[0][len(view) :], all_hit.flip(3))
+    # the mirror image is that of the whole face, erased on its own
+    mirrored_hit, mirrored = seen[0][len(view) :], seen[1][len(view) :]
+    assert torch.equal(mirrored, view.flip(3))
+    assert (mirrored_hit != mirrored).flatten(1).any(1).all()
+    assert not torch.equal(mirrored_hit, all_hit.flip(3))
 
 
 def test_inconsistency_alone_moves_the_backbone() -> None:

@@ -14,9 +14,9 @@ from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods import supcon_relabel
 from ferclean.recognition.methods.amend import AmendingHead, kernel_and_stride
-from ferclean.recognition.methods.base import Batch, EpochEnd
+from ferclean.recognition.methods.base import Batch, EpochEnd, Flips
 from ferclean.recognition.methods.contrast import ProjectionHead, supervised_contrastive
-from ferclean.recognition.methods.supcon_relabel import Config, relabels_after
+from ferclean.recognition.methods.supcon_relabel import Config
 from ferclean.recognition.methods.uncertainty import (
     ESTIMATORS,
     Pairwise,
@@ -25,6 +25,7 @@ from ferclean.recognition.methods.uncertainty import (
     group_size,
     rank_loss,
     relabel,
+    running_mean,
 )
 from ferclean.recognition.train import fit
 
@@ -284,24 +285,98 @@ def test_an_unknown_estimator_lists_the_known_ones() -> None:
         Config(estimator="d")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="erase"):
         Config(erase=-0.1)
+    with pytest.raises(UsageError, match="memory_epochs"):
+        Config(memory_epochs=0.5)
+    with pytest.raises(UsageError, match="latest_share"):
+        Config(warmup_share=0.6)
 
 
-def test_the_warm_up_is_a_share_of_the_epochs_and_rounds_are_spread_over_the_rest() -> None:
-    family = Config(warmup_share=1 / 6, relabel_rounds=0)  # 10 of 60 epochs, then after every one
-    assert [e for e in range(60) if relabels_after(e, 60, family)] == list(range(10, 59))
-    assert [e for e in range(6) if relabels_after(e, 6, family)] == [1, 2, 3, 4]
-    assert [e for e in range(60) if relabels_after(e, 60, Config())] == [24, 29, 35, 41, 47, 53]
-    assert [e for e in range(14) if relabels_after(e, 14, Config(relabel_rounds=4))] == [6, 7, 9, 11]
-    assert not any(relabels_after(e, 1, Config()) for e in range(1))
+def test_a_running_mean_runs_over_what_there_is_and_then_forgets() -> None:
+    mean = None
+    for number in range(1, 5):
+        mean = running_mean(mean, np.array([float(number)]), updates=number, time_constant=2.0)
+    # 1, then the plain mean of 1 and 2, then halfway to 3, then halfway to 4
+    assert mean is not None
+    assert mean.item() == pytest.approx(((1.5 + 3) / 2 + 4) / 2)
+    first = np.array([1.0])
+    assert running_mean(None, first, updates=1, time_constant=5.0) is not first
 
 
-def test_before_the_warm_up_ends_nothing_is_even_predicted() -> None:
-    def predict() -> dict[str, np.ndarray]:
-        raise AssertionError("asked in the warm-up")
+class Epochs:
+    """What a recognizer says after each epoch, and what the method makes of it. Ten images, labels all 0."""
 
-    labels = np.zeros(4, dtype=np.int64)
-    end = EpochEnd(epoch=0, epochs=10, labels=labels, given=labels, predict=predict)
-    assert supcon_relabel.after_epoch(end, Config()) is None
+    def __init__(self, cfg: Config, *, epochs: int = 60) -> None:
+        self.cfg, self.epochs, self.memory = cfg, epochs, {}
+        self.labels = np.zeros(10, dtype=np.int64)
+
+    def after(self, epoch: int, says: list[int], *, weights: float = 0.5, p: float = 0.9) -> Flips | None:
+        probs = np.full((10, 3), (1 - p) / 2, dtype=np.float32)
+        probs[np.arange(10), says] = p
+        outputs = {"pred_probs": probs, "uerm_weight": np.full(10, weights, dtype=np.float32)}
+        end = EpochEnd(
+            epoch=epoch, epochs=self.epochs, labels=self.labels, given=self.labels,
+            predict=lambda: outputs, memory=self.memory,
+        )  # fmt: skip
+        return supcon_relabel.after_epoch(end, self.cfg)
+
+
+SAYS = [2, *[0] * 9]
+
+
+def test_settled_predictions_relabel_after_the_warm_up_and_not_after_the_last_epoch() -> None:
+    training = Epochs(Config())
+    assert all(training.after(epoch, SAYS) is None for epoch in range(10))
+    flips = training.after(10, SAYS)
+    assert flips is not None
+    assert (flips.index.tolist(), flips.to_label.tolist()) == ([0], [2])
+    assert flips.p.item() == pytest.approx(0.9)
+    assert training.after(59, SAYS) is None
+
+
+@pytest.mark.parametrize(("epochs", "share", "first"), [(6, 1 / 6, 1), (100, 0.4, 40), (3, 0.0, 1)])
+def test_the_warm_up_is_a_share_of_the_epochs(epochs: int, share: float, first: int) -> None:
+    """With no share at all one epoch is still waited for: a mean of one is none."""
+    training = Epochs(Config(warmup_share=share), epochs=epochs)
+    relabelled = [epoch for epoch in range(epochs) if training.after(epoch, SAYS) is not None]
+    assert relabelled == list(range(first, epochs - 1))
+
+
+def test_nothing_is_relabelled_while_predictions_still_change() -> None:
+    training = Epochs(Config())
+    for epoch in range(20):
+        training.after(epoch, SAYS)
+    assert training.after(20, [2, 1, *[0] * 8]) is None  # one of ten differs from the mean of the epochs: above 6 %
+    assert training.after(21, SAYS) is not None
+    lenient = Epochs(Config(settled=0.1))
+    for epoch in range(20):
+        lenient.after(epoch, SAYS)
+    assert lenient.after(20, [2, 1, *[0] * 8]) is not None
+
+
+def test_after_half_of_the_epochs_nothing_more_is_waited_for() -> None:
+    training = Epochs(Config(), epochs=14)
+    restless = ([int((epoch + image) % 4 == 3) for image in range(10)] for epoch in range(13))
+    relabelled = [epoch for epoch, says in enumerate(restless) if training.after(epoch, says) is not None]
+    assert relabelled == list(range(7, 13))
+
+
+def test_the_mean_over_epochs_is_asked_and_not_the_last_word() -> None:
+    training = Epochs(Config(settled=1.0))
+    for epoch in range(20):
+        training.after(epoch, [0] * 10)
+    flips = training.after(20, SAYS)  # said once, against twenty times the label
+    assert flips is not None
+    assert len(flips.index) == 0
+
+
+def test_the_low_group_is_of_the_labels_that_are_least_certain() -> None:
+    """Equal weights say nothing; the label's own probability does. Four of ten disagree, three are in the low group."""
+    training = Epochs(Config(warmup_share=0.0))
+    says = [0, 0, 1, 0, 1, 0, 1, 0, 0, 1]
+    training.after(0, says)
+    flips = training.after(1, says)
+    assert flips is not None
+    assert flips.index.tolist() == [4, 6, 9]  # of the four equally certain ones, the first counts as more so
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +404,7 @@ def test_flips_on_planted_noise_are_right_more_than_twice_as_often_as_noise_occu
     assert len(result.flips) >= 5
     index = np.array([flip["index"] for flip in result.flips])
     assert np.mean(labels[index] != truth[index]) > 2 * 0.2
-    assert min(flip["epoch"] for flip in result.flips) >= 4  # four of eight epochs are warm-up
+    assert min(flip["epoch"] for flip in result.flips) >= 2  # two of eight epochs are warm-up
     assert {"index", "epoch", "from_label", "to_label", "p"} == set(result.flips[0])
     working = labels.copy()
     for flip in result.flips:

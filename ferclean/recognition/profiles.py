@@ -98,7 +98,6 @@ PROFILES: dict[str, Profile] = {
             epochs=14,
             train_size=44,
             learning_rate=3e-3,
-            method_options={"supcon_relabel": {"relabel_rounds": 4}},
         ),
         Profile(
             name="standard",

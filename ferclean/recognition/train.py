@@ -165,6 +165,7 @@ class _Run:
         self.average = WeightAverage(model, time_constant=updates) if config.ema_epochs > 0 else None
         self.given_prob = np.full((config.epochs, len(labels)), np.nan, dtype=np.float32)
         self.margin = np.full((config.epochs, len(labels)), np.nan, dtype=np.float32)
+        self.memory: dict[str, np.ndarray] = {}
         self.flips: list[dict[str, Any]] = []
         self.history: list[dict[str, float]] = []
 
@@ -231,6 +232,7 @@ class _Run:
             labels=self.working.cpu().numpy().copy(),
             given=self.given.cpu().numpy().copy(),
             predict=lambda: forward(self.method, self.predictor, self.images, flip_average=False, size=self.size),
+            memory=self.memory,
         )
         flips: Flips | None = hook(self.method, "after_epoch")(end, self.cfg)
         if flips is None:

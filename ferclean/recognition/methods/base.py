@@ -41,7 +41,8 @@ class EpochEnd:
     """What `after_epoch` receives. `epoch` counts from 0.
 
     `labels`: (N,) int64 working labels (a copy). `given`: (N,) int64. `predict()` runs the averaged weights in eval
-    mode over all training images, as they are, and returns `predict`'s dictionary as numpy arrays.
+    mode over all training images, as they are, and returns `predict`'s dictionary as numpy arrays. `memory` is one
+    dictionary for the whole training, empty at first: what the method wants to know again after the next epoch.
     """
 
     epoch: int
@@ -49,6 +50,7 @@ class EpochEnd:
     labels: np.ndarray
     given: np.ndarray
     predict: Callable[[], dict[str, np.ndarray]]
+    memory: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)

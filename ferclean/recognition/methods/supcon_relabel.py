@@ -7,11 +7,13 @@ representation module as the classifier's head. The projection head (512-512-128
 supervised contrastive loss, the head's numbers those of the amending paper. Ours, because only the abstract is public:
 the form of the uncertainty estimator and its place (it multiplies the logits), the weights of the three losses, the
 cross-entropy of both views and not of one, since both are there; a rectangle that is erased in every second view,
-without which wrong labels are memorised before they can be found; relabeling by eval-mode predictions of averaged
-weights, which change less from epoch to epoch than those of the weights themselves; and a warm-up of two fifths of the
-epochs. The family starts from a network that knows faces and waits for a sixth (10 of 60 epochs); one that starts from
-nothing is then right so seldom that most of its changes spoil labels (drawn faces with 20 % wrong labels: after a sixth
-the working labels end worse than they began).
+without which wrong labels are memorised before they can be found; and what relabeling goes by. The family asks the
+network of the moment, ranks samples by a weight that knows no label, and begins after 10 of 60 epochs, because it
+starts from a network that knows faces. One that starts from nothing is then right so seldom that its changes spoil
+labels, and a few epochs later it has memorised the wrong ones. So we ask the running mean, over epochs, of eval-mode
+predictions of averaged weights; rank samples by how certain that mean is of their label (weight times probability); and
+begin when predictions have settled, that is when hardly any differs from the running mean's, or after half of a
+training that is too short for that.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +32,7 @@ from ferclean.recognition.backbones import Backbone
 from ferclean.recognition.methods.amend import AmendingHead
 from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, as_predictions, cross_entropy
 from ferclean.recognition.methods.contrast import ProjectionHead, supervised_contrastive
-from ferclean.recognition.methods.uncertainty import ESTIMATORS, Relative, rank_loss, relabel
+from ferclean.recognition.methods.uncertainty import ESTIMATORS, Relative, rank_loss, relabel, running_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +53,15 @@ class Config:
     """By how much the mean weight of the confident 70 % should exceed that of the rest."""
     relabel_gap: float = 0.2
     """A label is changed only if p_max exceeds p_label by more than this."""
-    warmup_share: float = 0.4
-    """Share of the epochs before the first relabeling; 1/6 for a network that begins with `weights` that know faces."""
-    relabel_rounds: int = 6
-    """How many of the later epochs end with a relabeling, evenly spread; 0 means all but the last."""
+    warmup_share: float = 1 / 6
+    """Share of the epochs before the first relabeling, however settled the predictions are."""
+    settled: float = 0.06
+    """From then on relabeling follows each epoch in which at most this share of the predictions differs from the
+    running mean's."""
+    latest_share: float = 0.5
+    """After this share of the epochs relabeling no longer waits for that."""
+    memory_epochs: float = 5.0
+    """Time constant, in epochs, of the running mean of the predictions."""
     erase: float = 0.5
     """Chance that a rectangle of up to a fifth of a view is blanked, on top of the common augmentation."""
 
@@ -62,6 +70,12 @@ class Config:
             raise UsageError(f"unknown estimator {self.estimator!r}; known: {', '.join(ESTIMATORS)}")
         if not 0 <= self.erase <= 1:
             raise UsageError(f"erase lies in [0, 1], not {self.erase}")
+        if self.memory_epochs < 1:
+            raise UsageError(f"memory_epochs is at least 1, not {self.memory_epochs}")
+        if not 0 <= self.warmup_share <= self.latest_share <= 1:
+            raise UsageError(
+                f"0 <= warmup_share <= latest_share <= 1 does not hold: {self.warmup_share}, {self.latest_share}"
+            )
 
 
 class Recognizer(nn.Module):
@@ -140,20 +154,22 @@ def predict(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 
 def after_epoch(end: EpochEnd, cfg: Config) -> Flips | None:
-    """After the warm-up, propose the predicted label wherever the present one is uncertain and clearly less likely."""
-    if not relabels_after(end.epoch, end.epochs, cfg):
+    """Propose the likeliest label wherever the present one is uncertain and clearly less likely, once that is settled.
+
+    Never in the warm-up, and not after the last epoch, when nothing would be trained on the new labels.
+    """
+    if end.epoch == end.epochs - 1:
         return None
     outputs = end.predict()
-    rows = relabel(outputs["pred_probs"], end.labels, outputs["uerm_weight"], gap=cfg.relabel_gap)
-    pred_probs = outputs["pred_probs"][rows]
-    return Flips(index=rows, to_label=pred_probs.argmax(1), p=pred_probs.max(1))
-
-
-def relabels_after(epoch: int, epochs: int, cfg: Config) -> bool:
-    """Whether the epoch (from 0) ends with a relabeling: never in the warm-up, nor after the last epoch."""
-    first = max(1, math.ceil(cfg.warmup_share * epochs - 1e-9))
-    eligible = range(first, epochs - 1)
-    if not cfg.relabel_rounds or cfg.relabel_rounds >= len(eligible):
-        return epoch in eligible
-    spacing = len(eligible) / cfg.relabel_rounds
-    return epoch in {eligible[int(round_ * spacing)] for round_ in range(cfg.relabel_rounds)}
+    for name in ("pred_probs", "uerm_weight"):
+        end.memory[name] = running_mean(
+            end.memory.get(name), outputs[name], updates=end.epoch + 1, time_constant=cfg.memory_epochs
+        )
+    pred_probs, likeliest = end.memory["pred_probs"], end.memory["pred_probs"].argmax(1)
+    unsettled = float(np.mean(outputs["pred_probs"].argmax(1) != likeliest))
+    first, latest = (max(1, math.ceil(share * end.epochs - 1e-9)) for share in (cfg.warmup_share, cfg.latest_share))
+    if end.epoch < first or (end.epoch < latest and unsettled > cfg.settled):
+        return None
+    certainty = end.memory["uerm_weight"] * pred_probs[np.arange(len(pred_probs)), end.labels]
+    rows = relabel(pred_probs, end.labels, certainty, gap=cfg.relabel_gap)
+    return Flips(index=rows, to_label=likeliest[rows], p=pred_probs[rows].max(1))

@@ -34,22 +34,32 @@ def rank_loss(weights: Tensor, *, margin: float, share: float = HIGH_SHARE) -> T
 
 
 def relabel(
-    pred_probs: np.ndarray, labels: np.ndarray, weights: np.ndarray, *, gap: float, share: float = HIGH_SHARE
+    pred_probs: np.ndarray, labels: np.ndarray, certainty: np.ndarray, *, gap: float, share: float = HIGH_SHARE
 ) -> np.ndarray:
     """Rows whose working label should become argmax of `pred_probs`: (M,) int64, ascending.
 
-    A row is relabelled iff it is in the low-confidence group by `weights` (N,) and p_max - p_label > `gap`, strictly.
-    Of equal weights the earlier row counts as more confident.
+    A row is relabelled iff it is in the low-confidence group by `certainty` (N,) and p_max - p_label > `gap`, strictly.
+    Of equally certain rows the earlier one counts as more confident.
     """
     if len(labels) < 2:
         return np.zeros(0, dtype=np.int64)
-    order = np.argsort(-weights, kind="stable")
+    order = np.argsort(-certainty, kind="stable")
     is_low = np.zeros(len(labels), dtype=bool)
     is_low[order[group_size(len(labels), share) :]] = True
     p = np.asarray(pred_probs, dtype=np.float64)
     difference = p.max(1) - p[np.arange(len(labels)), labels]
     # float32 probabilities that differ by exactly the gap must not pass by a rounding
     return np.flatnonzero(is_low & (difference > gap + 1e-7))
+
+
+def running_mean(mean: np.ndarray | None, value: np.ndarray, *, updates: int, time_constant: float) -> np.ndarray:
+    """The exponential mean after its `updates`-th value, where `time_constant` is counted in updates.
+
+    At first it runs over what there is: with None, or in update 1, it is the value itself.
+    """
+    if mean is None:
+        return value.copy()
+    return mean + (value - mean) * max(1 / time_constant, 1 / updates)
 
 
 class SelfCure(nn.Module):
