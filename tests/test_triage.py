@@ -9,7 +9,7 @@ import pytest
 
 from ferclean.errors import FercleanError
 from ferclean.steps.triage import triage
-from ferclean.store import decisions, samples, table, verdicts
+from ferclean.store import decisions, embeddings, runs, samples, scores, table, verdicts
 from ferclean.store.workspace import Workspace
 
 
@@ -141,3 +141,32 @@ def test_decisions_move_the_verdicts_and_the_summary_says_how_much(judged_copy: 
     np.testing.assert_allclose(
         after[["p_mislabelled", "p_ambiguous", "p_unusable", "p_clean"]].sum(axis=1), 1, atol=1e-6
     )
+
+
+def test_the_seeds_of_a_recognizer_have_one_vote_in_the_reasons_as_in_the_table(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    first = next(run for run in runs.list_runs(ws) if run.kind == "score")
+    said = scores.get_predictions(ws, first.run_id)
+    for seed in (0, 1):
+        run = runs.start_run(
+            ws, kind="score", method="other", config=first.config, seed=seed, fingerprint=first.fingerprint
+        )
+        probs = np.roll(said.pred_probs, seed, axis=1)
+        scores.put_predictions(ws, run, said.sample_ids, said.fold, probs)
+        scores.put_signals(ws, run, said.sample_ids, scores.get_signals(ws, first.run_id).to_dict("list"))
+        embeddings.write_embeddings(ws, run, *embeddings.read_embeddings(ws, first.run_id))
+        runs.finish_run(ws, run)
+    triage(ws)
+    whole = table.sample_table(ws)
+    judged = whole[whole["fold"].notna() & whole["reasons"].map(bool)]
+    recognizers = {run.method for run in runs.list_runs(ws) if run.kind == "score"}
+    counted = 0
+    for _, row in judged.iterrows():
+        sentence = next((text for text in row["reasons"] if "recognizers prefer" in text), None)
+        if sentence is None:
+            continue
+        agreeing = sum(vote == row["suggested_label"] for vote in row["method_votes"].values())
+        assert row["method_votes"].keys() == recognizers
+        assert f"({agreeing} of {len(recognizers)} recognizers prefer {row['suggested_label']})" in sentence
+        counted += 1
+    assert counted > 20

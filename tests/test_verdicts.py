@@ -272,9 +272,9 @@ def test_sets_without_anything_to_doubt_state_no_doubt() -> None:
 
 def test_several_recognizers_are_counted_in_words() -> None:
     members = np.stack([PROBS, np.roll(PROBS, 1, axis=1), PROBS])
-    told = judged(member_probs=members).reasons[0][0]
+    told = judged(recognizer_probs=members).reasons[0][0]
     assert told.endswith(f"(2 of 3 recognizers prefer {NAMES[int(judged().suggested_label[0])]})")
-    assert "recognizers prefer" not in judged(member_probs=members[:1]).reasons[0][0]
+    assert "recognizers prefer" not in judged(recognizer_probs=members[:1]).reasons[0][0]
 
 
 def test_one_sample_one_class_and_none_are_judged_clean() -> None:

@@ -22,7 +22,7 @@ def in_words(
     unusable: np.ndarray | None = None,
     ambiguous: np.ndarray | None = None,
     duplicates: np.ndarray | None = None,
-    member_probs: np.ndarray | None = None,
+    recognizer_probs: np.ndarray | None = None,
     votes: np.ndarray | None = None,
 ) -> list[list[str]]:
     """A few short sentences per sample, the most telling first; names of classes, never bare indices.
@@ -30,8 +30,8 @@ def in_words(
     `labels` and `suggested` (N,) index `names`; `pred_probs` and `knn_shares` (N, K) are told as percentages;
     `learned_share` (N,) is told when it is 0, with the number of `epochs` when known; `unusable` (N,) is the
     chance of those called so, 1 for blank ones, else 0; `ambiguous` (N,) is a mask; `duplicates` (N,) are groups of
-    copies, of which differing labels are told; `member_probs` (M, N, K) tells how many of several recognizers prefer
-    the suggestion; `votes` (N, K) counts of people are told first.
+    copies, of which differing labels are told; `recognizer_probs` (R, N, K) tells how many of several recognizers
+    prefer the suggestion; `votes` (N, K) counts of people are told first.
 
     >>> in_words(np.array([1]), np.array([[0.71, 0.29]]), np.array([0]), names=["anger", "fear"])
     [['the recognizer gives anger 71 %, the given label fear 29 %']]
@@ -43,9 +43,9 @@ def in_words(
     def share(probs: np.ndarray, label: int) -> str:
         return f"{names[label]} {percent(probs[label])}"
 
-    agreeing, members = None, 1 if member_probs is None else len(member_probs)
-    if member_probs is not None and members > 1:
-        agreeing = (np.asarray(member_probs).argmax(2) == np.asarray(suggested)).sum(0)
+    agreeing, recognizers = None, 1 if recognizer_probs is None else len(recognizer_probs)
+    if recognizer_probs is not None and recognizers > 1:
+        agreeing = (np.asarray(recognizer_probs).argmax(2) == np.asarray(suggested)).sum(0)
     copies = _labels_of_copies(labels, duplicates)
     told: list[list[str]] = []
     for row, given in enumerate(labels):
@@ -66,7 +66,7 @@ def in_words(
         else:
             said.append(f"the recognizer gives {share(probs, best)}, the given label {share(probs, given)}")
         if agreeing is not None:
-            said[-1] += f" ({agreeing[row]} of {members} recognizers prefer {names[best]})"
+            said[-1] += f" ({agreeing[row]} of {recognizers} recognizers prefer {names[best]})"
         if ambiguous is not None and ambiguous[row] and len(names) > 1:
             first, second = np.argsort(-probs, kind="stable")[:2]
             said.append(f"torn between {names[first]} ({probs[first]:.0%}) and {names[second]} ({probs[second]:.0%})")

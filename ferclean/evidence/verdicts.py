@@ -86,7 +86,7 @@ def judge(
     thresholds: Thresholds | None = None,
     class_names: Sequence[str] | None = None,
     epochs: int | None = None,
-    member_probs: np.ndarray | None = None,
+    recognizer_probs: np.ndarray | None = None,
 ) -> Verdicts:
     """Judge every sample from out-of-fold `pred_probs` (N, K), its given `labels` (N,) and `signals` ((N,) each).
 
@@ -95,7 +95,7 @@ def judge(
     `votes` (N, K): how many people chose each class, in sets that were ingested with them; rows without any are zeros.
     `decided` (N,) str: what people said, keep, relabel, ambiguous or exclude, empty for undecided; `decided_label` (N,)
     int: the label that a relabel chose, -1 elsewhere; `decided_weight` (N,): one over the chance with which a decided
-    row was drawn. `class_names`, `epochs` and `member_probs` (M, N, K) only serve the reasons.
+    row was drawn. `class_names`, `epochs` and `recognizer_probs` (R, N, K) only serve the reasons.
 
     How the probabilities come about (ours). The panel (`panel.consult`) is what the calibrated probabilities and the
     neighbours, their own labels corrected, say about a face. P(given label wrong) is one minus the posterior of the
@@ -221,7 +221,7 @@ def judge(
             unusable=np.where(spoilt > thresholds.unusable, spoilt, 0.0),
             ambiguous=kind == "ambiguous",
             duplicates=duplicates,
-            member_probs=member_probs,
+            recognizer_probs=recognizer_probs,
             votes=votes,
         ),
         soft_label=soft / soft.sum(1, keepdims=True),

@@ -29,10 +29,10 @@ from ferclean.store.workspace import Workspace
 class Gathered:
     """Everything that a verdict rests on, one entry per scored sample in the order of `ids`.
 
-    `given` (N,) int64; `pred_probs` (N, K), the members' mean; `member_probs` (M, N, K); `signals` (N,) each; `around`
-    (N, N) sparse, the weights of each sample's neighbours, or None; `groups` (N,), copies share a number; `unusable`
-    (N,): 1 for blank images, else the chance that an image so far from all others shows no face. `everything`: all
-    samples, quarantined ones too.
+    `given` (N,) int64; `pred_probs` (N, K), the members' mean; `recognizer_probs` (R, N, K), the mean over each one's
+    seeds; `signals` (N,) each; `around` (N, N) sparse, the weights of each sample's neighbours, or None; `groups`
+    (N,), copies share a number; `unusable` (N,): 1 for blank images, else the chance that an image so far from all
+    others shows no face. `everything`: all samples, quarantined ones too.
     """
 
     members: list[Run]
@@ -40,7 +40,7 @@ class Gathered:
     everything: pd.DataFrame
     given: np.ndarray
     pred_probs: np.ndarray
-    member_probs: np.ndarray
+    recognizer_probs: np.ndarray
     signals: dict[str, np.ndarray]
     around: sparse.csr_matrix | None
     groups: np.ndarray
@@ -74,12 +74,18 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
         everything=everything,
         given=given,
         pred_probs=pred_probs,
-        member_probs=member_probs,
+        recognizer_probs=_by_recognizer(members, member_probs),
         signals=signals,
         around=around,
         groups=groups,
         unusable=np.where([image_room.is_blank(value) for value in frame["contrast"]], 1.0, offtopic),
     )
+
+
+def _by_recognizer(members: Sequence[Run], member_probs: np.ndarray) -> np.ndarray:
+    """(M, N, K) of runs -> (R, N, K): each recognizer's mean over its seeds, which is what it votes with."""
+    names = np.array([run.method for run in members])
+    return np.stack([member_probs[names == name].mean(0) for name in dict.fromkeys(names)])
 
 
 def current_score_runs(ws: Workspace) -> list[Run]:

@@ -109,7 +109,7 @@ def triage(
         thresholds=thresholds,
         class_names=dataset.classes,
         epochs=None if epochs is None else int(epochs),
-        member_probs=found.member_probs,
+        recognizer_probs=found.recognizer_probs,
     )
     table = _frame(ids, judged, dataset.classes)
     undecided = ~np.isin(table["sample_id"].to_numpy(), decided.ids)
