@@ -119,17 +119,17 @@ def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig) ->
     seconds = time.perf_counter() - start
     hit = predict(result, pixels[test])["pred_probs"].argmax(1) == given[test]
     best = int(np.argmax([epoch["validation_accuracy"] for epoch in result.history]))
-    index = np.array([flip["index"] for flip in result.flips], dtype=np.int64)
-    to_label = np.array([flip["to_label"] for flip in result.flips], dtype=np.int64)
     truth = given[train[own]]
+    changed = result.labels != noisy[own]
     return {
         "last_epoch": float(hit.mean()),
         "validation_selected": float(result.history[best]["test_accuracy"]),
         "seconds": round(seconds, 1),
-        "flips": len(index),
-        # of the relabelled samples: how many had a planted label, and how many got their true one
-        "flip_precision": float((noisy[own][index] != truth[index]).mean()) if len(index) else None,
-        "flips_to_truth": float((to_label == truth[index]).mean()) if len(index) else None,
+        "flips": len(result.flips),
+        # of the samples whose label is another one in the end: how many had a planted one, how many have their true one
+        "changed": int(changed.sum()),
+        "flip_precision": float((noisy[own] != truth)[changed].mean()) if changed.any() else None,
+        "flips_to_truth": float((result.labels == truth)[changed].mean()) if changed.any() else None,
     }, hit
 
 

@@ -75,9 +75,10 @@ def test_dynamics_are_means_over_the_fits_that_trained_on_the_row(data, result: 
 
 def test_flips_name_the_row_of_the_whole_set_and_the_fold(data) -> None:
     _, labels, folds = data
-    options = {"supcon_relabel": {"relabel_gap": 0.0, "warmup_share": 0.0, "settled": 1.0}}
-    flips = validate(data, config=replace(TINY, method_options=options)).flips
+    options = {"supcon_relabel": {"relabel_gap": 0.0, "warmup_share": 0.0, "settled_at": 1.0}}
+    flips, again = (validate(data, config=replace(TINY, method_options=options)).flips for _ in range(2))
     assert flips
+    assert flips == again
     for flip in flips:
         assert set(flip) == {"index", "fold", "epoch", "from_label", "to_label", "p"}
         assert folds[flip["index"]] != flip["fold"]  # only training rows are relabelled

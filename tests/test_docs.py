@@ -16,7 +16,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    for path in (ROOT / "ferclean").rglob("*.py")
+    for folder in ("ferclean", "pipelines")
+    for path in (ROOT / folder).rglob("*.py")
 )
 
 

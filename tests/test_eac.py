@@ -98,7 +98,7 @@ def test_a_symmetric_face_costs_nothing_where_its_map_is_symmetric() -> None:
         assert out["consistency"].item() == pytest.approx(0, abs=1e-12)
 
 
-PAPER = Config(consistency_weight=5, ramp_power=0)
+PAPER = Config(consistency_weight=5, ramp_power=0, erase_apart=False)
 
 
 def test_with_the_papers_settings_the_loss_is_cross_entropy_plus_five_times_the_inconsistency() -> None:
@@ -128,11 +128,17 @@ def test_the_chosen_share_of_the_images_is_seen_with_one_grey_rectangle() -> Non
     assert changed.any(1).all()
     assert changed.float().mean() < 0.25
     assert (all_hit[all_hit != view] == 0).all()
-    # the mirror image is that of the whole face, erased on its own
-    mirrored_hit, mirrored = seen[0][len(view) :], seen[1][len(view) :]
-    assert torch.equal(mirrored, view.flip(3))
-    assert (mirrored_hit != mirrored).flatten(1).any(1).all()
-    assert not torch.equal(mirrored_hit, all_hit.flip(3))
+
+
+def test_the_mirror_image_is_erased_on_its_own_unless_the_settings_say_otherwise() -> None:
+    model, seen, view = model_for().train(), [], batch().views[0]
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for apart in (True, False):
+        eac.step(model, batch(), Config(erase=1.0, erase_apart=apart), 0.0)
+    (own, mirrored), (same, same_mirrored) = (images.split(len(view)) for images in seen)
+    assert (mirrored != view.flip(3)).flatten(1).any(1).all()
+    assert not torch.equal(mirrored, own.flip(3))
+    assert torch.equal(same_mirrored, same.flip(3))
 
 
 def test_inconsistency_alone_moves_the_backbone() -> None:

@@ -43,7 +43,7 @@ def test_methods_are_compared_on_the_same_noise_and_test_images(
     assert other["minus_plain"]["mean"] == pytest.approx(other["last_epoch"] - plain["last_epoch"], abs=2e-4)
     assert "minus_plain" not in plain
     for row in own:
-        assert (row["flip_precision"] is None) == (row["flips"] == 0)
+        assert (row["flip_precision"] is None) == (row["changed"] == 0)
     text = noise_sweep.markdown(result)
     assert text.count("\n") == 4
     assert "| `supcon_relabel` | 20% |" in text

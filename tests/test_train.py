@@ -59,6 +59,23 @@ def test_dynamics_have_a_row_per_epoch_and_are_against_the_given_label() -> None
     assert (result.margin[-1] > 0).mean() == pytest.approx(result.history[-1]["accuracy"])
 
 
+def test_a_method_remembers_from_epoch_to_epoch_of_one_training_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ferclean.recognition.methods import cross_entropy
+    from ferclean.recognition.methods.base import EpochEnd
+
+    counted = []
+
+    def count(end: EpochEnd, cfg: object) -> None:
+        end.memory["epochs"] = end.memory.get("epochs", np.zeros(1)) + 1
+        counted.append(float(end.memory["epochs"][0]))
+
+    monkeypatch.setattr(cross_entropy, "after_epoch", count, raising=False)
+    images, labels = tiny()
+    for _ in range(2):
+        fit("cross_entropy", images, labels, num_classes=3, config=TINY)
+    assert counted == [1, 2, 1, 2]
+
+
 def test_dynamics_stay_with_the_given_label_after_relabeling(monkeypatch: pytest.MonkeyPatch) -> None:
     from ferclean.recognition.methods import cross_entropy
     from ferclean.recognition.methods.base import EpochEnd, Flips

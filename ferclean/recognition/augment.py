@@ -52,8 +52,7 @@ def augment(images: Tensor, config: TrainConfig, *, size: int, generator: torch.
         views = views * (1 + uniform(count, 1, 1, 1, reach=config.contrast))
     if config.brightness:
         views = views + uniform(count, 1, 1, 1, reach=config.brightness * 255 / SPREAD)
-    if config.erase:
-        views = erased(views, config.erase, generator)
+    views = erased(views, config.erase, generator)
     return views.contiguous(memory_format=torch.channels_last)
 
 
@@ -82,8 +81,10 @@ def _moved(images: Tensor, config: TrainConfig, size: int, generator: torch.Gene
 def erased(views: Tensor, chance: float, generator: torch.Generator | None = None) -> Tensor:
     """Set one rectangle of 2 to 20 % of the area to the centre grey, in a share of the images (B, C, S, S).
 
-    Without a generator the draws are torch's own, which training seeds.
+    Without a generator the draws are torch's own, which training seeds; at chance 0 there are none.
     """
+    if not chance:
+        return views
     count, _, side, _ = views.shape
     device = views.device
     draws = torch.rand(5, count, generator=generator, device=device)

@@ -112,7 +112,7 @@ CREATE TABLE flip (               -- labels that a recognizer changed while it t
     epoch INTEGER NOT NULL,       -- from 0
     from_label VARCHAR NOT NULL,  -- canonical class name
     to_label VARCHAR NOT NULL,    -- canonical class name
-    p DOUBLE NOT NULL             -- probability of to_label at that moment
+    p DOUBLE NOT NULL             -- probability of to_label, as the recognizer saw it then
 );
 
 CREATE TABLE verdict (                     -- what triage thinks of a sample; the four p_ sum to 1

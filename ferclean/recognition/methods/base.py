@@ -55,7 +55,7 @@ class EpochEnd:
 
 @dataclass(frozen=True, kw_only=True)
 class Flips:
-    """Working labels to change: rows of the training set (M,), their new labels (M,), and p(new label) (M,)."""
+    """Working labels to change: rows of the training set (M,), new labels (M,) and the probability of each (M,)."""
 
     index: np.ndarray
     to_label: np.ndarray

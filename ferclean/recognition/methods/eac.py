@@ -31,7 +31,8 @@ from ferclean.recognition.methods.base import Batch, as_predictions, cross_entro
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Settings of the method; `consistency_weight=5, ramp_power=0` are the paper's, for a network that knows faces."""
+    """Settings of the method; the paper's are `consistency_weight=5, ramp_power=0, erase_apart=False`, for a network
+    that knows faces."""
 
     consistency_weight: float = 20.0
     """Weight that the difference between the maps has at the end, beside the cross-entropy; 0 leaves it out, and its
@@ -39,7 +40,9 @@ class Config:
     ramp_power: float = 4.0
     """The weight rises with this power of the training's progress; 0 keeps it the same throughout."""
     erase: float = 0.5
-    """Chance that a rectangle of up to a fifth is blanked, for the image and for its mirror image each."""
+    """Chance that a rectangle of up to a fifth of the image is blanked."""
+    erase_apart: bool = True
+    """Whether the mirror image has a rectangle (or none) of its own, and not the image's."""
 
     def __post_init__(self) -> None:
         if self.consistency_weight < 0 or self.ramp_power < 0 or not 0 <= self.erase <= 1:
@@ -103,7 +106,7 @@ def step(model: nn.Module, batch: Batch, cfg: Config, progress: float) -> dict[s
     if not cfg.consistency_weight:
         _, logits, _ = model(view)
         return {"loss": cross_entropy(logits, batch), "logits": logits}
-    mirrored = erased(batch.views[0], cfg.erase).flip(3)
+    mirrored = (erased(batch.views[0], cfg.erase) if cfg.erase_apart else view).flip(3)
     feature_map, all_logits, _ = model(torch.cat([view, mirrored]))
     logits = all_logits[: len(view)]
     maps, mirrored_maps = model.activation_maps(feature_map).split(len(view))

@@ -11,9 +11,10 @@ without which wrong labels are memorised before they can be found; and what rela
 network of the moment, ranks samples by a weight that knows no label, and begins after 10 of 60 epochs, because it
 starts from a network that knows faces. One that starts from nothing is then right so seldom that its changes spoil
 labels, and a few epochs later it has memorised the wrong ones. So we ask the running mean, over epochs, of eval-mode
-predictions of averaged weights; rank samples by how certain that mean is of their label (weight times probability); and
-begin when predictions have settled, that is when hardly any differs from the running mean's, or after half of a
-training that is too short for that.
+predictions of averaged weights. A label may change only among the least certain 30 % of its own class, so that a rare
+class that is learned late is not swept away; certain is what has a high weight and, which tells far more, a high
+probability of the given label. A class that is predicted for nobody keeps its labels. And labels change only after
+epochs that left the predictions as they were, or, where half of the epochs did not suffice for that, in the other half.
 """
 
 from __future__ import annotations
@@ -55,10 +56,10 @@ class Config:
     """A label is changed only if p_max exceeds p_label by more than this."""
     warmup_share: float = 1 / 6
     """Share of the epochs before the first relabeling, however settled the predictions are."""
-    settled: float = 0.06
-    """From then on relabeling follows each epoch in which at most this share of the predictions differs from the
-    running mean's."""
-    latest_share: float = 0.5
+    settled_at: float = 0.1
+    """From then on relabeling follows each epoch whose predictions differ from the running mean before it in at most
+    this share of the images."""
+    wait_share: float = 0.5
     """After this share of the epochs relabeling no longer waits for that."""
     memory_epochs: float = 5.0
     """Time constant, in epochs, of the running mean of the predictions."""
@@ -70,12 +71,11 @@ class Config:
             raise UsageError(f"unknown estimator {self.estimator!r}; known: {', '.join(ESTIMATORS)}")
         if not 0 <= self.erase <= 1:
             raise UsageError(f"erase lies in [0, 1], not {self.erase}")
-        if self.memory_epochs < 1:
-            raise UsageError(f"memory_epochs is at least 1, not {self.memory_epochs}")
-        if not 0 <= self.warmup_share <= self.latest_share <= 1:
-            raise UsageError(
-                f"0 <= warmup_share <= latest_share <= 1 does not hold: {self.warmup_share}, {self.latest_share}"
-            )
+        if self.memory_epochs <= 0:
+            raise UsageError(f"memory_epochs is above 0, not {self.memory_epochs}")
+        for name in ("warmup_share", "wait_share", "settled_at"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} lies in [0, 1], not {getattr(self, name)}")
 
 
 class Recognizer(nn.Module):
@@ -114,7 +114,7 @@ def step(model: nn.Module, batch: Batch, cfg: Config, progress: float) -> dict[s
     assert isinstance(model, Recognizer)
     count = len(batch.labels)
     views = torch.cat(batch.views)
-    feature_map, features = model(erased(views, cfg.erase) if cfg.erase else views)
+    feature_map, features = model(erased(views, cfg.erase))
     both = replace(batch, labels=batch.labels.repeat(len(batch.views)))
     raw = model.head(feature_map)
     # one view at a time: an image's other view is no witness for its label
@@ -154,22 +154,29 @@ def predict(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
 
 def after_epoch(end: EpochEnd, cfg: Config) -> Flips | None:
-    """Propose the likeliest label wherever the present one is uncertain and clearly less likely, once that is settled.
+    """Propose the likeliest label where the given one is uncertain and the present one clearly less likely.
 
-    Never in the warm-up, and not after the last epoch, when nothing would be trained on the new labels.
+    Not in the warm-up, nor after an epoch that changed the predictions unless half of the training is over, nor after
+    the last epoch, when nothing would be trained on the new labels.
     """
-    if end.epoch == end.epochs - 1:
+    first, patient = (max(1, math.ceil(share * end.epochs - 1e-9)) for share in (cfg.warmup_share, cfg.wait_share))
+    if end.epoch == end.epochs - 1 or first >= end.epochs - 1:
         return None
-    outputs = end.predict()
+    outputs, before = end.predict(), end.memory.get("pred_probs")
     for name in ("pred_probs", "uerm_weight"):
         end.memory[name] = running_mean(
             end.memory.get(name), outputs[name], updates=end.epoch + 1, time_constant=cfg.memory_epochs
         )
-    pred_probs, likeliest = end.memory["pred_probs"], end.memory["pred_probs"].argmax(1)
-    unsettled = float(np.mean(outputs["pred_probs"].argmax(1) != likeliest))
-    first, latest = (max(1, math.ceil(share * end.epochs - 1e-9)) for share in (cfg.warmup_share, cfg.latest_share))
-    if end.epoch < first or (end.epoch < latest and unsettled > cfg.settled):
+    if end.epoch < first or before is None:
         return None
-    certainty = end.memory["uerm_weight"] * pred_probs[np.arange(len(pred_probs)), end.labels]
-    rows = relabel(pred_probs, end.labels, certainty, gap=cfg.relabel_gap)
+    changed = float(np.mean(outputs["pred_probs"].argmax(1) != before.argmax(1)))
+    if end.epoch < patient and changed > cfg.settled_at:
+        return None
+    pred_probs = end.memory["pred_probs"]
+    likeliest = pred_probs.argmax(1)
+    certainty = end.memory["uerm_weight"] * pred_probs[np.arange(len(likeliest)), end.given]
+    # what was changed stays in the low group: it may change again, and makes no room for more of its class
+    certainty = np.where(end.labels == end.given, certainty, -1.0)
+    rows = relabel(pred_probs, end.labels, certainty, gap=cfg.relabel_gap, classes=end.given)
+    rows = rows[np.isin(end.given[rows], likeliest)]
     return Flips(index=rows, to_label=likeliest[rows], p=pred_probs[rows].max(1))

@@ -1,13 +1,16 @@
-"""How sure a recognizer is of each label: three estimators, the loss that ranks them, and the rule that relabels.
+"""How sure a recognizer is of each label: three estimators, the loss that ranks them, a memory, the rule that relabels.
 
 Nothing here stores labels: the rule proposes, training keeps working labels, the given ones stay as they are.
 
-The rank loss and the rule are those of self-cure networks (Wang et al., "Suppressing Uncertainties for Large-Scale
-Facial Expression Recognition", 2020); estimator C follows relative uncertainty learning (Zhang et al., 2021). Which
-estimator the UERM of "Contrastive Learning and Uncertainty-Guided Relabeling" uses is not public; all three are ours.
+The rank loss and the rule (a low group, a gap) are those of self-cure networks (Wang et al., "Suppressing Uncertainties
+for Large-Scale Facial Expression Recognition", 2020), the groups within each class are ours; estimator C follows
+relative uncertainty learning (Zhang et al., 2021). Which estimator the UERM of "Contrastive Learning and
+Uncertainty-Guided Relabeling" uses is not public; all three are ours.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -34,32 +37,49 @@ def rank_loss(weights: Tensor, *, margin: float, share: float = HIGH_SHARE) -> T
 
 
 def relabel(
-    pred_probs: np.ndarray, labels: np.ndarray, certainty: np.ndarray, *, gap: float, share: float = HIGH_SHARE
+    pred_probs: np.ndarray,
+    labels: np.ndarray,
+    certainty: np.ndarray,
+    *,
+    gap: float,
+    classes: np.ndarray | None = None,
+    share: float = HIGH_SHARE,
 ) -> np.ndarray:
     """Rows whose working label should become argmax of `pred_probs`: (M,) int64, ascending.
 
     A row is relabelled iff it is in the low-confidence group by `certainty` (N,) and p_max - p_label > `gap`, strictly.
-    Of equally certain rows the earlier one counts as more confident.
+    With `classes` (N,) every class has its own two groups. Of equally certain rows the earlier one counts as more
+    confident.
     """
     if len(labels) < 2:
         return np.zeros(0, dtype=np.int64)
-    order = np.argsort(-certainty, kind="stable")
-    is_low = np.zeros(len(labels), dtype=bool)
-    is_low[order[group_size(len(labels), share) :]] = True
     p = np.asarray(pred_probs, dtype=np.float64)
     difference = p.max(1) - p[np.arange(len(labels)), labels]
     # float32 probabilities that differ by exactly the gap must not pass by a rounding
-    return np.flatnonzero(is_low & (difference > gap + 1e-7))
+    return np.flatnonzero(low_confidence(certainty, classes, share=share) & (difference > gap + 1e-7))
+
+
+def low_confidence(
+    certainty: np.ndarray, classes: np.ndarray | None = None, *, share: float = HIGH_SHARE
+) -> np.ndarray:
+    """(N,) bool: in the low group of all rows, or of those of its own class; a class of one row has no low group."""
+    is_low = np.zeros(len(certainty), dtype=bool)
+    for rows in (
+        [np.arange(len(certainty))] if classes is None else [np.flatnonzero(classes == c) for c in set(classes)]
+    ):
+        order = rows[np.argsort(-certainty[rows], kind="stable")]
+        is_low[order[group_size(len(rows), share) :]] = True
+    return is_low
 
 
 def running_mean(mean: np.ndarray | None, value: np.ndarray, *, updates: int, time_constant: float) -> np.ndarray:
-    """The exponential mean after its `updates`-th value, where `time_constant` is counted in updates.
+    """The exponential mean after its `updates`-th value; a change has arrived to 63 % after `time_constant` updates.
 
-    At first it runs over what there is: with None, or in update 1, it is the value itself.
+    At first it runs over what there is, as that of weights does: with None it is the value itself.
     """
     if mean is None:
         return value.copy()
-    return mean + (value - mean) * max(1 / time_constant, 1 / updates)
+    return mean + (value - mean) * max(1 - math.exp(-1 / time_constant), 1 / updates)
 
 
 class SelfCure(nn.Module):
