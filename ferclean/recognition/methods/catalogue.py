@@ -45,7 +45,7 @@ METHODS: dict[str, MethodInfo] = {
             year=2023,
             summary="supervised contrast, a weight for each label's certainty, and labels that training may correct",
             published="RAF-DB 90.91, FERPlus 88.59, AffectNet 61.00",
-            needs="two views of each image",
+            needs="two views of each image, and a prediction for all after each epoch",
         ),
         MethodInfo(
             name="cross_entropy",
