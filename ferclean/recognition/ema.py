@@ -12,6 +12,14 @@ import torch
 from torch import Tensor, nn
 
 
+def weight_of_newest(updates: int, time_constant: float) -> float:
+    """The weight of the `updates`-th value in an exponential mean; `time_constant` is counted in updates.
+
+    After that many a change has arrived to 63 %. At first it is 1 / updates, so that the mean runs over what there is.
+    """
+    return max(1 - math.exp(-1 / max(time_constant, 1e-9)), 1 / updates)
+
+
 class WeightAverage:
     """Exponential mean of all weights and floating-point buffers of `model`; `.model` is the averaged copy.
 
@@ -21,7 +29,7 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, *, time_constant: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        self.decay = math.exp(-1 / max(time_constant, 1e-9))
+        self.time_constant = time_constant
         self.updates = 0
         self._pairs: list[tuple[Tensor, Tensor]] = []
         self._copied: list[tuple[Tensor, Tensor]] = []
@@ -32,7 +40,7 @@ class WeightAverage:
     def update(self) -> None:
         """Move the mean towards the model's present weights."""
         self.updates += 1
-        weight = max(1 - self.decay, 1 / self.updates)
+        weight = weight_of_newest(self.updates, self.time_constant)
         torch._foreach_lerp_([mean for mean, _ in self._pairs], [value for _, value in self._pairs], weight)
         for mean, value in self._copied:
             mean.copy_(value)

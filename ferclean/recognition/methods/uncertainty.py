@@ -10,12 +10,12 @@ Uncertainty-Guided Relabeling" uses is not public; all three are ours.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ferclean.recognition.ema import weight_of_newest
 
 HIGH_SHARE = 0.7
 """Share of the samples that form the high-confidence group."""
@@ -79,7 +79,7 @@ def running_mean(mean: np.ndarray | None, value: np.ndarray, *, updates: int, ti
     """
     if mean is None:
         return value.copy()
-    return mean + (value - mean) * max(1 - math.exp(-1 / time_constant), 1 / updates)
+    return mean + (value - mean) * weight_of_newest(updates, time_constant)
 
 
 class SelfCure(nn.Module):
