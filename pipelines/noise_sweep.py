@@ -6,6 +6,10 @@ carries the same noise; nothing is ever selected on the test images), paired see
     python pipelines/noise_sweep.py --workspace W [--methods a,b] [--noise 0.1,0.2,0.3] [--seeds 3] --json FILE
     python pipelines/noise_sweep.py --workspace W --drawn 1000 ...   # draws a clean set of faces first
 
+Each training is written down in `W/runs/noise_sweep/trainings.jsonl` when it ends, and one that is there is not done
+again: an interrupted sweep goes on, several processes may share the work (other `--methods`, one workspace), and the
+last call, with all of them, makes the table.
+
 `--readme FILE` puts the table between the lines `<!-- noise sweep -->` and `<!-- /noise sweep -->` of a Markdown file.
 """
 
@@ -21,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferclean.errors import UsageError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.comparison import paired_difference
 from ferclean.progress import Progress, silent
 from ferclean.recognition.methods.catalogue import METHODS
@@ -52,22 +56,22 @@ def run(
 ) -> dict[str, Any]:
     """Train every method on every share of noise with every seed. Returns the whole JSON object.
 
-    Every seed plants its own noise, the same for all methods, so differences to the plain baseline are paired.
+    Every seed plants its own noise, the same for all methods, so differences to the plain baseline are paired. What
+    was trained before with the same settings, images and labels is not trained again; `version` names the code.
     """
     chosen_methods = tuple(methods or METHODS)
     chosen = get_profile(profile, methods=list(chosen_methods), seeds=1, **overrides)
     faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
+    kept = root / "runs" / "noise_sweep"
     rows: list[dict[str, Any]] = []
-    hits: dict[tuple[str, float], list[np.ndarray]] = {}
     total, done = len(chosen_methods) * len(noises) * seeds, 0
     for noise in noises:
         for number in range(seed, seed + seeds):
             noisy = plant_symmetric(faces.given[faces.train], noise, num_classes=len(faces.classes), seed=number)
             for method in chosen_methods:
                 progress(f"training {method} at {noise:.0%} noise, seed {number}", done, total)
-                row, hit = _train(method, faces, noisy, chosen.train_config(seed=number, device=device))
+                row = _known_or_trained(kept, method, faces, noisy, chosen.train_config(seed=number, device=device))
                 rows.append({"method": method, "noise": noise, "seed": number} | row)
-                hits.setdefault((method, noise), []).append(hit)
                 done += 1
     progress("done", total, total)
     from ferclean.recognition.devices import describe
@@ -75,7 +79,7 @@ def run(
     return {
         "schema": 1,
         "pipeline": "noise_sweep",
-        "version": code_version(),
+        "version": ", ".join(sorted({row["version"] for row in rows})),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "device": f"{describe(device)} ({platform.machine()})",
         "profile": profile,
@@ -85,7 +89,7 @@ def run(
         "test_images": len(faces.test),
         "seeds": seeds,
         "table": [
-            _summary(method, noise, rows, hits, seed=seed) for noise in noises for method in chosen_methods
+            _summary(method, noise, rows, seed=seed) for noise in noises for method in chosen_methods
         ],
         "rows": rows,
     }  # fmt: skip
@@ -100,17 +104,57 @@ def plant_symmetric(labels: np.ndarray, share: float, *, num_classes: int, seed:
     return noisy
 
 
-def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig) -> tuple[dict[str, Any], np.ndarray]:
+def _known_or_trained(
+    folder: Path, method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig
+) -> dict[str, Any]:
+    """What `_train` returns, from the folder's list of trainings where it is there, else trained and added."""
+    from ferclean.recognition.crossval import training_digest
     from ferclean.recognition.methods.base import with_class_names
+
+    config = with_class_names(config, method, faces.classes)
+    pixels, given, train, test = faces.pixels, faces.given, faces.train, faces.test
+    identity = training_digest(
+        method, pixels[train], noisy, given[train], pixels[test], given[test],
+        num_classes=len(faces.classes), config=config,
+    )  # fmt: skip
+    path = folder / "trainings.jsonl"
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            row: dict[str, Any] = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise BadDataError(
+                f"line {number} of {path} is cut off: delete it, and that training is repeated"
+            ) from error
+        if row["training"] == identity:
+            return row
+    row = {"training": identity} | _train(method, faces, noisy, config, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # one write of one line: processes that share the work may append at the same time
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, allow_nan=False) + "\n")
+    return row
+
+
+def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig, folder: Path) -> dict[str, Any]:
+    from ferclean.recognition.crossval import shared_encoder
+    from ferclean.recognition.methods.base import hook
+    from ferclean.recognition.methods.catalogue import get_method
     from ferclean.recognition.train import fit, predict
 
     pixels, given, train, test = faces.pixels, faces.given, faces.train, faces.test
     held_out = np.random.default_rng(config.seed).random(len(train)) < HELD_OUT
     own = ~held_out
     start = time.perf_counter()
+    encoder = None
+    if hook(get_method(method), "LABEL_FREE"):
+        # planted noise does not change it: one for all shares of noise
+        encoder = shared_encoder(
+            method, pixels[train[own]], num_classes=len(faces.classes), config=config, out_dir=folder
+        )
     result = fit(
         method, pixels[train[own]], noisy[own],
-        num_classes=len(faces.classes), config=with_class_names(config, method, faces.classes),
+        num_classes=len(faces.classes), config=config, pretrained=encoder,
         validation={
             "validation": (pixels[train[held_out]], noisy[held_out]),
             "test": (pixels[test], given[test]),
@@ -122,26 +166,23 @@ def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig) ->
     truth = given[train[own]]
     changed = result.labels != noisy[own]
     return {
+        "version": code_version(),
         "last_epoch": float(hit.mean()),
         "validation_selected": float(result.history[best]["test_accuracy"]),
+        # right on each test image, in order: differences between recognizers are paired
+        "hits": "".join("01"[int(right)] for right in hit),
         "seconds": round(seconds, 1),
         "flips": len(result.flips),
         # of the samples whose label is another one in the end: how many had a planted one, how many have their true one
         "changed": int(changed.sum()),
         "flip_precision": float((noisy[own] != truth)[changed].mean()) if changed.any() else None,
         "flips_to_truth": float((result.labels == truth)[changed].mean()) if changed.any() else None,
-    }, hit
+    }
 
 
-def _summary(
-    method: str,
-    noise: float,
-    rows: list[dict[str, Any]],
-    hits: dict[tuple[str, float], list[np.ndarray]],
-    *,
-    seed: int,
-) -> dict[str, Any]:
+def _summary(method: str, noise: float, rows: list[dict[str, Any]], *, seed: int) -> dict[str, Any]:
     own = [row for row in rows if row["method"] == method and row["noise"] == noise]
+    plain = [row for row in rows if row["method"] == PLAIN and row["noise"] == noise]
     found: dict[str, Any] = {"method": method, "noise": noise}
     for name in ("last_epoch", "validation_selected"):
         values = [row[name] for row in own]
@@ -150,10 +191,14 @@ def _summary(
     flips = [row["flip_precision"] for row in own if row["flip_precision"] is not None]
     found["flip_precision"] = round(float(np.mean(flips)), 4) if flips else None
     found["seconds"] = round(float(np.mean([row["seconds"] for row in own])), 1)
-    if method != PLAIN and (PLAIN, noise) in hits:
-        difference = paired_difference(np.stack(hits[PLAIN, noise]), np.stack(hits[method, noise]), seed=seed)
-        found["minus_plain"] = difference.as_dict()
+    if method != PLAIN and plain:
+        found["minus_plain"] = paired_difference(_hits(plain), _hits(own), seed=seed).as_dict()
     return found
+
+
+def _hits(rows: list[dict[str, Any]]) -> np.ndarray:
+    """(S, T) bool: right on each test image, per seed."""
+    return np.array([[each == "1" for each in row["hits"]] for row in rows])
 
 
 def markdown(result: dict[str, Any]) -> str:

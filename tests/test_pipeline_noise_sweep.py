@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ferclean.errors import UsageError
+from ferclean.errors import BadDataError, UsageError
+from ferclean.recognition.profiles import PROFILES
 from pipelines import noise_sweep
 
 
@@ -23,15 +25,12 @@ def test_symmetric_noise_changes_exactly_its_share_and_never_to_the_same_label()
     assert moves[1:].min() > 10  # each of the others alike likely
 
 
-def test_methods_are_compared_on_the_same_noise_and_test_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dataclasses import replace
+@pytest.fixture(autouse=True)
+def small_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], input_size=32, train_size=28))
 
-    from ferclean.recognition.profiles import PROFILES
 
-    small = replace(PROFILES["quick"], input_size=32, train_size=28)
-    monkeypatch.setitem(PROFILES, "quick", small)
+def test_methods_are_compared_on_the_same_noise_and_test_images(tmp_path: Path) -> None:
     result = noise_sweep.run(
         tmp_path / "W", drawn=120, methods=["cross_entropy", "supcon_relabel"], noises=[0.2], seeds=2, epochs=2
     )
@@ -59,6 +58,40 @@ def test_methods_are_compared_on_the_same_noise_and_test_images(
     assert written.endswith("\n<!-- /noise sweep -->\n\nbelow\n")
     noise_sweep.plot(result, tmp_path / "plot.svg")
     assert "<svg" in (tmp_path / "plot.svg").read_text("utf-8")
+
+
+def test_a_training_that_was_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = {"drawn": 60, "noises": [0.2], "epochs": 1}
+    first = noise_sweep.run(tmp_path / "W", methods=["cross_entropy"], seeds=1, **shared)  # type: ignore[arg-type]
+    second = noise_sweep.run(tmp_path / "W", methods=["eac"], seeds=1, **shared)  # type: ignore[arg-type]
+    trained: list[str] = []
+    monkeypatch.setattr(noise_sweep, "_train", lambda method, *rest: trained.append(method) or {"stopped": True})
+    both = noise_sweep.run(  # type: ignore[arg-type]
+        tmp_path / "W", methods=["cross_entropy", "eac"], seeds=1, **shared
+    )
+    assert not trained
+    assert both["rows"] == first["rows"] + second["rows"]
+    assert both["table"][1]["minus_plain"]["mean"] == pytest.approx(
+        second["rows"][0]["last_epoch"] - first["rows"][0]["last_epoch"]
+    )
+    with pytest.raises(KeyError):  # other settings are another training
+        noise_sweep.run(tmp_path / "W", methods=["eac"], seeds=1, **(shared | {"epochs": 2}))  # type: ignore[arg-type]
+    assert trained == ["eac"]
+    kept = tmp_path / "W" / "runs" / "noise_sweep" / "trainings.jsonl"
+    kept.write_text(kept.read_text("utf-8")[:-20], "utf-8")
+    with pytest.raises(BadDataError, match=r"line 3 of .*trainings\.jsonl is cut off"):
+        noise_sweep.run(tmp_path / "W", methods=["distilled"], seeds=1, **shared)  # type: ignore[arg-type]
+
+
+def test_a_label_free_first_stage_is_shared_by_all_shares_of_noise_and_changes_nothing(tmp_path: Path) -> None:
+    together = noise_sweep.run(tmp_path / "W", drawn=60, methods=["distilled"], noises=[0.1, 0.3], seeds=1, epochs=2)
+    folder = tmp_path / "W" / "runs" / "noise_sweep"
+    assert len(list(folder.glob("encoder-*.safetensors"))) == 1
+    for kept in folder.iterdir():
+        kept.unlink()
+    alone = noise_sweep.run(tmp_path / "W", drawn=60, methods=["distilled"], noises=[0.3], seeds=1, epochs=2)
+    assert alone["rows"][0]["hits"] == together["rows"][1]["hits"]
+    assert alone["rows"][0]["last_epoch"] == pytest.approx(np.mean([each == "1" for each in alone["rows"][0]["hits"]]))
 
 
 def test_a_readme_without_the_marks_is_left_alone(tmp_path: Path) -> None:

@@ -75,7 +75,10 @@ def cross_validate(
     names = np.unique(folds)
     if len(names) < 2 or folds.shape != (len(images),):
         raise BadDataError(f"cross-validation needs one fold per image and at least two folds, not {names.tolist()}")
-    key = _key(method_name, images, labels, folds, num_classes, config)
+    key = training_digest(
+        method_name, images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64),
+        num_classes=num_classes, config=config,
+    )  # fmt: skip
     encoder: Mapping[str, Tensor] | None = None
     parts = []
     for position, name in enumerate(names):
@@ -83,7 +86,9 @@ def cross_validate(
         part = fold_files.read(path) if path is not None and path.exists() else None
         if part is None:
             if encoder is None and hook(get_method(method_name), "LABEL_FREE"):
-                encoder = _encoder(method_name, images, num_classes, config, out_dir, progress)
+                encoder = shared_encoder(
+                    method_name, images, num_classes=num_classes, config=config, out_dir=out_dir, progress=progress
+                )
             part = run_fold(
                 method_name,
                 images,
@@ -143,16 +148,21 @@ def ensemble(pred_probs: Sequence[np.ndarray]) -> np.ndarray:
     return (mean / mean.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _encoder(
+def shared_encoder(
     method_name: str,
     images: np.ndarray,
+    *,
     num_classes: int,
     config: TrainConfig,
-    out_dir: Path | None,
-    progress: Progress,
+    out_dir: Path | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Tensor]:
-    """The label-free encoder for all folds: from the file of an interrupted run, or trained and kept there."""
-    key = _digest([*_settings(method_name, num_classes, config), list(images.shape)], images)
+    """The first stage of a label-free method, trained once for all trainings on these images.
+
+    With `out_dir` it is kept there, under a name that other images or settings never share, and read from there when
+    it is asked for again.
+    """
+    key = training_digest(method_name, images, num_classes=num_classes, config=config)
     path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
     if path is not None and path.exists():
         return read_state(path)
@@ -197,25 +207,16 @@ def _assembled(parts: list[fold_files.Fold], folds: np.ndarray, names: np.ndarra
     )
 
 
-def _key(
-    method: str, images: np.ndarray, labels: np.ndarray, folds: np.ndarray, num_classes: int, config: TrainConfig
-) -> str:
-    """12 hex digits of everything that a fold's result depends on."""
-    settings = [*_settings(method, num_classes, config), list(images.shape)]
-    return _digest(settings, images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64))
-
-
-def _settings(method: str, num_classes: int, config: TrainConfig) -> list[Any]:
-    # the method's defaults too: when they change, old files no longer fit
-    return [
-        method,
+def training_digest(method_name: str, *arrays: np.ndarray, num_classes: int, config: TrainConfig) -> str:
+    """12 hex digits of everything that a training's result depends on: settings, images, and the other `arrays`."""
+    settings = [
+        method_name,
         num_classes,
         config.digest(),
-        asdict(config_of(config, method)),
+        # the method's defaults too: when they change, old files no longer fit
+        asdict(config_of(config, method_name)),
+        [[str(array.dtype), *array.shape] for array in arrays],
     ]
-
-
-def _digest(settings: list[Any], *arrays: np.ndarray) -> str:
     digest = hashlib.sha256(json.dumps(settings).encode())
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
