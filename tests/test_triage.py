@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ferclean.errors import FercleanError
+from ferclean.steps.review import open_desk
 from ferclean.steps.triage import triage
 from ferclean.store import decisions, embeddings, runs, samples, scores, table, verdicts
 from ferclean.store.workspace import Workspace
@@ -54,6 +55,33 @@ def test_copies_in_another_split_are_called_leaks(judged_folder: Path) -> None:
     assert crossing
     assert (judged.loc[sorted(crossing), "kind"] != "clean").all()
     assert all(any("copy of" in text for text in judged.loc[name, "reasons"]) for name in crossing)
+
+
+def test_people_are_shown_the_probabilities_that_the_reasons_tell(judged_folder: Path) -> None:
+    ws = Workspace.open(judged_folder)
+    desk = open_desk(ws, reviewer="ada")
+    told = [item for item in desk.items.values() if item.pred_probs is not None]
+    assert len(told) > 50
+    for item in told:
+        assert item.pred_probs is not None
+        shares = dict(zip(desk.classes, item.pred_probs, strict=True))
+        assert sum(shares.values()) == pytest.approx(1)
+        said = " ".join(item.reasons)
+        assert f"{item.given_label} {100 * shares[str(item.given_label)]:.0f} %" in said
+
+
+def test_the_probabilities_shown_follow_the_temperature_and_the_stored_ones_do_not(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    before = table.sample_table(ws).set_index("sample_id")["pred_probs"].dropna()
+    triaged = runs.latest_run(ws, "triage")
+    assert triaged is not None
+    runs.finish_run(ws, triaged.run_id, triaged.metrics | {"temperature": 2.0})
+    shown = {item.sample_id: item.pred_probs for item in open_desk(ws, reviewer="ada").items.values()}
+    for sample_id, stored in before.items():
+        root = np.sqrt(np.array(stored))
+        np.testing.assert_allclose(np.array(shown[sample_id]), root / root.sum(), atol=1e-5)
+    after = table.sample_table(ws).set_index("sample_id")["pred_probs"].dropna()
+    assert [tuple(row) for row in after] == [tuple(row) for row in before]
 
 
 def test_a_higher_threshold_flags_fewer_without_scoring_again(judged_copy: Path) -> None:

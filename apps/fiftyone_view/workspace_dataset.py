@@ -17,6 +17,7 @@ from typing import Any
 import fiftyone as fo
 
 from ferclean.progress import Progress, silent
+from ferclean.steps.calibrated import calibrated_probs
 from ferclean.store.decisions import current_decisions
 from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table
@@ -37,7 +38,7 @@ FIELDS: tuple[tuple[str, type, str], ...] = (
     (
         "predictions",
         fo.Classification,
-        "most probable expression, out-of-fold; confidence is its probability, softmax(logits) all of them",
+        "most probable expression, out-of-fold; confidence is its calibrated probability, softmax(logits) all of them",
     ),
     ("suggested_label", fo.Classification, "what ferclean proposes instead of the given label"),
     ("corrected_label", fo.Classification, "label after a person's decision"),
@@ -135,7 +136,9 @@ def _rows(ws: Workspace) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
         duplicates.setdefault(pair["sample_b"], []).append(pair["sample_a"])
     rows: dict[str, dict[str, Any]] = {}
     left_out: Counter[str] = Counter()
-    records: list[dict[Any, Any]] = sample_table(ws).to_dict("records")
+    table = sample_table(ws)
+    table["pred_probs"] = calibrated_probs(ws, table)
+    records: list[dict[Any, Any]] = table.to_dict("records")
     for record in records:
         path = _present(record["path"])
         if path is None or not os.path.isfile(path):

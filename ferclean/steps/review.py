@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ferclean.errors import UsageError
+from ferclean.steps.calibrated import calibrated_probs
 from ferclean.store.audits import get_audit
 from ferclean.store.decisions import Decision, append_decisions, decision_history
 from ferclean.store.decisions import undo as append_undo
@@ -46,6 +47,7 @@ class Item:
     p_unusable: float | None
     p_clean: float | None
     pred_probs: tuple[float, ...] | None
+    """Calibrated, as the reasons tell them."""
     """Out-of-fold, in the order of the classes."""
     reasons: tuple[str, ...]
     run_id: str
@@ -137,6 +139,7 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
     name = (reviewer or "").strip() or default_reviewer()
     dataset = get_dataset(ws)
     table = queue(ws, undecided=False, reviewer=name)
+    table["pred_probs"] = calibrated_probs(ws, table)
     ranked = sorted((_item(row) for row in table.to_dict("records")), key=lambda item: item.rank)
     items = {item.sample_id: item for item in ranked}
     standing, skipped = _standing(decision_history(ws), name, items)
