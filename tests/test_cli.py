@@ -119,3 +119,16 @@ def test_help_answers_without_loading_anything_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_a_table_without_rows_is_not_printed(
+    tmp_path: Path, drawn_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["-w", str(tmp_path / "W")]
+    assert run([*place, "ingest", "drawn_faces", str(drawn_set), "--limit", "20"]) == 0
+    capsys.readouterr()
+    assert run([*place, "status"]) == 0
+    shown = capsys.readouterr().out
+    assert "split" in shown
+    assert "decision" not in shown
+    assert "verdict" not in shown

@@ -1,10 +1,11 @@
-"""The bars of the review screen: marks, escaped names, and one circle per recognizer beside its first choice."""
+"""Bars and tiles of the review screen: marks, escaped names, one circle per recognizer beside its first choice."""
 
 from __future__ import annotations
 
 import re
 
 from apps.review import style
+from ferclean.steps.faces_beside import Picture
 
 CLASSES = ("anger", "fear", "<b>odd</b>")
 
@@ -31,3 +32,12 @@ def test_names_of_classes_are_text_and_nothing_else() -> None:
     html = style.bars(CLASSES, (0.5, 0.3, 0.2), "<b>odd</b>", None, ("<b>odd</b>", "fear"))
     assert "<b>odd" not in html
     assert _circles(html) == [0, 1, 1]
+
+
+def test_a_tile_shows_a_suggestion_only_where_it_is_another_label() -> None:
+    shown = Picture(uri=None, trouble="gone")
+    assert "→" in style.tile("7.png", "fear", "anger", shown)
+    for suggested in ("fear", None):
+        found = style.tile("7.png", "fear", suggested, shown)
+        assert "→" not in found
+        assert found.count("fear") == 1

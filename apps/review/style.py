@@ -130,6 +130,6 @@ def tile(name: str, given: str | None, suggested: str | None, picture: Picture) 
         if picture.uri
         else '<div class="gone">no picture</div>'
     )
-    arrow = f' → <span class="suggested-ink">{escape(suggested)}</span>' if suggested else ""
+    arrow = f' → <span class="suggested-ink">{escape(suggested)}</span>' if suggested and suggested != given else ""
     words = f'<span class="given-ink">{escape(given or "unknown")}</span>{arrow}'
     return f'<div class="fc fc-tile">{image}<div class="words">{words}</div></div>'

@@ -56,15 +56,15 @@ class Session:
             _console().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
-        """A table for people on stdout; numbers to the right."""
-        if self.as_json or self.quiet:
+        """A table for people on stdout; numbers to the right. One without rows is not printed."""
+        if self.as_json or self.quiet or not rows:
             return
         from rich.table import Table
         from rich.text import Text
 
         # tables are as wide as they need to be when nobody's terminal limits them
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-        numeric = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
+        numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
         for name, is_number in zip(columns, numeric, strict=True):
             table.add_column(Text(name), justify="right" if is_number else "left", no_wrap=True)
         for row in rows:
