@@ -33,7 +33,8 @@ def describe(name: str = "auto") -> str:
     device = choose_device(name)
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} {'thread' if threads == 1 else 'threads'}"
 
 
 def half_precision(device: torch.device, *, enabled: bool = True) -> Any:
