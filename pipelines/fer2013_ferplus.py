@@ -3,6 +3,11 @@
 The set is ingested without votes; only this script's measuring half and its oracle arm read them.
 
     python pipelines/fer2013_ferplus.py --data DIR --workspace W [--profile quick] [--limit N] --json FILE
+
+Several recognizers beside another ensemble, say all of them beside three seeds of the profile's own:
+
+    python pipelines/fer2013_ferplus.py --data DIR --workspace SEEDS --score-seeds 3 --no-retrain --json FILE
+    python pipelines/fer2013_ferplus.py --data DIR --workspace W --methods all --beside SEEDS --json FILE
 """
 
 from __future__ import annotations
@@ -60,6 +65,8 @@ def run(
     profile: str = "quick",
     methods: list[str] | None = None,
     limit: int | None = None,
+    score_seeds: int = 1,
+    beside: Path | None = None,
     seeds: int = 3,
     seed: int = 0,
     device: str = "auto",
@@ -81,7 +88,7 @@ def run(
     )  # fmt: skip
     seconds = {"ingest": time.perf_counter() - clock}
     clock = time.perf_counter()
-    scored = score(ws, profile=profile, methods=methods, seed=seed, device=device, progress=progress)
+    scored = score(ws, profile=profile, methods=methods, seed=seed, seeds=score_seeds, device=device, progress=progress)
     seconds["score"] = time.perf_counter() - clock
     clock = time.perf_counter()
     summary = triage(ws, progress=progress)
@@ -110,7 +117,7 @@ def run(
     result["baselines_read"] = PLAIN if plain_ids != run_ids or result["methods"] == [PLAIN] else "mean of all methods"
     result["detection"] = detection(ws, judged, classes, data, run_ids, plain_ids)
     result["self_estimate"] = self_estimate(summary, judged)
-    result["members"] = members(ws, judged, [row["run_id"] for row in scored.runs])
+    result["members"] = members(ws, judged, run_ids, own_methods=get_profile(profile).methods, beside=beside, seed=seed)
     found = gather(ws)
     plain = mean_probabilities(ws, plain_ids, found.ids)
     result["decisions"] = simulated_decisions(found, classes, truth, plain)
@@ -277,6 +284,8 @@ def main() -> None:
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--methods", help="recognizers, comma-separated, or all")
     parser.add_argument("--limit", type=int, help="take at most this many images")
+    parser.add_argument("--score-seeds", type=int, default=1, help="seeds of each recognizer that scores")
+    parser.add_argument("--beside", type=Path, help="a workspace of this pipeline to compare the ensemble with")
     parser.add_argument("--seeds", type=int, default=3, help="paired seeds of the retraining arms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
@@ -285,12 +294,12 @@ def main() -> None:
     parser.add_argument("--no-retrain", action="store_true", help="measure detection only")
     parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     options = parser.parse_args()
+    methods = list(METHODS) if options.methods == "all" else options.methods.split(",") if options.methods else None
     result = run(
-        options.data, options.workspace, profile=options.profile,
-        methods=list(METHODS) if options.methods == "all" else options.methods.split(",") if options.methods else None,
-        limit=options.limit,
-        seeds=options.seeds, seed=options.seed, device=options.device, retrain_arms=not options.no_retrain,
-        retrain_method=options.retrain_method, threshold=options.threshold,
+        options.data, options.workspace, profile=options.profile, methods=methods, limit=options.limit,
+        score_seeds=options.score_seeds, beside=options.beside, seeds=options.seeds, seed=options.seed,
+        device=options.device, retrain_arms=not options.no_retrain, retrain_method=options.retrain_method,
+        threshold=options.threshold,
     )  # fmt: skip
     options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     figures = result["detection"]["all"]["rankings"]

@@ -5,18 +5,22 @@ Part of `fer2013_ferplus.py`: nothing here feeds back into scoring or triage.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ferclean.errors import BadDataError
 from ferclean.evidence import measures
 from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.verdicts import judge
 from ferclean.steps.gathering import gather
 from ferclean.steps.triage import TriageSummary
 from ferclean.store import scores
+from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
 SHARED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
@@ -53,25 +57,110 @@ def read_truth(path: Path) -> pd.DataFrame:
     )
 
 
-def members(ws: Workspace, judged: pd.DataFrame, run_ids: list[str]) -> dict[str, Any]:
-    """Each recognizer by itself beside all together: ferclean's verdict and the plain margin, on odd groups."""
+def members(
+    ws: Workspace,
+    judged: pd.DataFrame,
+    run_ids: list[str],
+    *,
+    own_methods: Sequence[str] = (),
+    beside: Path | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Each recognizer by itself beside all together: ferclean's verdict and the plain margin, on odd groups.
+
+    "own" are the profile's `own_methods`, where there are others too; "beside" is the whole ensemble of another
+    workspace with the same faces. `minus` of all together: how much more AUPRC than each of them, than the best
+    member, and than the plain recognizer's self-confidence.
+    """
     clear = judged["clear"].to_numpy(bool) & (judged["dup_group"].to_numpy() % 2 == 1)
-    wrong = (judged["majority"] != judged["given_label"]).to_numpy(bool)
-    found: dict[str, Any] = {}
-    for chosen in [[run_id] for run_id in run_ids] + ([run_ids] if len(run_ids) > 1 else []):
-        own = gather(ws, run_ids=chosen)
-        row = {sample_id: i for i, sample_id in enumerate(own.ids)}
-        order = [row[sample_id] for sample_id in judged["sample_id"]]
-        verdict = judge(
-            own.given, own.pred_probs, own.signals, around=own.around, unusable=own.unusable, duplicates=own.groups
-        )
-        margin = baseline_scores(own.given, own.pred_probs)["cleanlab_normalized_margin"]
-        name = f"{own.members[0].method}, seed {own.members[0].seed}" if len(chosen) == 1 else "all together"
-        found[name] = {
-            "ferclean": ranking_figures(verdict.label_quality[order][clear], wrong[clear]),
-            "margin": ranking_figures(margin[order][clear], wrong[clear]),
+    wrong = (judged["majority"] != judged["given_label"]).to_numpy(bool)[clear]
+    groups = judged["dup_group"].to_numpy()[clear]
+    ids = list(judged["sample_id"])
+    parts = [_judged(ws, ids, [run_id]) for run_id in run_ids]
+    sets = {f"{part.runs[0].method}, seed {part.runs[0].seed}": part for part in parts}
+    several = len(run_ids) > 1 or beside is not None
+    if several:
+        together = _judged(ws, ids, run_ids)
+        own = [run.run_id for run in together.runs if run.method in own_methods]
+        if 0 < len(own) < len(run_ids):
+            sets["own"] = _judged(ws, ids, own)
+        if beside is not None:
+            sets["beside"] = _judged(Workspace.open(beside), ids, None)
+        sets["all together"] = together
+    found: dict[str, Any] = {
+        name: {
+            "recognizers": [f"{run.method}, seed {run.seed}" for run in part.runs],
+            "ferclean": ranking_figures(part.verdict[clear], wrong),
+            "margin": ranking_figures(part.margin[clear], wrong),
+        }
+        for name, part in sets.items()
+    }
+    if several:
+        best = max(list(sets)[: len(parts)], key=lambda name: found[name]["ferclean"]["auprc"])
+        others = {name: sets[name].verdict for name in (best, "own", "beside") if name in sets}
+        others |= {
+            f"self-confidence of {name}": part.self_confidence
+            for name, part in sets.items()
+            if name.startswith("cross_entropy, ")
+        }
+        found["all together"]["minus"] = {
+            name: auprc_gain(quality[clear], sets["all together"].verdict[clear], wrong, groups, seed=seed)
+            for name, quality in others.items()
         }
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """What some runs say, one entry per asked id; low = likely mislabelled."""
+
+    runs: list[Run]
+    verdict: np.ndarray
+    margin: np.ndarray
+    self_confidence: np.ndarray
+
+
+def _judged(ws: Workspace, ids: list[str], run_ids: list[str] | None) -> _Judged:
+    own = gather(ws, run_ids=run_ids)
+    row = {sample_id: i for i, sample_id in enumerate(own.ids)}
+    if missing := [sample_id for sample_id in ids if sample_id not in row]:
+        raise BadDataError(f"{ws.root} has not scored the same faces: {len(missing):,} of {len(ids):,} are not there")
+    order = [row[sample_id] for sample_id in ids]
+    verdict = judge(
+        own.given, own.pred_probs, own.signals, around=own.around, unusable=own.unusable, duplicates=own.groups
+    )
+    plain = baseline_scores(own.given, own.pred_probs)
+    return _Judged(
+        runs=own.members,
+        verdict=verdict.label_quality[order],
+        margin=plain["cleanlab_normalized_margin"][order],
+        self_confidence=plain["cleanlab_self_confidence"][order],
+    )
+
+
+def auprc_gain(
+    a: np.ndarray, b: np.ndarray, wrong: np.ndarray, groups: np.ndarray, *, seed: int = 0, resamples: int = 1000
+) -> dict[str, float]:
+    """AUPRC of `b` minus that of `a`, (N,) label qualities of the same samples: mean and its 95 % interval low, high.
+
+    A paired bootstrap over `groups` (N,) of copies: it covers the choice of faces and not that of seeds.
+
+    >>> quality, wrong = np.array([0.1, 0.4, 0.8, 0.9]), np.array([True, True, False, False])
+    >>> auprc_gain(quality, quality, wrong, np.arange(4), resamples=10)
+    {'mean': 0.0, 'low': 0.0, 'high': 0.0}
+    """
+    rng = np.random.default_rng(seed)
+    _, group = np.unique(groups, return_inverse=True)
+    count = int(group.max()) + 1
+    draws = []
+    for _ in range(resamples):
+        times = rng.multinomial(count, np.full(count, 1 / count))[group]
+        rows = np.repeat(np.arange(len(group)), times)
+        if wrong[rows].any():
+            draws.append(measures.auprc(b[rows], wrong[rows]) - measures.auprc(a[rows], wrong[rows]))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    mean = measures.auprc(b, wrong) - measures.auprc(a, wrong)
+    return {name: round(float(value), 4) for name, value in (("mean", mean), ("low", low), ("high", high))}
 
 
 def self_estimate(summary: TriageSummary, judged: pd.DataFrame) -> dict[str, Any]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from ferclean.errors import BadDataError
+from ferclean.evidence import measures
+from ferclean.recognition.profiles import PROFILES
 from ferclean.store.votes import get_votes
 from ferclean.store.workspace import Workspace
 from pipelines import fer2013_ferplus, ferplus_measures
@@ -74,14 +79,47 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from dataclasses import replace
+def _auprc(result: dict[str, Any], name: str) -> float:
+    return float(result["members"][name]["ferclean"]["auprc"])
 
-    from ferclean.recognition.profiles import PROFILES
 
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], epochs=2, folds=2, input_size=32, train_size=28))
+
+
+def test_an_ensemble_is_compared_with_the_profiles_own_and_with_another_workspaces(made: Path, tmp_path: Path) -> None:
+    def run(name: str, methods: list[str], **options: Any) -> dict[str, Any]:
+        return fer2013_ferplus.run(made, tmp_path / name, methods=methods, retrain_arms=False, **options)
+
+    run("SEEDS", ["cross_entropy"], score_seeds=2)
+    result = run("W", ["cross_entropy", "eac"], beside=tmp_path / "SEEDS")
+    json.dumps(result, allow_nan=False)
+    found = result["members"]
+    assert found["own"]["recognizers"] == ["cross_entropy, seed 0"]
+    assert found["own"]["ferclean"] == found["cross_entropy, seed 0"]["ferclean"]
+    assert found["beside"]["recognizers"] == ["cross_entropy, seed 0", "cross_entropy, seed 1"]
+    gains = found["all together"]["minus"]
+    assert {"own", "beside"} < set(gains)
+    assert gains["beside"]["mean"] == pytest.approx(_auprc(result, "all together") - _auprc(result, "beside"), abs=2e-4)
+    run("FEW", ["cross_entropy"], limit=60)
+    with pytest.raises(BadDataError, match=r"has not scored the same faces: .* of 120"):
+        run("W", ["cross_entropy", "eac"], beside=tmp_path / "FEW")
+
+
+def test_a_gain_in_auprc_has_the_sign_of_the_better_ranking_and_an_interval_around_it() -> None:
+    rng = np.random.default_rng(0)
+    wrong = rng.random(400) < 0.3
+    groups = np.arange(400) // 2
+    good, poor = rng.normal(-1.5 * wrong), rng.normal(-0.3 * wrong)
+    gain = ferplus_measures.auprc_gain(poor, good, wrong, groups)
+    assert gain["mean"] == pytest.approx(measures.auprc(good, wrong) - measures.auprc(poor, wrong), abs=1e-4)
+    assert 0 < gain["low"] < gain["mean"] < gain["high"]
+    back = ferplus_measures.auprc_gain(good, poor, wrong, groups)
+    assert (back["low"], back["high"]) == (-gain["high"], -gain["low"])
+
+
+def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(made: Path, tmp_path: Path) -> None:
     result = fer2013_ferplus.run(made, tmp_path / "W", seeds=1, retrain_method="cross_entropy")
     json.dumps(result, allow_nan=False)
     ws = Workspace.open(tmp_path / "W")
@@ -95,6 +133,10 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(
         for figures in rankings.values():
             assert set(figures) == {"auroc", "auprc", "precision_at_100", "precision_at_10_percent"}
             assert all(0 <= value <= 1 for value in figures.values())
+    gains = result["members"]["all together"]["minus"]
+    best = max(("cross_entropy, seed 0", "supcon_relabel, seed 0"), key=lambda name: _auprc(result, name))
+    assert set(gains) == {best, "self-confidence of cross_entropy, seed 0"}
+    assert gains[best]["mean"] == pytest.approx(_auprc(result, "all together") - _auprc(result, best), abs=2e-4)
     assert result["methods"] == ["cross_entropy", "supcon_relabel"]
     assert result["baselines_read"] == "cross_entropy"
     assert set(result["members"]) == {"cross_entropy, seed 0", "supcon_relabel, seed 0", "all together"}
