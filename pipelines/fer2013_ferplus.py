@@ -24,8 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean import __version__
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import measures
 from ferclean.evidence.baselines import baseline_scores
@@ -42,6 +41,7 @@ from ferclean.steps.retrain import Arm, compare_arms, copies_of
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
 from ferclean.store import releases, samples, table
+from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 from pipelines.ferplus_measures import (
     hog_floor,
@@ -65,7 +65,7 @@ def run(
     profile: str = "quick",
     methods: list[str] | None = None,
     limit: int | None = None,
-    score_seeds: int = 1,
+    score_seeds: int | None = None,
     beside: Path | None = None,
     seeds: int = 3,
     seed: int = 0,
@@ -75,8 +75,15 @@ def run(
     threshold: float = THRESHOLD,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Ingest, score and triage without votes, then measure with them. Returns the whole JSON object."""
+    """Ingest, score and triage without votes, then measure with them. Returns the whole JSON object.
+
+    `beside` is the workspace of another run of this pipeline, on the same faces, that the ensemble is compared with.
+
+    Raises UsageError when the workspace holds other recognizers or seeds of the profile, which triage would read too,
+    or when `beside` has other faces or labels.
+    """
     ws = Workspace.create(root)
+    other = None if beside is None else Workspace.open(beside)
     clock = time.perf_counter()
     # the development subset keeps its test images under PublicTest
     card = dataclasses.replace(
@@ -87,16 +94,21 @@ def run(
         key_column="index", limit=limit, seed=seed, progress=progress,
     )  # fmt: skip
     seconds = {"ingest": time.perf_counter() - clock}
+    if other is not None and samples.fingerprint(other) != samples.fingerprint(ws):
+        raise UsageError(f"{other.root} does not hold the same faces and labels as {ws.root}: take the same --limit")
     clock = time.perf_counter()
     scored = score(ws, profile=profile, methods=methods, seed=seed, seeds=score_seeds, device=device, progress=progress)
     seconds["score"] = time.perf_counter() - clock
     clock = time.perf_counter()
     summary = triage(ws, progress=progress)
     seconds["triage"] = time.perf_counter() - clock
+    run_ids = [row["run_id"] for row in scored.runs]
+    if set(summary.score_runs) != set(run_ids):
+        raise UsageError(f"{ws.root} holds other recognizers or seeds of this profile, too: take another workspace")
     result: dict[str, Any] = {
         "schema": 1,
         "pipeline": "fer2013_ferplus",
-        "version": __version__,
+        "version": code_version(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "device": describe_device(device),
         "profile": profile,
@@ -111,13 +123,12 @@ def run(
     judged = table.sample_table(ws)
     judged = judged[judged["label_quality"].notna()].merge(truth, on="source_key", how="left")
     classes = samples.get_dataset(ws).classes
-    run_ids = [row["run_id"] for row in scored.runs]
     # what a user without ferclean would read; where it was not trained, the members' mean stands in and is named so
     plain_ids = [row["run_id"] for row in scored.runs if row["method"] == PLAIN] or run_ids
     result["baselines_read"] = PLAIN if plain_ids != run_ids or result["methods"] == [PLAIN] else "mean of all methods"
     result["detection"] = detection(ws, judged, classes, data, run_ids, plain_ids)
     result["self_estimate"] = self_estimate(summary, judged)
-    result["members"] = members(ws, judged, run_ids, own_methods=get_profile(profile).methods, beside=beside, seed=seed)
+    result["members"] = members(ws, judged, run_ids, own_methods=get_profile(profile).methods, beside=other, seed=seed)
     found = gather(ws)
     plain = mean_probabilities(ws, plain_ids, found.ids)
     result["decisions"] = simulated_decisions(found, classes, truth, plain)
@@ -284,7 +295,7 @@ def main() -> None:
     parser.add_argument("--profile", default="quick")
     parser.add_argument("--methods", help="recognizers, comma-separated, or all")
     parser.add_argument("--limit", type=int, help="take at most this many images")
-    parser.add_argument("--score-seeds", type=int, default=1, help="seeds of each recognizer that scores")
+    parser.add_argument("--score-seeds", type=int, help="seeds of each recognizer; default the profile's")
     parser.add_argument("--beside", type=Path, help="a workspace of this pipeline to compare the ensemble with")
     parser.add_argument("--seeds", type=int, default=3, help="paired seeds of the retraining arms")
     parser.add_argument("--seed", type=int, default=0)
@@ -301,7 +312,7 @@ def main() -> None:
         device=options.device, retrain_arms=not options.no_retrain, retrain_method=options.retrain_method,
         threshold=options.threshold,
     )  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
     figures = result["detection"]["all"]["rankings"]
     for name, row in sorted(figures.items(), key=lambda item: -item[1]["auroc"]):
         print(

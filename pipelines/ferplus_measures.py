@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import BadDataError
+from ferclean.errors import UsageError
 from ferclean.evidence import measures
 from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.verdicts import judge
@@ -63,14 +63,15 @@ def members(
     run_ids: list[str],
     *,
     own_methods: Sequence[str] = (),
-    beside: Path | None = None,
+    beside: Workspace | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Each recognizer by itself beside all together: ferclean's verdict and the plain margin, on odd groups.
 
     "own" are the profile's `own_methods`, where there are others too; "beside" is the whole ensemble of another
-    workspace with the same faces. `minus` of all together: how much more AUPRC than each of them, than the best
-    member, and than the plain recognizer's self-confidence.
+    workspace with the same faces. The verdict ranks by label quality: 1 - p_mislabelled where a face is usable.
+    `seconds` of training add up what the runs say. `minus` of all together: how much more AUPRC than each of these, and
+    than the plain recognizer's self-confidence; None without errors to find.
     """
     clear = judged["clear"].to_numpy(bool) & (judged["dup_group"].to_numpy() % 2 == 1)
     wrong = (judged["majority"] != judged["given_label"]).to_numpy(bool)[clear]
@@ -85,29 +86,39 @@ def members(
         if 0 < len(own) < len(run_ids):
             sets["own"] = _judged(ws, ids, own)
         if beside is not None:
-            sets["beside"] = _judged(Workspace.open(beside), ids, None)
+            sets["beside"] = _judged(beside, ids, None)
+            if (theirs := _settings(sets["beside"].runs)) != (ours := _settings(together.runs)):
+                raise UsageError(f"{beside.root} was scored with {theirs}, {ws.root} with {ours}")
         sets["all together"] = together
     found: dict[str, Any] = {
         name: {
             "recognizers": [f"{run.method}, seed {run.seed}" for run in part.runs],
+            "seconds": round(sum(float(run.metrics.get("seconds", 0)) for run in part.runs), 1),
+            "versions": sorted({run.code_version for run in part.runs}),
             "ferclean": ranking_figures(part.verdict[clear], wrong),
             "margin": ranking_figures(part.margin[clear], wrong),
         }
         for name, part in sets.items()
     }
     if several:
-        best = max(list(sets)[: len(parts)], key=lambda name: found[name]["ferclean"]["auprc"])
-        others = {name: sets[name].verdict for name in (best, "own", "beside") if name in sets}
+        others = {name: part.verdict for name, part in sets.items() if name != "all together"}
         others |= {
             f"self-confidence of {name}": part.self_confidence
             for name, part in sets.items()
-            if name.startswith("cross_entropy, ")
+            if [run.method for run in part.runs] == ["cross_entropy"] and name != "all together"
         }
         found["all together"]["minus"] = {
             name: auprc_gain(quality[clear], sets["all together"].verdict[clear], wrong, groups, seed=seed)
             for name, quality in others.items()
         }
     return found
+
+
+def _settings(runs: list[Run]) -> dict[str, Any]:
+    """What must be alike for two ensembles to be compared."""
+    return {
+        name: runs[0].config.get(name) for name in ("name", "epochs", "folds", "fold_seed", "input_size", "backbone")
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +134,6 @@ class _Judged:
 def _judged(ws: Workspace, ids: list[str], run_ids: list[str] | None) -> _Judged:
     own = gather(ws, run_ids=run_ids)
     row = {sample_id: i for i, sample_id in enumerate(own.ids)}
-    if missing := [sample_id for sample_id in ids if sample_id not in row]:
-        raise BadDataError(f"{ws.root} has not scored the same faces: {len(missing):,} of {len(ids):,} are not there")
     order = [row[sample_id] for sample_id in ids]
     verdict = judge(
         own.given, own.pred_probs, own.signals, around=own.around, unusable=own.unusable, duplicates=own.groups
@@ -140,15 +149,18 @@ def _judged(ws: Workspace, ids: list[str], run_ids: list[str] | None) -> _Judged
 
 def auprc_gain(
     a: np.ndarray, b: np.ndarray, wrong: np.ndarray, groups: np.ndarray, *, seed: int = 0, resamples: int = 1000
-) -> dict[str, float]:
+) -> dict[str, float] | None:
     """AUPRC of `b` minus that of `a`, (N,) label qualities of the same samples: mean and its 95 % interval low, high.
 
-    A paired bootstrap over `groups` (N,) of copies: it covers the choice of faces and not that of seeds.
+    None when no sample is `wrong`. A paired bootstrap over `groups` (N,) of copies: it covers the choice of faces and
+    not that of seeds.
 
     >>> quality, wrong = np.array([0.1, 0.4, 0.8, 0.9]), np.array([True, True, False, False])
     >>> auprc_gain(quality, quality, wrong, np.arange(4), resamples=10)
     {'mean': 0.0, 'low': 0.0, 'high': 0.0}
     """
+    if not wrong.any():
+        return None
     rng = np.random.default_rng(seed)
     _, group = np.unique(groups, return_inverse=True)
     count = int(group.max()) + 1

@@ -7,8 +7,8 @@ carries the same noise; nothing is ever selected on the test images), paired see
     python pipelines/noise_sweep.py --workspace W --drawn 1000 ...   # draws a clean set of faces first
 
 Each training is written down in `W/runs/noise_sweep/trainings.jsonl` when it ends, and one that is there is not done
-again: an interrupted sweep goes on, several processes may share the work (other `--methods`, one workspace), and the
-last call, with all of them, makes the table.
+again: an interrupted sweep goes on, several processes may share the work (other `--methods`, one workspace, once the
+faces are drawn), and the last call, with all of them, makes the table. Delete the folder after a change of the code.
 
 `--readme FILE` puts the table between the lines `<!-- noise sweep -->` and `<!-- /noise sweep -->` of a Markdown file.
 """
@@ -56,11 +56,14 @@ def run(
 ) -> dict[str, Any]:
     """Train every method on every share of noise with every seed. Returns the whole JSON object.
 
+    `seconds` are those of the training alone, `first_stage_seconds` those of a stage that all shares of noise have in
+    common, where this training was the first to need it.
+
     Every seed plants its own noise, the same for all methods, so differences to the plain baseline are paired. What
     was trained before with the same settings, images and labels is not trained again; `version` names the code.
     """
-    chosen_methods = tuple(methods or METHODS)
-    chosen = get_profile(profile, methods=list(chosen_methods), seeds=1, **overrides)
+    chosen = get_profile(profile, methods=list(methods or METHODS), seeds=1, **overrides)
+    chosen_methods, noises = chosen.methods, tuple(dict.fromkeys(noises))
     faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
     kept = root / "runs" / "noise_sweep"
     rows: list[dict[str, Any]] = []
@@ -69,19 +72,23 @@ def run(
         for number in range(seed, seed + seeds):
             noisy = plant_symmetric(faces.given[faces.train], noise, num_classes=len(faces.classes), seed=number)
             for method in chosen_methods:
-                progress(f"training {method} at {noise:.0%} noise, seed {number}", done, total)
-                row = _known_or_trained(kept, method, faces, noisy, chosen.train_config(seed=number, device=device))
-                rows.append({"method": method, "noise": noise, "seed": number} | row)
+                about = {"method": method, "noise": noise, "seed": number}
+                identity, row = _known(kept, method, faces, noisy, chosen.train_config(seed=number, device=device))
+                if row is None:
+                    progress(f"training {method} at {noise:.0%} noise, seed {number}", done, total)
+                    config = chosen.train_config(seed=number, device=device)
+                    row = {"training": identity} | about | _train(method, faces, noisy, config, kept)
+                    _keep(kept, row)
+                else:
+                    progress(f"{method} at {noise:.0%} noise, seed {number}: done by {row['version']}", done, total)
+                rows.append(row)
                 done += 1
     progress("done", total, total)
-    from ferclean.recognition.devices import describe
-
     return {
         "schema": 1,
         "pipeline": "noise_sweep",
-        "version": ", ".join(sorted({row["version"] for row in rows})),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "device": f"{describe(device)} ({platform.machine()})",
+        # of the trainings, some of which may be from earlier calls
+        **{name: ", ".join(sorted({row[name] for row in rows})) for name in ("version", "date", "device")},
         "profile": profile,
         "epochs": chosen.epochs,
         "data": faces.name,
@@ -104,21 +111,21 @@ def plant_symmetric(labels: np.ndarray, share: float, *, num_classes: int, seed:
     return noisy
 
 
-def _known_or_trained(
+def _known(
     folder: Path, method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig
-) -> dict[str, Any]:
-    """What `_train` returns, from the folder's list of trainings where it is there, else trained and added."""
+) -> tuple[str, dict[str, Any] | None]:
+    """The training's identity, and what it came to where it was done before."""
     from ferclean.recognition.crossval import training_digest
     from ferclean.recognition.methods.base import with_class_names
 
-    config = with_class_names(config, method, faces.classes)
     pixels, given, train, test = faces.pixels, faces.given, faces.train, faces.test
     identity = training_digest(
         method, pixels[train], noisy, given[train], pixels[test], given[test],
-        num_classes=len(faces.classes), config=config,
+        num_classes=len(faces.classes), config=with_class_names(config, method, faces.classes),
     )  # fmt: skip
     path = folder / "trainings.jsonl"
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    # what stands after the last line break is being written by another process, or was cut off
+    lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
     for number, line in enumerate(lines, 1):
         try:
             row: dict[str, Any] = json.loads(line)
@@ -127,21 +134,25 @@ def _known_or_trained(
                 f"line {number} of {path} is cut off: delete it, and that training is repeated"
             ) from error
         if row["training"] == identity:
-            return row
-    row = {"training": identity} | _train(method, faces, noisy, config, folder)
+            return identity, row
+    return identity, None
+
+
+def _keep(folder: Path, row: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # one write of one line: processes that share the work may append at the same time
-    with path.open("a", encoding="utf-8") as file:
+    with (folder / "trainings.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(row, allow_nan=False) + "\n")
-    return row
 
 
 def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig, folder: Path) -> dict[str, Any]:
     from ferclean.recognition.crossval import shared_encoder
-    from ferclean.recognition.methods.base import hook
+    from ferclean.recognition.devices import describe
+    from ferclean.recognition.methods.base import hook, with_class_names
     from ferclean.recognition.methods.catalogue import get_method
     from ferclean.recognition.train import fit, predict
 
+    config = with_class_names(config, method, faces.classes)
     pixels, given, train, test = faces.pixels, faces.given, faces.train, faces.test
     held_out = np.random.default_rng(config.seed).random(len(train)) < HELD_OUT
     own = ~held_out
@@ -152,6 +163,8 @@ def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig, fo
         encoder = shared_encoder(
             method, pixels[train[own]], num_classes=len(faces.classes), config=config, out_dir=folder
         )
+    first_stage = time.perf_counter() - start if encoder else 0.0
+    start = time.perf_counter()
     result = fit(
         method, pixels[train[own]], noisy[own],
         num_classes=len(faces.classes), config=config, pretrained=encoder,
@@ -167,11 +180,14 @@ def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig, fo
     changed = result.labels != noisy[own]
     return {
         "version": code_version(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "device": f"{describe(config.device)} ({platform.machine()})",
         "last_epoch": float(hit.mean()),
         "validation_selected": float(result.history[best]["test_accuracy"]),
         # right on each test image, in order: differences between recognizers are paired
         "hits": "".join("01"[int(right)] for right in hit),
         "seconds": round(seconds, 1),
+        "first_stage_seconds": round(first_stage, 1),
         "flips": len(result.flips),
         # of the samples whose label is another one in the end: how many had a planted one, how many have their true one
         "changed": int(changed.sum()),

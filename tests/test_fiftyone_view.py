@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from ferclean.errors import FercleanError, UsageError
+from ferclean.evidence.calibration import apply_temperature, fit_temperature
 from ferclean.steps import browse as step
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history, undo
 from ferclean.store.runs import finish_run, start_run
@@ -158,6 +159,15 @@ def test_every_sample_with_a_file_is_in_the_dataset_and_the_others_are_counted(v
     assert view.update.left_out == {"no image file": 1}
 
 
+def shown(view, key: str) -> np.ndarray:
+    """The probabilities of a sample at the temperature that suits the given labels."""
+    scored = view.frame[view.frame["pred_probs"].notna()]
+    probs = np.array(scored["pred_probs"].tolist())
+    given = np.array([CLASSES.index(label) for label in scored["given_label"]])
+    calibrated = apply_temperature(probs, fit_temperature(probs, given))
+    return calibrated[list(scored.index).index(key)]
+
+
 def test_fields_carry_what_the_store_says_under_fiftyones_names(view):
     row, sample = view.frame.loc["train_00005"], one(view, "train_00005")
     assert sample.ferclean_id == row["sample_id"]
@@ -165,7 +175,7 @@ def test_fields_carry_what_the_store_says_under_fiftyones_names(view):
     assert sample.split == "train"
     assert sample.ground_truth.label == row["given_label"] == "anger"
     assert sample.predictions.label == CLASSES[int(np.argmax(row["pred_probs"]))]
-    assert sample.predictions.confidence == pytest.approx(max(row["pred_probs"]))
+    assert sample.predictions.confidence == pytest.approx(max(shown(view, "train_00005")))
     assert sample.suggested_label.label == row["suggested_label"]
     assert sample.verdict == "mislabelled"
     assert sample.reasons == ["neighbours disagree"]
@@ -182,7 +192,8 @@ def test_mistakenness_is_high_where_label_quality_is_low(view):
 
 def test_hardness_is_the_normalised_entropy_of_all_classes_and_softmax_of_logits_gives_them_back(view):
     sample = one(view, "train_00003")
-    probabilities = np.array(view.frame.loc["train_00003", "pred_probs"])
+    probabilities = shown(view, "train_00003")
+    assert probabilities != pytest.approx(np.array(view.frame.loc["train_00003", "pred_probs"]), abs=0.01)
     exponentials = np.exp(np.asarray(sample.predictions.logits))
     assert exponentials / exponentials.sum() == pytest.approx(probabilities, abs=1e-6)
     assert sample.hardness == pytest.approx(-(probabilities * np.log(probabilities)).sum() / math.log(7))

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ferclean.errors import BadDataError
+from ferclean.errors import UsageError
 from ferclean.evidence import measures
 from ferclean.recognition.profiles import PROFILES
 from ferclean.store.votes import get_votes
@@ -102,9 +102,10 @@ def test_an_ensemble_is_compared_with_the_profiles_own_and_with_another_workspac
     gains = found["all together"]["minus"]
     assert {"own", "beside"} < set(gains)
     assert gains["beside"]["mean"] == pytest.approx(_auprc(result, "all together") - _auprc(result, "beside"), abs=2e-4)
-    run("FEW", ["cross_entropy"], limit=60)
-    with pytest.raises(BadDataError, match=r"has not scored the same faces: .* of 120"):
-        run("W", ["cross_entropy", "eac"], beside=tmp_path / "FEW")
+    with pytest.raises(UsageError, match="does not hold the same faces and labels"):
+        run("FEW", ["cross_entropy"], limit=60, beside=tmp_path / "SEEDS")
+    with pytest.raises(UsageError, match="holds other recognizers or seeds of this profile"):
+        run("SEEDS", ["cross_entropy"], score_seeds=1)
 
 
 def test_a_gain_in_auprc_has_the_sign_of_the_better_ranking_and_an_interval_around_it() -> None:
@@ -113,9 +114,12 @@ def test_a_gain_in_auprc_has_the_sign_of_the_better_ranking_and_an_interval_arou
     groups = np.arange(400) // 2
     good, poor = rng.normal(-1.5 * wrong), rng.normal(-0.3 * wrong)
     gain = ferplus_measures.auprc_gain(poor, good, wrong, groups)
+    assert gain is not None
     assert gain["mean"] == pytest.approx(measures.auprc(good, wrong) - measures.auprc(poor, wrong), abs=1e-4)
     assert 0 < gain["low"] < gain["mean"] < gain["high"]
+    assert ferplus_measures.auprc_gain(poor, good, np.zeros(400, dtype=bool), groups) is None
     back = ferplus_measures.auprc_gain(good, poor, wrong, groups)
+    assert back is not None
     assert (back["low"], back["high"]) == (-gain["high"], -gain["low"])
 
 
@@ -134,9 +138,11 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(m
             assert set(figures) == {"auroc", "auprc", "precision_at_100", "precision_at_10_percent"}
             assert all(0 <= value <= 1 for value in figures.values())
     gains = result["members"]["all together"]["minus"]
-    best = max(("cross_entropy, seed 0", "supcon_relabel, seed 0"), key=lambda name: _auprc(result, name))
-    assert set(gains) == {best, "self-confidence of cross_entropy, seed 0"}
-    assert gains[best]["mean"] == pytest.approx(_auprc(result, "all together") - _auprc(result, best), abs=2e-4)
+    alone = {"cross_entropy, seed 0", "supcon_relabel, seed 0"}
+    assert set(gains) == alone | {"self-confidence of cross_entropy, seed 0"}
+    for name in alone:
+        assert gains[name]["mean"] == pytest.approx(_auprc(result, "all together") - _auprc(result, name), abs=2e-4)
+        assert 0 < result["members"][name]["seconds"] < result["members"]["all together"]["seconds"]
     assert result["methods"] == ["cross_entropy", "supcon_relabel"]
     assert result["baselines_read"] == "cross_entropy"
     assert set(result["members"]) == {"cross_entropy, seed 0", "supcon_relabel, seed 0", "all together"}

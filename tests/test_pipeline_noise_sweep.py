@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.recognition.profiles import PROFILES
+from ferclean.recognition.profiles import PROFILES, get_profile
+from ferclean.recognition.train import fit, predict
 from pipelines import noise_sweep
+from pipelines.faces_to_train import drawn_or_ingested
 
 
 def test_symmetric_noise_changes_exactly_its_share_and_never_to_the_same_label() -> None:
@@ -67,34 +69,51 @@ def test_a_training_that_was_done_is_not_done_again(tmp_path: Path, monkeypatch:
     shared = {"drawn": 60, "noises": [0.2], "epochs": 1}
     first = noise_sweep.run(tmp_path / "W", methods=["cross_entropy"], seeds=1, **shared)  # type: ignore[arg-type]
     second = noise_sweep.run(tmp_path / "W", methods=["eac"], seeds=1, **shared)  # type: ignore[arg-type]
-    trained: list[str] = []
-    monkeypatch.setattr(noise_sweep, "_train", lambda method, *rest: trained.append(method) or {"stopped": True})
+
+    def stopped(method: str, *rest: object) -> None:
+        raise RuntimeError(f"{method} is trained")
+
+    monkeypatch.setattr(noise_sweep, "_train", stopped)
     both = noise_sweep.run(  # type: ignore[arg-type]
         tmp_path / "W", methods=["cross_entropy", "eac"], seeds=1, **shared
     )
-    assert not trained
     assert both["rows"] == first["rows"] + second["rows"]
     assert both["table"][1]["minus_plain"]["mean"] == pytest.approx(
         second["rows"][0]["last_epoch"] - first["rows"][0]["last_epoch"]
     )
-    with pytest.raises(KeyError):  # other settings are another training
+    with pytest.raises(RuntimeError, match="eac is trained"):  # other settings are another training
         noise_sweep.run(tmp_path / "W", methods=["eac"], seeds=1, **(shared | {"epochs": 2}))  # type: ignore[arg-type]
-    assert trained == ["eac"]
     kept = tmp_path / "W" / "runs" / "noise_sweep" / "trainings.jsonl"
-    kept.write_text(kept.read_text("utf-8")[:-20], "utf-8")
-    with pytest.raises(BadDataError, match=r"line 3 of .*trainings\.jsonl is cut off"):
+    whole = kept.read_text("utf-8")
+    assert whole.count("\n") == 2
+    kept.write_text(whole[:-20], "utf-8")
+    with pytest.raises(RuntimeError, match="eac is trained"):  # an unfinished last line is not there
+        noise_sweep.run(tmp_path / "W", methods=["eac"], seeds=1, **shared)  # type: ignore[arg-type]
+    kept.write_text(whole[:-20] + "\n", "utf-8")
+    with pytest.raises(BadDataError, match=r"line 2 of .*trainings\.jsonl is cut off"):
         noise_sweep.run(tmp_path / "W", methods=["distilled"], seeds=1, **shared)  # type: ignore[arg-type]
 
 
 def test_a_label_free_first_stage_is_shared_by_all_shares_of_noise_and_changes_nothing(tmp_path: Path) -> None:
-    together = noise_sweep.run(tmp_path / "W", drawn=60, methods=["distilled"], noises=[0.1, 0.3], seeds=1, epochs=2)
+    result = noise_sweep.run(
+        tmp_path / "W", drawn=60, methods=["distilled"], noises=[0.1, 0.3, 0.3], seeds=1, seed=1, epochs=2
+    )
+    low, high = result["rows"]
     folder = tmp_path / "W" / "runs" / "noise_sweep"
     assert len(list(folder.glob("encoder-*.safetensors"))) == 1
-    for kept in folder.iterdir():
-        kept.unlink()
-    alone = noise_sweep.run(tmp_path / "W", drawn=60, methods=["distilled"], noises=[0.3], seeds=1, epochs=2)
-    assert alone["rows"][0]["hits"] == together["rows"][1]["hits"]
-    assert alone["rows"][0]["last_epoch"] == pytest.approx(np.mean([each == "1" for each in alone["rows"][0]["hits"]]))
+    assert low["first_stage_seconds"] > high["first_stage_seconds"]
+    # the same training by hand, first stage included
+    chosen = get_profile("quick", methods=["distilled"], seeds=1, epochs=2)
+    faces = drawn_or_ingested(tmp_path / "W", chosen)
+    noisy = noise_sweep.plant_symmetric(faces.given[faces.train], 0.3, num_classes=7, seed=1)
+    own = np.random.default_rng(1).random(len(faces.train)) >= 0.1
+    alone = fit(
+        "distilled", faces.pixels[faces.train[own]], noisy[own],
+        num_classes=7, config=chosen.train_config(seed=1, device="auto"),
+    )  # fmt: skip
+    right = predict(alone, faces.pixels[faces.test])["pred_probs"].argmax(1) == faces.given[faces.test]
+    assert high["hits"] == "".join("01"[int(each)] for each in right)
+    assert high["last_epoch"] == pytest.approx(right.mean())
 
 
 def test_a_readme_without_the_marks_is_left_alone(tmp_path: Path) -> None:

@@ -128,6 +128,11 @@ def test_no_more_than_the_least_certain_share_of_a_class_is_ever_changed(share: 
     assert changed == least_certain
 
 
+def test_without_a_low_group_no_label_is_ever_changed() -> None:
+    training = Epochs(Config(warmup_share=0.0, low_share=0.0))
+    assert all(training.after(epoch, dict.fromkeys(range(9), 1)) is None for epoch in range(20))
+
+
 def test_a_class_that_is_predicted_for_nobody_keeps_its_labels() -> None:
     training, nobody = Epochs(Config(warmup_share=0.0)), dict.fromkeys(range(10), 1)
     for epoch in range(20):

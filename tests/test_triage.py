@@ -70,20 +70,6 @@ def test_people_are_shown_the_probabilities_that_the_reasons_tell(judged_folder:
         assert f"{item.given_label} {100 * shares[str(item.given_label)]:.0f} %" in said
 
 
-def test_the_probabilities_shown_follow_the_temperature_and_the_stored_ones_do_not(judged_copy: Path) -> None:
-    ws = Workspace.open(judged_copy)
-    before = table.sample_table(ws).set_index("sample_id")["pred_probs"].dropna()
-    triaged = runs.latest_run(ws, "triage")
-    assert triaged is not None
-    runs.finish_run(ws, triaged.run_id, triaged.metrics | {"temperature": 2.0})
-    shown = {item.sample_id: item.pred_probs for item in open_desk(ws, reviewer="ada").items.values()}
-    for sample_id, stored in before.items():
-        root = np.sqrt(np.array(stored))
-        np.testing.assert_allclose(np.array(shown[sample_id]), root / root.sum(), atol=1e-5)
-    after = table.sample_table(ws).set_index("sample_id")["pred_probs"].dropna()
-    assert [tuple(row) for row in after] == [tuple(row) for row in before]
-
-
 def test_a_higher_threshold_flags_fewer_without_scoring_again(judged_copy: Path) -> None:
     ws = Workspace.open(judged_copy)
     loose = triage(ws, mislabelled_at=0.05).verdicts.get("mislabelled", 0)

@@ -44,7 +44,7 @@ FIELDS: tuple[tuple[str, type, str], ...] = (
     ("corrected_label", fo.Classification, "label after a person's decision"),
     ("label_quality", fo.FloatField, "0..1, LOW = likely mislabelled"),
     ("mistakenness", fo.FloatField, "0..1, HIGH = likely mislabelled: 1 - label_quality"),
-    ("hardness", fo.FloatField, "0..1, entropy of the class probabilities over log(classes)"),
+    ("hardness", fo.FloatField, "0..1, entropy of the calibrated class probabilities over log(classes)"),
     ("p_mislabelled", fo.FloatField, "probability that a panel would agree on another expression"),
     ("p_ambiguous", fo.FloatField, "probability that a panel would not agree"),
     ("p_unusable", fo.FloatField, "probability that no readable face is there"),
@@ -137,7 +137,7 @@ def _rows(ws: Workspace) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     rows: dict[str, dict[str, Any]] = {}
     left_out: Counter[str] = Counter()
     table = sample_table(ws)
-    table["pred_probs"] = calibrated_probs(ws, table)
+    table["pred_probs"] = calibrated_probs(table, data.classes)
     records: list[dict[Any, Any]] = table.to_dict("records")
     for record in records:
         path = _present(record["path"])
@@ -222,6 +222,9 @@ def _declare_fields(dataset: fo.Dataset) -> None:
     schema = dataset.get_field_schema()
     for name, kind, description in FIELDS:
         if name in schema:
+            if schema[name].description != description:
+                schema[name].description = description
+                schema[name].save()
             continue
         options: dict[str, Any] = {"description": description}
         if issubclass(kind, fo.Classification):

@@ -53,7 +53,7 @@ class Verdicts:
     `reasons`: a few sentences per sample. `soft_label` (N, K) float64, rows sum to 1: a training target. `taught`: what
     people's decisions changed about the verdicts mislabelled and ambiguous; empty without decisions. `error_rate`: the
     share of wrong given labels, ambiguous faces included, as estimated before any decision or vote. `true_label`
-    (N, K): P(true label | everything), rows sum to 1. `temperature`: at which the reasons tell the probabilities.
+    (N, K): P(true label | everything), rows sum to 1.
     """
 
     label_quality: np.ndarray
@@ -69,7 +69,6 @@ class Verdicts:
     taught: Mapping[str, Learned]
     error_rate: calibration.ErrorRate
     true_label: np.ndarray
-    temperature: float
 
 
 def judge(
@@ -128,8 +127,7 @@ def judge(
     if not ((spoilt >= 0) & (spoilt <= 1)).all():
         raise BadDataError("unusable must be a mask or probabilities in [0, 1]")
 
-    temperature = calibration.fit_temperature(probs, labels)
-    calibrated = calibration.apply_temperature(probs, temperature)
+    calibrated = calibration.apply_temperature(probs, calibration.fit_temperature(probs, labels))
     noise = panel_room.transitions(labels, probs)
     panel = panel_room.consult(labels, calibrated, noise, around=around)
     rate = _error_rate(labels, probs, panel, noise, planted=around is not None)
@@ -230,7 +228,6 @@ def judge(
         taught=taught,
         error_rate=rate,
         true_label=true_label,
-        temperature=temperature,
     )
 
 

@@ -27,7 +27,8 @@ def columns() -> dict[str, pa.DataType]:
     """Column -> Arrow type, in order.
 
     `label_quality` and the `p_*` columns are in [0, 1]; low label quality = likely mislabelled. `rank` 1 = look
-    first. `pred_probs` (out-of-fold) and `soft_label` are lists in the card's class order, null where unscored.
+    first. `pred_probs` (out-of-fold, as the recognizers gave them; `reasons` tell them calibrated) and `soft_label` are
+    lists in the card's class order, null where unscored.
     At the end, per recognizer that scored, `vote_NAME`: the class that it finds most probable.
     """
     import pyarrow as pa

@@ -160,7 +160,7 @@ def shared_encoder(
     """The first stage of a label-free method, trained once for all trainings on these images.
 
     With `out_dir` it is kept there, under a name that other images or settings never share, and read from there when
-    it is asked for again.
+    it is asked for again, by whatever code it was trained (see `training_digest`).
     """
     key = training_digest(method_name, images, num_classes=num_classes, config=config)
     path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
@@ -208,7 +208,10 @@ def _assembled(parts: list[fold_files.Fold], folds: np.ndarray, names: np.ndarra
 
 
 def training_digest(method_name: str, *arrays: np.ndarray, num_classes: int, config: TrainConfig) -> str:
-    """12 hex digits of everything that a training's result depends on: settings, images, and the other `arrays`."""
+    """12 hex digits of what a training is given: settings, and `arrays`, images first.
+
+    Not of the code, the machine or its number of threads, nor of what a file of weights holds.
+    """
     settings = [
         method_name,
         num_classes,

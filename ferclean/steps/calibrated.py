@@ -1,30 +1,31 @@
-"""The probabilities that people are shown: the recognizers' mean at the temperature of the latest triage.
+"""The probabilities that people are shown: the recognizers' mean at the temperature of the reasons beside it.
 
-What is stored and exported stays as the recognizers gave it; the reasons of a verdict speak of these.
+Scores and exports stay as the recognizers gave them; a decision keeps what was shown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from ferclean.evidence.calibration import apply_temperature
-from ferclean.store import runs
-from ferclean.store.workspace import Workspace
+from ferclean.evidence import labels as label_names
+from ferclean.evidence.calibration import apply_temperature, fit_temperature
 
 
-def calibrated_probs(ws: Workspace, table: pd.DataFrame) -> pd.Series:
-    """For each row of a `store.table` table K probabilities that sum to 1, in the card's order; None where unscored.
+def calibrated_probs(table: pd.DataFrame, classes: Sequence[str]) -> pd.Series:
+    """For each row of a `store.table` table K probabilities that sum to 1, in the order of `classes`; None if unscored.
 
-    A triage by a ferclean that told no temperature leaves them as they are; run `ferclean triage` again.
+    The temperature is that of `evidence.verdicts.judge`, fitted on all scored rows: give the whole table.
     """
-    found: list[list[float] | None] = [None] * len(table)
-    scored = [row for row, probs in enumerate(table["pred_probs"]) if probs is not None]
-    if not scored:
-        return pd.Series(found, index=table.index, dtype="object")
-    triage = runs.get_run(ws, str(table["run_id"].dropna().iloc[0]))
-    temperature = 1.0 if triage is None else float(triage.metrics.get("temperature", 1.0))
-    probs = apply_temperature(np.array([table["pred_probs"].iloc[row] for row in scored], dtype=float), temperature)
-    for row, values in zip(scored, probs.tolist(), strict=True):
-        found[row] = values
-    return pd.Series(found, index=table.index, dtype="object")
+    found = pd.Series([None] * len(table), index=table.index, dtype="object")
+    scored = table["pred_probs"].notna().to_numpy()
+    if not scored.any():
+        return found
+    probs = np.array(table.loc[scored, "pred_probs"].tolist(), dtype=np.float64)
+    probs /= probs.sum(1, keepdims=True)
+    given = label_names.encode(list(table.loc[scored, "given_label"]), classes)
+    shown = apply_temperature(probs, fit_temperature(probs[given >= 0], given[given >= 0]))
+    found[scored] = shown.tolist()
+    return found

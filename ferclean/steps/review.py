@@ -47,8 +47,7 @@ class Item:
     p_unusable: float | None
     p_clean: float | None
     pred_probs: tuple[float, ...] | None
-    """Calibrated, as the reasons tell them."""
-    """Out-of-fold, in the order of the classes."""
+    """Out-of-fold, in the order of the classes; calibrated, as the reasons tell them."""
     reasons: tuple[str, ...]
     run_id: str
     """The triage run that said so."""
@@ -139,7 +138,7 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
     name = (reviewer or "").strip() or default_reviewer()
     dataset = get_dataset(ws)
     table = queue(ws, undecided=False, reviewer=name)
-    table["pred_probs"] = calibrated_probs(ws, table)
+    table["pred_probs"] = calibrated_probs(table, dataset.classes)
     ranked = sorted((_item(row) for row in table.to_dict("records")), key=lambda item: item.rank)
     items = {item.sample_id: item for item in ranked}
     standing, skipped = _standing(decision_history(ws), name, items)

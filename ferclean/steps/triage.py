@@ -42,8 +42,6 @@ class TriageSummary:
     """Share of the automatic verdict's log loss that the decisions removed, on decisions left out; 0 = nothing yet."""
     flows: list[dict[str, Any]]
     """Given label, suggested label, and how many samples are flagged so; the most frequent first."""
-    temperature: float
-    """Of the recognizers' mean probabilities: above 1, they were more certain than the given labels allow."""
     noise: list[dict[str, Any]]
     """How labels go wrong in this set: true class, given class, share of the true class, and two estimates of it."""
     expected: list[dict[str, float]]
@@ -134,7 +132,6 @@ def triage(
         error_rate_interval=(judged.error_rate.low, judged.error_rate.high),
         decisions=decided.learned_from,
         taught={name: round(learned.gain, 4) for name, learned in judged.taught.items()},
-        temperature=judged.temperature,
         noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
         expected=_expected(judged, table, undecided),
         flows=_flows(table, everything.set_index("sample_id")["given_label"]),

@@ -62,8 +62,9 @@ class Config:
     wait_share: float = 0.5
     """After this share of the epochs relabeling no longer waits for that."""
     low_share: float = 0.3
-    """Share of each given class, its least certain, whose labels may change. Where most labels of a class are wrong
-    (FER2013) 0.5 finds slightly more; where a fifth are (drawn faces) it costs accuracy."""
+    """Share of each given class, its least certain, whose labels may change; at least one of a class, and 0 none. Where
+    most labels of a class are wrong (FER2013) 0.5 finds slightly more; where a fifth are (drawn faces) it costs
+    accuracy."""
     memory_epochs: float = 5.0
     """Time constant, in epochs, of the running mean of the predictions."""
     erase: float = 0.5
@@ -163,7 +164,7 @@ def after_epoch(end: EpochEnd, cfg: Config) -> Flips | None:
     the last epoch, when nothing would be trained on the new labels.
     """
     first, patient = (max(1, math.ceil(share * end.epochs - 1e-9)) for share in (cfg.warmup_share, cfg.wait_share))
-    if end.epoch == end.epochs - 1 or first >= end.epochs - 1:
+    if not cfg.low_share or end.epoch == end.epochs - 1 or first >= end.epochs - 1:
         return None
     outputs, before = end.predict(), end.memory.get("pred_probs")
     for name in ("pred_probs", "uerm_weight"):
