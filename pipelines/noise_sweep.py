@@ -263,16 +263,20 @@ def plot(result: dict[str, Any], path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    for method in dict.fromkeys(row["method"] for row in result["table"]):
+    methods = list(dict.fromkeys(row["method"] for row in result["table"]))
+    for position, method in enumerate(methods):
         own = [row for row in result["table"] if row["method"] == method]
+        beside = 0.35 * (position - (len(methods) - 1) / 2)  # or the bars would hide each other
         axes.errorbar(
-            [100 * row["noise"] for row in own], [100 * row["last_epoch"] for row in own],
-            yerr=[100 * (row["last_epoch_sd"] or 0.0) for row in own], marker="o", capsize=3, label=method,
+            [100 * row["noise"] + beside for row in own], [100 * row["last_epoch"] for row in own],
+            yerr=[100 * (row["last_epoch_sd"] or 0.0) for row in own], capsize=3, label=method,
+            marker="osD^vPX*"[position % 8], linestyle=":" if method == PLAIN else "-",
         )  # fmt: skip
+    axes.set_xticks(sorted({100 * row["noise"] for row in result["table"]}))
     axes.set_xlabel("planted label noise, %")
     axes.set_ylabel("test accuracy, last epoch, %")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     # the same figures give the same bytes
     with rc_context({"svg.hashsalt": "ferclean"}):
         figure.savefig(path, format="svg", metadata={"Date": None})
