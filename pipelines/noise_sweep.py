@@ -62,6 +62,8 @@ def run(
     Every seed plants its own noise, the same for all methods, so differences to the plain baseline are paired. What
     was trained before with the same settings, images and labels is not trained again; `version` names the code.
     """
+    from ferclean.recognition.methods.base import with_class_names
+
     chosen = get_profile(profile, methods=list(methods or METHODS), seeds=1, **overrides)
     chosen_methods, noises = chosen.methods, tuple(dict.fromkeys(noises))
     faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
@@ -73,10 +75,10 @@ def run(
             noisy = plant_symmetric(faces.given[faces.train], noise, num_classes=len(faces.classes), seed=number)
             for method in chosen_methods:
                 about = {"method": method, "noise": noise, "seed": number}
-                identity, row = _known(kept, method, faces, noisy, chosen.train_config(seed=number, device=device))
+                config = with_class_names(chosen.train_config(seed=number, device=device), method, faces.classes)
+                identity, row = _known(kept, method, faces, noisy, config)
                 if row is None:
                     progress(f"training {method} at {noise:.0%} noise, seed {number}", done, total)
-                    config = chosen.train_config(seed=number, device=device)
                     row = {"training": identity} | about | _train(method, faces, noisy, config, kept)
                     _keep(kept, row)
                 else:
@@ -116,12 +118,11 @@ def _known(
 ) -> tuple[str, dict[str, Any] | None]:
     """The training's identity, and what it came to where it was done before."""
     from ferclean.recognition.crossval import training_digest
-    from ferclean.recognition.methods.base import with_class_names
 
     pixels, given, train, test = faces.pixels, faces.given, faces.train, faces.test
     identity = training_digest(
         method, pixels[train], noisy, given[train], pixels[test], given[test],
-        num_classes=len(faces.classes), config=with_class_names(config, method, faces.classes),
+        num_classes=len(faces.classes), config=config,
     )  # fmt: skip
     path = folder / "trainings.jsonl"
     # what stands after the last line break is being written by another process, or was cut off
@@ -148,11 +149,10 @@ def _keep(folder: Path, row: dict[str, Any]) -> None:
 def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig, folder: Path) -> dict[str, Any]:
     from ferclean.recognition.crossval import shared_encoder
     from ferclean.recognition.devices import describe
-    from ferclean.recognition.methods.base import hook, with_class_names
+    from ferclean.recognition.methods.base import hook
     from ferclean.recognition.methods.catalogue import get_method
     from ferclean.recognition.train import fit, predict
 
-    config = with_class_names(config, method, faces.classes)
     pixels, given, train, test = faces.pixels, faces.given, faces.train, faces.test
     held_out = np.random.default_rng(config.seed).random(len(train)) < HELD_OUT
     own = ~held_out
