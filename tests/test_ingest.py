@@ -185,11 +185,11 @@ def test_a_rafdb_link_that_leaves_is_not_read_either(ws: Workspace, tmp_path: Pa
 
 
 def test_two_things_wrong_are_both_told(ws: Workspace, tmp_path: Path) -> None:
-    root = write_rafdb(tmp_path / "set", [*rafdb_pairs(), ("train_00099", 9)])
-    (root / "Image/aligned/train_00099_aligned.jpg").write_bytes(b"")
+    root = write_rafdb(tmp_path / "set", [*rafdb_pairs(), ("exam_00099", 4)])
+    (root / "Image/aligned/exam_00099_aligned.jpg").write_bytes(b"")
     ingest(ws, "rafdb", root)
-    reason = stored(ws).loc["train_00099", "quarantine_reason"]
-    assert reason.startswith("label: unknown code ('9'")
+    reason = stored(ws).loc["exam_00099", "quarantine_reason"]
+    assert reason.startswith("split: unknown ('exam_00099'")
     assert reason.endswith("; image: empty")
 
 

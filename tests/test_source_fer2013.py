@@ -86,8 +86,8 @@ def test_votes_are_joined_by_row_order_not_by_name(tmp_path: Path) -> None:
         (VOTES[:2], "has 2 rows and fer2013.csv 3"),
         ([*VOTES, VOTES[2]], "has 4 rows and fer2013.csv 3"),
         ([VOTES[0], VOTES[2], VOTES[1]], "row 1: Usage is 'PrivateTest', but 'PublicTest'"),
-        ([VOTES[0], [*VOTES[1][:3], "many", *VOTES[1][4:]], VOTES[2]], "row 1: votes are not whole numbers"),
-        ([[*VOTES[0][:3], -1, *VOTES[0][4:]], *VOTES[1:]], "row 0: negative votes"),
+        ([VOTES[0], [*VOTES[1][:3], "many", *VOTES[1][4:]], VOTES[2]], "row 1: votes are negative or no numbers"),
+        ([[*VOTES[0][:3], -1, *VOTES[0][4:]], *VOTES[1:]], "row 0: votes are negative or no numbers"),
     ],
 )
 def test_votes_of_other_rows_are_refused(tmp_path: Path, votes: list[list[object]], message: str) -> None:

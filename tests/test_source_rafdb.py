@@ -58,13 +58,12 @@ def test_lines_without_image_and_images_without_line_are_told(tmp_path: Path) ->
     assert rows["\\xff"].problem == "file: the name is not UTF-8"
     assert rows["\\xff"].relative_path is None
     assert rows[".DS_Store"].ignored
-    assert rows["Thumbs.db"].problem == "label: no line in list_patition_label.txt"
+    assert rows["Thumbs.db"].ignored
 
 
 @pytest.mark.parametrize(
     ("line", "key", "problem"),
     [
-        ("train_00002.jpg 9", "train_00002", "label: unknown code ('9'"),
         ("train_00002.jpg", "train_00002", "label: missing (line 2"),
         ("exam_00002.jpg 4", "exam_00002", "split: unknown ('exam_00002'"),
     ],
@@ -77,6 +76,61 @@ def test_a_bad_line_is_a_row_with_the_reason(tmp_path: Path, line: str, key: str
     found = rows_of(tmp_path)[key].problem
     assert found is not None
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{key}.jpg\t{code}", "{key}.jpg   {code}\r", "  {key}_aligned.jpg \t {code} ", "{key}_aligned.jpg {code}.0"],
+    ids=["tab", "spaces-crlf", "aligned", "float"],
+)
+def test_a_line_is_a_name_and_a_code_whatever_stands_between_them(tmp_path: Path, line: str) -> None:
+    write_rafdb(tmp_path, rafdb_pairs())
+    plain = list(rafdb.read(tmp_path, CARD))
+    text = "\n".join(line.format(key=key, code=code) for key, code in rafdb_pairs())
+    (tmp_path / rafdb.LABELS).write_text(text, encoding="utf-8-sig")
+    rows = list(rafdb.read(tmp_path, CARD))
+    assert [row.source_key for row in rows] == [row.source_key for row in plain]
+    assert [(row.given_label, row.problem) for row in rows] == [(row.given_label, None) for row in plain]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train_00002.jpg 6 1", r"txt, line 2: 3 fields instead of a file name and a code: 'train_00002.jpg 6 1'"),
+        ("my train_00002.jpg 6", "line 2: 3 fields"),
+        ("train_00002.jpg 9", r"line 2: unknown code '9' \(1 of 2 lines\); known: .*7=neutral"),
+        ("train_00002.jpg bored", "line 2: unknown code 'bored'"),
+    ],
+)
+def test_a_list_with_a_third_field_or_a_code_of_another_card_is_refused(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    write_rafdb(tmp_path, [("train_00001", 4)])
+    with (tmp_path / rafdb.LABELS).open("a") as handle:
+        handle.write(line + "\n")
+    with pytest.raises(BadDataError, match=message):
+        rows_of(tmp_path)
+
+
+def test_the_compound_set_is_not_the_basic_set(tmp_path: Path) -> None:
+    codes = [(f"train_{number:05d}", number % 11 + 1) for number in range(22)]
+    by_codes = write_rafdb(tmp_path / "set", codes)
+    by_name = write_rafdb(tmp_path / "compound", [pair for pair in codes if int(str(pair[1])) < 8])
+    for root in (by_codes, by_name):
+        with pytest.raises(BadDataError, match=r"compound set .* not the basic set that card 'rafdb' describes; write"):
+            rows_of(root)
+    own = CARD.with_classes([f"class {letter}" for letter in "abcdefghijkl"])
+    assert {row.problem for row in rafdb.read(by_codes, own)} == {None}
+
+
+def test_two_files_for_one_key_are_both_told(tmp_path: Path) -> None:
+    write_rafdb(tmp_path, [("train_00001", 4)])
+    for name in ("train_00001.jpg", "train_00001_aligned.png"):
+        (tmp_path / "Image/aligned" / name).write_bytes(b"x")
+    rows = rows_of(tmp_path)
+    assert rows["train_00001"].relative_path == "Image/aligned/train_00001_aligned.jpg"
+    for name in ("train_00001_aligned.png", "train_00001.jpg"):
+        assert rows[name].problem == "label: no line in list_patition_label.txt"
 
 
 def test_an_image_listed_twice_is_two_rows(tmp_path: Path) -> None:
@@ -108,12 +162,42 @@ def test_attributes_are_read_in_words(tmp_path: Path) -> None:
 def test_votes_come_in_only_when_asked_for_as_counts_or_shares(tmp_path: Path) -> None:
     write_rafdb(tmp_path, [("train_00001", 4), ("train_00002", 5), ("train_00003", 6)])
     file = tmp_path / "distribution_basic.txt"
-    file.write_text("train_00001.jpg 0 0 0 30 0 0 10\ntrain_00002_aligned.jpg 0 0 0 0 .75 0 .25\n")
+    file.write_text("train_00001.jpg 0 0 0 .75 0 0 .25\ntrain_00002_aligned.jpg 0 0 0 0 .75 0 .25\n")
     assert {row.votes is None for row in rows_of(tmp_path).values()} == {True}
     rows = rows_of(tmp_path, votes=file)
     assert rows["train_00001"].votes == {"happiness": 30, "neutral": 10}
     assert rows["train_00002"].votes == {"sadness": 30, "neutral": 10}
     assert rows["train_00003"].votes is None
+    file.write_text("train_00001.jpg 0 0 0 30.0 0 0 10\n")
+    assert rows_of(tmp_path, votes=file)["train_00001"].votes == {"happiness": 30, "neutral": 10}
+
+
+def test_shares_weigh_the_same_in_every_row_of_a_file(tmp_path: Path) -> None:
+    write_rafdb(tmp_path, [("train_00001", 4), ("train_00002", 5), ("train_00003", 6), ("train_00004", 6)])
+    file = tmp_path / "votes.txt"
+    shares = ["0 0 0 1 0 0 0", "0 0 0 0 .75 0 .25", ".333 .333 .334 0 0 0 0", "0 0 0 0 0 0 0"]
+    file.write_text("".join(f"train_0000{number}.jpg {row}\n" for number, row in enumerate(shares, 1)))
+    votes = [row.votes for row in rows_of(tmp_path, votes=file).values()]
+    assert votes[:2] == [{"happiness": 40}, {"sadness": 30, "neutral": 10}]
+    assert [sum((one or {}).values()) for one in votes] == [40, 40, 40, 0]
+    file.write_text("train_00001.jpg 0 0 0 1 0 0 0\ntrain_00002.jpg 0 0 0 0 1 0 0\n")
+    assert [row.votes for row in rows_of(tmp_path, votes=file).values()][:2] == [{"happiness": 1}, {"sadness": 1}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train_00001.jpg 0 0 0 30 0 0 10\ntrain_00002.jpg 0 0 0 0 .75 0 .25", "1 of 2 rows do not add up to 1, first"),
+        ("train_0001.jpg 0 0 0 0 .75 0 .25\ntrain_00001.jpg 0 0 0 1 0 0 0", "1 of 2 keys are no sample's.*train_0001;"),
+        ("train_00001.jpg 0 0 0 1 0 0 0\ntrain_00001_aligned.jpg 0 0 0 1 0 0 0", "line 2: .* has votes already"),
+    ],
+    ids=["mixed", "strangers", "twice"],
+)
+def test_votes_of_two_kinds_on_other_names_or_twice_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    write_rafdb(tmp_path, [("train_00001", 4), ("train_00002", 5)])
+    (tmp_path / "votes.txt").write_text(text)
+    with pytest.raises(BadDataError, match=message):
+        rows_of(tmp_path, votes=tmp_path / "votes.txt")
 
 
 @pytest.mark.parametrize(

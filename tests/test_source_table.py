@@ -116,7 +116,14 @@ def test_votes_are_read_only_with_a_prefix(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no column that starts with 'w_'"):
         rows_of(file, vote_prefix="w_")
     odd = parquet(tmp_path / "odd.parquet", {**columns, "v_fear": [0.5, -1.0]})
-    assert [str(row.problem)[:28] for row in rows_of(odd, vote_prefix="v_")] == ["votes: not a whole number ('"] * 2
+    with pytest.raises(BadDataError, match=r"1 votes are negative or no numbers, first '-1' \(v_fear of row 1\)"):
+        rows_of(odd, vote_prefix="v_")
+    shares = parquet(tmp_path / "shares.parquet", {**columns, "v_fear": [0.7, 0.0], "v_sad": [0.3, 0], "v_NF": [0, 1]})
+    fer = load_card("fer2013")
+    assert [row.votes for row in rows_of(shares, fer, vote_prefix="v_", label_column="label")] == [
+        {"fear": 7, "sadness": 3},
+        {"not_a_face": 10},
+    ]
 
 
 def test_paths_stay_inside_the_tables_folder(tmp_path: Path) -> None:

@@ -58,6 +58,17 @@ def test_a_wide_file_counts_per_class_under_any_word_for_it(tmp_path: Path) -> N
     }
 
 
+def test_shares_weigh_the_same_in_every_row_of_a_file(tmp_path: Path) -> None:
+    header, rows = WIDE[0], [["a.png", 0.7, 0.3, 0, 0, ""], ["b.png", 0, 1, "", 0, ""], ["c.png", 0, 0, 0, 0, ""]]
+    assert read(tmp_path, [header, *rows], "fer2013").counts == {
+        "a.png": {"happiness": 7, "fear": 3},
+        "b.png": {"fear": 10},
+        "c.png": {},
+    }
+    with pytest.raises(BadDataError, match=r"1 of 4 rows do not add up to 1, first d.png; give shares in every row"):
+        read(tmp_path, [header, *rows, ["d.png", 7, 3, 0, 0, ""]], "fer2013")
+
+
 def test_parquet_codes_and_own_words_are_read(tmp_path: Path) -> None:
     columns = {"source_key": ["1", "1"], "rater": [7, 8], "emotion": [3.0, 0.0]}
     pq.write_table(pa.table(columns), tmp_path / "v.parquet")
@@ -81,9 +92,10 @@ def test_parquet_codes_and_own_words_are_read(tmp_path: Path) -> None:
         ([*LONG, ["a.png", "", "fear"], ["", "ann", "fear"]], "2 rows lack a key, an annotator or a label, first 6, 7"),
         (LONG[:1], "holds no votes"),
         (
-            [*WIDE, ["c.png", -1, 0.5, 0, 0, ""]],
-            r"2 counts are negative or not whole, first '-1' \(happy of c.png\), '0.5'",
+            [*WIDE, ["c.png", -1, "many", 0, 0, ""]],
+            r"2 votes are negative or no numbers, first '-1' \(happy of c.png\), 'many'",
         ),
+        ([*WIDE, ["c.png", 1, 0.5, 0, 0, ""]], "shares; the card must say how many annotators"),
         ([*WIDE, ["a.png", 1, 1, 0, 0, ""]], "1 keys come twice, first a.png"),
         ([*WIDE, ["", 1, 1, 0, 0, ""]], "1 rows lack a key, first 2"),
         ([["path", "happy", "mood"], ["a.png", 1, 1]], "1 columns are no class, mood; known: surprise"),
@@ -133,9 +145,7 @@ def test_counts_are_stored_without_names(tmp_path: Path, faces: Path) -> None:
 def test_votes_on_unknown_keys_are_refused_and_nothing_is_stored(tmp_path: Path, faces: Path) -> None:
     ws = Workspace.create(tmp_path / "w")
     votes = write_csv(tmp_path / "votes.csv", [*LONG, ["x.png", "ann", "fear"], ["y.png", "ann", "fear"]])
-    with pytest.raises(
-        BadDataError, match=r"2 of 5 keys are no source_key of the table, first x.png, y.png; take them"
-    ):
+    with pytest.raises(BadDataError, match=r"2 of 5 keys are no sample's source_key, first x.png, y.png; take them"):
         ingest(ws, "table", faces, votes=votes)
     with pytest.raises(UsageError, match="empty"):
         status(ws)

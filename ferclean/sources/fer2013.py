@@ -13,6 +13,7 @@ import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import canonical_name
+from ferclean.sources.ballots import by_label, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow
 
@@ -30,7 +31,7 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
     do not fit.
     """
     file = _file(path)
-    ballots = _votes(Path(votes), file) if votes is not None else None
+    ballots = _votes(Path(votes), file, card) if votes is not None else None
     for number, cells in _records(file, COLUMNS):
         code, usage = cells["emotion"].strip(), cells["usage"].strip()
         pixels, problem = _pixels(cells["pixels"])
@@ -94,21 +95,18 @@ def _pixels(text: str) -> tuple[np.ndarray | None, str | None]:
     return values.astype(np.uint8).reshape(SIDE, SIDE), None
 
 
-def _votes(file: Path, faces: Path) -> list[dict[str, int]]:
+def _votes(file: Path, faces: Path, card: Card) -> list[dict[str, int]]:
     if not file.is_file():
         raise UsageError(f"{file}: no such file of votes")
-    ballots: list[dict[str, int]] = []
+    numbers: dict[str, list[float]] = {}
     usages: list[str] = []
     names: dict[str, str] = {}
     for number, cells in _records(file, ("usage", "neutral", "happiness")):
         names = names or _labels_of(list(cells), file)
-        try:
-            counts = {label: int(cells[column]) for column, label in names.items()}
-        except ValueError:
-            raise BadDataError(f"{file}, row {number}: votes are not whole numbers") from None
-        if min(counts.values()) < 0:
-            raise BadDataError(f"{file}, row {number}: negative votes")
-        ballots.append({label: count for label, count in counts.items() if count})
+        values = [vote_number(cells[column]) for column in names]
+        numbers[f"row {number}"] = [value for value in values if value is not None]
+        if None in values:
+            raise BadDataError(f"{file}, row {number}: votes are negative or no numbers")
         usages.append(cells["usage"].strip())
     rows = 0
     for number, cells in _records(faces, COLUMNS):
@@ -118,12 +116,13 @@ def _votes(file: Path, faces: Path) -> list[dict[str, int]]:
                 "the two files are joined by row order and must hold the same rows"
             )
         rows = number + 1
-    if rows != len(ballots):
+    if rows != len(numbers):
         raise BadDataError(
-            f"{file} has {len(ballots):,} rows and {faces.name} {rows:,}; votes are joined by row order, so both "
+            f"{file} has {len(numbers):,} rows and {faces.name} {rows:,}; votes are joined by row order, so both "
             "files must hold the same rows"
         )
-    return ballots
+    counts = whole_votes(file, numbers, card.annotators)
+    return [by_label(list(names.values()), values) for values in counts.values()]
 
 
 def _labels_of(columns: list[str], file: Path) -> dict[str, str]:

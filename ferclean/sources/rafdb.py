@@ -11,23 +11,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.sources.cards import Card
+from ferclean.evidence.labels import EXPRESSIONS
+from ferclean.sources.ballots import by_label, refuse_strangers, vote_number, whole_votes
+from ferclean.sources.cards import Card, known_cards, load_card
+from ferclean.sources.codes import numeric_codes, outside, refuse_shifted
+from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.rows import SourceRow, printable
+from ferclean.sources.tabular import code_of
 
 LABELS = "EmoLabel/list_patition_label.txt"
 ATTRIBUTES = "Annotation/manual/{key}_manu_attri.txt"
-_FOLDERS = (("Image/aligned", "_aligned"), ("Image/original", ""))
-_SUFFIXES = (".jpg", ".jpeg", ".png")
+_ALIGNED = "_aligned"
+_FOLDERS = (("Image/aligned", _ALIGNED), ("Image/original", ""))
+_COMPOUND = {8, 9, 10, 11}
+"""Codes of the compound set's last classes; the basic set ends with 7."""
 _LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
 
 def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator[SourceRow]:
     """One row per line of the label list in its order, then one per image that no line names.
 
-    `path` is the folder that holds `EmoLabel` and `Image`, or the one above it (`basic`). `votes` is a distribution
-    file: per line an image name and one number per class in the order of the codes, counts or shares (shares become
-    counts out of the card's `annotators`). Raises BadDataError when the list or every image is missing, or when the
-    votes do not fit.
+    `path` is the folder that holds `EmoLabel` and `Image`, or the one above it (`basic`). A line is a file name, with
+    or without `_aligned`, and a code. `votes` is a distribution file: per line an image name and one number per class
+    in the order of the codes, counts or shares (shares become counts out of the card's `annotators`).
+
+    Raises BadDataError when the list or every image is missing, for a line with a third field or a code that the card
+    does not have, for the compound set under the card of the basic one, and for votes that do not fit or that are on
+    other names.
     """
     base = path if (path / LABELS).is_file() else path / "basic"
     if not (base / LABELS).is_file():
@@ -40,30 +50,23 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
     prefix = base.relative_to(path).as_posix()
     prefix = "" if prefix == "." else prefix + "/"
     images = _images(base / folder, tail)
-    named: set[str] = set()
+    listed = _label_list(base / LABELS, card)
+    named = {key for _, key, _ in listed}
     ballots = _votes(Path(votes), card) if votes is not None else {}
+    if votes is not None:
+        refuse_strangers(Path(votes), ballots, named | set(images), "the names in it are those of the label list")
 
-    for number, line in enumerate(_lines(base / LABELS), start=1):
-        if not line.strip():
-            continue
-        name, _, code = line.strip().rpartition(" ")
-        key = os.path.splitext(name.strip() or code)[0]
+    for number, key, code in listed:
         found = images.get(key)
-        named.add(key)
-        problem = None
-        if not name.strip():
-            code, problem = "", f"label: missing (line {number} of the list)"
-        label = card.label_of(code) if problem is None else None
-        if label is None and problem is None:
-            problem = f"label: unknown code ({code!r}; known: {', '.join(card.codes)})"
+        problem = None if code else f"label: missing (line {number} of the list)"
         split = card.split_of(key.partition("_")[0])
         if split is None:
             problem = problem or f"split: unknown ({key!r} starts with none of {', '.join(card.splits)})"
         yield SourceRow(
             source_key=key,
             split=split or "train",
-            given_label=label,
-            given_code=code or None,
+            given_label=card.label_of(code) if code else None,
+            given_code=code,
             # a missing image keeps the name it should have, so that the report of it says what to look for
             relative_path=f"{prefix}{folder}/{found or key + tail + '.jpg'}",
             problem=problem or (None if found else "file: missing"),
@@ -73,7 +76,7 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
     for key, found in images.items():
         if key in named:
             continue
-        if found.startswith("."):
+        if is_clutter(found):
             yield SourceRow(source_key=printable(found), ignored=True)
             continue
         storable = printable(found) == found
@@ -87,6 +90,51 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
         )
 
 
+def _label_list(path: Path, card: Card) -> list[tuple[int, str, str | None]]:
+    """(line number, key, code) per line; the code is None where the line has none."""
+    listed: list[tuple[int, str, str | None]] = []
+    for number, line in enumerate(_lines(path), start=1):
+        name, *fields = line.split() or [""]
+        if len(fields) > 1:
+            raise BadDataError(
+                f"{path}, line {number}: {len(fields) + 1} fields instead of a file name and a code: {line.strip()!r}"
+            )
+        if name:
+            listed.append((number, _key(name), code_of(fields[0]) if fields else None))
+    codes = [(number, code) for number, _, code in listed if code is not None]
+    strange = outside([code for _, code in codes], card)
+    if strange:
+        refuse_shifted([code for _, code in codes], card)
+    if set(card.classes) <= set(EXPRESSIONS):
+        _refuse_compound(path, [code for _, code in codes], card)
+    for number, code in (codes[place] for place in strange[:1]):
+        raise BadDataError(
+            f"{path}, line {number}: unknown code {code!r} ({len(strange):,} of {len(codes):,} lines); known: "
+            f"{card.known_labels()}. Mend the list, or give a card (.md) with these codes"
+        )
+    return listed
+
+
+def _refuse_compound(path: Path, codes: list[str], card: Card) -> None:
+    """The compound set lies beside the basic one, in the same layout, and its codes mean other things."""
+    seen = numeric_codes(codes, card)
+    if path.parent.parent.name.lower() != "compound" and not (len(seen & _COMPOUND) > 2 and max(seen) == 11):
+        return
+    others = [load_card(name) for name in known_cards() if name != card.name]
+    fitting = [
+        other.name for other in others if other.layout == card.layout and all(map(other.label_of, codes))
+    ]  # fmt: skip
+    way = f"ingest it with card {fitting[0]}" if fitting else "write a card (.md) with its 11 codes, and give its path"
+    raise BadDataError(
+        f"{path} is RAF-DB's compound set (codes {min(seen, default=0)} to {max(seen, default=0)}), not the basic set "
+        f"that card {card.name!r} describes; {way}"
+    )
+
+
+def _key(name: str) -> str:
+    return os.path.splitext(name)[0].removesuffix(_ALIGNED)
+
+
 def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
@@ -95,15 +143,16 @@ def _lines(path: Path) -> list[str]:
 
 
 def _images(folder: Path, tail: str) -> dict[str, str]:
-    """Key to file name, for every file of the folder; the key of what is no image is its whole name."""
+    """Key to file name, for every file of the folder; the key of what is no image is its whole name.
+
+    Of several files for one key the one named as this folder names its pictures has it, the others keep theirs.
+    """
     found: dict[str, str] = {}
-    for name in sorted(os.listdir(folder)):
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() in _SUFFIXES and not name.startswith("."):
-            found[stem.removesuffix(tail) if tail else stem] = name
-        else:
-            found[name] = name
-    return found
+    names = os.listdir(folder)
+    for name in sorted(names, key=lambda name: (not os.path.splitext(name)[0].endswith(tail), name)):
+        key = name if is_clutter(name) or not name.lower().endswith(IMAGE_SUFFIXES) else _key(name)
+        found[name if key in found else key] = name
+    return {key: found[key] for key in sorted(found, key=lambda key: found[key])}
 
 
 def _attributes(path: Path, card: Card) -> dict[str, object]:
@@ -126,26 +175,22 @@ def _attributes(path: Path, card: Card) -> dict[str, object]:
 
 
 def _votes(path: Path, card: Card) -> dict[str, dict[str, int]]:
-    order = list(card.codes.values()) or list(card.classes)
-    ballots: dict[str, dict[str, int]] = {}
+    order = list(dict.fromkeys(card.codes.values())) or list(card.classes)
+    rows: dict[str, list[float]] = {}
     if not path.is_file():
         raise UsageError(f"{path}: no such file of votes")
     for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
+        name, *fields = line.split() or [""]
+        if not name:
             continue
-        name, *fields = line.split()
-        try:
-            numbers = [float(text) for text in fields]
-        except ValueError:
-            numbers = []
-        if len(numbers) != len(order) or not all(0 <= value < float("inf") for value in numbers):
+        values = [vote_number(text) for text in fields]
+        numbers = [value for value in values if value is not None]
+        if len(values) != len(order) or len(numbers) != len(order):
             raise BadDataError(
                 f"{path}, line {number}: expected a name and {len(order)} numbers for {', '.join(order)}"
             )
-        if abs(sum(numbers) - 1.0) < 0.02 and any(value % 1 for value in numbers):
-            if card.annotators is None:
-                raise BadDataError(f"{path} holds shares; the card must say how many annotators they are shares of")
-            numbers = [value * card.annotators for value in numbers]
-        key = os.path.splitext(name)[0].removesuffix("_aligned")
-        ballots[key] = {label: round(value) for label, value in zip(order, numbers, strict=True) if round(value)}
-    return ballots
+        if _key(name) in rows:
+            raise BadDataError(f"{path}, line {number}: {name} has votes already")
+        rows[_key(name)] = numbers
+    counts = whole_votes(path, rows, card.annotators)
+    return {key: by_label(order, values) for key, values in counts.items()}

@@ -13,6 +13,7 @@ from typing import Any
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import canonical_name
+from ferclean.sources.ballots import by_label, few, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow, contained_file, name_list, split_names
 from ferclean.sources.tabular import (
@@ -64,18 +65,18 @@ def read(
     split = find_column(header, split_column, SPLIT_COLUMNS, "split_column", path, needed=False)
     key = find_column(header, key_column, KEY_COLUMNS, "key_column", path, needed=False)
     kept = [find_column(header, name, (), "attributes", path) for name in name_list(attributes)]
-    ballots = _vote_columns(header, vote_prefix, path) if vote_prefix else {}
+    ballots = _vote_columns(path, card, header, vote_prefix) if vote_prefix else []
     splits = split_names(split_map)
     given_votes = read_vote_file(Path(votes), card, key_column=key_column) if votes is not None else None
     keys: set[str] = set()
-    for number, cells in records_of(path, [name for name in (image, label, split, key, *kept, *ballots) if name]):
+    for number, cells in records_of(path, [name for name in (image, label, split, key, *kept) if name]):
         code = code_of(cells[label])
         given = card.label_of(code) if code else None
         picture, problem = _picture(cells[image], path.parent)
         if given is None:
             problem = f"label: unknown ({code!r}; known: {card.known_labels()})" if code else "label: missing"
         place, split_problem = _split(cells[split] if split else "train", splits, card, path, number)
-        counts, vote_problem = _votes(cells, ballots)
+        counts = ballots[number] if ballots else None
         source_key = _key(cells.get(key) if key else None, picture, number)
         if given_votes is not None:
             keys.add(source_key)
@@ -85,7 +86,7 @@ def read(
             split=place,
             given_label=given,
             given_code=code,
-            problem=problem or split_problem or vote_problem,
+            problem=problem or split_problem,
             attributes={name: _plain(cells[name]) for name in kept},
             votes=counts,
             annotations=given_votes.annotations.get(source_key) if given_votes is not None else None,
@@ -149,16 +150,6 @@ def _split(cell: Any, splits: Mapping[str, str], card: Card, path: Path, number:
     return found, None
 
 
-def _votes(cells: Mapping[str, Any], ballots: Mapping[str, str]) -> tuple[dict[str, int] | None, str | None]:
-    votes: dict[str, int] = {}
-    for column, label in ballots.items():
-        text = text_of(cells[column]) or "0"
-        if not text.isdecimal():
-            return None, f"votes: not a whole number ({text!r} in {column})"
-        votes[label] = votes.get(label, 0) + int(text)
-    return ({label: count for label, count in votes.items() if count} if ballots else None), None
-
-
 def _plain(cell: Any) -> object:
     if isinstance(cell, float) and not math.isfinite(cell):
         return None
@@ -168,12 +159,26 @@ def _plain(cell: Any) -> object:
 # ---- columns and files
 
 
-def _vote_columns(header: Sequence[str], prefix: str, path: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for column in header:
-        if column.startswith(prefix):
-            name = column.removeprefix(prefix)
-            found[column] = NOT_EXPRESSIONS.get(name.lower()) or canonical_name(name)
-    if not found:
+def _vote_columns(path: Path, card: Card, header: Sequence[str], prefix: str) -> list[dict[str, int]]:
+    """The votes in the columns `<prefix><label>`, per row in the table's order."""
+    columns = [name for name in header if name.startswith(prefix)]
+    if not columns:
         raise UsageError(f"{path} has no column that starts with {prefix!r} (vote_prefix); it has {', '.join(header)}")
-    return found
+    labels = [_vote_label(name.removeprefix(prefix), card) for name in columns]
+    rows: dict[str, list[float]] = {}
+    bad: list[str] = []
+    for number, cells in records_of(path, columns):
+        values = [vote_number(cells[column]) for column in columns]
+        bad += [
+            f"{text_of(cells[column])!r} ({column} of row {number})"
+            for column, value in zip(columns, values, strict=True)
+            if value is None
+        ]
+        rows[f"row {number}"] = [value or 0.0 for value in values]
+    if bad:
+        raise BadDataError(f"{path}: {len(bad):,} votes are negative or no numbers, first {few(bad)}")
+    return [by_label(labels, counts) for counts in whole_votes(path, rows, card.annotators).values()]
+
+
+def _vote_label(name: str, card: Card) -> str:
+    return card.label_of(name) or NOT_EXPRESSIONS.get(name.lower()) or canonical_name(name)

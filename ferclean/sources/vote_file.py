@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import canonical_name
+from ferclean.sources.ballots import by_label, few, refuse_strangers, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import NOT_EXPRESSIONS
 from ferclean.sources.tabular import (
@@ -28,7 +29,6 @@ from ferclean.sources.tabular import (
 
 ANNOTATOR_COLUMNS = ("annotator", "annotator_id", "rater", "worker", "user")
 _NAMES = ("key", *KEY_COLUMNS, *IMAGE_COLUMNS)
-_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,25 +41,20 @@ class VoteFile:
 
     def refuse_strangers(self, keys: Set[str]) -> None:
         """Raise BadDataError, counting and naming them, for votes on keys that are not among `keys`."""
-        voted = self.counts or self.annotations
-        strangers = [key for key in voted if key not in keys]
-        if strangers:
-            raise BadDataError(
-                f"{self.path}: {len(strangers):,} of {len(voted):,} keys are no source_key of the table, first "
-                f"{_few(strangers)}; take them out, or name the table's column of these keys with key_column"
-            )
+        mend = "take them out, or name the table's column of these keys with --key-column"
+        refuse_strangers(self.path, self.counts or self.annotations, keys, mend)
 
 
 def read_vote_file(path: Path, card: Card, *, key_column: str | None = None) -> VoteFile:
     """The votes of a CSV or Parquet file in one of two forms, told apart by a column `annotator`.
 
-    Long: one row per vote with a key, an annotator and a label. Wide: one row per key with a column of whole counts
-    per class, `unknown` and `not_a_face` (or `NF`); columns of splits are passed over. Keys stand in `key_column`,
-    else in a column key, source_key, path, image and the like. Labels are what the card knows (names, other words for
-    them, codes in a long file), also expressions that are none of the set's classes.
+    Long: one row per vote with a key, an annotator and a label. Wide: one row per key with a column per class,
+    `unknown` and `not_a_face` (or `NF`), counts or shares (`ballots.whole_votes`); columns of splits are passed over.
+    Keys stand in `key_column`, else in a column key, source_key, path, image and the like. Labels are what the card
+    knows (names, other words for them, codes in a long file), also expressions that are none of the set's classes.
 
     Raises UsageError for a missing file or column; BadDataError, counting and naming what is wrong, for unknown labels
-    and columns, empty cells, counts that are negative or not whole, keys or annotators that come twice.
+    and columns, empty cells, negative votes, shares mixed with counts, keys or annotators that come twice.
     """
     if not path.is_file():
         raise UsageError(f"{path}: no such file of votes")
@@ -89,17 +84,17 @@ def _long(path: Path, card: Card, key: str, annotator: str, label: str) -> VoteF
             twice.append(f"{who} on {face}")
         else:
             annotations[face][who] = name
-    _refuse(path, empty, lambda: f"{len(empty):,} rows lack a key, an annotator or a label, first {_few(empty)}")
+    _refuse(path, empty, lambda: f"{len(empty):,} rows lack a key, an annotator or a label, first {few(empty)}")
     _refuse(
         path,
         unknown,
         lambda: (
             f"{unknown.total():,} votes for unknown labels, "
-            f"{_few([f'{label!r} ({count:,})' for label, count in unknown.most_common()])}; "
+            f"{few([f'{label!r} ({count:,})' for label, count in unknown.most_common()])}; "
             f"known: {card.known_labels()}, unknown, not_a_face"
         ),
     )
-    _refuse(path, twice, lambda: f"{len(twice):,} annotators labelled a key twice, first {_few(twice)}")
+    _refuse(path, twice, lambda: f"{len(twice):,} annotators labelled a key twice, first {few(twice)}")
     _refuse(path, not annotations, lambda: "holds no votes")
     return VoteFile(path=path, annotations=annotations)
 
@@ -111,12 +106,12 @@ def _wide(path: Path, card: Card, header: Iterable[str], key: str) -> VoteFile:
         path,
         strange,
         lambda: (
-            f"{len(strange)} columns are no class, {_few(strange)}; known: {card.known_labels()}, unknown, not_a_face. "
+            f"{len(strange)} columns are no class, {few(strange)}; known: {card.known_labels()}, unknown, not_a_face. "
             "A file of single votes has the columns key, annotator and label"
         ),
     )
     _refuse(path, not columns, lambda: "has no column of votes beside the keys")
-    counts: dict[str, dict[str, int]] = {}
+    numbers: dict[str, list[float]] = {}
     empty: list[int] = []
     twice: list[str] = []
     bad: list[str] = []
@@ -125,20 +120,18 @@ def _wide(path: Path, card: Card, header: Iterable[str], key: str) -> VoteFile:
         if name is None:
             empty.append(number)
             continue
-        if name in counts:
+        if name in numbers:
             twice.append(name)
-        counts[name] = {}
-        for column, label in columns.items():
-            text = code_of(cells[column]) or "0"
-            if not (text.isascii() and text.isdecimal()):
-                bad.append(f"{text!r} ({column} of {name})")
-            elif int(text) and label is not None:
-                counts[name][label] = counts[name].get(label, 0) + int(text)
-    _refuse(path, empty, lambda: f"{len(empty):,} rows lack a key, first {_few(empty)}")
-    _refuse(path, bad, lambda: f"{len(bad):,} counts are negative or not whole, first {_few(bad)}")
-    _refuse(path, twice, lambda: f"{len(twice):,} keys come twice, first {_few(twice)}")
-    _refuse(path, not counts, lambda: "holds no votes")
-    return VoteFile(path=path, counts=counts)
+        values = {column: vote_number(cells[column]) for column in columns}
+        bad += [f"{text_of(cells[column])!r} ({column} of {name})" for column in columns if values[column] is None]
+        numbers[name] = [value or 0.0 for value in values.values()]
+    _refuse(path, empty, lambda: f"{len(empty):,} rows lack a key, first {few(empty)}")
+    _refuse(path, bad, lambda: f"{len(bad):,} votes are negative or no numbers, first {few(bad)}")
+    _refuse(path, twice, lambda: f"{len(twice):,} keys come twice, first {few(twice)}")
+    _refuse(path, not numbers, lambda: "holds no votes")
+    labels = [label or "" for label in columns.values()]
+    whole = whole_votes(path, numbers, card.annotators)
+    return VoteFile(path=path, counts={name: by_label(labels, counts) for name, counts in whole.items()})
 
 
 def _label(name: str, card: Card) -> str | None:
@@ -155,8 +148,3 @@ def _label(name: str, card: Card) -> str | None:
 def _refuse(path: Path, wrong: object, message: Callable[[], str]) -> None:
     if wrong:
         raise BadDataError(f"{path}: {message()}")
-
-
-def _few(values: Iterable[object]) -> str:
-    shown = [str(value) for value in values]
-    return ", ".join(shown[:_SHOWN]) + (" ..." if len(shown) > _SHOWN else "")

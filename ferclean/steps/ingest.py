@@ -24,6 +24,7 @@ from ferclean.evidence.labels import EXPRESSIONS
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.cards import Card, load_card
+from ferclean.sources.codes import refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
 from ferclean.store import samples as store
 from ferclean.store.workspace import Workspace
@@ -109,7 +110,7 @@ def ingest(
             codes.update(row.given_code for row in usable if row.given_code is not None)
             found.extend(pool.map(reader.sample, usable))
             progress("reading images", len(found), len(chosen) if chosen is not None else len(found))
-    _check_codes(codes, card)
+    refuse_shifted(codes, card)
     good = [sample for sample in found if sample.quarantine_reason is None]
     _check_usable(found, good, card, Path(path))
     card = card if card.classes else replace(card, classes=_found_classes(good))
@@ -281,23 +282,6 @@ def _chosen(
         order = rng.permutation(len(members))
         ranked += [((place + 0.5) / len(members), rng.random(), members[int(i)]) for place, i in enumerate(order)]
     return {index for _, _, index in sorted(ranked)[:limit]}, total - limit
-
-
-def _check_codes(codes: Counter[str], card: Card) -> None:
-    """Labels shifted by one are the commonest mistake, and most rows would still have a label: the wrong one."""
-    known = {int(code) for code in card.codes if code.isdecimal()}
-    seen = {int(code) for code in codes if code.isdecimal()}
-    if not known or not seen or seen <= known:
-        return
-    low, high = min(known), max(known)
-    for start, stranger, absent in ((low + 1, high + 1, low), (low - 1, low - 1, high)):
-        shifted = {code - low + start for code in known}
-        if stranger in seen and absent not in seen and 2 * len(seen & shifted) >= len(known):
-            raise BadDataError(
-                f"the labels look counted from {start}: found {min(seen)} to {max(seen)}, but card {card.name!r} "
-                f"counts from {low} ({', '.join(f'{c}={n}' for c, n in card.codes.items())}); mend the labels, or "
-                "copy the card, change its codes and give its path"
-            )
 
 
 def _check_usable(found: list[store.Sample], good: list[store.Sample], card: Card, path: Path) -> None:
