@@ -94,5 +94,4 @@ def test_brightness_and_contrast_change_mean_and_spread() -> None:
 def test_the_centre_is_the_middle_of_the_image() -> None:
     images = faces(side=9)
     assert torch.equal(centre(images, 5), images[:, :, 2:7, 2:7])
-    assert centre(images, None) is images
-    assert centre(images, 9) is images
+    assert torch.equal(centre(images, 9), images)

@@ -16,6 +16,8 @@ from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods import METHODS, catalogue, check_methods, get_method
 from ferclean.recognition.methods.base import Batch, hook, make_config
+from ferclean.recognition.profiles import get_profile
+from ferclean.recognition.slim import Slim
 from ferclean.recognition.train import fit, predict
 
 every_method = pytest.mark.parametrize("name", METHODS)
@@ -56,6 +58,35 @@ def test_every_input_size_works_in_grey_and_colour(name: str, channels: int, siz
     method, model = get_method(name), model_for(name, channels=channels, size=size)
     out = method.step(model.train(), batch_for(name, count=2, channels=channels, size=size), method.Config(), 0.0)
     assert torch.isfinite(out["loss"])
+
+
+@every_method
+@pytest.mark.parametrize("size", [32, 72, 112])
+def test_training_and_prediction_see_the_profiles_share_of_the_face(
+    name: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (4, 1, size, size), dtype=np.uint8), np.arange(4) % 2
+    config = get_profile("quick", input_size=size, epochs=1, batch_size=4).train_config(device="cpu")
+    seen = round(size * 44 / 48)
+    sides, stages = set(), Slim.stages
+
+    def look(network: Slim, views: torch.Tensor) -> list[torch.Tensor]:
+        sides.update(views.shape[2:])
+        return stages(network, views)
+
+    monkeypatch.setattr(Slim, "stages", look)
+    trained = fit(name, images, labels, num_classes=2, config=config)
+    before = predict(trained, images)["pred_probs"]
+    assert sides == {seen}
+    start = (size - seen) // 2
+    outside, inside = np.full_like(images, 255), slice(start, start + seen)
+    outside[:, :, inside, inside] = images[:, :, inside, inside]
+    np.testing.assert_array_equal(predict(trained, outside)["pred_probs"], before)
+    for corner in (start, start + seen - 1):
+        touched = images.copy()
+        touched[:, :, corner, corner] ^= 255
+        assert not np.array_equal(predict(trained, touched)["logits"], predict(trained, images)["logits"])
 
 
 @every_method

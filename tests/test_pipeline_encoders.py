@@ -13,7 +13,7 @@ from ferclean.recognition.profiles import get_profile
 from pipelines import encoder_probes, learning_intensity
 from pipelines.faces_to_train import drawn_or_ingested
 
-SMALL = {"input_size": 32, "train_size": 28}
+SMALL = {"input_size": 32, "crop": 28 / 32}
 
 
 @pytest.fixture(scope="module")

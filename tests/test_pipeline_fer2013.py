@@ -85,7 +85,7 @@ def _auprc(result: dict[str, Any], name: str) -> float:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], epochs=2, folds=2, input_size=32, train_size=28))
+    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], epochs=2, folds=2, input_size=32, crop=28 / 32))
 
 
 def test_an_ensemble_is_compared_with_the_profiles_own_and_with_another_workspaces(made: Path, tmp_path: Path) -> None:

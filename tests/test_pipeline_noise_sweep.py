@@ -29,7 +29,7 @@ def test_symmetric_noise_changes_exactly_its_share_and_never_to_the_same_label()
 
 @pytest.fixture(autouse=True)
 def small_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], input_size=32, train_size=28))
+    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], input_size=32, crop=28 / 32))
 
 
 def test_methods_are_compared_on_the_same_noise_and_test_images(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def test_stated_and_true_figures_stand_side_by_side(tmp_path: Path, monkeypatch:
 
     from ferclean.recognition.profiles import PROFILES
 
-    small = replace(PROFILES["demo"], epochs=2, folds=2, input_size=32, train_size=28)
+    small = replace(PROFILES["demo"], epochs=2, folds=2, input_size=32, crop=28 / 32)
     monkeypatch.setitem(PROFILES, "demo", small)
     result = self_estimate.run(tmp_path, seeds=2, first_seed=7, faces=150)
     json.dumps(result, allow_nan=False)

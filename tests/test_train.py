@@ -345,7 +345,42 @@ def test_every_profile_gives_settings_that_training_takes(name: str) -> None:
 def test_overrides_replace_fields_and_none_keeps_them() -> None:
     profile = get_profile("quick", methods=["cross_entropy"], epochs=3, folds=None, input_size=32)
     assert (profile.methods, profile.epochs, profile.folds) == (("cross_entropy",), 3, PROFILES["quick"].folds)
-    assert profile.train_config().train_size == 32  # never larger than the images
+    assert profile.train_config().train_size == 29  # the same share of 32 as 44 is of 48
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_input_size_shows_the_same_share_of_the_face(name: str) -> None:
+    own = get_profile(name)
+    share = own.train_config().network_size(own.input_size) / own.input_size
+    for size in range(32, 225):
+        seen = get_profile(name, input_size=size).train_config().network_size(size)
+        assert abs(seen - share * size) <= 0.5, f"{size} pixels: {seen} are seen"
+
+
+def test_a_run_is_named_by_the_pixels_it_sees_and_so_as_before_profiles_had_shares() -> None:
+    assert get_profile("quick").as_dict()["train_size"] == 44
+    assert get_profile("demo").as_dict()["train_size"] == 40
+    assert get_profile("standard").as_dict()["train_size"] is None
+    assert "crop" not in get_profile("quick").as_dict()
+    assert get_profile("quick", input_size=224).as_dict()["train_size"] == 205
+
+
+@pytest.mark.parametrize("crop", [44, 1.01, 0.49, 0.0, -0.9])
+def test_a_crop_that_is_no_share_or_a_tiny_one_is_refused(crop: float) -> None:
+    with pytest.raises(UsageError, match=rf"crop is a share of the side from 0\.5 to 1, not {crop:g}"):
+        get_profile("quick", crop=crop)
+
+
+@pytest.mark.parametrize(
+    ("train_size", "words"),
+    [(44, r"train_size 44 of images with 112 .* 15\.4 % of the pixels; give 56 to 112"), (113, "more than there is")],
+)
+def test_a_crop_in_pixels_that_was_meant_for_other_images_is_refused(train_size: int, words: str) -> None:
+    images, labels = np.zeros((4, 1, 112, 112), dtype=np.uint8), np.arange(4) % 2
+    config = replace(TINY, train_size=train_size)
+    for method in ("cross_entropy", "distilled"):
+        with pytest.raises(UsageError, match=words):
+            fit(method, images, labels, num_classes=2, config=config)
 
 
 def test_unknown_profiles_fields_and_values_are_refused() -> None:

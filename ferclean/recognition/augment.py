@@ -22,16 +22,13 @@ def normalise(images: Tensor) -> Tensor:
     return ((images.float() - CENTRE) / SPREAD).contiguous(memory_format=torch.channels_last)
 
 
-def centre(images: Tensor, size: int | None) -> Tensor:
-    """The central `size` x `size` pixels of (B, C, S, S) images; all of them for None.
+def centre(images: Tensor, size: int) -> Tensor:
+    """The central `size` x `size` pixels of (B, C, S, S) images.
 
     A network that was trained on crops is asked about crops: whole images would show it borders and paddings that it
     has never seen, which costs more than the border's pixels are worth.
     """
-    side = images.shape[2]
-    if size is None or size >= side:
-        return images
-    start = (side - size) // 2
+    start = (images.shape[2] - size) // 2
     return images[:, :, start : start + size, start : start + size]
 
 

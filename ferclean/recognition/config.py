@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from ferclean.errors import UsageError
+
+MIN_CROP = 0.5
+"""Smallest share of the side that a network may be shown: under a quarter of the pixels a face has no mouth or no
+brows, and a size in pixels that was meant for smaller images is likelier than the wish for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +84,20 @@ class TrainConfig:
             raise UsageError("optimizer is adamw or sgd, schedule one_cycle or cosine")
 
     def network_size(self, side: int) -> int:
-        """Pixels a side that the network sees of images with `side` pixels a side."""
-        return min(self.train_size or side, side)
+        """Pixels a side that the network sees of images with `side` pixels a side.
+
+        Raises UsageError for a crop that is larger than the images or shows under `MIN_CROP` of their side.
+        """
+        if self.train_size is None:
+            return side
+        share = self.train_size / side
+        if not MIN_CROP <= share <= 1:
+            what = "more than there is" if share > 1 else f"{100 * share**2:.1f} % of the pixels"
+            raise UsageError(
+                f"train_size {self.train_size} of images with {side} pixels a side shows the network {what}; "
+                f"give {math.ceil(MIN_CROP * side)} to {side}, or None for the whole image"
+            )
+        return self.train_size
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

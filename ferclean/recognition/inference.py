@@ -61,13 +61,13 @@ def predict(
         as_tensor(images, where),
         batch_size=batch_size,
         flip_average=average,
-        size=trained.config.train_size,
+        size=trained.config.network_size(trained.input_size),
     )
 
 
 @torch.no_grad()
 def forward(
-    method: Method, model: nn.Module, images: Tensor, *, batch_size: int = 256, flip_average: bool, size: int | None
+    method: Method, model: nn.Module, images: Tensor, *, batch_size: int = 256, flip_average: bool, size: int
 ) -> dict[str, np.ndarray]:
     """Run a method's `predict` in eval mode over normalised batches of resident uint8 images (N, C, S, S)."""
     was_training = model.training

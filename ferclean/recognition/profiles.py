@@ -6,12 +6,12 @@ It imports neither torch nor numpy and never trains: `Profile.train_config` is w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ferclean.errors import UsageError
-from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.config import MIN_CROP, TrainConfig
 from ferclean.recognition.methods.catalogue import METHODS, check_methods
 
 
@@ -33,8 +33,9 @@ class Profile:
     """Local weights file for the backbone."""
     input_size: int = 48
     """Pixels a side that images are resized to."""
-    train_size: int | None = None
-    """Pixels a side of the random crop that training sees; None takes the whole image."""
+    crop: float = 1.0
+    """Share of the side that a random crop in training and the central one in prediction show, at any input size; 1 is
+    the whole image."""
     channels: int = 1
     """1 for grey, 3 for colour."""
     epochs: int = 20
@@ -62,12 +63,29 @@ class Profile:
     method_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Method name -> fields of its `Config` that differ from the defaults."""
 
+    def __post_init__(self) -> None:
+        if not MIN_CROP <= self.crop <= 1:
+            raise UsageError(
+                f"crop is a share of the side from {MIN_CROP:g} to 1, not {self.crop:g}: 44 of 48 pixels are 0.917"
+            )
+
+    @property
+    def train_size(self) -> int | None:
+        """Pixels a side of the crop at this input size; None where training sees the whole image."""
+        return None if self.crop == 1 else round(self.crop * self.input_size)
+
     def train_config(self, *, seed: int = 0, device: str = "auto") -> TrainConfig:
         """The settings of one training under this profile."""
         shared = {f.name for f in fields(TrainConfig)} & {f.name for f in fields(self)}
-        train_size = None if self.train_size is None else min(self.train_size, self.input_size)
-        values = {name: getattr(self, name) for name in shared} | {"train_size": train_size}
+        values = {name: getattr(self, name) for name in shared} | {"train_size": self.train_size}
         return TrainConfig(**values, seed=seed, device=device)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What runs are named by. The crop is given in pixels, so that the same training has the same name whichever
+        way its crop was asked for."""
+        settings = asdict(self)
+        del settings["crop"]
+        return settings | {"train_size": self.train_size}
 
 
 PROFILES: dict[str, Profile] = {
@@ -81,7 +99,7 @@ PROFILES: dict[str, Profile] = {
             folds=3,
             epochs=18,
             input_size=44,
-            train_size=40,
+            crop=40 / 44,
             learning_rate=3e-3,
             batch_size=24,
             rotate=3.0,
@@ -96,7 +114,7 @@ PROFILES: dict[str, Profile] = {
             methods=("supcon_relabel", "cross_entropy"),
             folds=4,
             epochs=14,
-            train_size=44,
+            crop=44 / 48,
             learning_rate=3e-3,
         ),
         Profile(

@@ -97,7 +97,7 @@ def retrain(
     else:
         table, classes, source = _from_release(ws, release)
     test_name = _test_split(table, test_split)
-    config = asdict(chosen) | {
+    config = chosen.as_dict() | {
         "source": source,
         "test_split": test_name,
         "seeds": seeds,

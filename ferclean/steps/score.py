@@ -134,7 +134,7 @@ def _run_config(
     from ferclean.recognition.methods.base import config_of, with_class_names
 
     # `methods` and `seeds` name the ensemble, not this run: adding a method must not invalidate the others
-    config = asdict(replace(profile, methods=(method,), seeds=1))
+    config = replace(profile, methods=(method,), seeds=1).as_dict()
     weights = config.get("weights")
     own = config_of(with_class_names(profile.train_config(), method, classes), method)
     return config | {
