@@ -59,13 +59,29 @@ def test_a_missing_server_names_the_package_and_the_variable(monkeypatch, tmp_pa
 
 
 def test_the_environment_keeps_everything_in_the_workspace_and_silent(tmp_path):
-    inherited = {"PATH": "/bin", "FIFTYONE_PRIVATE_DATABASE_PORT": "4711"}
-    made = step.environment(tmp_path, inherited)
+    made = step.environment(tmp_path, {"PATH": "/bin", "FIFTYONE_CONFIG_PATH": str(tmp_path / "none.json")})
     assert made["FIFTYONE_DO_NOT_TRACK"] == "true"
     assert made["PATH"] == "/bin"
-    assert "FIFTYONE_PRIVATE_DATABASE_PORT" not in made
-    for name in ("FIFTYONE_DATABASE_DIR", "FIFTYONE_DEFAULT_DATASET_DIR", "FIFTYONE_PLUGINS_DIR"):
+    for name in ("FIFTYONE_DATABASE_DIR", "FIFTYONE_DEFAULT_DATASET_DIR"):
         assert Path(made[name]).is_relative_to(tmp_path.resolve()), name
+
+
+def test_of_fiftyones_own_settings_only_the_database_uri_is_taken(tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(
+        '{"database_uri": "mongodb://127.0.0.1:27017", "allowed_origins": "*", "plugins_dir": "/planted"}'
+    )
+    planted = {
+        name: "planted"
+        for name in (
+            "FIFTYONE_ALLOWED_ORIGINS", "FIFTYONE_PLUGINS_DIR", "FIFTYONE_DEFAULT_APP_ADDRESS", "FIFTYONE_MODULE_PATH",
+            "FIFTYONE_APP_PROXY_URL", "FIFTYONE_APP_CONFIG_PATH", "FIFTYONE_PRIVATE_DATABASE_PORT",
+        )
+    }  # fmt: skip
+    made = step.environment(tmp_path, planted | {"FIFTYONE_CONFIG_PATH": str(config)})
+    assert made["FIFTYONE_DATABASE_URI"] == "mongodb://127.0.0.1:27017"
+    assert "planted" not in str(made)
+    assert not Path(made["FIFTYONE_CONFIG_PATH"]).is_file()
 
 
 def test_an_error_in_the_fiftyone_process_reaches_the_caller_as_itself(tmp_path, monkeypatch):

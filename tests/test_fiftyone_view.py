@@ -357,7 +357,10 @@ def test_another_workspace_is_refused_in_the_same_process(view, tmp_path):
         view.database.connect(Workspace.create(tmp_path / "other"))
 
 
-def test_the_app_opens_the_queue_in_a_browser_serves_only_the_workspace_and_returns_the_tags(view, tmp_path):
+def test_the_app_opens_the_queue_in_a_browser_serves_only_the_workspace_and_returns_the_tags(
+    view, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FIFTYONE_ALLOWED_ORIGINS", "*")
     seen = SimpleNamespace(url=None, statuses={}, text="", asked=[])
     picture = view.frame.loc["train_00001", "path"]
 
@@ -372,7 +375,11 @@ def test_the_app_opens_the_queue_in_a_browser_serves_only_the_workspace_and_retu
             "dots": (f"{base}/media?filepath={picture}/../../../../../../../../etc/hostname", {}),
             "foreign name": (url, {"Host": f"evil.example:{host.rpartition(':')[2]}"}),
             "foreign page": (f"{base}/graphql", {"Origin": "http://evil.example"}),
+            "frame": (url, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}),
         }
+        own_page = urllib.request.Request(url, headers={"Origin": base})
+        with urllib.request.urlopen(own_page, timeout=20) as answer:
+            seen.door = answer.headers
         seen.statuses = {what: _status(*request) for what, request in requests.items()}
         waiting = len(view.dataset.load_saved_view(QUEUE))
         seen.text, seen.asked = _look(url, f"{waiting} samples", tmp_path / "app.png")
@@ -387,7 +394,11 @@ def test_the_app_opens_the_queue_in_a_browser_serves_only_the_workspace_and_retu
         "dots": 404,
         "foreign name": 403,
         "foreign page": 403,
+        "frame": 403,
     }
+    assert seen.door["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in seen.door["Content-Security-Policy"]
+    assert seen.door["Access-Control-Allow-Origin"] is None
     assert QUEUE in seen.text
     assert "ground_truth" in seen.text
     assert "suggested_label" in seen.text

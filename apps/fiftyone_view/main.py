@@ -47,7 +47,9 @@ def _sit(options: argparse.Namespace, tell: Any, stop: threading.Event) -> dict[
     from ferclean.store.workspace import Workspace
 
     ws = Workspace.open(options.workspace or os.environ["FERCLEAN_WORKSPACE"])
-    os.environ.update(environment(ws.root))
+    settings = environment(ws.root)
+    os.environ.clear()
+    os.environ.update(settings)
     if options.reviewer:
         os.environ["FERCLEAN_REVIEWER"] = options.reviewer  # for the operators, which run in FiftyOne's server
     # FiftyOne reads its environment when it is imported

@@ -6,12 +6,10 @@ It listens on the loopback address it is given, and never opens a browser withou
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import fiftyone as fo
@@ -36,19 +34,10 @@ def bring_up_to_date(
 ) -> tuple[DatasetUpdate, dict[str, int], TagSync]:
     """Connect, record waiting tags, update the dataset and its views: (update, view sizes, what came of tags)."""
     connect(ws)
-    install_plugin(ws)
     # first the tags: the update then already shows what they decided
     tags = sync_decisions(ws, reviewer=reviewer)
     update = update_dataset(ws, progress=progress)
     return update, save_views(update.dataset), tags
-
-
-def install_plugin(ws: Workspace) -> Path:
-    """Copy ferclean's operators to the workspace's plugin folder, where FiftyOne looks; the user's own stay."""
-    source = Path(__file__).resolve().parent / "plugins" / "ferclean"
-    target = Path(ws.root).resolve() / "fiftyone" / "plugins" / "ferclean"
-    shutil.copytree(source, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    return target
 
 
 def serve(

@@ -1,4 +1,4 @@
-"""The review screen's entry: `streamlit run main.py -- WORKSPACE` (or FERCLEAN_WORKSPACE), as `ferclean review` does.
+"""The review screen's page, of the workspace that FERCLEAN_WORKSPACE names; `serve.py` serves it behind the guard.
 
 It opens the workspace, turns every expected error into a sentence, and leaves the drawing to the pages.
 """
@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from streamlit import config
 
 # started by its path, from a checkout or from inside an installed wheel
 _ROOM = str(Path(__file__).resolve().parents[2])
 if _ROOM not in sys.path:
     sys.path.insert(0, _ROOM)
 
+from apps.guard import Guard  # noqa: E402
 from apps.review import face_page, grid_page, overview_page, sitting, style  # noqa: E402
 from ferclean.errors import FercleanError, WorkspaceBusyError  # noqa: E402
 
@@ -26,6 +28,8 @@ def main() -> None:
     st.set_page_config(page_title="ferclean review", page_icon="🔍", layout="wide", initial_sidebar_state="collapsed")
     style.apply()
     try:
+        if st.runtime.exists() and not Guard.stands and not config.get_option("global.appTest"):
+            raise FercleanError("other sites could look in here; start this page with: ferclean -w WORKSPACE review")
         at = sitting.open_sitting()
         page = sitting.header(at, list(PAGES))
         PAGES[page](at)

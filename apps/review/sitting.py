@@ -6,12 +6,10 @@ It holds no data of its own: the queue, the decisions and their meaning come fro
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -69,13 +67,10 @@ def open_sitting() -> Sitting:
 
 
 def workspace_path() -> str:
-    """The folder named after `--` on the command line, else FERCLEAN_WORKSPACE."""
-    script = Path(__file__).with_name("main.py").resolve()
-    if len(sys.argv) > 1 and Path(sys.argv[0]).resolve() == script:
-        return sys.argv[1]
+    """The folder that FERCLEAN_WORKSPACE names, as `ferclean review` sets it."""
     if named := os.environ.get("FERCLEAN_WORKSPACE"):
         return named
-    raise FercleanError("no workspace was named; start this page with `ferclean -w WORKSPACE review`")
+    raise FercleanError("no workspace was named; start this page with: ferclean -w WORKSPACE review")
 
 
 def forget() -> None:

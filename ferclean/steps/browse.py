@@ -56,22 +56,25 @@ class BrowseSummary:
 def environment(root: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment FiftyOne must find before it is imported: all its files below `root`/fiftyone, and silent.
 
-    `base` defaults to this process's environment; FIFTYONE_DATABASE_URI, if set there, is kept.
+    Of the user's own FiftyOne settings (variables and configuration files) only the database URI is taken: others open
+    doors, such as origins and plugin folders. Plugins are ferclean's own, so that a workspace from elsewhere brings no
+    code. `base` defaults to this process's environment.
     """
     home = Path(root).resolve() / "fiftyone"
     inherited = dict(os.environ if base is None else base)
-    inherited.pop("FIFTYONE_PRIVATE_DATABASE_PORT", None)  # the server of some other session
+    uri = external_database(inherited)
     return {
-        **inherited,
+        **{name: value for name, value in inherited.items() if not name.startswith("FIFTYONE_")},
+        **({"FIFTYONE_DATABASE_URI": uri} if uri else {}),
+        **{f"FIFTYONE_{kind}CONFIG_PATH": os.devnull for kind in ("", "APP_", "ANNOTATION_", "EVALUATION_", "BRAIN_")},
         "FERCLEAN_WORKSPACE": str(Path(root).resolve()),
         "FIFTYONE_DO_NOT_TRACK": "true",
         "FIFTYONE_DATABASE_VALIDATION": "false",
         "FIFTYONE_DATABASE_DIR": str(home / "database"),
         "FIFTYONE_DEFAULT_DATASET_DIR": str(home / "datasets"),
-        "FIFTYONE_PLUGINS_DIR": str(home / "plugins"),
-        # in a container FiftyOne would otherwise listen everywhere, and to any web page when origins were opened
+        "FIFTYONE_PLUGINS_DIR": str(bundled_path("apps/fiftyone_view/plugins")),
+        # in a container FiftyOne would otherwise listen everywhere
         "FIFTYONE_DEFAULT_APP_ADDRESS": "127.0.0.1",
-        "FIFTYONE_ALLOWED_ORIGINS": "",
     }
 
 
@@ -85,11 +88,12 @@ def server_binary() -> Path | None:
     return None
 
 
-def external_database() -> str | None:
+def external_database(base: Mapping[str, str] | None = None) -> str | None:
     """The database URI that the user gave FiftyOne, by environment or in its config file, or None."""
-    if uri := os.environ.get("FIFTYONE_DATABASE_URI"):
+    variables = os.environ if base is None else base
+    if uri := variables.get("FIFTYONE_DATABASE_URI"):
         return uri
-    config = Path(os.environ.get("FIFTYONE_CONFIG_PATH", "~/.fiftyone/config.json")).expanduser()
+    config = Path(variables.get("FIFTYONE_CONFIG_PATH", "~/.fiftyone/config.json")).expanduser()
     if not config.is_file():
         return None
     try:

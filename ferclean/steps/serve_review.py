@@ -30,27 +30,6 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 8501
 _LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1"}
 
-# What Streamlit would otherwise do: count users, watch files, ask for an e-mail address, look up the public address,
-# open the browser before the page is there, and show tracebacks.
-_SETTINGS = {
-    "server.headless": "true",
-    "server.fileWatcherType": "none",
-    "server.runOnSave": "false",
-    "browser.gatherUsageStats": "false",
-    "client.toolbarMode": "minimal",
-    "client.showErrorDetails": "none",
-    "runner.magicEnabled": "false",
-    "logger.level": "warning",
-    "theme.light.primaryColor": "#0067A5",
-    "theme.light.backgroundColor": "#FFFFFF",
-    "theme.light.secondaryBackgroundColor": "#F3F4F6",
-    "theme.light.textColor": "#1B1F24",
-    "theme.dark.primaryColor": "#2380BD",
-    "theme.dark.backgroundColor": "#14171C",
-    "theme.dark.secondaryBackgroundColor": "#20252C",
-    "theme.dark.textColor": "#E8EAED",
-}
-
 
 def launch_command(root: Path, *, port: int = DEFAULT_PORT, address: str = "127.0.0.1") -> list[str]:
     """The command line that serves the workspace at `root`.
@@ -65,10 +44,9 @@ def launch_command(root: Path, *, port: int = DEFAULT_PORT, address: str = "127.
         )
     if not 1 <= port <= 65535:
         raise UsageError(f"port {port} is outside 1..65535")
-    settings = {**_SETTINGS, "server.address": _LOOPBACK[address], "server.port": str(port)}
-    script = str(bundled_path("apps/review/main.py"))
-    flags = [f"--{name}={value}" for name, value in settings.items()]
-    return [sys.executable, "-m", "streamlit", "run", script, *flags, "--", str(Path(root).resolve())]
+    script = str(bundled_path("apps/review/serve.py"))
+    place = ["--address", _LOOPBACK[address], "--port", str(port)]
+    return [sys.executable, script, *place, "--", str(Path(root).resolve())]
 
 
 def launch_environment(*, reviewer: str | None = None) -> dict[str, str]:
