@@ -3,26 +3,58 @@
 Messages say what went wrong, where, and how to mend it. Nothing here prints or exits.
 """
 
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
 
 class FercleanError(Exception):
     """Something failed that the user can act on; the command line shows one line and exits with `exit_code`."""
 
+    kind = "failure"
     exit_code = 1
 
 
 class UsageError(FercleanError):
     """The call itself is off: an unknown class, method or option. Lists the known ones."""
 
+    kind = "usage"
     exit_code = 2
 
 
 class BadDataError(FercleanError):
     """The data cannot be what it claims to be; names the rows or files."""
 
+    kind = "bad_data"
     exit_code = 4
 
 
 class WorkspaceBusyError(FercleanError):
     """Another process holds the workspace; names it."""
 
+    kind = "busy"
     exit_code = 5
+
+
+def among(name: str | Iterable[str], known: Iterable[object]) -> str:
+    """The end of every error about a name (or several) that is none of `known`: the nearest, then all of them.
+
+    >>> among("Trian", ["train", "test"])
+    "did you mean 'train'? known: train, test"
+    >>> among("xyz", ["train", "test"])
+    'known: train, test'
+    """
+    listed = list(map(str, known))
+    alike = {_folded(entry): entry for entry in reversed(listed)}
+    near = [
+        alike[match]
+        for one in ([name] if isinstance(name, str) else name)
+        for match in difflib.get_close_matches(_folded(one), alike, n=1)
+    ]
+    guess = f"did you mean {', '.join(map(repr, dict.fromkeys(near)))}? " if near else ""
+    return f"{guess}known: {', '.join(listed) or 'none'}"
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold().replace("_", "-")

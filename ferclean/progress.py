@@ -1,6 +1,6 @@
-"""How long work tells that it moves on: a callable, so that no room below the command line prints.
+"""How long work tells that it moves on: callables, so that no room below the command line prints.
 
-It never draws anything itself; `ferclean.cli` turns the calls into a bar on stderr.
+It never draws anything itself; `ferclean.cli` turns the calls into a bar on stderr, or into lines where no bar can be.
 """
 
 from __future__ import annotations
@@ -16,3 +16,13 @@ class Progress(Protocol):
 
 def silent(description: str, done: int, total: int) -> None:
     """The default: say nothing."""
+
+
+class Tell(Protocol):
+    """Called with one line when a piece of long work (a fold, a training) is done, or was done before."""
+
+    def __call__(self, line: str) -> None: ...
+
+
+def unheard(line: str) -> None:
+    """The default: nobody listens."""

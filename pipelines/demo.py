@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from ferclean.errors import UsageError
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.sources import drawn_faces
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
@@ -41,6 +41,7 @@ def run(
     device: str = "auto",
     force: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> dict[str, Any]:
     """Go the whole way in workspace `root`; steps that are done for the same inputs are not done again.
 
@@ -58,7 +59,7 @@ def run(
         drawn_faces.draw_set(drawn, **settings, progress=progress)
         plan.write_text(json.dumps(settings), "utf-8")
     ingest(ws, "drawn_faces", drawn, progress=progress)
-    score(ws, profile=PROFILE, seed=seed, device=device, force=force, progress=progress)
+    score(ws, profile=PROFILE, seed=seed, device=device, force=force, progress=progress, tell=tell)
     triage(ws, progress=progress)
     released = release(ws, RELEASE, policy="auto")
     gain = retrain(
@@ -71,6 +72,7 @@ def run(
         force=force,
         epochs=RETRAIN_EPOCHS,
         progress=progress,
+        tell=tell,
     )
     found = measure(ws, pd.read_parquet(drawn / "truth.parquet"))
     page = report(ws, truth=[{"kind": kind, **row} for kind, row in found.items()], progress=progress)

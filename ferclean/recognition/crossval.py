@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ferclean.errors import BadDataError
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import fold_files
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods.base import config_of, hook
@@ -47,6 +48,8 @@ class OutOfFold:
     signals: dict[str, np.ndarray] = field(default_factory=dict)
     flips: list[dict[str, Any]] = field(default_factory=list)
     history: list[list[dict[str, float]]] = field(default_factory=list)
+    folds_reused: int = 0
+    """How many folds an earlier, interrupted call had finished."""
 
 
 def cross_validate(
@@ -59,12 +62,14 @@ def cross_validate(
     config: TrainConfig | None = None,
     out_dir: Path | None = None,
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> OutOfFold:
     """Train once per fold on the other folds and predict it; assemble what all folds say.
 
     `images` (N, C, S, S) uint8; `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two
     different ones. With `out_dir` each finished fold is a Parquet file there, written whole or not at all: an
     interrupted call goes on at its first unfinished fold, and other data, folds or settings never pick up its files.
+    `tell` hears of each fold when it is done.
 
     A first stage (see `methods.base.pretrain`) that needs no labels runs once on all images, before the first
     unfinished fold, and its encoder is kept in `out_dir` too; one that reads labels runs within each fold, on that
@@ -81,14 +86,18 @@ def cross_validate(
     )  # fmt: skip
     encoder: Mapping[str, Tensor] | None = None
     parts = []
+    reused = 0
     for position, name in enumerate(names):
         path = out_dir / f"fold-{int(name)}-{key}.parquet" if out_dir is not None else None
         part = fold_files.read(path) if path is not None and path.exists() else None
+        line = f"{method_name}, seed {config.seed}, fold {position + 1}/{len(names)}"
         if part is None:
             if encoder is None and hook(get_method(method_name), "LABEL_FREE"):
                 encoder = shared_encoder(
-                    method_name, images, num_classes=num_classes, config=config, out_dir=out_dir, progress=progress
-                )
+                    method_name, images, num_classes=num_classes, config=config, out_dir=out_dir, progress=progress,
+                    tell=tell,
+                )  # fmt: skip
+            started = time.perf_counter()
             part = run_fold(
                 method_name,
                 images,
@@ -101,10 +110,13 @@ def cross_validate(
             )
             if path is not None:
                 fold_files.write(path, part)
+            tell(f"{line}: {len(part.held_out):,} images in {time.perf_counter() - started:.1f} s")
         else:
+            reused += 1
+            tell(f"{line}: done before, reused")
             progress(f"fold {position + 1} of {len(names)} was done before", position + 1, len(names))
         parts.append(part)
-    return _assembled(parts, folds, names)
+    return replace(_assembled(parts, folds, names), folds_reused=reused)
 
 
 def run_fold(
@@ -156,6 +168,7 @@ def shared_encoder(
     config: TrainConfig,
     out_dir: Path | None = None,
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> dict[str, Tensor]:
     """The first stage of a label-free method, trained once for all trainings on these images.
 
@@ -164,11 +177,15 @@ def shared_encoder(
     """
     key = training_digest(method_name, images, num_classes=num_classes, config=config)
     path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
+    line = f"{method_name}, seed {config.seed}, first stage"
     if path is not None and path.exists():
+        tell(f"{line}: done before, reused")
         return read_state(path)
+    started = time.perf_counter()
     state = pretrain(method_name, images, None, num_classes=num_classes, config=config, progress=progress)
     if path is not None:
         write_state(path, state)
+    tell(f"{line}: {len(images):,} images in {time.perf_counter() - started:.1f} s")
     return state
 
 

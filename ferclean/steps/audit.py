@@ -100,23 +100,23 @@ def _draw(ws: Workspace, undecided: pd.DataFrame, *, n: int, seed: int) -> None:
     drawn = auditing.draw_audit(undecided["p_mislabelled"].to_numpy(float), n=n, seed=seed + 1_000_003 * earlier)
     position = pd.Series(pd.NA, index=range(len(undecided)), dtype="Int64")
     position.iloc[drawn.rows] = np.arange(1, len(drawn.rows) + 1)
-    run_id = runs.start_run(
+    with runs.running(
         ws, kind="audit", method="stratified", seed=seed, fingerprint=samples.fingerprint(ws),
         config={"n": n, "earlier": earlier, "triage": str(undecided["run_id"].iloc[0])},
-    )  # fmt: skip
-    audits.put_audit(
-        ws,
-        run_id,
-        pd.DataFrame(
-            {
-                "sample_id": undecided["sample_id"].to_list(),
-                "stratum": drawn.stratum,
-                "inclusion_probability": drawn.inclusion_probability,
-                "position": position,
-            }
-        ),
-    )
-    runs.finish_run(ws, run_id, {"drawn": len(drawn.rows), "population": len(undecided)})
+    ) as run_id:  # fmt: skip
+        audits.put_audit(
+            ws,
+            run_id,
+            pd.DataFrame(
+                {
+                    "sample_id": undecided["sample_id"].to_list(),
+                    "stratum": drawn.stratum,
+                    "inclusion_probability": drawn.inclusion_probability,
+                    "position": position,
+                }
+            ),
+        )
+        runs.finish_run(ws, run_id, {"drawn": len(drawn.rows), "population": len(undecided)})
 
 
 def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_now: bool) -> AuditSummary:

@@ -71,23 +71,23 @@ def find_duplicates(
     known = runs.get_run(ws, run_id)
     if known is not None and known.state == "done" and not force:
         return verdicts.get_pairs(ws)
-    runs.start_run(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint)
-    progress("looking for duplicates", 0, 2)
-    pixels = image_room.load_pixels(list(frame["path"]), size=THUMBNAIL_SIDE, channels=1)
-    progress("looking for duplicates", 1, 2)
-    index, similarity = split_room.near_duplicate_pairs(image_room.thumbnails(pixels), threshold=threshold)
-    ids = frame["sample_id"].to_numpy()
-    hashes = frame["content_hash"].to_numpy()
-    exact = hashes[index[:, 0]] == hashes[index[:, 1]]
-    pairs = pd.DataFrame(
-        {
-            "sample_a": ids[index[:, 0]],
-            "sample_b": ids[index[:, 1]],
-            "kind": np.where(exact, "exact", "near"),
-            "similarity": similarity.astype(np.float64),
-        }
-    )
-    verdicts.put_pairs(ws, run_id, pairs)
-    runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int(exact.sum())})
+    with runs.running(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint):
+        progress("looking for duplicates", 0, 2)
+        pixels = image_room.load_pixels(list(frame["path"]), size=THUMBNAIL_SIDE, channels=1)
+        progress("looking for duplicates", 1, 2)
+        index, similarity = split_room.near_duplicate_pairs(image_room.thumbnails(pixels), threshold=threshold)
+        ids = frame["sample_id"].to_numpy()
+        hashes = frame["content_hash"].to_numpy()
+        exact = hashes[index[:, 0]] == hashes[index[:, 1]]
+        pairs = pd.DataFrame(
+            {
+                "sample_a": ids[index[:, 0]],
+                "sample_b": ids[index[:, 1]],
+                "kind": np.where(exact, "exact", "near"),
+                "similarity": similarity.astype(np.float64),
+            }
+        )
+        verdicts.put_pairs(ws, run_id, pairs)
+        runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int(exact.sum())})
     progress("looking for duplicates", 2, 2)
     return pairs

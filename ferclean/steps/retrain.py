@@ -5,6 +5,7 @@ It never trains on a copy of a test image, never tests on corrected labels, and 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import comparison
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import splits as split_room
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.store import releases, retrains, runs, samples
@@ -79,6 +80,7 @@ def retrain(
     device: str = "auto",
     force: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
     **overrides: Any,
 ) -> RetrainSummary:
     """Train `method` on the raw and on the cleaned training split and compare on the untouched test split.
@@ -107,6 +109,7 @@ def retrain(
     run_id = runs.run_id("retrain", chosen_method, config, seed, fingerprint)
     known = runs.get_run(ws, run_id)
     if known is not None and known.state == "done" and not force:
+        tell(f"{chosen_method}: done before, reused")
         return RetrainSummary(**(known.metrics | {"reused": True}))
 
     pixels = image_room.load_pixels(list(table["image"]), size=chosen.input_size, channels=chosen.channels)
@@ -122,37 +125,38 @@ def retrain(
     for name, arm in arms.items():
         if len(np.unique(arm.labels)) < 2 or not len(test_rows):
             raise BadDataError(f"the {name} arm has {len(arm.rows)} training and {len(test_rows)} test images: too few")
-    runs.start_run(ws, kind="retrain", method=chosen_method, config=config, seed=seed, fingerprint=fingerprint)
-    correct = compare_arms(
-        arms, pixels, test_rows, raw[test_rows],
-        classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,
-    )  # fmt: skip
-    difference = comparison.paired_difference(correct["raw"], correct["cleaned"], seed=seed)
-    summary = RetrainSummary(
-        run_id=run_id,
-        source=source,
-        profile=chosen.name,
-        method=chosen_method,
-        seeds=list(range(seed, seed + seeds)),
-        test_split=test_name,
-        test_images=len(test_rows),
-        train_images={name: len(arm.rows) for name, arm in arms.items()},
-        left_out_copies_of_test=int(copies.sum()),
-        changed_labels=int((is_train & ~copies & (raw != cleaned)).sum()),
-        accuracy={name: [float(value) for value in hits.mean(1)] for name, hits in correct.items()},
-        difference=difference.as_dict(),
-        gain=difference.verdict,
-        warning=TEST_LABELS_WARNING,
-    )
-    frame = pd.DataFrame(
-        [
-            {"arm": arm, "seed": s, "split": test_name, "metric": "accuracy", "value": value}
-            for arm, values in summary.accuracy.items()
-            for s, value in zip(summary.seeds, values, strict=True)
-        ]
-    )
-    retrains.put_results(ws, run_id, frame)
-    runs.finish_run(ws, run_id, summary.as_dict())
+    with runs.running(ws, kind="retrain", method=chosen_method, config=config, seed=seed, fingerprint=fingerprint):
+        correct = compare_arms(
+            arms, pixels, test_rows, raw[test_rows],
+            classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device,
+            progress=progress, tell=tell,
+        )  # fmt: skip
+        difference = comparison.paired_difference(correct["raw"], correct["cleaned"], seed=seed)
+        summary = RetrainSummary(
+            run_id=run_id,
+            source=source,
+            profile=chosen.name,
+            method=chosen_method,
+            seeds=list(range(seed, seed + seeds)),
+            test_split=test_name,
+            test_images=len(test_rows),
+            train_images={name: len(arm.rows) for name, arm in arms.items()},
+            left_out_copies_of_test=int(copies.sum()),
+            changed_labels=int((is_train & ~copies & (raw != cleaned)).sum()),
+            accuracy={name: [float(value) for value in hits.mean(1)] for name, hits in correct.items()},
+            difference=difference.as_dict(),
+            gain=difference.verdict,
+            warning=TEST_LABELS_WARNING,
+        )
+        frame = pd.DataFrame(
+            [
+                {"arm": arm, "seed": s, "split": test_name, "metric": "accuracy", "value": value}
+                for arm, values in summary.accuracy.items()
+                for s, value in zip(summary.seeds, values, strict=True)
+            ]
+        )
+        retrains.put_results(ws, run_id, frame)
+        runs.finish_run(ws, run_id, summary.as_dict())
     return summary
 
 
@@ -167,6 +171,7 @@ def compare_arms(
     seeds: Sequence[int],
     device: str = "auto",
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> dict[str, np.ndarray]:
     """Train every arm with every seed; returns per arm a (seeds, test images) bool array: was the test label predicted?
 
@@ -184,6 +189,7 @@ def compare_arms(
             progress("retraining: " + label, index * total + done, trainings * total)
 
         arm = arms[name]
+        started = time.perf_counter()
         config = profile.train_config(seed=seeds[position], device=device)
         config = with_class_names(config, profile.methods[0], classes)
         result = fit(
@@ -196,6 +202,7 @@ def compare_arms(
         )
         predicted = predict(result, pixels[test_rows])["pred_probs"].argmax(1)
         hits[name][position] = predicted == test_labels
+        tell(f"{label} ({index + 1}/{trainings}): {len(arm.rows):,} images in {time.perf_counter() - started:.1f} s")
     return hits
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from ferclean.errors import BadDataError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.steps.copies import folds_of
@@ -38,6 +38,8 @@ class ScoreSummary:
     folds: int
     runs: list[dict[str, Any]]
     reused: int
+    folds_reused: int
+    """Folds of the other runs that an interrupted call had finished."""
     near_duplicates: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def score(
     device: str = "auto",
     force: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
     **overrides: Any,
 ) -> ScoreSummary:
     """Train `methods` on K-1 folds and let each judge the fold it has not seen.
@@ -63,7 +66,8 @@ def score(
     Folds are stratified by given label and keep exact and near-duplicates together. A run that is done for the
     same samples, labels and settings is reused unless `force`; an interrupted one goes on at its unfinished fold.
     `splits` defaults to `train` (or to everything when there is no such split). `overrides` replace fields of the
-    profile (epochs, folds, backbone, input_size, batch_size, weights ...); None means: as the profile says.
+    profile (epochs, folds, backbone, input_size, batch_size, weights ...); None means: as the profile says. `tell`
+    hears of each fold when it is done, and of what is reused.
 
     Raises BadDataError when nothing can be scored: no labelled image, or fewer than two classes.
     """
@@ -82,7 +86,7 @@ def score(
     fingerprint = samples.fingerprint(ws, splits=chosen_splits)
     pixels: np.ndarray | None = None
     done: list[dict[str, Any]] = []
-    reused = 0
+    reused = folds_reused = 0
     for method in chosen.methods:
         for run_seed in range(seed, seed + chosen.seeds):
             config = _run_config(chosen, method, chosen_splits, dataset.classes, fold_seed=seed)
@@ -90,14 +94,15 @@ def score(
             known = runs.get_run(ws, run_id)
             if known is not None and known.state == "done" and not force:
                 reused += 1
+                tell(f"{method}, seed {run_seed}: done before, reused")
                 # the newest request is what triage reads, also when nothing had to be trained for it
                 runs.finish_run(ws, run_id, known.metrics)
             else:
                 if pixels is None:
                     pixels = _load(frame, chosen, progress)
-                _run_one(
+                folds_reused += _run_one(
                     ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups,
-                    classes=dataset.classes, device=device, fresh=force, progress=progress,
+                    classes=dataset.classes, device=device, fresh=force, progress=progress, tell=tell,
                 )  # fmt: skip
             done.append({"run_id": run_id, "method": method, "seed": run_seed})
     return ScoreSummary(
@@ -107,6 +112,7 @@ def score(
         folds=int(fold.max()) + 1,
         runs=done,
         reused=reused,
+        folds_reused=folds_reused,
         near_duplicates=pairs,
     )
 
@@ -163,44 +169,48 @@ def _run_one(
     device: str,
     fresh: bool,
     progress: Progress,
-) -> None:
+    tell: Tell,
+) -> int:
+    """Returns how many folds were there from an interrupted call."""
     from ferclean.recognition.crossval import cross_validate
     from ferclean.recognition.methods.base import hook, with_class_names
     from ferclean.recognition.methods.catalogue import get_method
 
-    run_id = runs.start_run(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint)
-    folder = ws.runs / run_id
-    if fresh:
-        for part in [*sorted(folder.glob("*.parquet")), *sorted(folder.glob("encoder-*.safetensors"))]:
-            part.unlink()
-    started = time.perf_counter()
-    result = cross_validate(
-        method,
-        pixels,
-        given,
-        fold,
-        num_classes=len(classes),
-        config=with_class_names(profile.train_config(seed=seed, device=device), method, classes),
-        out_dir=folder,
-        progress=progress,
-    )
-    ids = list(frame["sample_id"])
-    embeddings.write_embeddings(ws, run_id, ids, result.embedding)
-    scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
-    shared = bool(hook(get_method(method), "LABEL_FREE"))
-    scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, None if shared else fold, groups, result))
-    flips = pd.DataFrame(result.flips, columns=["index", "fold", "epoch", "from_label", "to_label", "p"])
-    flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy(np.int64)]
-    for side in ("from_label", "to_label"):
-        flips[side] = label_names.decode(flips[side].to_numpy(np.int64), classes)
-    scores.put_flips(ws, run_id, flips)
-    metrics = {
-        "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
-        # one label-free encoder serves all folds, so neighbours are sought everywhere
-        "shared_space": shared,
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    runs.finish_run(ws, run_id, metrics)
+    with runs.running(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint) as run_id:
+        folder = ws.runs / run_id
+        if fresh:
+            for part in [*sorted(folder.glob("*.parquet")), *sorted(folder.glob("encoder-*.safetensors"))]:
+                part.unlink()
+        started = time.perf_counter()
+        result = cross_validate(
+            method,
+            pixels,
+            given,
+            fold,
+            num_classes=len(classes),
+            config=with_class_names(profile.train_config(seed=seed, device=device), method, classes),
+            out_dir=folder,
+            progress=progress,
+            tell=tell,
+        )
+        ids = list(frame["sample_id"])
+        embeddings.write_embeddings(ws, run_id, ids, result.embedding)
+        scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
+        shared = bool(hook(get_method(method), "LABEL_FREE"))
+        scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, None if shared else fold, groups, result))
+        flips = pd.DataFrame(result.flips, columns=["index", "fold", "epoch", "from_label", "to_label", "p"])
+        flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy(np.int64)]
+        for side in ("from_label", "to_label"):
+            flips[side] = label_names.decode(flips[side].to_numpy(np.int64), classes)
+        scores.put_flips(ws, run_id, flips)
+        metrics = {
+            "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
+            # one label-free encoder serves all folds, so neighbours are sought everywhere
+            "shared_space": shared,
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        runs.finish_run(ws, run_id, metrics)
+    return result.folds_reused
 
 
 def out_of_fold_signals(

@@ -125,16 +125,18 @@ def score_file(
         "in_sample": evidence.as_dict(),
     }
     if not reused:
-        runs.start_run(ws, kind="score", method=name, config=config, seed=0, fingerprint=fingerprint)
-        if embedding is not None:
-            embeddings.write_embeddings(ws, run_id, ids, embedding)
-        scores.put_predictions(ws, run_id, ids, fold, pred_probs)
-        available = {
-            "labels": given, "pred_probs": pred_probs, "embedding": embedding, "fold": fold, "groups": groups
-        }  # fmt: skip
-        scores.put_signals(ws, run_id, ids, signal_room.compute_signals(available))
-    # the newest request is what triage reads, also when everything was there
-    runs.finish_run(ws, run_id, metrics)
+        with runs.running(ws, kind="score", method=name, config=config, seed=0, fingerprint=fingerprint):
+            if embedding is not None:
+                embeddings.write_embeddings(ws, run_id, ids, embedding)
+            scores.put_predictions(ws, run_id, ids, fold, pred_probs)
+            available = {
+                "labels": given, "pred_probs": pred_probs, "embedding": embedding, "fold": fold, "groups": groups
+            }  # fmt: skip
+            scores.put_signals(ws, run_id, ids, signal_room.compute_signals(available))
+            runs.finish_run(ws, run_id, metrics)
+    else:
+        # the newest request is what triage reads, also when everything was there
+        runs.finish_run(ws, run_id, metrics)
     progress("storing", 3, 3)
     return FileScoreSummary(
         file=str(path),

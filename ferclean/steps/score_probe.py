@@ -109,34 +109,35 @@ def score_probe(
     if known is not None and known.state == "done" and not force:
         metrics = known.metrics
         reused = 1
+        # the newest request is what triage reads, also when everything was there
+        runs.finish_run(ws, run_id, metrics)
     else:
         reused = 0
         started = time.perf_counter()
         trained = load_checkpoint(path)
-        runs.start_run(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint)
-        progress("reading images", 0, 3)
-        pixels = image_room.load_pixels(list(frame["path"]), size=trained.input_size, channels=trained.channels)
-        progress("embedding", 1, 3)
-        embedding = predict(trained, pixels, device=device)["embedding"]
-        progress("probing", 2, 3)
-        probs = linear_probe(given, embedding, fold, num_classes=len(dataset.classes), seed=seed)
-        ids = list(frame["sample_id"])
-        embeddings.write_embeddings(ws, run_id, ids, embedding)
-        scores.put_predictions(ws, run_id, ids, fold, probs.astype(np.float32))
-        # the encoder saw no label, so all folds share its space: neighbours are sought everywhere
-        found = signal_room.compute_signals(
-            {"labels": given, "pred_probs": probs, "embedding": embedding, "groups": groups}
-        )
-        scores.put_signals(ws, run_id, ids, found)
-        metrics = {
-            "accuracy_on_given": float(np.mean(probs.argmax(1) == given)),
-            "embedding": int(embedding.shape[1]),
-            "shared_space": True,
-            "seconds": round(time.perf_counter() - started, 1),
-        }
+        with runs.running(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint):
+            progress("reading images", 0, 3)
+            pixels = image_room.load_pixels(list(frame["path"]), size=trained.input_size, channels=trained.channels)
+            progress("embedding", 1, 3)
+            embedding = predict(trained, pixels, device=device)["embedding"]
+            progress("probing", 2, 3)
+            probs = linear_probe(given, embedding, fold, num_classes=len(dataset.classes), seed=seed)
+            ids = list(frame["sample_id"])
+            embeddings.write_embeddings(ws, run_id, ids, embedding)
+            scores.put_predictions(ws, run_id, ids, fold, probs.astype(np.float32))
+            # the encoder saw no label, so all folds share its space: neighbours are sought everywhere
+            found = signal_room.compute_signals(
+                {"labels": given, "pred_probs": probs, "embedding": embedding, "groups": groups}
+            )
+            scores.put_signals(ws, run_id, ids, found)
+            metrics = {
+                "accuracy_on_given": float(np.mean(probs.argmax(1) == given)),
+                "embedding": int(embedding.shape[1]),
+                "shared_space": True,
+                "seconds": round(time.perf_counter() - started, 1),
+            }
+            runs.finish_run(ws, run_id, metrics)
         progress("probing", 3, 3)
-    # the newest request is what triage reads, also when everything was there
-    runs.finish_run(ws, run_id, metrics)
     return ProbeSummary(
         encoder=path.stem, samples=len(frame), classes=len(dataset.classes), folds=int(fold.max()) + 1,
         embedding=int(metrics["embedding"]), seen=sum(value in seen.labels for value in hashes), near=near,

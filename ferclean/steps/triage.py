@@ -120,23 +120,25 @@ def triage(
     table = pd.concat([table, _unreadable(everything, start=len(table), width=len(dataset.classes))], ignore_index=True)
 
     progress("judging", 2, 3)
-    run_id = runs.start_run(ws, kind="triage", method="transitions", config=config, seed=0, fingerprint=fingerprint)
-    verdicts.put_verdicts(ws, run_id, table)
-    counts = table["kind"].value_counts()
-    summary = TriageSummary(
-        run_id=run_id,
-        score_runs=score_runs,
-        samples=len(table),
-        verdicts={str(kind): int(count) for kind, count in counts.items()},
-        estimated_error_rate=judged.error_rate.estimate,
-        error_rate_interval=(judged.error_rate.low, judged.error_rate.high),
-        decisions=decided.learned_from,
-        taught={name: round(learned.gain, 4) for name, learned in judged.taught.items()},
-        noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
-        expected=_expected(judged, table, undecided),
-        flows=_flows(table, everything.set_index("sample_id")["given_label"]),
-    )
-    runs.finish_run(ws, run_id, summary.as_dict())
+    with runs.running(
+        ws, kind="triage", method="transitions", config=config, seed=0, fingerprint=fingerprint
+    ) as run_id:
+        verdicts.put_verdicts(ws, run_id, table)
+        counts = table["kind"].value_counts()
+        summary = TriageSummary(
+            run_id=run_id,
+            score_runs=score_runs,
+            samples=len(table),
+            verdicts={str(kind): int(count) for kind, count in counts.items()},
+            estimated_error_rate=judged.error_rate.estimate,
+            error_rate_interval=(judged.error_rate.low, judged.error_rate.high),
+            decisions=decided.learned_from,
+            taught={name: round(learned.gain, 4) for name, learned in judged.taught.items()},
+            noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
+            expected=_expected(judged, table, undecided),
+            flows=_flows(table, everything.set_index("sample_id")["given_label"]),
+        )
+        runs.finish_run(ws, run_id, summary.as_dict())
     progress("judging", 3, 3)
     return summary
 

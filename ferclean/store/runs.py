@@ -8,17 +8,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from ferclean.errors import UsageError
+from ferclean.errors import FercleanError, UsageError
 from ferclean.store.exchange import now, rows, to_json
+from ferclean.store.processes import may_live, this_process
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 
-State = Literal["running", "done", "failed"]
-_COLUMNS = "run_id, kind, method, config, seed, fingerprint, code_version, state, started_at, finished_at, metrics"
+State = Literal["running", "done", "failed", "interrupted"]
+_COLUMNS = (
+    "run_id, kind, method, config, seed, fingerprint, code_version, state, started_at, finished_at, metrics, process"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,7 @@ class Run:
     code_version: str
     """ferclean's version, with the commit where it ran from a checkout."""
     state: State
+    """`interrupted` also where the process that computed it is gone without a word, as after `kill -9`."""
     started_at: datetime
     finished_at: datetime | None
     metrics: dict[str, Any]
@@ -57,29 +63,57 @@ def start_run(ws: Workspace, *, kind: str, method: str, config: dict[str, Any], 
     with ws.session(f"starting {kind}") as con:
         con.execute("DELETE FROM run WHERE run_id = ?", [identity])
         con.execute(
-            f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, NULL, '{{}}')",  # noqa: S608
-            [identity, kind, method, to_json(config), int(seed), fingerprint, code_version(), now()],
-        )
+            f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, NULL, '{{}}', ?)",  # noqa: S608
+            [
+                identity, kind, method, to_json(config), int(seed), fingerprint, code_version(), now(),
+                to_json(this_process()),
+            ],
+        )  # fmt: skip
     return identity
+
+
+@contextmanager
+def running(
+    ws: Workspace, *, kind: str, method: str, config: dict[str, Any], seed: int, fingerprint: str
+) -> Iterator[str]:
+    """Start a run and give its id; the block ends it with `finish_run`.
+
+    A block that is stopped (Ctrl-C) leaves it `interrupted`, one that fails leaves it `failed` with the reason: never
+    `running`, also in a notebook, whose process lives on.
+    """
+    identity = start_run(ws, kind=kind, method=method, config=config, seed=seed, fingerprint=fingerprint)
+    try:
+        yield identity
+    except BaseException as error:
+        # where the workspace itself is the trouble the first error is the one to tell; a dead process tells the rest
+        with suppress(FercleanError):
+            if isinstance(error, Exception):
+                reason = str(error).encode("utf-8", "backslashreplace").decode() or type(error).__name__
+                _break_off(ws, identity, "failed", {"error": reason})
+            else:
+                _break_off(ws, identity, "interrupted", {})
+        raise
 
 
 def finish_run(ws: Workspace, run_id: str, metrics: dict[str, Any] | None = None) -> None:
     """Say that a run is complete; `metrics` are kept with it. Raises UsageError for an unknown run."""
-    _end(ws, run_id, "done", metrics or {})
-
-
-def fail_run(ws: Workspace, run_id: str, reason: str = "") -> None:
-    """Say that a run broke off; `reason` is kept as its metric `error`. Raises UsageError for an unknown run."""
-    _end(ws, run_id, "failed", {"error": reason})
-
-
-def _end(ws: Workspace, run_id: str, state: State, metrics: dict[str, Any]) -> None:
     with ws.session(f"ending {run_id}") as con:
         check_run(con, run_id)
-        con.execute(
-            "UPDATE run SET state = ?, finished_at = ?, metrics = ? WHERE run_id = ?",
-            [state, now(), to_json(metrics), run_id],
-        )
+        _end(con, run_id, "done", metrics or {})
+
+
+def _break_off(ws: Workspace, run_id: str, state: State, metrics: dict[str, Any]) -> None:
+    with ws.session(f"ending {run_id}") as con:
+        # what was finished stays so, though the block went on and failed
+        if rows(con, "SELECT 1 FROM run WHERE run_id = ? AND state = 'running'", [run_id]):
+            _end(con, run_id, state, metrics)
+
+
+def _end(con: Any, run_id: str, state: State, metrics: dict[str, Any]) -> None:
+    con.execute(
+        "UPDATE run SET state = ?, finished_at = ?, metrics = ?, process = NULL WHERE run_id = ?",
+        [state, now(), to_json(metrics), run_id],
+    )
 
 
 def check_run(con: Any, run_id: str) -> None:
@@ -121,8 +155,10 @@ def list_runs(ws: Workspace) -> list[Run]:
 
 
 def _run(row: tuple[Any, ...]) -> Run:
+    process = None if row[11] is None else json.loads(row[11])
+    state: State = "interrupted" if row[7] == "running" and not may_live(process) else row[7]
     return Run(
         run_id=row[0], kind=row[1], method=row[2], config=json.loads(row[3]), seed=row[4], fingerprint=row[5],
-        code_version=row[6], state=row[7], started_at=row[8].replace(tzinfo=UTC),
+        code_version=row[6], state=state, started_at=row[8].replace(tzinfo=UTC),
         finished_at=None if row[9] is None else row[9].replace(tzinfo=UTC), metrics=json.loads(row[10]),
     )  # fmt: skip

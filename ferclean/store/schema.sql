@@ -85,10 +85,11 @@ CREATE TABLE run (                  -- method + config + seed + data
     seed BIGINT NOT NULL,           -- of every random choice
     fingerprint VARCHAR NOT NULL,   -- of the samples and given labels that it read
     code_version VARCHAR NOT NULL,  -- ferclean's version, with the commit where it runs from a checkout
-    state VARCHAR NOT NULL,         -- running, done, failed
+    state VARCHAR NOT NULL,         -- running, done, failed, interrupted
     started_at TIMESTAMP NOT NULL,  -- UTC
     finished_at TIMESTAMP,          -- UTC; NULL while running
-    metrics VARCHAR NOT NULL        -- JSON
+    metrics VARCHAR NOT NULL,       -- JSON
+    process VARCHAR                 -- JSON: host, pid and beginning of the process that computes it; NULL: none does
 );
 
 CREATE TABLE prediction (        -- out-of-fold: no model judged an image that it was trained on

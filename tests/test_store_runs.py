@@ -1,0 +1,109 @@
+"""A run that broke off never looks as if it were under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ferclean.store import processes, runs
+from ferclean.store.exchange import to_json
+from ferclean.store.workspace import Workspace
+from tests.bare_workspace import bare
+
+ABOUT = {"kind": "score", "method": "m", "config": {}, "seed": 0, "fingerprint": "f"}
+
+KILLED = """
+import os, signal, sys
+from ferclean.store import runs
+from ferclean.store.workspace import Workspace
+ws = Workspace.open(sys.argv[1])
+runs.start_run(ws, kind="score", method="killed", config={}, seed=0, fingerprint="f")
+print(runs.list_runs(ws)[0].state, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def only_run(ws: Workspace) -> runs.Run:
+    (run,) = runs.list_runs(ws)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "metrics"),
+    [
+        (KeyboardInterrupt(), "interrupted", {}),
+        (ValueError("out of memory"), "failed", {"error": "out of memory"}),
+        (MemoryError(), "failed", {"error": "MemoryError"}),
+        (ValueError("\udcff.png"), "failed", {"error": "\\udcff.png"}),
+    ],
+)
+def test_a_run_that_breaks_off_is_marked_and_the_error_goes_on(
+    tmp_path: Path, error: BaseException, state: str, metrics: dict[str, str]
+) -> None:
+    ws, _ = bare(tmp_path)
+
+    def work() -> None:
+        with runs.running(ws, **ABOUT):  # type: ignore[arg-type]
+            assert only_run(ws).state == "running"
+            raise error
+
+    with pytest.raises(type(error)):
+        work()
+    run = only_run(ws)
+    assert (run.state, run.metrics) == (state, metrics)
+    assert run.finished_at is not None
+
+
+def test_what_was_finished_stays_done_though_the_block_is_stopped(tmp_path: Path) -> None:
+    ws, _ = bare(tmp_path)
+
+    def work() -> None:
+        with runs.running(ws, **ABOUT) as identity:  # type: ignore[arg-type]
+            runs.finish_run(ws, identity, {"pairs": 1})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert (only_run(ws).state, only_run(ws).metrics) == ("done", {"pairs": 1})
+
+
+def test_a_run_whose_process_was_killed_is_read_as_interrupted(tmp_path: Path) -> None:
+    ws, _ = bare(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(ws.root)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout.strip()) == (-signal.SIGKILL, "running"), done.stderr
+    assert only_run(ws).state == "interrupted"
+
+
+def test_only_a_process_that_is_known_to_be_gone_is_taken_for_dead(tmp_path: Path) -> None:
+    me = processes.this_process()
+    assert processes.may_live(me)
+    # the same pid, another beginning: a later process
+    assert not processes.may_live(me | {"began": "1"})
+    assert not processes.may_live(None)
+    # another machine's cannot be seen from here
+    assert processes.may_live(me | {"host": "elsewhere", "began": "1"})
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    there = me | {"pid": child.pid, "began": processes._began(child.pid)}
+    assert processes.may_live(there)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    # nobody has asked for its end yet: a zombie computes nothing
+    assert not processes.may_live(there)
+    child.communicate()
+    assert not processes.may_live(there)
+
+
+def test_a_run_of_an_older_ferclean_that_broke_off_is_interrupted(tmp_path: Path) -> None:
+    ws, _ = bare(tmp_path)
+    identity = runs.start_run(ws, **ABOUT)  # type: ignore[arg-type]
+    for process in (None, to_json({"host": processes.this_process()["host"], "pid": 2**22 + 1, "began": "7"})):
+        with ws.session("as an older one left it") as con:
+            con.execute("UPDATE run SET process = ? WHERE run_id = ?", [process, identity])
+        assert only_run(ws).state == "interrupted"
