@@ -94,7 +94,7 @@ def test_people_win_over_automatic_corrections(work: Small) -> None:
 def test_open_conflicts_are_refused_by_name_unless_the_latest_is_to_win(work: Small) -> None:
     decide(work, "train_00001", "keep", reviewer="ann")
     decide(work, "train_00001", "relabel", "fear", reviewer="bob")
-    with pytest.raises(FercleanError, match="train_00001"):
+    with pytest.raises(FercleanError, match="train_00001; list and settle them with `ferclean decide --adjudicate`"):
         release(work.ws, "v1")
     release(work.ws, "v1", on_conflict="latest")
     assert items(work, "v1")["train_00001"]["label"] == "fear"

@@ -13,7 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ferclean.errors import UsageError
-from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history, undo
+from ferclean.store.decisions import (
+    Decision,
+    NewerDecisionError,
+    append_decisions,
+    current_decisions,
+    decision_history,
+    undo,
+)
+from ferclean.store.standing import open_conflicts, words
+from ferclean.store.table import queue
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import bare, triaged
 
@@ -102,11 +111,61 @@ def test_an_adjudication_settles_a_conflict_until_somebody_objects_again(tmp_pat
     (identity,) = append_decisions(ws, [settled])
     assert standing(ws) == {ids[0]: ("ambiguous", None, "eve", False)}
     assert list(current_decisions(ws)["n_reviewers"]) == [3]
+    append_decisions(ws, [about(ids[0], "ambiguous")])
+    assert standing(ws)[ids[0]] == ("ambiguous", None, "ann", False), "to agree with it is no objection"
     append_decisions(ws, [about(ids[0], "keep")])
     assert standing(ws)[ids[0]] == ("keep", None, "ann", True)
     undo(ws, decision_id=identity)
     assert standing(ws)[ids[0]] == ("keep", None, "ann", True)
     assert list(current_decisions(ws)["n_reviewers"]) == [2]
+
+
+def test_undoing_an_adjudication_opens_the_disagreement_again(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0], "keep"), about(ids[0], "exclude", reviewer="bob")])
+    assert open_conflicts(ws)["reviewer"].tolist() == ["ann", "bob"]
+    (identity,) = append_decisions(ws, [about(ids[0], "ambiguous", reviewer="eve", source="adjudication")])
+    assert open_conflicts(ws).empty
+    undo(ws, decision_id=identity)
+    assert standing(ws) == {ids[0]: ("exclude", None, "bob", True)}
+    assert open_conflicts(ws)["action"].tolist() == ["keep", "exclude"]
+
+
+def test_where_nobody_disagrees_there_is_nothing_to_adjudicate(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0], "keep"), about(ids[0], "relabel", label="surprise", reviewer="bob")])
+    assert standing(ws)[ids[0]] == ("relabel", "surprise", "bob", False), "surprise is the given label"
+    for sample_id in ids[:2]:
+        with pytest.raises(UsageError, match="nothing to settle"):
+            append_decisions(ws, [about(sample_id, "exclude", reviewer="eve", source="adjudication")])
+    assert len(decision_history(ws)) == 2
+
+
+def test_an_answer_to_an_older_screen_does_not_replace_a_newer_one(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    (first,) = append_decisions(ws, [about(ids[0], "keep", seen=0)])
+    with pytest.raises(NewerDecisionError, match="'keep' by ann") as caught:
+        append_decisions(ws, [about(ids[1], seen=0), about(ids[0], "exclude", seen=0)])
+    assert {one: word.action for one, word in caught.value.newer.items()} == {ids[0]: "keep"}
+    append_decisions(ws, [about(ids[0], "skip", seen=0), about(ids[0], "exclude", reviewer="bob", seen=0)])
+    (_, settled) = append_decisions(
+        ws,
+        [about(ids[0], "ambiguous", seen=first), about(ids[0], "exclude", reviewer="eve", source="adjudication")],
+    )
+    with pytest.raises(NewerDecisionError, match="'exclude' by eve"):
+        append_decisions(ws, [about(ids[0], "keep", seen=first)])
+    undo(ws, decision_id=settled)
+    append_decisions(ws, [about(ids[0], "keep", seen=settled)])
+    assert standing(ws)[ids[0]] == ("keep", None, "ann", True)
+
+
+def test_nobody_is_asked_again_about_what_was_adjudicated(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    triaged(ws, ids)
+    append_decisions(ws, [about(ids[0], "keep"), about(ids[0], "exclude", reviewer="bob")])
+    append_decisions(ws, [about(ids[0], "ambiguous", reviewer="eve", source="adjudication")])
+    assert list(queue(ws, reviewer="ann")["sample_id"]) == ids[1:]
+    assert {one: word.reviewer for one, word in words(ws, "ann").items()} == {ids[0]: "eve"}
 
 
 def test_undo_takes_back_the_last_word_of_a_reviewer_after_a_restart_too(tmp_path: Path) -> None:

@@ -296,6 +296,10 @@ def status(context: typer.Context) -> None:
     session.table(["run", "kind", "method", "seed", "state"], [list(run.values()) for run in result.runs])
     session.table(["verdict", "samples"], list(result.verdicts.items()))
     session.table(["decision", "samples"], list(result.decisions.items()))
+    if result.conflicts:
+        session.say(
+            f"reviewers disagree about {result.conflicts:,} sample(s): `ferclean decide --adjudicate` lists and settles"
+        )
     for release in result.releases:
         session.say(f"release {release['name']} ({release['policy']})")
     session.next(result.next)

@@ -25,7 +25,8 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: `ferclean -w W review`")(review)
     app.command(epilog="Example: `ferclean -w W browse`")(browse)
     app.command(
-        epilog="Example: `ferclean -w W decide train_00007 relabel --label fear`, or `decide --from-file decisions.csv`"
+        epilog="Example: `ferclean -w W decide train_00007 relabel --label fear`, or `decide --from-file answers.csv`; "
+        "`decide --adjudicate` lists disagreements, `decide --adjudicate train_00007 --label fear` settles one"
     )(decide)
     app.command(epilog="Example: `ferclean -w W audit --n 200`, then `review`; again `audit` for the estimate")(audit)
     app.command(epilog="Example: `ferclean -w W undo --reviewer ada`")(undo)
@@ -80,7 +81,9 @@ def browse(
 def decide(
     context: typer.Context,
     sample: Annotated[str | None, typer.Argument(help="Sample id or source key.")] = None,
-    action: Annotated[str | None, typer.Argument(help="keep, relabel, ambiguous, exclude or skip.")] = None,
+    action: Annotated[
+        str | None, typer.Argument(help="keep, relabel, ambiguous, exclude or skip; --label alone means relabel.")
+    ] = None,
     label: Annotated[str | None, typer.Option(help="The right label, with relabel.")] = None,
     reviewer: Reviewer = None,
     note: Annotated[str, typer.Option(help="Why, in a few words.")] = "",
@@ -88,6 +91,14 @@ def decide(
         Path | None,
         typer.Option(help="CSV: sample_id or source_key, action, label, reviewer[, inclusion_probability, note]."),
     ] = None,
+    adjudicate: Annotated[
+        bool,
+        typer.Option(
+            "--adjudicate",
+            help="Settle what reviewers disagree about, for everybody, until one of them decides otherwise again; "
+            "without a sample or a file: list it.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and show, store nothing.")] = False,
 ) -> None:
     """Record a decision, or a file of them. Decisions are only ever added; `undo` adds too."""
@@ -97,18 +108,45 @@ def decide(
     if from_file is not None:
         if sample is not None:
             raise UsageError("give either one sample and an action, or --from-file, not both")
-        result = steps.decide_from_file(session.open(), from_file, reviewer=reviewer, dry_run=dry_run)
-    elif sample is None or action is None:
+        result = steps.decide_from_file(
+            session.open(), from_file, reviewer=reviewer, adjudicate=adjudicate, dry_run=dry_run
+        )
+    elif sample is None and adjudicate:
+        if label is not None:
+            raise UsageError("which sample? `ferclean decide --adjudicate SAMPLE --label NAME`")
+        return _list_disagreements(session)
+    elif sample is None:
         raise UsageError("which sample and what? `ferclean decide SAMPLE ACTION [--label NAME]`, or --from-file FILE")
     else:
         result = steps.decide(
-            session.open(), sample, action, label=label, reviewer=reviewer, note=note, dry_run=dry_run
-        )
+            session.open(), sample, action, label=label, reviewer=reviewer, note=note, adjudicate=adjudicate,
+            dry_run=dry_run,
+        )  # fmt: skip
     session.emit("decide", result.as_dict())
     session.say(
         f"{result.recorded} decision(s) {'would be ' if dry_run else ''}recorded, {result.already} there already"
     )
-    session.next("release NAME")
+    if result.disagreements:
+        session.say(f"reviewers disagree about {result.disagreements:,} sample(s)")
+    session.next("decide --adjudicate" if result.disagreements else "release NAME")
+
+
+def _list_disagreements(session: Session) -> None:
+    from ferclean.steps.decide import disagreements
+
+    found = disagreements(session.open())
+    session.emit("decide", {"disagreements": found})
+    session.say(f"reviewers disagree about {len(found):,} sample(s)")
+    rows = [
+        [
+            one["source_key"], one["sample_id"], one["given_label"], said["reviewer"],
+            f"{said['action']}: {said['label']}" if said["label"] else said["action"], said["note"], said["decided_at"],
+        ]
+        for one in found
+        for said in one["said"]
+    ]  # fmt: skip
+    session.table(["source key", "sample id", "given label", "reviewer", "says", "note", "when (UTC)"], rows)
+    session.next("decide --adjudicate SAMPLE ACTION --reviewer NAME" if found else "release NAME")
 
 
 def audit(

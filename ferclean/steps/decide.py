@@ -19,8 +19,9 @@ import pandas as pd
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import canonical_name
 from ferclean.exports.cells import unescape_cell
-from ferclean.store.decisions import ACTIONS, Decision, append_decisions, decision_history
+from ferclean.store.decisions import ACTIONS, Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.samples import find_sample, get_dataset, get_samples
+from ferclean.store.standing import open_conflicts
 from ferclean.store.workspace import Workspace
 
 _COLUMNS = ("sample_id", "source_key", "action", "label", "reviewer", "inclusion_probability", "note")
@@ -43,6 +44,8 @@ class DecideSummary:
     """Columns of the file that mean nothing here."""
     dry_run: bool = False
     """True when nothing was written; `recorded` then says what would be."""
+    disagreements: int = 0
+    """Samples of the whole set about which reviewers disagree now."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -52,22 +55,28 @@ class DecideSummary:
 def decide(
     ws: Workspace,
     sample_or_key: str,
-    action: str,
+    action: str | None = None,
     *,
     label: str | None = None,
     reviewer: str | None = None,
     note: str = "",
+    adjudicate: bool = False,
     dry_run: bool = False,
 ) -> DecideSummary:
     """Record one decision about a sample, named by its id or source key.
 
-    `label` is a class name or one of its aliases and belongs to `relabel`; `reviewer` is the login name by default.
-    Raises UsageError for an unknown sample, action or label.
+    `label` is a class name or one of its aliases and belongs to `relabel`, which a label alone means too; `reviewer`
+    is the login name by default. `adjudicate` settles what reviewers disagree about: it holds for everybody, until
+    one of them decides otherwise again or it is undone. Raises UsageError for an unknown sample, action or label, and
+    for an adjudication where nobody disagrees.
     """
+    if action is None and label is None:
+        raise UsageError(f"what about {sample_or_key}? One of {', '.join(ACTIONS)}, or a label")
     sample_id = find_sample(ws, sample_or_key)
     known = _Known(get_samples(ws, include_quarantined=True))
     try:
-        checked = _checked(action, label, None, given=known.given[sample_id], classes=get_dataset(ws).classes)
+        given, classes = known.given[sample_id], get_dataset(ws).classes
+        checked = _checked(action or "relabel", label, None, given=given, classes=classes, adjudicate=adjudicate)
     except ValueError as error:
         raise UsageError(str(error)) from None
     decision = Decision(
@@ -76,20 +85,44 @@ def decide(
         label=checked["label"],
         reviewer=reviewer or _login_name(),
         note=note,
-        source="cli",
+        source="adjudication" if adjudicate else "cli",
     )
     return _append(ws, [decision], dry_run=dry_run)
 
 
+def disagreements(ws: Workspace) -> list[dict[str, Any]]:
+    """The samples about which reviewers disagree now, in order of arrival.
+
+    Keys: sample_id, source_key, split, given_label, said: [{reviewer, action, label, note, decided_at}, ...].
+    """
+    found = open_conflicts(ws)
+    about, said = ["sample_id", "source_key", "split", "given_label"], ["reviewer", "action", "label", "note"]
+    listed = []
+    for _, rows in found.groupby("sample_id", sort=False):
+        words = [
+            {name: row[name] if isinstance(row[name], str) else None for name in said}
+            | {"decided_at": row["decided_at"].isoformat(timespec="seconds")}
+            for row in rows.to_dict("records")
+        ]
+        first = rows.iloc[0]
+        listed.append({name: first[name] if isinstance(first[name], str) else None for name in about} | {"said": words})
+    return listed
+
+
 def decide_from_file(
-    ws: Workspace, path: str | Path, *, reviewer: str | None = None, dry_run: bool = False
+    ws: Workspace,
+    path: str | Path,
+    *,
+    reviewer: str | None = None,
+    adjudicate: bool = False,
+    dry_run: bool = False,
 ) -> DecideSummary:
     """Record the decisions of a CSV file, all of them or none.
 
     Columns: sample_id or source_key, action, label (for relabel), reviewer (default: `reviewer`, else the login name),
     optionally inclusion_probability (in (0, 1], for rows that were drawn at random; where it is empty, the chance of
     this workspace's own draw is kept) and note. A row that repeats the same reviewer's current decision is counted
-    and not recorded again, so the same file may be read twice.
+    and not recorded again, so the same file may be read twice. `adjudicate` settles disagreements, as in `decide`.
 
     Raises UsageError when the file cannot be read, BadDataError naming the lines that are wrong.
     """
@@ -126,13 +159,14 @@ def decide_from_file(
                 sample_id=sample_id,
                 reviewer=by,
                 note=cells["note"],
-                source="file",
+                source="adjudication" if adjudicate else "file",
                 **_checked(
                     cells["action"],
                     cells["label"],
                     cells["inclusion_probability"],
                     given=known.given[sample_id],
                     classes=classes,
+                    adjudicate=adjudicate,
                 ),
             )
             before = said.setdefault((sample_id, by), (line, decision))
@@ -179,10 +213,18 @@ class _Known:
 
 
 def _checked(
-    action: str, label: str | None, probability: str | None, *, given: str | None, classes: tuple[str, ...]
+    action: str,
+    label: str | None,
+    probability: str | None,
+    *,
+    given: str | None,
+    classes: tuple[str, ...],
+    adjudicate: bool,
 ) -> dict[str, Any]:
     """Validated fields of a Decision; ValueError says what is wrong."""
     action = action.strip().lower()
+    if adjudicate and action == "skip":
+        raise ValueError("skip settles nothing; adjudicate with keep, relabel, ambiguous or exclude")
     if action not in ACTIONS:
         raise ValueError(f"unknown action {action!r}; known: {', '.join(ACTIONS)}")
     name = _class_name(label, classes) if label else None
@@ -232,7 +274,15 @@ def _append(
     dry_run: bool = False,
 ) -> DecideSummary:
     current = _current_by_reviewer(decision_history(ws))
-    new = [one for one in decisions if not _repeats(one, current.get((one.sample_id, one.reviewer)))]
+    said = current_decisions(ws)
+    open_ = set(said.loc[said["conflict"].astype(bool), "sample_id"])
+    new = [
+        one
+        for one in decisions
+        # what is open again must be settled again, with the same words too
+        if (one.source == "adjudication" and one.sample_id in open_)
+        or not _repeats(one, current.get((one.sample_id, one.reviewer)))
+    ]
     ids = append_decisions(ws, new) if new and not dry_run else []
     return DecideSummary(
         recorded=len(new),
@@ -241,24 +291,25 @@ def _append(
         decision_ids=[int(one) for one in ids],
         ignored_columns=ignored,
         dry_run=dry_run,
+        disagreements=int(current_decisions(ws)["conflict"].sum()) if ids else len(open_),
     )
 
 
-def _repeats(decision: Decision, current: tuple[str, str | None, float | None] | None) -> bool:
-    if current is None or current[:2] != (decision.action, decision.label):
+def _repeats(decision: Decision, current: Mapping[Any, Any] | None) -> bool:
+    if current is None or (current["action"], current["label"]) != (decision.action, decision.label):
+        return False
+    if decision.source == "adjudication" and current["source"] != "adjudication":
         return False
     # a chance that a row states is part of what it says: without it the sample could not be weighted
-    return decision.inclusion_probability in (None, current[2])
+    return decision.inclusion_probability in (None, current["inclusion_probability"])
 
 
-def _current_by_reviewer(history: pd.DataFrame) -> Mapping[tuple[str, str], tuple[str, str | None, float | None]]:
-    """(sample, reviewer) -> (action, label, inclusion probability) of the latest decision that was not undone."""
+def _current_by_reviewer(history: pd.DataFrame) -> Mapping[tuple[str, str], Mapping[Any, Any]]:
+    """(sample, reviewer) -> action, label, source and chance of the latest decision that was not undone."""
     live = history[(history["action"] != "undo") & ~history["undone"].astype(bool)]
-    columns = (live[name] for name in ("sample_id", "reviewer", "action", "label", "inclusion_probability"))
-    return {
-        (sample, reviewer): (action, label, None if pd.isna(drawn) else float(drawn))
-        for sample, reviewer, action, label, drawn in zip(*columns, strict=True)
-    }
+    columns = ["action", "label", "source", "inclusion_probability"]
+    plain = live[columns].astype(object).where(live[columns].notna(), None)
+    return dict(zip(zip(live["sample_id"], live["reviewer"], strict=True), plain.to_dict("records"), strict=True))
 
 
 def _login_name() -> str:

@@ -227,7 +227,8 @@ def _decisions(ws: Workspace, table: pd.DataFrame, on_conflict: str) -> pd.DataF
         more = f" and {len(open_conflicts) - 20} more" if len(open_conflicts) > 20 else ""
         raise FercleanError(
             f"reviewers disagree on {len(open_conflicts)} samples: {named}{more}; "
-            "settle them in `ferclean review`, or let the latest decision win with --on-conflict latest"
+            "list and settle them with `ferclean decide --adjudicate`, or let the latest decision win with "
+            "--on-conflict latest"
         )
     return decisions
 

@@ -34,6 +34,7 @@ class Status:
     verdicts: dict[str, int]
     decisions: dict[str, int]
     conflicts: int
+    """Samples about which reviewers disagree now; `ferclean decide --adjudicate` lists and settles them."""
     releases: list[dict[str, Any]]
     agreement: dict[str, Any] | None
     """What the votes say together (`ferclean.evidence.agreement.summary`); None for a set without votes."""
@@ -77,10 +78,10 @@ def status(ws: Workspace) -> Status:
         ],
         verdicts={str(k): int(v) for k, v in judged["kind"].value_counts().items()},
         decisions={str(k): int(v) for k, v in decided["action"].value_counts().items()},
-        conflicts=int(decided["conflict"].sum()) if len(decided) else 0,
+        conflicts=(conflicts := int(decided["conflict"].sum())),
         releases=[{"name": item.name, "policy": item.policy, "created_at": str(item.created_at)} for item in made],
         agreement=_agreement(ws, frame, dataset.classes),
-        next=_next(kinds, decided=len(decided), released=bool(made)),
+        next=_next(kinds, decided=len(decided), conflicts=conflicts, released=bool(made)),
     )
 
 
@@ -94,13 +95,15 @@ def _agreement(ws: Workspace, table: pd.DataFrame, classes: Sequence[str]) -> di
     return agreement.summary(counts, labels, other=other, labels_multiannotator=named, annotators=annotators)
 
 
-def _next(kinds: set[str], *, decided: int, released: bool) -> str:
+def _next(kinds: set[str], *, decided: int, conflicts: int, released: bool) -> str:
     if "score" not in kinds:
         return "score"
     if "triage" not in kinds:
         return "triage"
     if not decided and not released:
         return "review"
+    if conflicts:
+        return "decide --adjudicate"
     if not released:
         return "release NAME"
     return "report" if "retrain" in kinds else "retrain"

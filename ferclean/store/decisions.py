@@ -14,41 +14,15 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import UsageError
+from ferclean.errors import FercleanError, UsageError
 from ferclean.store.exchange import frame, insert, now, numbers, rows, text, to_json
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import read_dataset
+from ferclean.store.standing import DRAWN, STANDING, Word, words_of
 from ferclean.store.workspace import Workspace
 
 ACTIONS = ("keep", "relabel", "ambiguous", "exclude", "skip")
 SOURCES = ("review", "cli", "file", "fiftyone", "api", "adjudication")
-
-# What stands for each sample. An undone row counts no longer, so the reviewer's row before it stands again; a skip
-# decides nothing; of each reviewer the last row counts; an adjudication settles everything that came before it.
-STANDING = """
-    live AS (
-        SELECT * FROM decision WHERE action NOT IN ('undo', 'skip')
-        AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)
-    ),
-    settled AS (SELECT sample_id, max(decision_id) AS since FROM live WHERE source = 'adjudication' GROUP BY sample_id),
-    standing AS (
-        SELECT live.* FROM live LEFT JOIN settled USING (sample_id)
-        WHERE live.decision_id >= coalesce(settled.since, 0)
-        QUALIFY row_number() OVER (PARTITION BY live.sample_id, live.reviewer ORDER BY live.decision_id DESC) = 1
-    ),
-    current_decision AS (
-        SELECT
-            standing.sample_id,
-            arg_max(standing.action, standing.decision_id) AS action,
-            -- wrapped, because arg_max would skip the NULL label of the latest row and take an older one
-            arg_max({'label': standing.label}, standing.decision_id).label AS label,
-            arg_max(standing.reviewer, standing.decision_id) AS reviewer,
-            max(standing.decided_at) AS decided_at,
-            (SELECT count(DISTINCT live.reviewer) FROM live WHERE live.sample_id = standing.sample_id) AS n_reviewers,
-            count(DISTINCT standing.action || ':' || coalesce(standing.label, '')) > 1 AS conflict
-        FROM standing GROUP BY standing.sample_id
-    )
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +46,23 @@ class Decision:
     """Chance in (0, 1] with which a random draw chose the sample; None: that of the draw in force, if it was drawn."""
     bulk_id: str | None = None
     """Shared by the rows of one bulk act, which is undone as a whole."""
+    seen: int | None = None
+    """Not stored: id of the decision that the person saw stand (their own last one, or an adjudication), 0: none. A
+    newer one is then not replaced: NewerDecisionError. None: what the person saw is not known."""
+
+
+class NewerDecisionError(FercleanError):
+    """The person decided, or somebody adjudicated, since the screen was drawn that this answer came from."""
+
+    def __init__(self, newer: dict[str, Word]) -> None:
+        """`newer`: what stands now, by sample."""
+        self.newer = newer
+        one = next(iter(newer.values()))
+        said = f"{one.action} {one.label}" if one.label else one.action
+        super().__init__(
+            f"{len(newer)} answer(s) not recorded: there is a newer one, the first is {said!r} by {one.reviewer}; "
+            "look again and repeat the answer to replace it"
+        )
 
 
 def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
@@ -79,7 +70,9 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
 
     Raises UsageError, naming the first wrong one, for an unknown sample, action, source or label, for a relabel
     without a label, and for a label that the action does not take. A decision about a sample that the latest audit
-    or triage drew at random keeps the chance of that draw, whoever records it, unless it names another.
+    or triage drew at random keeps the chance of that draw, whoever records it, unless it names another. Raises
+    NewerDecisionError where a decision is newer than the one that the person saw (`Decision.seen`), and UsageError for
+    an adjudication where nobody disagrees: it would overrule a single person.
     """
     given = list(decisions)
     with ws.session("deciding") as con:
@@ -87,6 +80,9 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
         known = dict(rows(con, "SELECT sample_id, given_label FROM sample"))
         for decision in given:
             _check(decision, known, classes)
+        _check_disagreement(con, given)
+        if newer := _newer(con, given):
+            raise NewerDecisionError(newer)
         drawn = _drawn(con, [decision.sample_id for decision in given])
         return _append(con, [_row(decision, drawn.get(decision.sample_id)) for decision in given])
 
@@ -190,21 +186,43 @@ def _check(decision: Decision, known: dict[str, str | None], classes: tuple[str,
         raise UsageError(f"{where}: an inclusion probability lies in (0, 1], got {decision.inclusion_probability}")
 
 
+def _newer(con: Any, decisions: Sequence[Decision]) -> dict[str, Word]:
+    """What stands now and was not there yet when the person looked; a skip replaces nothing."""
+    newer: dict[str, Word] = {}
+    for reviewer in {one.reviewer.strip() for one in decisions if one.seen is not None}:
+        saw = {
+            one.sample_id: one.seen
+            for one in decisions
+            if one.seen is not None and one.action != "skip" and one.reviewer.strip() == reviewer
+        }
+        stands = words_of(con, reviewer, list(saw))
+        newer |= {sample_id: word for sample_id, word in stands.items() if word.decision_id > saw[sample_id]}
+    return newer
+
+
+def _check_disagreement(con: Any, decisions: Sequence[Decision]) -> None:
+    settling = [one.sample_id for one in decisions if one.source == "adjudication"]
+    if not settling:
+        return
+    open_ = set(rows(con, f"WITH {STANDING} SELECT sample_id FROM current_decision WHERE conflict"))  # noqa: S608
+    agreed = [sample_id for sample_id in settling if (sample_id,) not in open_]
+    if agreed:
+        raise UsageError(
+            f"adjudication of sample {agreed[0]!r}: reviewers do not disagree about it, there is nothing to settle; "
+            "an earlier adjudication is taken back with `ferclean undo --decision N`"
+        )
+
+
 def _drawn(con: Any, sample_ids: list[str]) -> dict[str, float]:
     """The chance of the draw in force, for those of the samples that it chose: the audit's, else the queue's."""
-    queued = rows(
-        con,
-        "SELECT sample_id, inclusion_probability FROM verdict "
-        "WHERE run_id = $triage AND drawn_at_random AND list_contains($ids::VARCHAR[], sample_id)",
-        {"triage": latest_done(con, "triage"), "ids": sample_ids},
+    return dict(
+        rows(
+            con,
+            f"SELECT sample_id, chance FROM ({DRAWN}) "  # noqa: S608
+            "WHERE sample_id IN (SELECT unnest($ids::VARCHAR[])) ORDER BY of_audit",
+            {"triage": latest_done(con, "triage"), "audit": latest_done(con, "audit"), "ids": sample_ids},
+        )
     )
-    audited = rows(
-        con,
-        "SELECT sample_id, inclusion_probability FROM audit_item "
-        "WHERE run_id = $audit AND position IS NOT NULL AND list_contains($ids::VARCHAR[], sample_id)",
-        {"audit": latest_done(con, "audit"), "ids": sample_ids},
-    )
-    return dict(queued) | dict(audited)
 
 
 def _row(decision: Decision, drawn: float | None) -> dict[str, Any]:

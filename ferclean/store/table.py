@@ -14,11 +14,11 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import UsageError
-from ferclean.store.decisions import STANDING
 from ferclean.store.exchange import frame, rows, text
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import absolute_paths, read_dataset
 from ferclean.store.scores import matrix
+from ferclean.store.standing import STANDING
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 
@@ -65,7 +65,8 @@ def queue(
     """The samples that the latest done triage run ranked, in rank order: the columns of `sample_table` and `skipped`.
 
     `undecided` leaves out samples with a decision (of `reviewer`, when one is named: a second person then sees what
-    the first has decided). Skipped ones (by `reviewer`, when named) come last. `kinds` limits the verdicts.
+    the first has decided, but nobody is asked again about what was adjudicated). Skipped ones (by `reviewer`, when
+    named) come last. `kinds` limits the verdicts.
 
     Raises UsageError for an unknown kind; empty when nothing was triaged.
     """
@@ -81,7 +82,10 @@ def queue(
             AND ($reviewer IS NULL OR reviewer = $reviewer)
             AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)
         ),
-        decided AS (SELECT DISTINCT sample_id FROM standing WHERE $reviewer IS NULL OR reviewer = $reviewer),
+        decided AS (
+            SELECT DISTINCT sample_id FROM standing
+            WHERE $reviewer IS NULL OR reviewer = $reviewer OR source = 'adjudication'
+        ),
         everything AS ({_SELECT})
         SELECT everything.*, sample_id IN (SELECT sample_id FROM skip) AS skipped FROM everything
         WHERE rank IS NOT NULL AND ($kinds IS NULL OR list_contains($kinds::VARCHAR[], verdict))

@@ -1,0 +1,120 @@
+"""What stands of all that people decided: of each reviewer, of all together, where they disagree, what was drawn.
+
+It only reads; every room that asks what holds reads these views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from ferclean.store.exchange import frame, rows
+from ferclean.store.runs import latest_done
+from ferclean.store.workspace import Workspace
+
+# What stands for each sample. An undone row counts no longer, so the reviewer's row before it stands again; a skip
+# decides nothing; of each reviewer the last row counts; an adjudication settles everything that came before it.
+# Reviewers disagree about a sample (`conflict`) while what stands of two of them says different things; to relabel with
+# the given label says the same as to keep it. Whoever decides otherwise after an adjudication objects: that is a
+# disagreement again, as is the old one when the adjudication is undone.
+STANDING = """
+    live AS (
+        SELECT * FROM decision WHERE action NOT IN ('undo', 'skip')
+        AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)
+    ),
+    settled AS (SELECT sample_id, max(decision_id) AS since FROM live WHERE source = 'adjudication' GROUP BY sample_id),
+    standing AS (
+        SELECT live.* FROM live LEFT JOIN settled USING (sample_id)
+        WHERE live.decision_id >= coalesce(settled.since, 0)
+        QUALIFY row_number() OVER (PARTITION BY live.sample_id, live.reviewer ORDER BY live.decision_id DESC) = 1
+    ),
+    current_decision AS (
+        SELECT
+            standing.sample_id,
+            arg_max(standing.action, standing.decision_id) AS action,
+            -- wrapped, because arg_max would skip the NULL label of the latest row and take an older one
+            arg_max({'label': standing.label}, standing.decision_id).label AS label,
+            arg_max(standing.reviewer, standing.decision_id) AS reviewer,
+            max(standing.decided_at) AS decided_at,
+            (SELECT count(DISTINCT live.reviewer) FROM live WHERE live.sample_id = standing.sample_id) AS n_reviewers,
+            count(
+                DISTINCT CASE WHEN standing.action = 'relabel' AND standing.label IS NOT DISTINCT FROM given_label
+                THEN 'keep:' ELSE standing.action || ':' || coalesce(standing.label, '') END
+            ) > 1 AS conflict
+        FROM standing LEFT JOIN (SELECT sample_id, given_label FROM sample) USING (sample_id)
+        GROUP BY standing.sample_id
+    )
+"""
+
+# What the draws in force chose at random: the latest triage's share of its queue, and the latest audit.
+DRAWN = """
+    SELECT sample_id, inclusion_probability AS chance, false AS of_audit FROM verdict
+    WHERE run_id = $triage AND drawn_at_random
+    UNION ALL
+    SELECT sample_id, inclusion_probability, true FROM audit_item WHERE run_id = $audit AND position IS NOT NULL
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """What one person's decision says, in force at the moment."""
+
+    decision_id: int
+    action: str
+    label: str | None
+    reviewer: str
+    decided_at: datetime
+    """UTC, without a zone."""
+    adjudicates: bool
+    """It settled a disagreement, and so stands for everybody."""
+
+
+def open_conflicts(ws: Workspace) -> pd.DataFrame:
+    """What reviewers say who disagree now, in order of arrival: one row per sample and person.
+
+    Columns: sample_id, source_key, split, given_label, reviewer, action, label, note, decided_at.
+    """
+    with ws.session("reading decisions") as con:
+        return frame(
+            con,
+            f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.split, s.given_label, w.reviewer, w.action, "  # noqa: S608
+            "w.label, w.note, w.decided_at FROM standing w JOIN sample s USING (sample_id) "
+            "WHERE w.sample_id IN (SELECT sample_id FROM current_decision WHERE conflict) "
+            "ORDER BY s.position, w.decision_id",
+        )
+
+
+def random_checks(ws: Workspace) -> set[str]:
+    """The samples that the draws in force chose at random: the latest audit's, and the latest triage's share."""
+    with ws.session("reading the random draws") as con:
+        found = rows(con, DRAWN, {"triage": latest_done(con, "triage"), "audit": latest_done(con, "audit")})
+        return {sample_id for sample_id, *_ in found}
+
+
+def words(ws: Workspace, reviewer: str) -> dict[str, Word]:
+    """What stands for this reviewer, by sample: the later of their own last word and an adjudication by anybody."""
+    with ws.session("reading decisions") as con:
+        return words_of(con, reviewer)
+
+
+def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -> dict[str, Word]:
+    """`words`, of these samples alone where some are named, in a session that is open already."""
+    found = rows(
+        con,
+        f"WITH {STANDING} SELECT sample_id, decision_id, action, label, reviewer, decided_at, "  # noqa: S608
+        "source = 'adjudication' FROM live "
+        "WHERE (reviewer = $reviewer OR source = 'adjudication') "
+        "AND ($ids IS NULL OR sample_id IN (SELECT unnest($ids::VARCHAR[]))) "
+        "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1 ORDER BY decision_id",
+        {"reviewer": reviewer, "ids": None if sample_ids is None else list(sample_ids)},
+    )
+    return {
+        sample_id: Word(
+            decision_id=identity, action=action, label=label, reviewer=who, decided_at=when, adjudicates=settles
+        )
+        for sample_id, identity, action, label, who, when, settles in found
+    }
