@@ -161,6 +161,7 @@ def test_a_repeated_row_counts_once(work: Small) -> None:
         ("source_key,label\nx,fear\n", "needs action"),
         ("action\nkeep\n", "sample_id or source_key"),
         ("source_key,action,action\nx,keep,keep\n", "twice"),
+        ("source_key,Action,action\nx,keep,keep\n", "twice"),
     ],
 )
 def test_a_header_that_lacks_something_is_refused(work: Small, text: str, message: str) -> None:
@@ -182,6 +183,17 @@ def test_a_spreadsheets_byte_order_mark_and_escapes_are_understood(work: Small) 
     path.write_bytes("source_key,action,note,reviewer\r\ntrain_00001,keep,'=1+1,ann\r\n".encode("utf-8-sig"))
     decide_from_file(work.ws, path)
     assert list(decision_history(work.ws)["note"]) == ["=1+1"]
+
+
+def test_a_header_in_any_case_is_read_and_rows_without_content_are_skipped(work: Small) -> None:
+    path = table(
+        work, " Source Key,ACTION,Label,Reviewer ,Mood\n\n,,,,\ntrain_00001,Relabel,fear,ann,x\n , ,,,\n,,,,\n"
+    )
+    summary = decide_from_file(work.ws, path)
+    assert (summary.recorded, summary.ignored_columns) == (1, ("Mood",))
+    assert current(work) == {"train_00001": ("relabel", "fear")}
+    with pytest.raises(BadDataError, match="line 5: "):
+        decide_from_file(work.ws, table(work, "source_key,action\n,\n\n,\n,keep\n"))
 
 
 def test_a_dry_run_of_a_file_checks_and_records_nothing(work: Small) -> None:

@@ -57,7 +57,8 @@ def test_rows_carry_number_label_split_and_exact_pixels(tmp_path: Path, header: 
         ({"pixels": " ".join(["256"] * 2304)}, "image: pixels outside 0 to 255"),
         ({"pixels": " ".join(["-1"] * 2304)}, "image: pixels outside 0 to 255"),
         ({"emotion": "7"}, "label: unknown code ('7'"),
-        ({"emotion": ""}, "label: unknown code (''"),
+        ({"emotion": ""}, "label: missing"),
+        ({"emotion": "nan"}, "label: missing"),
         ({"Usage": "Holiday"}, "split: unknown ('Holiday'"),
     ],
 )
@@ -68,6 +69,25 @@ def test_a_malformed_row_stays_with_its_reason(tmp_path: Path, cells: dict[str, 
     assert rows[1].problem is not None
     assert rows[1].problem.startswith(problem)
     assert rows[0].problem is rows[2].problem is None
+
+
+def test_codes_with_a_point_and_counts_with_one_are_whole_numbers(tmp_path: Path) -> None:
+    file = write_fer2013(tmp_path / "fer2013.csv", [{**row, "emotion": row["emotion"] + ".0"} for row in ROWS])
+    votes = [[row[0], row[1], *(f"{count}.0" for count in row[2:])] for row in VOTES]
+    rows = rows_of(file, votes=write_csv(tmp_path / "votes.csv", [VOTE_HEADER, *votes]))
+    assert [(row.given_label, row.given_code) for row in rows] == [("anger", "0"), ("happiness", "3"), ("neutral", "6")]
+    assert rows[0].votes == {"neutral": 2, "anger": 8}
+
+
+def test_shares_of_votes_are_counts_out_of_the_cards_annotators(tmp_path: Path) -> None:
+    file = write_fer2013(tmp_path / "fer2013.csv", ROWS)
+    shares = [[*row[:2], *(int(count) / 10 for count in row[2:])] for row in VOTES]
+    rows = rows_of(file, votes=write_csv(tmp_path / "votes.csv", [VOTE_HEADER, *shares]))
+    assert [row.votes for row in rows] == [
+        {"neutral": 2, "anger": 8},
+        {"happiness": 9, "unknown": 1},
+        {"not_a_face": 10},
+    ]
 
 
 def test_votes_are_joined_by_row_order_not_by_name(tmp_path: Path) -> None:
@@ -108,9 +128,9 @@ def test_votes_for_unknown_words_or_no_votes_file_are_refused(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b"", "has no column emotion, pixels, usage"),
+        (b"", "is empty"),
         (b"emotion,picture,Usage\n", "has no column pixels"),
-        (b"emotion,pixels,Usage\n0,\xff\xfe,Training\n", "not UTF-8"),
+        (b"emotion,pixels,Usage\n0,\xff\xfe,Training\n", "nor CSV in UTF-8"),
         (b"emotion,pixels,Usage\n0," + b"1 " * 100_000 + b",Training\n", "not CSV"),
     ],
     ids=["empty", "columns", "encoding", "huge-cell"],

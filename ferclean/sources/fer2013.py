@@ -5,7 +5,6 @@ It never trusts an image name of FERPlus as a row number and never skips a malfo
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ferclean.evidence.labels import canonical_name
 from ferclean.sources.ballots import by_label, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow
+from ferclean.sources.tabular import code_of, header_of, records_of, text_of
 
 SIDE = 48
 COLUMNS = ("emotion", "pixels", "usage")
@@ -33,11 +33,11 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
     file = _file(path)
     ballots = _votes(Path(votes), file, card) if votes is not None else None
     for number, cells in _records(file, COLUMNS):
-        code, usage = cells["emotion"].strip(), cells["usage"].strip()
+        code, usage = code_of(cells["emotion"]), cells["usage"].strip()
         pixels, problem = _pixels(cells["pixels"])
-        label, split = card.label_of(code), card.split_of(usage)
+        label, split = card.label_of(code) if code else None, card.split_of(usage)
         if label is None:
-            problem = f"label: unknown code ({code!r}; known: {', '.join(card.codes)})"
+            problem = f"label: unknown code ({code!r}; known: {', '.join(card.codes)})" if code else "label: missing"
         elif split is None:
             problem = f"split: unknown ({usage!r}; known: {', '.join(card.splits)})"
         yield SourceRow(
@@ -61,25 +61,14 @@ def _file(path: Path) -> Path:
 
 
 def _records(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Row number and its cells by lower-case column; short rows have empty cells."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as handle:
-            lines = csv.reader(handle)
-            header = [name.strip().lower() for name in next(lines, [])]
-            if missing := [name for name in columns if name not in header]:
-                raise BadDataError(
-                    f"{file} has no column {', '.join(missing)}; it has {', '.join(header) or 'nothing at all'}"
-                )
-            number = 0
-            for line in lines:
-                if line:  # an empty line is no row
-                    cells = dict(zip(header, line, strict=False))
-                    yield number, {name: cells.get(name, "") for name in header}
-                    number += 1
-    except UnicodeDecodeError as error:
-        raise BadDataError(f"{file} is not UTF-8 text (byte {error.start})") from None
-    except csv.Error as error:
-        raise BadDataError(f"{file} is not CSV ({error}, line {lines.line_num})") from None
+    """Row number and its cells as text by lower-case column."""
+    header = {name: name.strip().lower() for name in header_of(file)}
+    if missing := [name for name in columns if name not in header.values()]:
+        raise BadDataError(f"{file} has no column {', '.join(missing)}; it has {', '.join(header.values())}")
+    if len(set(header.values())) < len(header):
+        raise BadDataError(f"{file} has columns that differ in their case only: {', '.join(header)}")
+    for number, cells in records_of(file, list(header)):
+        yield number, {name: text_of(cells[own]) or "" for own, name in header.items()}
 
 
 def _pixels(text: str) -> tuple[np.ndarray | None, str | None]:

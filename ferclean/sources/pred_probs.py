@@ -5,7 +5,6 @@ Class names are mandatory: it never guesses an order. It never loads a pickle an
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import zipfile
@@ -18,9 +17,9 @@ import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
+from ferclean.sources.tabular import PARQUET, columns_of, parquet_file, text_of
 
 ID_COLUMNS = ("sample_id", "source_key")
-_PARQUET = (".parquet", ".pq")
 _NOT_A_NUMBER = {"", "nan", "na", "none", "null"}
 _FEW = 5
 
@@ -60,7 +59,7 @@ def read_predictions(
         raise BadDataError(f"{path} is not a file; give a .parquet, .csv or .npz file of probabilities")
     columns, declared = _columns(path)
     name = _id_column(columns, id_column, path)
-    ids = [str(value) for value in columns[name]]
+    ids = [text_of(value) or "" for value in columns[name]]
     for column, values in columns.items():
         if (column in ("pred_probs", "fold", "embedding") or _is_class(column, known_classes)) and len(values) != len(
             ids
@@ -101,55 +100,29 @@ def read_predictions(
 def _columns(path: Path) -> tuple[dict[str, Any], list[str]]:
     """The columns by name, and the class order that the file itself declares ([] for none)."""
     suffix = path.suffix.lower()
-    if suffix in _PARQUET:
+    if suffix in PARQUET:
         return _parquet(path)
     if suffix == ".npz":
         return _npz(path)
     if suffix == ".csv":
-        return _csv(path), []
+        return dict(columns_of(path)), []
     raise BadDataError(f"{path}: probabilities come as .parquet, .csv or .npz, not as {suffix or 'a nameless format'}")
 
 
 def _parquet(path: Path) -> tuple[dict[str, Any], list[str]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise BadDataError(f"{path} is no readable Parquet file ({error})") from None
-    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if twice:
-        raise BadDataError(f"{path} has several columns named {', '.join(twice)}")
-    declared = (table.schema.metadata or {}).get(b"classes", b"").decode("utf-8", "replace").strip()
-    return {name: table.column(name).to_pylist() for name in table.column_names}, _name_list(declared)
+    metadata = parquet_file(path).schema_arrow.metadata or {}
+    return dict(columns_of(path)), _name_list(metadata.get(b"classes", b"").decode("utf-8", "replace").strip())
 
 
 def _npz(path: Path) -> tuple[dict[str, Any], list[str]]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = {name: np.atleast_1d(arrays[name]) for name in arrays.files}
+            # names that were made from bytes are text all the same
+            found |= {name: np.char.decode(array, "utf-8") for name, array in found.items() if array.dtype.kind == "S"}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise BadDataError(f"{path} is no .npz of plain arrays ({error}); save ids and names as text") from None
-    declared = [str(name) for name in found.pop("classes", ())]
-    return found, declared
-
-
-def _csv(path: Path) -> dict[str, Any]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = [row for row in csv.reader(handle) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadDataError(f"{path} is no CSV in UTF-8 ({error})") from None
-    if not rows:
-        raise BadDataError(f"{path} is empty")
-    header = [name.strip() for name in rows[0]]
-    if len(set(header)) < len(header):
-        raise BadDataError(f"{path} names a column twice: {', '.join(header)}")
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(header):
-            raise BadDataError(f"{path}, row {number}: {len(row)} cells for {len(header)} columns")
-    return {name: [row[place] for row in rows[1:]] for place, name in enumerate(header)}
+    return found, [str(name) for name in found.pop("classes", ())]
 
 
 def _name_list(text: str) -> list[str]:

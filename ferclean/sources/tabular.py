@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,8 @@ def find_column(
         if wanted not in header:
             raise UsageError(f"{path} has no column {wanted!r} ({option}); it has {', '.join(header)}")
         return wanted
-    by_lower = {name.strip().lower(): name for name in reversed(header)}
-    for name in usual:
-        if name in by_lower:
-            return by_lower[name]
+    for name in usual_columns(header, usual, option, path):
+        return name
     if needed:
         raise UsageError(
             f"{path} has none of the columns {', '.join(usual)}; name one with {option}. It has {', '.join(header)}"
@@ -39,22 +38,43 @@ def find_column(
     return ""
 
 
+def usual_columns(header: Sequence[str], usual: Sequence[str], option: str, path: Path) -> list[str]:
+    """The columns that bear a usual name in any case, in the order of the usual names.
+
+    Raises UsageError where two of them differ in their case or spaces only: nobody could say which one is meant.
+    """
+    found: list[str] = []
+    for name in usual:
+        spellings = [column for column in header if column.strip().lower() == name]
+        if len(spellings) > 1:
+            shown = ", ".join(map(repr, spellings))
+            raise UsageError(f"{path} has the columns {shown}; say which one is meant with {option}")
+        found += spellings
+    return found
+
+
 def header_of(path: Path) -> list[str]:
+    """The column names, as they are spelt. Raises BadDataError for no table and for a name that comes twice."""
     if not path.is_file():
         raise BadDataError(f"{path} is not a file; give the CSV or Parquet file itself")
     if path.suffix.lower() in PARQUET:
-        return list(parquet_file(path).schema_arrow.names)
-    with path.open(newline="", encoding="utf-8-sig") as handle:
-        try:
-            header = next(csv.reader(handle), [])
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise BadDataError(f"{path} is neither Parquet (.parquet) nor CSV in UTF-8 ({error})") from None
+        header = list(parquet_file(path).schema_arrow.names)
+    else:
+        _, header = next(csv_rows(path), (0, []))
     if not header:
         raise BadDataError(f"{path} is empty")
+    counts = Counter(name.strip() for name in header)
+    twice = [f"{name} ({count} times)" for name, count in counts.items() if name and count > 1]
+    if twice:
+        raise BadDataError(f"{path} names a column more than once: {', '.join(twice)}; rename all but one of them")
     return header
 
 
 def records_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(row number from 0, cells by column) of every row; rows of a CSV without any content are no rows.
+
+    Raises BadDataError, naming the row, for one with more or fewer cells than the header: its labels may have moved.
+    """
     if path.suffix.lower() in PARQUET:
         number = 0
         for batch in parquet_file(path).iter_batches(batch_size=256, columns=list(dict.fromkeys(columns))):
@@ -62,15 +82,44 @@ def records_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
                 yield number, cells
                 number += 1
         return
+    lines = csv_rows(path)
+    _, header = next(lines)
+    for number, (line, row) in enumerate(lines):
+        if len(row) != len(header):
+            raise BadDataError(
+                f"{path}, row {number} (line {line}): {len(row)} cells for {len(header)} columns; quote cells that "
+                "hold a comma"
+            )
+        yield number, dict(zip(header, row, strict=True))
+
+
+def columns_of(path: Path) -> dict[str, list[Any]]:
+    """A whole table by column, names without surrounding spaces; columns without a name are passed over."""
+    header = [name for name in header_of(path) if name.strip()]
+    found: dict[str, list[Any]] = {name: [] for name in header}
+    for _, cells in records_of(path, header):
+        for name, values in found.items():
+            values.append(cells[name])
+    return {name.strip(): values for name, values in found.items()}
+
+
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line number from 1, cells) of every row of a CSV that has any content, the header's first.
+
+    Raises UsageError for a file that cannot be read, BadDataError for one that is no CSV in UTF-8.
+    """
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
-            lines = csv.reader(handle)
-            header = next(lines)
-            filled = (line for line in lines if line)  # an empty line is no row
-            for number, line in enumerate(filled):
-                yield number, dict(zip(header, [*line, *[""] * (len(header) - len(line))], strict=False))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadDataError(f"{path} is not CSV in UTF-8 ({error})") from None
+            lines = csv.reader(handle, strict=True)
+            for row in lines:
+                if any(cell.strip() for cell in row):
+                    yield lines.line_num, row
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise BadDataError(f"{path} is neither Parquet (.parquet) nor CSV in UTF-8 ({error})") from None
+    except csv.Error as error:
+        raise BadDataError(f"{path} is not CSV in UTF-8 ({error}, line {lines.line_num})") from None
 
 
 def parquet_file(path: Path) -> Any:
@@ -84,17 +133,23 @@ def parquet_file(path: Path) -> Any:
 
 
 def text_of(cell: Any) -> str | None:
-    """A cell as text, a whole number without a point; None for an empty one."""
+    """A cell as text, a whole number without a point, bytes as UTF-8; None for an empty one."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return None
+    if isinstance(cell, bytes):
+        cell = cell.decode("utf-8", "replace")
     text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
     return text if text.strip() else None
 
 
 def code_of(cell: Any) -> str | None:
-    """A label cell as text: 3.0, as spreadsheets write it, is the code 3."""
+    """A label cell as text: 3.0, as spreadsheets write it, is the code 3, and nan is nothing.
+
+    >>> [code_of(cell) for cell in (3.0, "3.0", b" fear ", float("nan"), "NaN", "")]
+    ['3', '3', 'fear', None, None, None]
+    """
     text = text_of(cell)
-    if text is None:
+    if text is None or text.strip().lower() == "nan":
         return None
     head, _, tail = text.strip().partition(".")
     return head if head.isdecimal() and not tail.strip("0") else text.strip()

@@ -5,9 +5,9 @@ It never edits or removes an earlier decision, and never records part of a file 
 
 from __future__ import annotations
 
-import csv
 import getpass
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,12 +19,14 @@ import pandas as pd
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import canonical_name
 from ferclean.exports.cells import unescape_cell
+from ferclean.sources.tabular import csv_rows
 from ferclean.store.decisions import ACTIONS, Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.samples import find_sample, get_dataset, get_samples
 from ferclean.store.standing import open_conflicts
 from ferclean.store.workspace import Workspace
 
 _COLUMNS = ("sample_id", "source_key", "action", "label", "reviewer", "inclusion_probability", "note")
+_COLUMN_WORDS = re.compile(r"[\s-]+")
 _SHOWN_ERRORS = 20
 
 
@@ -119,23 +121,17 @@ def decide_from_file(
 ) -> DecideSummary:
     """Record the decisions of a CSV file, all of them or none.
 
-    Columns: sample_id or source_key, action, label (for relabel), reviewer (default: `reviewer`, else the login name),
-    optionally inclusion_probability (in (0, 1], for rows that were drawn at random; where it is empty, the chance of
-    this workspace's own draw is kept) and note. A row that repeats the same reviewer's current decision is counted
-    and not recorded again, so the same file may be read twice. `adjudicate` settles disagreements, as in `decide`.
+    Columns, in any case and order: sample_id or source_key, action, label (for relabel), reviewer (default:
+    `reviewer`, else the login name), optionally inclusion_probability (in (0, 1], for rows that were drawn at random;
+    where it is empty, the chance of this workspace's own draw is kept) and note. A row that repeats the same
+    reviewer's current decision is counted and not recorded again, so the same file may be read twice; one without any
+    content is skipped. `adjudicate` settles disagreements, as in `decide`.
 
     Raises UsageError when the file cannot be read, BadDataError naming the lines that are wrong.
     """
     file = Path(path)
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            header = tuple(reader.fieldnames or ())
-            rows = [(reader.line_num, row) for row in reader]
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror or error}") from None
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadDataError(f"{file} is not a CSV file in UTF-8: {error}") from None
+    (_, spelt), *rows = list(csv_rows(file)) or [(0, [])]
+    header = tuple(_COLUMN_WORDS.sub("_", name.strip().lower()) for name in spelt)
     _check_header(file, header)
 
     known = _Known(get_samples(ws, include_quarantined=True))
@@ -147,11 +143,12 @@ def decide_from_file(
     errors: list[str] = []
     for line, row in rows:
         try:
-            if None in row or None in row.values():
-                raise ValueError("has another number of cells than the header")
-            cells = {name: unescape_cell((row.get(name) or "").strip()) for name in _COLUMNS}
+            if len(row) != len(header):
+                raise ValueError(f"has {len(row)} cells for the {len(header)} columns of the header")
+            given = dict(zip(header, row, strict=True))
+            cells = {name: unescape_cell(given.get(name, "").strip()) for name in _COLUMNS}
             # keys are file names, and a file name may end with a space
-            sample_id = known.find(cells["sample_id"], unescape_cell(row.get("source_key") or ""))
+            sample_id = known.find(cells["sample_id"], unescape_cell(given.get("source_key", "")))
             by = cells["reviewer"] or fallback
             if by is None:
                 by = fallback = _login_name()
@@ -182,7 +179,7 @@ def decide_from_file(
         shown = "\n  ".join(errors[:_SHOWN_ERRORS])
         more = f"\n  and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
         raise BadDataError(f"{file}: nothing was recorded, {len(errors)} rows are wrong:\n  {shown}{more}")
-    ignored = tuple(name for name in header if name not in _COLUMNS)
+    ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in _COLUMNS)
     return _append(ws, decisions, repeated=repeated, ignored=ignored, dry_run=dry_run)
 
 
