@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from small_workspace import ROWS, picture, shared
 
-from ferclean.exports.cells import NameBook, safe_file_name, safe_folder_name, true_suffix, unescape_cell
+from ferclean.exports.cells import NameBook, safe_file_name, safe_folder_name, true_suffix
 from ferclean.sources.cards import load_card
+from ferclean.sources.tabular import unescape_cell
 from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
 from ferclean.store.samples import Dataset, Sample, get_samples, make_sample_id, put_dataset, put_samples

@@ -11,7 +11,7 @@ import pytest
 from small_workspace import BROKEN, CLASSES, ROWS, Small, small
 
 from ferclean.errors import UsageError
-from ferclean.exports.cells import escape_cell, unescape_cell
+from ferclean.sources.tabular import escape_cell, unescape_cell
 from ferclean.steps.decide import decide
 from ferclean.steps.export import export
 from ferclean.steps.release import release

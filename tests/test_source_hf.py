@@ -101,7 +101,7 @@ def test_labels_by_name_and_other_split_names_are_understood(tmp_path: Path) -> 
     assert [row.split for row in rows] == ["validation"] * 3
     assert rows[0].given_label == "happiness"
     assert rows[1].problem is not None
-    assert rows[1].problem.startswith("label: 'hungry' is unknown")
+    assert rows[1].problem.startswith("label: unknown ('hungry'")
     assert rows[2].problem == "label: missing"
     assert class_names(root) is None
     with pytest.raises(BadDataError, match="ClassLabel"):

@@ -16,7 +16,7 @@ from filelock import FileLock
 
 from apps.fiftyone_view.workspace_dataset import dataset_name, mirror_decisions
 from ferclean.errors import UsageError
-from ferclean.evidence.labels import canonical_name
+from ferclean.evidence.labels import find_class
 from ferclean.store.decisions import Decision, append_decisions, decision_history
 from ferclean.store.samples import get_dataset
 from ferclean.store.workspace import Workspace
@@ -56,14 +56,15 @@ def parse_tag(tag: str, classes: tuple[str, ...]) -> tuple[str, str | None] | No
     `keep`, `ambiguous`, `exclude`, and `relabel:NAME` with any known name or alias of a class of the data set;
     capitals and blanks do not matter. Raises UsageError for a relabel tag without a usable name.
     """
-    action, colon, name = (part.strip() for part in tag.lower().partition(":"))
+    action, colon, name = (part.strip() for part in tag.partition(":"))
+    action = action.lower()
     if not colon and action in PLAIN_ACTIONS:
         return action, None
     if action != RELABEL:
         return None
-    label = canonical_name(name) if name not in classes else name
-    if label not in classes:
-        raise UsageError(f"{label} is not a class of this data set; known: {', '.join(classes)}")
+    label = find_class(name, classes)
+    if label is None:
+        raise UsageError(f"{name} is not a class of this data set; known: {', '.join(classes)}")
     return RELABEL, label
 
 

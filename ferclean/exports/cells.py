@@ -1,4 +1,4 @@
-"""Text of unknown origin into CSV cells and file names that are inert, and cells back again.
+"""Text of unknown origin into file names that are inert.
 
 It never touches files.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _KNOWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _MAGIC = (
@@ -21,24 +19,6 @@ _MAGIC = (
     (b"II*\x00", ".tif"),
     (b"MM\x00*", ".tif"),
 )
-
-
-def escape_cell(value: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets a leading apostrophe; other values pass unchanged.
-
-    >>> escape_cell("=1+1"), escape_cell("anger"), escape_cell(-0.5)
-    ("'=1+1", 'anger', -0.5)
-    """
-    return "'" + value if isinstance(value, str) and _FORMULA.match(value) else value
-
-
-def unescape_cell(text: str) -> str:
-    """What `escape_cell` was given.
-
-    >>> unescape_cell(escape_cell("'=1+1"))
-    "'=1+1"
-    """
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 def true_suffix(data: bytes) -> str | None:

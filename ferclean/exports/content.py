@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.exports.cells import escape_cell
+from ferclean.sources.tabular import escape_cell
 from ferclean.store.releases import Release, get_release, get_release_items
 from ferclean.store.samples import Dataset, get_dataset, get_samples
 from ferclean.store.table import sample_table

@@ -12,6 +12,7 @@ from ferclean.exports.card import write_card
 from ferclean.exports.cells import NameBook, safe_file_name, safe_folder_name
 from ferclean.exports.content import Content, needs_release, records, write_csv
 from ferclean.progress import Progress
+from ferclean.sources.image_folder import CLASS_LIST
 
 SINGLE_FILE = False
 HOLDS_PIXELS = True
@@ -24,7 +25,7 @@ def check(content: Content, out: Path) -> list[str]:
 
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:
-    """Write the images, mapping.csv from files to the source's names, and README.md."""
+    """Write the images, README.md, mapping.csv (files to the source's names) and classes.csv (folders to classes)."""
     rows = content.rows
     books: defaultdict[Path, NameBook] = defaultdict(NameBook)
     class_folders = {name: safe_folder_name(name, index) for index, name in enumerate(content.dataset.classes)}
@@ -46,4 +47,5 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     progress("writing images", len(rows), len(rows))
     columns = ["file", "sample_id", "source_key", "split", "label", "given_label"]
     write_csv(target / "mapping.csv", columns, mapping)
+    write_csv(target / CLASS_LIST, ["folder", "class"], ([folder, name] for name, folder in class_folders.items()))
     write_card(content, target / "README.md", form="image_folder")

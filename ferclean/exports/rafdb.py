@@ -87,10 +87,13 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
 
 def _codes(content: Content) -> dict[str, str]:
     """Class -> code in the list file; numbers win over names where a card knows a class by both."""
-    card = content.dataset.card
-    source: Mapping[str, str] = card["codes"] if _has_layout(card) and card["codes"] else load_card("rafdb").codes
+    if not _has_layout(content.dataset.card):
+        return {name: code for code, name in load_card("rafdb").codes.items()}
+    declared: Mapping[str, str] = content.dataset.card["codes"]
+    if not declared:  # the names are numbers, and so their own codes (`Card.coded`)
+        return {name: name for name in content.dataset.classes}
     codes: dict[str, str] = {}
-    for code, name in source.items():
+    for code, name in declared.items():
         if name not in codes or (code.isdigit() and not codes[name].isdigit()):
             codes[name] = code
     return codes

@@ -5,19 +5,25 @@ It never opens the data set: ingest and doctor compare the two.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NewType
 
 import yaml
 
 from ferclean.bundled_files import bundled_path
 from ferclean.errors import BadDataError, UsageError
-from ferclean.evidence.labels import EXPRESSIONS, canonical_name
+from ferclean.evidence.labels import EXPRESSIONS, ClassName, find_class, vocabulary
 from ferclean.sources.rows import SPLITS
+from ferclean.sources.tabular import code_of, text_of, unescape_cell
+
+SourceCode = NewType("SourceCode", str)
+"""What a source writes for a class where it does not write the class's name: usually a number."""
 
 LAYOUTS = ("rafdb", "fer2013", "image_folder", "table", "hf", "drawn_faces")
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?")
 _KEYS = {
     "layout", "classes", "codes", "splits", "expected", "redistributable", "attributes", "annotators", "homepage",
     "version",
@@ -28,16 +34,19 @@ _KEYS = {
 class Card:
     """One data card, read from `data_cards/<name>.md` or a file of the same form.
 
-    `classes` are canonical names in the order of every probability vector; empty means "as found in the data".
-    `codes` maps what stands in the source (a number or a name) to a class, `splits` a source split to `train`,
-    `validation` or `test`. `expected` counts samples per canonical split and class, None when the card gives none.
-    `attributes` maps an attribute's codes to words. `annotators` is how many people voted per image (None: unknown).
+    `classes` are names in the order of every probability vector (see `labels.vocabulary`); empty means "as found in
+    the data". `codes` maps what stands in the source for a class to its name; `counted_codes` says that no card
+    declared them: they are the positions of names that `--classes` gave, and there are none where names are numbers
+    themselves. `splits` maps a source split to `train`, `validation` or `test`. `expected` counts samples per canonical
+    split and class, None when the card gives none. `attributes` maps an attribute's codes to words. `annotators` is
+    how many people voted per image (None: unknown).
     """
 
     name: str
     layout: str
-    classes: tuple[str, ...] = ()
-    codes: dict[str, str] = field(default_factory=dict)
+    classes: tuple[ClassName, ...] = ()
+    codes: dict[SourceCode, ClassName] = field(default_factory=dict)
+    counted_codes: bool = False
     splits: dict[str, str] = field(default_factory=dict)
     expected: dict[str, dict[str, int]] | None = None
     licence: str = "unknown"
@@ -49,18 +58,46 @@ class Card:
     version: str = ""
     text: str = field(default="", repr=False)
 
-    def label_of(self, code: str) -> str | None:
-        """The class behind a code or a name as the source writes it; None when the card knows neither."""
-        code = code.strip()
-        if code in self.codes:
-            return self.codes[code]
-        if code in self.classes:
-            return code
-        try:
-            name = canonical_name(code)
-        except UsageError:
+    def named(self, word: str) -> ClassName | None:
+        """The class that a word names; None for any other word. A number is a name only where a class is called so."""
+        return find_class(word, self.classes or EXPRESSIONS)
+
+    def coded(self, code: str) -> ClassName | None:
+        """The class behind a code, for sources that write codes only; names that are numbers are their own codes."""
+        return self.codes.get(SourceCode(code.strip())) if self.codes else self.named(code)
+
+    def label_of(self, cell: object) -> ClassName | None:
+        """The class behind a cell that may hold a name or a code: names first, so that no code shadows a name.
+
+        3.0, as spreadsheets and Parquet write whole numbers, is the name or the code 3 where nothing is called 3.0.
+        None when the card knows no such name or code.
+        """
+        text, code = text_of(cell), code_of(cell)
+        if text is None or code is None:
             return None
-        return name if not self.classes or name in self.classes else None
+        spelled = (str(cell), text, unescape_cell(text), code)
+        return next(filter(None, map(self.named, spelled)), None) or self.codes.get(SourceCode(code))
+
+    def class_label(self, names: Sequence[str], where: object) -> list[ClassName]:
+        """The class at each position of a declared list of names, such as that of a Hugging Face ClassLabel.
+
+        All are read as names, else all as codes that the card declares; else, where `--classes` gave as many names,
+        these are other words for the same positions. Raises UsageError, naming what does not fit, otherwise.
+        """
+        by_name = [self.named(name) for name in names]
+        coded = by_name if self.counted_codes else [self.codes.get(SourceCode(name.strip())) for name in names]
+        for found in (by_name, coded):
+            sure = [name for name in found if name is not None]
+            if len(sure) == len(names) == len(set(sure)):
+                return sure
+        if not any(by_name) and len(names) == len(self.classes):
+            return list(self.classes)
+        strange = [name for name, found in zip(names, by_name, strict=True) if found is None]
+        raise UsageError(
+            f"{where} declares the classes {', '.join(names)}, which are not those asked for "
+            f"({', '.join(self.classes)}): {', '.join(strange) or 'two are one class'}; leave --classes out, or give "
+            "a name for each in the declared order"
+        )
 
     def known_labels(self) -> str:
         """The accepted codes and names, for messages."""
@@ -72,17 +109,16 @@ class Card:
         name = name.strip()
         return self.splits.get(name) or SPLITS.get(name.lower())
 
-    def with_classes(self, classes: Sequence[str]) -> Card:
-        """This card with another vocabulary in this order, any names allowed; codes then count from 0.
+    def with_classes(self, classes: Sequence[str], *, declared: bool = False) -> Card:
+        """This card with another vocabulary in this order, any names allowed (`declared`: see `labels.vocabulary`).
 
-        Raises UsageError for doubled names. Expected counts no longer apply.
+        A source may then also write positions, counted from 0, as codes, unless a name is a number: then numbers are
+        names. Raises UsageError for names that `labels.vocabulary` refuses. Expected counts no longer apply.
         """
-        names = tuple(_canonical_or_own(name) for name in classes)
-        if len(set(names)) != len(names):
-            raise UsageError(f"classes name the same class twice: {', '.join(names)}")
-        codes = {str(index): name for index, name in enumerate(names)}
-        codes |= {own: name for own, name in zip(classes, names, strict=True) if own not in codes}
-        return replace(self, classes=names, codes=codes, expected=None)
+        names = vocabulary(classes, declared=declared)
+        numbers = any(_NUMBER.fullmatch(name) for name in names)
+        codes = {} if numbers else {SourceCode(str(place)): name for place, name in enumerate(names)}
+        return replace(self, classes=names, codes=codes, counted_codes=True, expected=None)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the text, for the workspace and for JSON."""
@@ -135,7 +171,7 @@ def parse_card(text: str, *, name: str) -> Card:
         raise BadDataError(f"{where}: redistributable is true or false (may the pixels be passed on?)")
     classes = _classes(block.get("classes") or (), where)
     codes = {
-        str(code): _one_of(label, classes, f"{where}: code {code}")
+        SourceCode(str(code)): _one_of(label, classes, f"{where}: code {code}")
         for code, label in _mapping(block, "codes", where).items()
     }
     splits = {str(source): str(target) for source, target in _mapping(block, "splits", where).items()}
@@ -171,31 +207,23 @@ def _mapping(block: Mapping[str, Any], key: str, where: str) -> dict[Any, Any]:
     return value
 
 
-def _classes(names: object, where: str) -> tuple[str, ...]:
+def _classes(names: object, where: str) -> tuple[ClassName, ...]:
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise BadDataError(f"{where}: classes is a list of names in the order of the probabilities")
-    classes = tuple(_canonical_or_own(str(name)) for name in names)
-    if len(set(classes)) != len(classes):
-        raise BadDataError(f"{where}: classes name the same class twice: {', '.join(classes)}")
-    return classes
-
-
-def _canonical_or_own(name: str) -> str:
-    """Canonical where the name is one of ours, so that Anger and angry meet; else the set's own word."""
     try:
-        return canonical_name(name)
-    except UsageError:
-        return name
+        return vocabulary(str(name) for name in names)
+    except UsageError as error:
+        raise BadDataError(f"{where}: {error}") from None
 
 
-def _one_of(label: object, classes: tuple[str, ...], where: str) -> str:
-    name = _canonical_or_own(str(label))
-    if name not in classes:
-        raise BadDataError(f"{where} stands for {name!r}, which is not among its classes: {', '.join(classes)}")
+def _one_of(label: object, classes: tuple[ClassName, ...], where: str) -> ClassName:
+    name = find_class(str(label), classes)
+    if name is None:
+        raise BadDataError(f"{where} stands for {str(label)!r}, which is not among its classes: {', '.join(classes)}")
     return name
 
 
-def _expected(block: Mapping[str, Any], classes: tuple[str, ...], where: str) -> dict[str, dict[str, int]] | None:
+def _expected(block: Mapping[str, Any], classes: tuple[ClassName, ...], where: str) -> dict[str, dict[str, int]] | None:
     table = _mapping(block, "expected", where)
     if not table:
         return None

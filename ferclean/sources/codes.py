@@ -61,4 +61,4 @@ def perhaps_shifted(seen: Iterable[int], codes: dict[str, str]) -> str | None:
 
 def outside(labels: Sequence[str], card: Card) -> list[int]:
     """Positions of the labels that the card does not know."""
-    return [place for place, label in enumerate(labels) if card.label_of(label) is None]
+    return [place for place, label in enumerate(labels) if card.coded(label) is None]

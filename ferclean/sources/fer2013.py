@@ -35,7 +35,7 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
     for number, cells in _records(file, COLUMNS):
         code, usage = code_of(cells["emotion"]), cells["usage"].strip()
         pixels, problem = _pixels(cells["pixels"])
-        label, split = card.label_of(code) if code else None, card.split_of(usage)
+        label, split = card.coded(code) if code else None, card.split_of(usage)
         if label is None:
             problem = f"label: unknown code ({code!r}; known: {', '.join(card.codes)})" if code else "label: missing"
         elif split is None:

@@ -6,7 +6,7 @@ It never uses a network, never runs code from the folder, and never reads a file
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.labels import ClassName
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.rows import SourceRow, contained_file
+from ferclean.sources.tabular import code_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +71,7 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     names = class_names(path)
     if names is None:
         raise BadDataError(f"{path}: the label column is not a ClassLabel, so the order of the classes is unknown")
-    card = load_card("hf").with_classes(names)
+    card = load_card("hf").with_classes(names, declared=True)
     rows = []
     for row in read(path, card):
         if row.problem:
@@ -152,8 +154,9 @@ def _undecoded(split: Any, column: str) -> Any:
 
 def _rows(root: Path, name: str, split: Any, card: Card, image_column: str, label_column: str) -> Iterator[SourceRow]:
     canonical_split = card.split_of(name)
+    labels, before = (_declared(split, column, card, root) for column in (label_column, "given_label"))
     for number, cells in enumerate(split):
-        given, code, problem = _label(split, label_column, cells[label_column], card)
+        given, code, problem = _label(cells[label_column], labels, card)
         key = cells.get("source_key")
         image, image_problem = _image(root, cells[image_column])
         if canonical_split is None:
@@ -164,7 +167,7 @@ def _rows(root: Path, name: str, split: Any, card: Card, image_column: str, labe
             given_label=given,
             given_code=code,
             problem=image_problem or problem,
-            attributes=_attributes(split, cells, card),
+            attributes=_attributes(cells, before, card),
             **image,
         )
 
@@ -186,26 +189,30 @@ def _image(root: Path, cell: Any) -> tuple[dict[str, Any], str | None]:
     return {"relative_path": found.relative_to(root.resolve()).as_posix()}, None
 
 
-def _label(split: Any, column: str, cell: Any, card: Card) -> tuple[str | None, str | None, str | None]:
-    """(canonical name, what stood in the file, problem)."""
-    if cell is None:
+def _declared(split: Any, column: str, card: Card, root: Path) -> list[ClassName] | None:
+    """The class at each position of a column's ClassLabel; None for a column of another type."""
+    names = getattr(split.features.get(column), "names", None)
+    return None if names is None else card.class_label(names, f"{root}: column {column!r}")
+
+
+def _label(cell: Any, declared: Sequence[ClassName] | None, card: Card) -> tuple[str | None, str | None, str | None]:
+    """(class, what stood in the file, problem)."""
+    code = code_of(cell)
+    if code is None:
         return None, None, "label: missing"
-    names = getattr(split.features[column], "names", None)
-    if names is not None and isinstance(cell, int):
-        if not 0 <= cell < len(names):
-            return None, str(cell), f"label: {cell} is outside of the folder's {len(names)} classes"
-        cell = names[cell]
-    found = card.label_of(str(cell))
-    if found is None:
-        return None, str(cell), f"label: {str(cell)!r} is unknown; known are {card.known_labels()}"
-    return found, str(cell), None
+    if declared is None:
+        found = card.label_of(cell)
+        return found, code, None if found else f"label: unknown ({code!r}; known: {card.known_labels()})"
+    if not 0 <= int(cell) < len(declared):
+        return None, code, f"label: {cell} is outside of the folder's {len(declared)} classes"
+    return declared[int(cell)], code, None
 
 
-def _attributes(split: Any, cells: Mapping[str, Any], card: Card) -> dict[str, object]:
+def _attributes(cells: Mapping[str, Any], before: Sequence[ClassName] | None, card: Card) -> dict[str, object]:
     kept: dict[str, object] = {name: cells[name] for name in _TEXT_COLUMNS if isinstance(cells.get(name), str)}
     if isinstance(cells.get("changed"), bool):
         kept["changed"] = cells["changed"]
     if "given_label" in cells:  # None says that there was no label before curation
-        name, code, _ = _label(split, "given_label", cells["given_label"], card)
+        name, code, _ = _label(cells["given_label"], before, card)
         kept["given_label"] = name or code
     return kept

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ferclean.errors import BadDataError
-from ferclean.sources.cards import Card
+from ferclean.sources.cards import Card, SourceCode
 from ferclean.sources.rows import SourceRow, contained_file, printable
+from ferclean.sources.tabular import header_of, records_of, unescape_cell
+
+CLASS_LIST = "classes.csv"
+"""What an export writes beside its folders: which class each of them holds (columns folder, class)."""
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ""}
 """Endings that are tried; a file with another one is reported. What the bytes are is decided by decoding."""
@@ -25,8 +30,9 @@ def read(path: Path, card: Card) -> Iterator[SourceRow]:
     """
     if not path.is_dir():
         raise BadDataError(f"{path} is not a folder")
+    card = _with_folder_names(path, card)
     tops = [name for name in _names(path) if _is_folder(path / name)]
-    splits = {name: split for name in tops if (split := card.split_of(name)) and card.label_of(name) is None}
+    splits = {name: split for name in tops if (split := card.split_of(name)) and _holds_classes(path / name, card)}
     for name in sorted(_names(path)):
         top = PurePosixPath(name)
         if name in splits:
@@ -39,6 +45,37 @@ def read(path: Path, card: Card) -> Iterator[SourceRow]:
             )
         else:
             yield from _class_folder(path, top, card, "train")
+
+
+def class_names(path: Path) -> tuple[str, ...] | None:
+    """The classes in order where the folder is an export of ours, which lists them; None for any other folder."""
+    listed = _listed(path)
+    return tuple(name for _, name in listed) if listed else None
+
+
+def _holds_classes(folder: Path, card: Card) -> bool:
+    """False for a folder that is itself a class, though it is called like a split (a class named test)."""
+    return card.label_of(folder.name) is None or any(
+        card.label_of(name) is not None for name in _names(folder) if _is_folder(folder / name)
+    )
+
+
+def _with_folder_names(path: Path, card: Card) -> Card:
+    """The card that also knows the folders of our own export, whose names a file system may have bent."""
+    listed = _listed(path)
+    codes = {SourceCode(folder): named for folder, name in listed if (named := card.named(name))}
+    return replace(card, codes={**card.codes, **codes}) if listed else card
+
+
+def _listed(path: Path) -> list[tuple[str, str]]:
+    """(folder, class) of an export's class list, in the order of the classes; empty where there is none."""
+    file = path / CLASS_LIST
+    if not file.is_file() or file.is_symlink() or header_of(file) != ["folder", "class"]:
+        return []
+    return [
+        (unescape_cell(cells["folder"]), unescape_cell(cells["class"]))
+        for _, cells in records_of(file, ["folder", "class"])
+    ]
 
 
 def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -> Iterator[SourceRow]:
@@ -72,7 +109,7 @@ def _file(
 ) -> Iterator[SourceRow]:
     key = printable(str(relative))
     path = root / relative
-    if relative.name.startswith("."):
+    if relative.name.startswith(".") or str(relative) == CLASS_LIST:
         yield SourceRow(source_key=key, split=split, ignored=True)
         return
     if key != str(relative):

@@ -142,7 +142,7 @@ def _class_columns(
 ) -> dict[str, str]:
     """Class name -> column that holds it, in the order of the columns."""
     numbered = [str(k) for k in range(len(order))]
-    if order and set(numbered) <= set(columns):
+    if order and set(numbered) <= set(columns) and max(_indices(numbered, known_classes)) < 0:  # a name is no position
         return dict(zip(order, numbered, strict=True))
     named = {column: column for column in columns if _is_class(column, known_classes)}
     if not named:

@@ -65,7 +65,7 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
         yield SourceRow(
             source_key=key,
             split=split or "train",
-            given_label=card.label_of(code) if code else None,
+            given_label=card.coded(code) if code else None,
             given_code=code,
             # a missing image keeps the name it should have, so that the report of it says what to look for
             relative_path=f"{prefix}{folder}/{found or key + tail + '.jpg'}",
@@ -122,7 +122,7 @@ def _refuse_compound(path: Path, codes: list[str], card: Card) -> None:
         return
     others = [load_card(name) for name in known_cards() if name != card.name]
     fitting = [
-        other.name for other in others if other.layout == card.layout and all(map(other.label_of, codes))
+        other.name for other in others if other.layout == card.layout and all(map(other.coded, codes))
     ]  # fmt: skip
     way = f"ingest it with card {fitting[0]}" if fitting else "write a card (.md) with its 11 codes, and give its path"
     raise BadDataError(

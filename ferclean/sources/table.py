@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.evidence.labels import canonical_name
+from ferclean.evidence.labels import ClassName, canonical_name
 from ferclean.sources.ballots import by_label, few, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow, contained_file, name_list, split_names
@@ -67,11 +67,13 @@ def read(
     kept = [find_column(header, name, (), "attributes", path) for name in name_list(attributes)]
     ballots = _vote_columns(path, card, header, vote_prefix) if vote_prefix else []
     splits = split_names(split_map)
+    declared = _declared(path, label)
+    positions = card.class_label(declared, f"{path}: column {label!r}") if declared else None
     given_votes = read_vote_file(Path(votes), card, key_column=key_column) if votes is not None else None
     keys: set[str] = set()
     for number, cells in records_of(path, [name for name in (image, label, split, key, *kept) if name]):
         code = code_of(cells[label])
-        given = card.label_of(code) if code else None
+        given = _given(cells[label], code, positions, card)
         picture, problem = _picture(cells[image], path.parent)
         if given is None:
             problem = f"label: unknown ({code!r}; known: {card.known_labels()})" if code else "label: missing"
@@ -98,18 +100,17 @@ def read(
 
 def class_names(path: Path, *, label_column: str | None = None) -> tuple[str, ...] | None:
     """The names behind the label column's codes where a Parquet file of `datasets` declares them; else None."""
-    if path.suffix.lower() not in PARQUET:
-        return None
-    schema = parquet_file(path).schema_arrow
-    label = find_column(list(schema.names), label_column, LABEL_COLUMNS, "label_column", path)
-    try:
-        declared = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][label]["names"]
-    except (KeyError, TypeError, ValueError):
-        return None
-    return tuple(str(name) for name in declared)
+    return _declared(path, find_column(header_of(path), label_column, LABEL_COLUMNS, "label_column", path))
 
 
 # ---- cells
+
+
+def _given(cell: Any, code: str | None, positions: Sequence[ClassName] | None, card: Card) -> ClassName | None:
+    """The class behind a label cell: a position where the file declares the classes, else a name or a code."""
+    if positions is None or code is None or not isinstance(cell, int):
+        return card.label_of(cell)
+    return positions[cell] if 0 <= cell < len(positions) else None
 
 
 def _picture(cell: Any, folder: Path) -> tuple[dict[str, Any], str | None]:
@@ -157,6 +158,18 @@ def _plain(cell: Any) -> object:
 
 
 # ---- columns and files
+
+
+def _declared(path: Path, column: str) -> tuple[str, ...] | None:
+    """The names behind a column's positions where a Parquet file has a ClassLabel of `datasets`; else None."""
+    if path.suffix.lower() not in PARQUET:
+        return None
+    try:
+        found = json.loads((parquet_file(path).schema_arrow.metadata or {})[b"huggingface"])
+        names = found["info"]["features"][column]["names"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return tuple(str(name) for name in names)
 
 
 def _vote_columns(path: Path, card: Card, header: Sequence[str], prefix: str) -> list[dict[str, int]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ LABEL_COLUMNS = ("label", "given_label", "expression", "emotion", "class", "grou
 SPLIT_COLUMNS = ("split", "usage", "partition", "subset")
 KEY_COLUMNS = ("source_key",)
 PARQUET = (".parquet", ".pq")
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
 
 def find_column(
@@ -153,3 +155,21 @@ def code_of(cell: Any) -> str | None:
         return None
     head, _, tail = text.strip().partition(".")
     return head if head.isdecimal() and not tail.strip("0") else text.strip()
+
+
+def escape_cell(value: Any) -> Any:
+    """A text that a spreadsheet would run as a formula gets a leading apostrophe; other values pass unchanged.
+
+    >>> escape_cell("=1+1"), escape_cell("anger"), escape_cell(-0.5)
+    ("'=1+1", 'anger', -0.5)
+    """
+    return "'" + value if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def unescape_cell(text: str) -> str:
+    """What `escape_cell` was given.
+
+    >>> unescape_cell(escape_cell("'=1+1"))
+    "'=1+1"
+    """
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text

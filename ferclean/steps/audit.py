@@ -15,7 +15,7 @@ import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.evidence import auditing
-from ferclean.exports.cells import escape_cell
+from ferclean.sources.tabular import escape_cell
 from ferclean.store import audits, decisions, runs, samples, table
 from ferclean.store.workspace import Workspace
 

@@ -17,9 +17,8 @@ from typing import Any
 import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.evidence.labels import canonical_name
-from ferclean.exports.cells import unescape_cell
-from ferclean.sources.tabular import csv_rows
+from ferclean.evidence.labels import find_class
+from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.store.decisions import ACTIONS, Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.samples import find_sample, get_dataset, get_samples
 from ferclean.store.standing import open_conflicts
@@ -240,14 +239,8 @@ def _checked(
 
 
 def _class_name(label: str, classes: tuple[str, ...]) -> str:
-    """A class of the data set by its own name or an alias; a data set may have classes outside the vocabulary."""
-    if label in classes:
-        return label
-    try:
-        name = canonical_name(label)
-    except UsageError:
-        name = label
-    if name not in classes:
+    name = find_class(label, classes)
+    if name is None:
         raise ValueError(f"unknown label {label!r}; known: {', '.join(classes)}")
     return name
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from ferclean import sources
 from ferclean.errors import BadDataError, UsageError
-from ferclean.evidence.labels import EXPRESSIONS
+from ferclean.evidence.labels import EXPRESSIONS, ClassName
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.cards import Card, load_card
@@ -88,9 +88,10 @@ def ingest(
     root = _root(Path(path))
     options = {name: value for name, value in options.items() if value is not None}
     names = name_list(classes if classes is None or isinstance(classes, str) else list(classes))
-    if not names and not card.classes:
-        names = sources.class_names(Path(path), card, options) or ()
-    card = card.with_classes(names) if names else card
+    if names:
+        card = card.with_classes(names)
+    elif not card.classes and (declared := sources.class_names(Path(path), card, options)):
+        card = card.with_classes(declared, declared=True)
     if limit is not None and limit < 1:
         raise UsageError(f"limit is the number of samples to take, 1 or more, not {limit}")
 
@@ -295,6 +296,6 @@ def _check_usable(found: list[store.Sample], good: list[store.Sample], card: Car
     raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}")
 
 
-def _found_classes(good: list[store.Sample]) -> tuple[str, ...]:
+def _found_classes(good: list[store.Sample]) -> tuple[ClassName, ...]:
     names = {sample.given_label for sample in good if sample.given_label}
-    return tuple(name for name in EXPRESSIONS if name in names)
+    return tuple(ClassName(name) for name in EXPRESSIONS if name in names)
