@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ferclean"
 
 # room -> rooms of the package it may import from (its own is always allowed)
-GROUND = {"errors", "progress", "bundled_files", "__version__"}
+GROUND = {"errors", "progress", "bundled_files", "hashes", "__version__"}
 FLOORS = {
     "evidence": GROUND,
     "store": GROUND,

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ferclean.errors import BadDataError
 from ferclean.recognition import crossval
+from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.crossval import OutOfFold, cross_validate, ensemble, run_fold
 from ferclean.recognition.train import fit, predict
@@ -135,6 +137,45 @@ def test_finished_folds_of_other_settings_or_data_are_not_picked_up(
     validate((other_pixels, labels, folds), tmp_path)
     validate(data, tmp_path, config=replace(TINY, seed=1))
     assert len(trained) == 9
+
+
+def weights_file(path: Path, seed: int) -> Path:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.save(make_backbone("slim", channels=1, input_size=32).network.state_dict(), path)
+    return path
+
+
+def test_finished_folds_belong_to_what_the_weights_file_held_not_to_its_path(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = []
+    monkeypatch.setattr(crossval, "run_fold", lambda *a, **o: trained.append(1) or run_fold(*a, **o))
+    config = replace(TINY, epochs=1, weights=weights_file(tmp_path / "w.pth", seed=1))
+    first = validate(data, tmp_path / "out", config=config)
+    moved = (tmp_path / "w.pth").rename(tmp_path / "elsewhere.pth")
+    again = validate(data, tmp_path / "out", config=replace(config, weights=moved))
+    assert len(trained) == 3
+    np.testing.assert_array_equal(first.pred_probs, again.pred_probs)
+    weights_file(tmp_path / "w.pth", seed=2)
+    other = validate(data, tmp_path / "out", config=config)
+    assert len(trained) == 6
+    assert not np.array_equal(first.pred_probs, other.pred_probs)
+
+
+def test_a_weights_file_that_changes_while_folds_are_trained_is_refused(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(TINY, epochs=1, weights=weights_file(tmp_path / "w.pth", seed=1))
+
+    def replaced(*args: object, **options: object) -> object:
+        weights_file(tmp_path / "w.pth", seed=2)
+        return run_fold(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(crossval, "run_fold", replaced)
+    with pytest.raises(BadDataError, match=r"w\.pth changed while folds were trained"):
+        validate(data, tmp_path / "out", config=config)
+    assert not list((tmp_path / "out").glob("*"))
 
 
 def test_progress_runs_from_nothing_to_all_folds(data) -> None:

@@ -206,6 +206,23 @@ def test_a_probe_stores_predictions_embeddings_and_signals_and_triage_judges_the
     assert [known.run_id for known in current_score_runs(ws)] == [other.runs[0]["run_id"]]
 
 
+def test_an_encoder_is_known_by_what_it_holds_wherever_it_lies(ws: Workspace, tmp_path: Path) -> None:
+    first = score_probe(ws, "free", folds=2)
+    (tmp_path / "elsewhere").mkdir()
+    copy = Path(shutil.copy(encoders.find(ws, "free"), tmp_path / "elsewhere"))
+    assert score_probe(ws, copy, folds=2).runs == first.runs
+    # the labels that it learned are known by its content, too, though no account lies beside the copy
+    renamed = Path(shutil.copy(encoders.find(ws, "taught"), tmp_path / "elsewhere" / "innocent.safetensors"))
+    with pytest.raises(BadDataError, match="innocent was trained on the labels"):
+        score_probe(ws, renamed)
+
+
+def test_an_account_never_speaks_for_other_weights_under_its_name(ws: Workspace) -> None:
+    shutil.copy(encoders.find(ws, "taught"), encoders.path_of(ws, "free"))
+    with pytest.raises(BadDataError, match=r"other weights than those that free\.seen\.parquet is about"):
+        score_probe(ws, "free")
+
+
 def test_another_encoder_of_the_same_name_is_not_taken_for_the_first(ws: Workspace) -> None:
     first = score_probe(ws, "free", folds=2)
     encode(ws, name="free", seed=1, force=True, **SMALL)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ferclean.errors import UsageError
@@ -65,6 +67,17 @@ def test_an_exported_folder_can_be_trained_on(judged_copy: Path, tmp_path: Path)
     done = retrain(elsewhere, dataset=Path(exported.path), method="cross_entropy", seeds=1, **(TINY | {"epochs": 1}))
     assert done.changed_labels > 0
     assert done.source == "dataset hf"
+    # the same folder elsewhere is the same run; other pictures under the same ids are not
+    moved = Path(exported.path).rename(tmp_path / "moved")
+    again = retrain(elsewhere, dataset=moved, method="cross_entropy", seeds=1, **(TINY | {"epochs": 1}))
+    assert (again.reused, again.run_id, again.source) == (True, done.run_id, "dataset moved")
+    shard = next(moved.rglob("train*.parquet"))
+    table = pq.read_table(shard)
+    cells = table["image"].to_pylist()
+    cells[0]["bytes"] = cells[1]["bytes"]
+    pq.write_table(table.set_column(0, "image", pa.array(cells, table.schema.field("image").type)), shard)
+    other = retrain(elsewhere, dataset=moved, method="cross_entropy", seeds=1, **(TINY | {"epochs": 1}))
+    assert (other.reused, other.run_id == done.run_id) == (False, False)
 
 
 def test_an_unknown_test_split_lists_the_known(judged_copy: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import TINY
+from test_crossval import weights_file
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.steps.copies import find_duplicates
@@ -68,6 +69,20 @@ def test_other_settings_make_another_run(judged_copy: Path) -> None:
     assert other.reused == 0
     assert other.runs[0]["run_id"] != first
     assert other.runs[0]["method"] == "cross_entropy"
+
+
+def test_a_weights_file_is_known_by_what_it_holds_not_by_its_path(judged_copy: Path, tmp_path: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    options = TINY | {"methods": ["cross_entropy"], "epochs": 1}
+    first = score(ws, weights=weights_file(tmp_path / "w.pth", seed=1), **options)
+    moved = (tmp_path / "w.pth").rename(tmp_path / "elsewhere.pth")
+    again = score(ws, weights=moved, **options)
+    assert (again.reused, again.runs) == (1, first.runs)
+    other = score(ws, weights=weights_file(tmp_path / "w.pth", seed=2), **options)
+    assert other.reused == 0
+    assert other.runs[0]["run_id"] != first.runs[0]["run_id"]
+    with pytest.raises(UsageError, match=r"no weights file at .*absent\.pth"):
+        score(ws, weights=tmp_path / "absent.pth", **options)
 
 
 def test_changed_defaults_of_a_method_make_another_run(judged_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

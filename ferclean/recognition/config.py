@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ferclean import hashes
 from ferclean.errors import UsageError
 
 MIN_CROP = 0.5
@@ -103,7 +104,15 @@ class TrainConfig:
         """For JSON."""
         return asdict(self) | {"weights": str(self.weights) if self.weights else None}
 
+    def weights_sha256(self) -> str | None:
+        """SHA-256 of the file of weights as it is now; None without one. Raises UsageError when it cannot be read."""
+        return hashes.of_file(Path(self.weights), what="weights file") if self.weights else None
+
     def digest(self) -> str:
-        """16 hex digits that change with any setting that changes results (the device is not one)."""
+        """16 hex digits that change with any setting that changes results (the device is not one).
+
+        A file of weights counts by what it holds, wherever it lies. Raises UsageError when it cannot be read.
+        """
         settings = {name: value for name, value in self.as_dict().items() if name != "device"}
+        settings["weights"] = self.weights_sha256()
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

@@ -84,6 +84,7 @@ def cross_validate(
         method_name, images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64),
         num_classes=num_classes, config=config,
     )  # fmt: skip
+    weights = config.weights_sha256()
     encoder: Mapping[str, Tensor] | None = None
     parts = []
     reused = 0
@@ -108,6 +109,11 @@ def cross_validate(
                 pretrained=encoder,
                 progress=_share(progress, position, len(names)),
             )
+            if config.weights_sha256() != weights:
+                raise BadDataError(
+                    f"{config.weights} changed while folds were trained from it; run the command again: finished folds "
+                    "of what the file holds now are taken up, others are not"
+                )
             if path is not None:
                 fold_files.write(path, part)
             tell(f"{line}: {len(part.held_out):,} images in {time.perf_counter() - started:.1f} s")
@@ -227,7 +233,7 @@ def _assembled(parts: list[fold_files.Fold], folds: np.ndarray, names: np.ndarra
 def training_digest(method_name: str, *arrays: np.ndarray, num_classes: int, config: TrainConfig) -> str:
     """12 hex digits of what a training is given: settings, and `arrays`, images first.
 
-    Not of the code, the machine or its number of threads, nor of what a file of weights holds.
+    Not of the code, the machine or its number of threads, nor of where a file of weights lies: it counts by content.
     """
     settings = [
         method_name,

@@ -5,7 +5,6 @@ It never unpickles anything but tensors, never fetches a file, and never goes on
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError
 
 PREFIXES = ("module.", "backbone.", "features.", "model.", "network.", "encoder.")
@@ -74,7 +74,7 @@ def load_weights(network: nn.Module, path: Path) -> WeightsReport:
         )
     return WeightsReport(
         file=str(path),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=hashes.of_file(path, what="weights file"),
         matched=matched,
         missing=[name for name in own if name not in tensors],
         unexpected=[name for name in tensors if name not in own],

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import ClassName
 from ferclean.sources.cards import Card, load_card
@@ -86,7 +86,7 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
                 "label": row.given_label,
                 "included": True,
                 "image": image,
-                "content_hash": sha256(image if isinstance(image, bytes) else Path(image).read_bytes()).hexdigest(),
+                "content_hash": hashes.of_bytes(image) if isinstance(image, bytes) else hashes.of_file(Path(image)),
             }
         )
     return pd.DataFrame(rows), card.classes

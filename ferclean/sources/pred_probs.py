@@ -5,7 +5,6 @@ Class names are mandatory: it never guesses an order. It never loads a pickle an
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
 from ferclean.sources.tabular import PARQUET, columns_of, parquet_file, text_of
@@ -90,7 +90,7 @@ def read_predictions(
         embedding=_matrix(columns["embedding"], ids, "embedding").astype(np.float32)
         if "embedding" in columns
         else None,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=hashes.of_file(path),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import comparison
 from ferclean.evidence import labels as label_names
@@ -100,17 +101,19 @@ def retrain(
         table, classes, source = _from_release(ws, release)
     test_name = _test_split(table, test_split)
     config = chosen.as_dict() | {
-        "source": source,
+        "source": "dataset" if dataset is not None else source,
+        "classes": list(classes),
         "test_split": test_name,
         "seeds": seeds,
-        "weights": str(chosen.weights),
+        # contents, not paths: a file or folder elsewhere is the same run, another one in its place is not
+        "weights": chosen.train_config().weights_sha256(),
     }
     fingerprint = _fingerprint(table)
     run_id = runs.run_id("retrain", chosen_method, config, seed, fingerprint)
     known = runs.get_run(ws, run_id)
     if known is not None and known.state == "done" and not force:
         tell(f"{chosen_method}: done before, reused")
-        return RetrainSummary(**(known.metrics | {"reused": True}))
+        return RetrainSummary(**(known.metrics | {"source": source, "reused": True}))
 
     pixels = image_room.load_pixels(list(table["image"]), size=chosen.input_size, channels=chosen.channels)
     raw, cleaned = (label_names.encode(list(table[name]), classes) for name in ("given_label", "label"))
@@ -206,10 +209,10 @@ def compare_arms(
     return hits
 
 
-def copies_of(pixels: np.ndarray, hashes: Sequence[str], is_test: np.ndarray) -> np.ndarray:
+def copies_of(pixels: np.ndarray, contents: Sequence[str], is_test: np.ndarray) -> np.ndarray:
     """(N,) bool: rows outside the test split that are exact or near copies of a test image."""
     pairs, _ = split_room.near_duplicate_pairs(image_room.thumbnails(pixels))
-    groups = split_room.group_ids(len(pixels), pairs, list(hashes))
+    groups = split_room.group_ids(len(pixels), pairs, list(contents))
     return ~is_test & np.isin(groups, np.unique(groups[is_test]))
 
 
@@ -231,10 +234,8 @@ def _test_split(table: pd.DataFrame, wanted: str | None) -> str:
 
 
 def _fingerprint(table: pd.DataFrame) -> str:
-    import hashlib
-
-    columns = table[["sample_id", "split", "given_label", "label", "included"]].astype(str)
-    return hashlib.sha256("\n".join(map("\t".join, columns.itertuples(index=False))).encode()).hexdigest()
+    columns = table[["sample_id", "content_hash", "split", "given_label", "label", "included"]].astype(str)
+    return hashes.of_bytes("\n".join(map("\t".join, columns.itertuples(index=False))).encode())
 
 
 def _from_release(ws: Workspace, name: str | None) -> tuple[pd.DataFrame, tuple[str, ...], str]:

@@ -141,14 +141,15 @@ def _run_config(
 
     # `methods` and `seeds` name the ensemble, not this run: adding a method must not invalidate the others
     config = replace(profile, methods=(method,), seeds=1).as_dict()
-    weights = config.get("weights")
-    own = config_of(with_class_names(profile.train_config(), method, classes), method)
+    training = profile.train_config()
+    own = config_of(with_class_names(training, method, classes), method)
     return config | {
         # its defaults too: when they change, the scores are another run's
         "method_config": json.loads(json.dumps(asdict(own))),
         "splits": list(splits),
         "fold_seed": fold_seed,
-        "weights": str(weights) if weights else None,
+        # what the file holds: the same one elsewhere is the same run, another one in its place is not
+        "weights": training.weights_sha256(),
     }
 
 

@@ -5,7 +5,6 @@ It trains no network, and refuses to judge labels that the encoder learned from.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
@@ -79,7 +79,7 @@ def score_probe(
     if folds < 2:
         raise UsageError(f"folds is at least 2, not {folds}")
     path = encoders.find(ws, encoder)
-    seen = encoders.get_seen(path)
+    seen = encoders.get_seen(path, ws)
     dataset = samples.get_dataset(ws)
     frame, chosen_splits = samples.get_labelled(ws, splits=splits)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
@@ -88,18 +88,18 @@ def score_probe(
             f"{len(frame):,} labelled, readable image(s) of {len(np.unique(given))} class(es) in "
             f"{', '.join(chosen_splits) or 'this workspace'}: no probe can doubt a label; it takes at least two classes"
         )
-    hashes = list(frame["content_hash"])
+    contents = list(frame["content_hash"])
     fold, groups, _ = folds_of(ws, frame, given, folds=folds, seed=seed, progress=progress)
     taught, near = _taught(ws, frame, seen)
     if taught:
         raise BadDataError(
-            f"the encoder {path.stem} was trained on the labels of {taught:,} of these {len(hashes):,} images, which "
+            f"the encoder {path.stem} was trained on the labels of {taught:,} of these {len(contents):,} images, which "
             "would vouch for themselves: probe with a label-free one (`ferclean encode --method distilled`), or score "
             "with `ferclean score --methods`, where each fold trains its own"
         )
     config = {
         "splits": chosen_splits, "epochs": None, "folds": folds,
-        "probe": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "known": seen.known},
+        "probe": {"sha256": hashes.of_file(path, what="encoder"), "known": seen.known},
     }  # fmt: skip
     method = f"probe:{path.stem}"
     fingerprint = samples.fingerprint(ws, splits=chosen_splits)
@@ -140,7 +140,7 @@ def score_probe(
         progress("probing", 3, 3)
     return ProbeSummary(
         encoder=path.stem, samples=len(frame), classes=len(dataset.classes), folds=int(fold.max()) + 1,
-        embedding=int(metrics["embedding"]), seen=sum(value in seen.labels for value in hashes), near=near,
+        embedding=int(metrics["embedding"]), seen=sum(value in seen.labels for value in contents), near=near,
         training_known=seen.known, accuracy_on_given=float(metrics["accuracy_on_given"]),
         runs=[{"run_id": run_id, "method": method, "seed": seed}], reused=reused,
     )  # fmt: skip
