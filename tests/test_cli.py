@@ -69,9 +69,11 @@ def test_a_missing_workspace_is_one_line_that_says_how_to_make_one(capsys: pytes
     assert "Traceback" not in captured.err
 
 
-def test_debug_shows_the_traceback() -> None:
-    with pytest.raises(FercleanError):
-        run(["-w", "nowhere", "status", "--debug"])
+def test_debug_adds_the_traceback_and_keeps_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["-w", "nowhere", "export", "--form", "nothing", "--out", "x", "--debug"]) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert shown.splitlines()[-1].startswith("ferclean: no workspace at ")
 
 
 def test_methods_as_json_is_a_list_with_name_paper_and_year(capsys: pytest.CaptureFixture[str]) -> None:

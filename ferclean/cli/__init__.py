@@ -6,26 +6,43 @@ No verb does work of its own here, and nothing heavy is imported until a verb ne
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ferclean import __version__
 from ferclean.cli import data_verbs, people_verbs, recognizer_verbs, release_verbs
-from ferclean.cli.plumbing import make_session, split_global_options
+from ferclean.cli.failures import INTERRUPTED, failure_of, tell
+from ferclean.cli.plumbing import check_words, make_session, split_global_options
 from ferclean.cli.settings import check_settings
-from ferclean.errors import FercleanError
+from ferclean.errors import UsageError, among
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 GLOBAL_HELP = (
     "Options of every verb, anywhere on the line: **-w/--workspace DIR** (or FERCLEAN_WORKSPACE, default ./workspace), "
     "**--json** (one JSON object on stdout), **--quiet**, **--debug** (show tracebacks).\n\n"
-    "Exit codes: 0 ok, 1 failure, 2 usage, 3 findings, 4 bad data, 5 workspace busy."
+    "Exit codes: 0 ok, 1 failure, 2 usage, 3 findings, 4 bad data, 5 workspace busy, 130 stopped."
 )
+
+
+class Verbs(TyperGroup):
+    """The verbs; one that is not known is answered with the nearest."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise UsageError(f"no verb {args[0]!r}; {among(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="ferclean",
+    cls=Verbs,
     help="Find, review and fix wrong labels in facial-expression image sets, and measure what it was worth.",
     epilog=GLOBAL_HELP,
     no_args_is_help=True,
@@ -58,50 +75,50 @@ recognizer_verbs.add_to(app)
 people_verbs.add_to(app)
 release_verbs.add_to(app)
 
+VERBS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line; returns the exit code. Errors become one line on stderr."""
+    """Run one command line; returns the exit code. Errors become one line on stderr, and one object with --json."""
     options, rest = split_global_options(argv)
-    debug = bool(options.get("debug"))
+    as_json, debug = bool(options.get("json")), bool(options.get("debug"))
+    session = None
     try:
+        check_words(argv)
         session = make_session(options)
+        if not rest and as_json:
+            raise UsageError(f"no verb is given; {among('', VERBS)}")
         code = app(args=list(rest), prog_name="ferclean", obj=session, standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+            raise KeyboardInterrupt
         return int(code) if isinstance(code, int) else 0
-    except FercleanError as error:
-        if debug:
-            raise
-        print(f"ferclean: {error}", file=sys.stderr)
-        return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        print("\nstopped; nothing is lost: run the same command again to go on where it was", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # the reader has gone (`| head`): keep the interpreter from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
-        if debug or not hasattr(error, "format_message"):
-            if debug:
-                raise
-            print(
-                f"ferclean: {type(error).__name__}: {error} (run again with --debug for the traceback)",
-                file=sys.stderr,
-            )
-            return 1
-        return _usage(error)
-
-
-def _usage(error: Exception) -> int:
-    # Typer's own usage errors know how to show themselves and which exit code is theirs
-    show = getattr(error, "show", None)
-    if show is None:
-        print(f"ferclean: {error}", file=sys.stderr)
-    else:
-        show()
-    return int(getattr(error, "exit_code", 2))
+    except (Exception, KeyboardInterrupt) as error:
+        if not rest and not as_json and hasattr(error, "show"):
+            error.show()  # Typer's help for a bare `ferclean`
+            return UsageError.exit_code
+        # Typer's name for the end of an input that we never ask for
+        cause = error.__cause__ if isinstance(error, typer.Abort) and error.__cause__ else error
+        verb = next((word for word in rest if word in VERBS), None)
+        return tell(
+            failure_of(cause, argv, verb),
+            verb=verb,
+            as_json=as_json and not (session and session.emitted),
+            error=cause if debug else None,
+        )
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. Being told to end is a Ctrl-C: what runs is marked, and how to go on is said."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` stays as it is
+            signal.signal(number, stop)
     sys.exit(run(sys.argv[1:]))

@@ -13,7 +13,13 @@ import typer
 from ferclean.cli.plumbing import Session
 from ferclean.cli.score_from_file import check_score_options, score_from_file, score_with_probe
 
-Seed = Annotated[int, typer.Option("--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.")]
+Seed = Annotated[
+    int,
+    # as far as every library's generator goes, several seeds in a row included
+    typer.Option(
+        "--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.", min=0, max=2**31 - 1
+    ),
+]
 Device = Annotated[str, typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.")]
 ProfileName = Annotated[
     str,
@@ -199,13 +205,15 @@ def score(
     with session.progress() as progress:
         result = step(
             session.open(), profile=profile, methods=names(methods), seeds=seeds, seed=seed, splits=names(splits),
-            device=device, force=force, progress=progress, **overrides,
+            device=device, force=force, progress=progress, tell=session.tell, **overrides,
         )  # fmt: skip
     session.emit("score", result.as_dict())
     used = ", ".join(sorted({run["method"] for run in result.runs}))
     session.say(f"{result.samples:,} samples scored out-of-fold in {result.folds} folds by {used}")
     if result.reused:
         session.say(f"{result.reused} of {len(result.runs)} runs were done before and are reused")
+    if result.folds_reused:
+        session.say(f"{result.folds_reused} folds were done before and are reused")
     session.next("triage")
 
 

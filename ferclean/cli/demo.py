@@ -21,7 +21,9 @@ def run_demo(session: Session, *, faces: int, seed: int, device: str, force: boo
         session.workspace, session.workspace_origin = DEFAULT_FOLDER, "demo"
     pipeline = load_pipeline("demo")
     with session.progress() as progress:
-        result = pipeline.run(session.workspace, faces=faces, seed=seed, device=device, force=force, progress=progress)
+        result = pipeline.run(
+            session.workspace, faces=faces, seed=seed, device=device, force=force, progress=progress, tell=session.tell
+        )
     session.emit("demo", result)
     session.say(
         f"drew {result['samples']:,} faces with planted errors and went the whole way in {result['seconds']:.0f} s "

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, UsageError
 
 if TYPE_CHECKING:
     from ferclean.progress import Progress
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 JSON_SCHEMA = 1
 WITH_VALUE = {"--workspace", "-w"}
 SWITCHES = {"--json", "--quiet", "--debug"}
+GLOBAL_OPTIONS = ("--workspace", "--json", "--quiet", "--debug")
+MAY_BE_EMPTY = {"--note"}
 
 
 @dataclass
@@ -37,18 +39,20 @@ class Session:
     quiet: bool = False
     debug: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    emitted: bool = False
+    """Whether the verb's JSON object is out; a second one would be one too many."""
 
     def open(self) -> Workspace:
         """The workspace, which must exist."""
         from ferclean.store.workspace import Workspace
 
-        return Workspace.open(self.workspace)
+        return Workspace.open(_folder(self.workspace))
 
     def create(self) -> Workspace:
         """The workspace, made when it is not there yet."""
         from ferclean.store.workspace import Workspace
 
-        return Workspace.create(self.workspace)
+        return Workspace.create(_folder(self.workspace))
 
     def say(self, text: str = "", *, style: str | None = None) -> None:
         """A line for people on stdout; silent under --json and --quiet."""
@@ -82,7 +86,13 @@ class Session:
         if not self.as_json:
             return
         whole: Any = {"schema": JSON_SCHEMA, "verb": verb, **result} if isinstance(result, Mapping) else result
-        print(json.dumps(_plain(whole), ensure_ascii=False, allow_nan=False))
+        self.emitted = True
+        print_json(whole)
+
+    def tell(self, line: str) -> None:
+        """One line on stderr about a finished piece of long work, where no bar can show it: stderr is no terminal."""
+        if not self.quiet and not sys.stderr.isatty():
+            print(line, file=sys.stderr, flush=True)
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -123,18 +133,16 @@ def split_global_options(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]
     """
     found: dict[str, Any] = {}
     rest: list[str] = []
-    words = iter(argv)
-    for word in words:
+    words = list(argv)
+    while words:
+        word = words.pop(0)
         name, has_value, value = word.partition("=")
         if word == "--":
-            rest.append(word)
-            rest.extend(words)
+            rest += [word, *words]
+            break
         elif word in WITH_VALUE:
-            following = next(words, None)
-            if following is None:
-                rest.append(word)  # the parser below reports the missing value
-            else:
-                found["workspace"] = following
+            # None: `make_session` reports the missing folder, and a switch in its place is still a switch
+            found["workspace"] = words.pop(0) if words and not words[0].startswith("-") else None
         elif has_value and name in WITH_VALUE:
             found["workspace"] = value
         elif word in SWITCHES:
@@ -144,15 +152,39 @@ def split_global_options(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]
     return found, rest
 
 
+def check_words(argv: Sequence[str]) -> None:
+    """Raise UsageError for words that are no text, and for empty values: "" would mean the current folder, or nothing.
+
+    >>> check_words(["decide", "a", "keep", "--note", ""])
+    """
+    before = ""
+    for word in argv:
+        if not _is_text(word):
+            raise UsageError(
+                f"{word!a} is not UTF-8, in which names are stored: rename the file, or set the terminal to UTF-8"
+            )
+        name, has_value, value = word.partition("=")
+        if word == "" and before not in MAY_BE_EMPTY:
+            raise UsageError(f"an empty value{f' after {before}' if before else ''}: give a name, a path or a number")
+        if name.startswith("--") and has_value and value == "" and name not in MAY_BE_EMPTY:
+            raise UsageError(f"an empty value after {name}=: give a name, a path or a number")
+        before = word
+
+
 def make_session(options: Mapping[str, Any]) -> Session:
     """The session for these global options: flag before environment before the default `./workspace`."""
     if "workspace" in options:
         folder, origin = options["workspace"], "flag"
+        if folder is None:
+            raise UsageError("-w/--workspace needs a folder (./-NAME for one that starts with a dash)")
     elif os.environ.get("FERCLEAN_WORKSPACE"):
         folder, origin = os.environ["FERCLEAN_WORKSPACE"], "environment"
     else:
         folder, origin = "workspace", "default"
-    root = Path(folder).expanduser()
+    try:
+        root = Path(folder).expanduser()
+    except RuntimeError as error:  # ~somebody
+        raise UsageError(f"the workspace {folder!r} cannot be found: {error}") from None
     return Session(
         workspace=root,
         workspace_origin=origin,
@@ -165,12 +197,37 @@ def make_session(options: Mapping[str, Any]) -> Session:
 
 def read_settings(file: Path) -> dict[str, Any]:
     """The workspace's own defaults: `[score]`, `[retrain]` ... tables with option names as keys; {} when absent."""
-    if not file.is_file():
-        return {}
     try:
+        if not file.is_file():
+            return {}
         return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise FercleanError(f"cannot read {file}: {error.strerror or error}; check its permissions") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FercleanError(f"{file} is not valid TOML ({error}); mend or delete it") from error
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout, readable in whatever encoding stdout has and whatever a file name is made of."""
+    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+    plain = _is_text(text) and (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig")
+    print(text if plain else json.dumps(_plain(value), allow_nan=False))
+
+
+def _is_text(word: str) -> bool:
+    """False where bytes that are no UTF-8 were smuggled in (surrogates)."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in word)
+
+
+def _folder(root: Path) -> Path:
+    """The workspace's folder, which may still be missing; refuses anything else in its place."""
+    try:
+        wrong = root.exists() and not root.is_dir()
+    except OSError as error:
+        raise FercleanError(f"cannot look into the workspace {root}: {error.strerror or error}") from error
+    if wrong:
+        raise UsageError(f"the workspace {root} is a file, not a folder: name a folder with --workspace")
+    return root
 
 
 def _console() -> Any:

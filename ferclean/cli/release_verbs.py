@@ -144,7 +144,7 @@ def retrain(
     with session.progress() as progress:
         result = step(
             workspace, release=release, dataset=dataset, profile=profile, method=method, seeds=seeds, seed=seed,
-            test_split=test_split, device=device, force=force, progress=progress,
+            test_split=test_split, device=device, force=force, progress=progress, tell=session.tell,
             epochs=epochs, backbone=backbone, input_size=input_size, weights=weights,
         )  # fmt: skip
     session.emit("retrain", result.as_dict())

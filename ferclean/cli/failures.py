@@ -1,0 +1,104 @@
+"""How a verb fails: one line on stderr, with --json one object on stdout, and an exit code that says the kind.
+
+It catches nothing itself and tells nothing twice.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ferclean.cli.plumbing import GLOBAL_OPTIONS, JSON_SCHEMA, print_json
+from ferclean.errors import FercleanError, UsageError, among
+
+INTERRUPTED = 130
+
+# what is not lost when a verb is stopped; the others begin again, and nothing that was stored is touched
+KEPT = {
+    "score": "finished folds are kept",
+    "demo": "finished steps and folds are kept",
+    "ingest": "what was stored stays",
+    "decide": "recorded decisions stay",
+}
+# with --force again, what this call has finished would be made once more
+WITHOUT_FORCE = {"score", "demo"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What went wrong, in the words and with the exit code of its kind."""
+
+    kind: str
+    """failure, usage, bad_data, busy, unexpected or interrupted."""
+    message: str
+    exit_code: int
+    resume: str | None = None
+    """The command that goes on, after an interruption."""
+
+
+def failure_of(error: BaseException, argv: Sequence[str], verb: str | None) -> Failure:
+    """What to say about an error that ended `verb` in the command line `argv`."""
+    if isinstance(error, FercleanError):
+        return Failure(kind=error.kind, message=str(error), exit_code=error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return _interrupted(argv, verb)
+    if hasattr(error, "format_message"):  # Typer's own
+        return Failure(kind="usage", message=_usage(error), exit_code=UsageError.exit_code)
+    said = _one_line(str(error))
+    name = type(error).__name__
+    return Failure(
+        kind="unexpected",
+        message=f"{name}{f': {said}' if said else ''} (run again with --debug for the traceback)",
+        exit_code=1,
+    )
+
+
+def tell(failure: Failure, *, verb: str | None, as_json: bool, error: BaseException | None = None) -> int:
+    """Say it, with the traceback of `error` when one is given; returns the exit code."""
+    if error is not None:
+        traceback.print_exception(error)
+    print(f"ferclean: {failure.message}", file=sys.stderr)
+    if as_json:
+        told: dict[str, Any] = {"kind": failure.kind, "message": failure.message, "exit_code": failure.exit_code}
+        if failure.resume is not None:
+            told["resume"] = failure.resume
+        print_json({"schema": JSON_SCHEMA, "verb": verb, "error": told})
+    return failure.exit_code
+
+
+def _interrupted(argv: Sequence[str], verb: str | None) -> Failure:
+    words = [word for word in argv if word != "--force"] if verb in WITHOUT_FORCE else list(argv)
+    resume = shlex.join(["ferclean", *words])
+    kept = KEPT.get(verb or "", "nothing that was stored is lost")
+    return Failure(
+        kind="interrupted", message=f"stopped; {kept}; go on with: {resume}", exit_code=INTERRUPTED, resume=resume
+    )
+
+
+def _usage(error: Any) -> str:
+    """Typer's usage errors in one line, with the nearest of what is known and where the rest is told."""
+    context = error.ctx
+    command = context.command_path if context is not None else "ferclean"
+    where = f"(see `{command} --help`)"
+    if getattr(error, "option_name", None) and hasattr(error, "possibilities"):
+        return f"no option {error.option_name} of `{command}`; {among(error.option_name, _options(context))} {where}"
+    message = _one_line(error.format_message()).rstrip(".")
+    choices = getattr(getattr(getattr(error, "param", None), "type_descriptor", None), "choices", None)
+    wrong: list[Any] = getattr(error.__cause__, "errors", list)()
+    if choices and wrong:
+        hint = error.param.opts[0] if error.param.param_type_name == "option" else error.param.name.upper()
+        return f"{hint} cannot be {wrong[0]['input']!r}; {among(str(wrong[0]['input']), choices)} {where}"
+    return f"{message} {where}"
+
+
+def _options(context: Any) -> list[str]:
+    own = [option for parameter in context.command.params for option in (*parameter.opts, *parameter.secondary_opts)]
+    return [*(option for option in own if option.startswith("--")), *GLOBAL_OPTIONS]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

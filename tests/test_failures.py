@@ -1,0 +1,182 @@
+"""A verb that fails says so in one line, with --json in one object, and a stopped one says how to go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ferclean.cli import run
+from ferclean.cli.failures import failure_of
+from ferclean.errors import WorkspaceBusyError
+from ferclean.steps import status as status_step
+from ferclean.steps.ingest import ingest
+from ferclean.steps.score import score
+from ferclean.store import runs
+from ferclean.store.workspace import Workspace
+
+COMMAND = [sys.executable, "-c", "from ferclean.cli import main; main()"]
+
+
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FERCLEAN_WORKSPACE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+
+
+def failing(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, the error's fields, and stderr. There is exactly one object on stdout, with a schema version."""
+    capsys.readouterr()
+    code = run(argv)
+    told = capsys.readouterr()
+    (line,) = told.out.splitlines()
+    whole = json.loads(line)
+    assert set(whole) == {"schema", "verb", "error"}
+    assert whole["schema"] == 1
+    assert whole["error"]["exit_code"] == code
+    # Typer puts an empty line before an EOFError
+    assert told.err.lstrip("\n") == f"ferclean: {whole['error']['message']}\n"
+    return code, whole["error"], whole["verb"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "kind", "words"),
+    [
+        (["wash"], 2, "usage", "no verb 'wash'; known: demo, ingest"),
+        (["statsu"], 2, "usage", "did you mean 'status'? known: demo, ingest"),
+        ([], 2, "usage", "no verb is given; known: demo"),
+        (["status", "--quite"], 2, "usage", "did you mean '--quiet'?"),
+        (["triage", "--mislabeled-at", "0.5"], 2, "usage", "did you mean '--mislabelled-at'?"),
+        (["release"], 2, "usage", "Missing argument 'name'"),
+        (["doctor", "--fail-on", "eror"], 2, "usage", "did you mean 'error'? known: error, warning, never"),
+        (["triage", "--mislabelled-at", "nan"], 2, "usage", "--mislabelled-at"),
+        (["triage", "--mislabelled-at", "-0.1"], 2, "usage", "--mislabelled-at"),
+        (["score", "--seed", "-1"], 2, "usage", "--seed"),
+        (["score", "--seed", "99999999999999999999"], 2, "usage", "--seed"),
+        (["score", "--epochs", "three"], 2, "usage", "--epochs"),
+        (["score", "--epochs="], 2, "usage", "an empty value after --epochs="),
+        (["ingest", "table", ""], 2, "usage", "an empty value after table"),
+        (["decide", "a", "keep", "--note", "\udcff"], 2, "usage", "'\\udcff' is not UTF-8"),
+        (["status", "-w", ""], 2, "usage", "an empty value after -w"),
+        (["status", "-w"], 2, "usage", "-w/--workspace needs a folder"),
+        (["status", "-w", "~no such person/W"], 2, "usage", "cannot be found"),
+        (["status", "-w", "file"], 2, "usage", "file is a file, not a folder"),
+        (["ingest", "table", "file", "-w", "file"], 2, "usage", "file is a file, not a folder"),
+        (["status", "-w", "x" * 300], 1, "failure", "name too long"),
+        (["status", "-w", "nowhere"], 1, "failure", "no workspace at"),
+        (["ingest", "image_folder", "empty"], 4, "bad_data", "empty"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_failing_verb_prints_one_object_with_its_error(
+    argv: list[str], code: int, kind: str, words: str, first: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, error, verb = failing(capsys, *(["--json", *argv] if first else [*argv, "--json"]))
+    assert (found, error["kind"]) == (code, kind)
+    assert words.lower() in error["message"].lower()
+    assert verb == (argv[0] if argv and argv[0] not in ("wash", "statsu") else None)
+
+
+def test_a_busy_workspace_has_its_own_kind() -> None:
+    failure = failure_of(WorkspaceBusyError("in use"), ["status"], "status")
+    assert (failure.kind, failure.exit_code) == ("busy", 5)
+
+
+def test_findings_are_the_normal_object(capsys: pytest.CaptureFixture[str], judged_copy: Path) -> None:
+    assert run(["-w", str(judged_copy), "doctor", "--fail-on", "warning", "--json"]) == 3
+    whole = json.loads(capsys.readouterr().out)
+    assert whole["findings"]
+    assert "error" not in whole
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_with_the_way_to_its_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, judged_folder: Path
+) -> None:
+    for error, words in ((RuntimeError("first\nsecond"), "RuntimeError: first second ("), (EOFError(), "EOFError (")):
+
+        def broken(ws: Workspace, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(status_step, "status", broken)
+        code, told, verb = failing(capsys, "-w", str(judged_folder), "status", "--json")
+        assert (code, told["kind"], verb) == (1, "unexpected", "status")
+        assert told["message"].startswith(words)
+        assert told["message"].endswith("(run again with --debug for the traceback)")
+
+
+def test_ctrl_c_names_the_command_that_goes_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, judged_folder: Path
+) -> None:
+    def stopped(ws: Workspace) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status_step, "status", stopped)
+    code, told, _ = failing(capsys, "-w", str(judged_folder), "status", "--json")
+    assert (code, told["kind"]) == (130, "interrupted")
+    assert told["resume"] == f"ferclean -w {judged_folder} status --json"
+    assert told["resume"] in told["message"]
+
+
+def test_what_a_forced_score_has_finished_is_not_made_again() -> None:
+    line = ["-w", "my set", "score", "--force", "--epochs", "3"]
+    assert failure_of(KeyboardInterrupt(), line, "score").resume == "ferclean -w 'my set' score --epochs 3"
+    # an encoder is replaced when it is finished, so here --force is still needed
+    assert failure_of(KeyboardInterrupt(), ["encode", "--force"], "encode").resume == "ferclean encode --force"
+
+
+def test_being_told_to_end_is_a_ctrl_c(judged_folder: Path) -> None:
+    slow = (
+        "import sys, time; import ferclean.steps.status as s\n"
+        "s.status = lambda ws: (print('ready', file=sys.stderr, flush=True), time.sleep(60))\n"
+        "from ferclean.cli import main; main()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", slow, "-w", str(judged_folder), "status"], stderr=subprocess.PIPE, text=True
+    )
+    assert child.stderr is not None
+    assert child.stderr.readline() == "ready\n"
+    child.send_signal(signal.SIGTERM)
+    told = child.communicate(timeout=60)[1]
+    assert child.returncode == 130
+    assert told.startswith("ferclean: stopped; ")
+
+
+def test_a_stopped_score_leaves_no_run_running_and_goes_on_at_its_unfinished_fold(
+    tmp_path: Path, drawn_set: Path
+) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "drawn_faces", drawn_set, limit=100)
+    tiny: dict[str, Any] = {"epochs": 4, "folds": 4, "input_size": 32, "batch_size": 32}
+    options = [word for name, value in tiny.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    line = ["-w", str(ws.root), "score", "--methods", "cross_entropy", *options]
+    child = subprocess.Popen(
+        [*COMMAND, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert child.stderr is not None
+    first = child.stderr.readline()
+    child.send_signal(signal.SIGINT)
+    out, told = child.communicate(timeout=120)
+    assert child.returncode == 130, told
+    assert first.startswith("cross_entropy, seed 0, fold 1/4: ")
+    assert " images in " in first
+    assert told.splitlines()[-1].endswith(f"finished folds are kept; go on with: ferclean {' '.join(line)}")
+    assert out == ""
+    states = {run.kind: run.state for run in runs.list_runs(ws)}
+    assert states == {"pairs": "done", "score": "interrupted"}
+
+    heard: list[str] = []
+    again = score(ws, methods=["cross_entropy"], **tiny, tell=heard.append)
+    assert again.folds_reused >= 1
+    assert len(heard) == 4
+    assert heard[0] == "cross_entropy, seed 0, fold 1/4: done before, reused"
+    heard.clear()
+    assert score(ws, methods=["cross_entropy"], **tiny, tell=heard.append).reused == 1
+    assert heard == ["cross_entropy, seed 0: done before, reused"]
