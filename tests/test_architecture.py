@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ferclean"
 
 # room -> rooms of the package it may import from (its own is always allowed)
-GROUND = {"errors", "progress", "bundled_files", "hashes", "__version__"}
+GROUND = {"errors", "files", "progress", "bundled_files", "hashes", "__version__"}
 FLOORS = {
     "evidence": GROUND,
     "store": GROUND,
@@ -86,6 +87,13 @@ def test_heavy_imports_stay_with_their_owner(path: Path) -> None:
         owners = OWNERS.get(module.split(".")[0])
         if owners is not None:
             assert any(relative.startswith(owner) for owner in owners), f"{relative} imports {module}"
+
+
+def test_one_mechanism_puts_files_in_place() -> None:
+    for path in package_files():
+        if path.name != "files.py":
+            found = re.search(r"mkdtemp|mkstemp|os\.(replace|rename)\(|\.part\b", path.read_text("utf-8"))
+            assert found is None, f"{path.name} has its own way ({found[0]}): use whole_file or whole_folder"
 
 
 def test_verbs_do_not_import_each_other() -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ferclean.errors import UsageError
+from ferclean.files import remove_drafts, telling, whole_file, whole_folder
 
 MANIFEST = ".ferclean-export.json"
+_ELSEWHERE = "pass another --out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,9 @@ def check_target(out: Path, *, single_file: bool, overwrite: bool, ours: Callabl
 
     `ours(path)` says whether an existing single file is an earlier export.
     """
+    if out.parent.is_dir():
+        with telling(out, elsewhere=_ELSEWHERE):
+            remove_drafts(out.parent)  # first of all: an earlier export may lie in one, moved aside by a killed process
     if single_file:
         if out.is_dir():
             raise UsageError(f"{out} is a folder; this form writes one file: pass --out {out / 'table.parquet'}")
@@ -52,48 +56,32 @@ def check_target(out: Path, *, single_file: bool, overwrite: bool, ours: Callabl
 
 
 def write_file(out: Path, fill: Callable[[Path], None]) -> Written:
-    """Let `fill(path)` write a temporary file beside `out`, then put it in place at once."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".ferclean-", suffix=out.suffix, dir=out.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        fill(temporary)
-        temporary.chmod(0o644)
-        size = temporary.stat().st_size
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Let `fill(path)` write a draft of `out`, then put it in place at once."""
+    with whole_file(out, elsewhere=_ELSEWHERE) as draft:
+        fill(draft)
+        size = draft.stat().st_size
     return Written(files=1, bytes=size)
 
 
 def write_folder(out: Path, fill: Callable[[Path], None], *, form: str) -> Written:
-    """Let `fill(folder)` write a temporary folder beside `out`, then rename it.
+    """Let `fill(folder)` write a draft of `out`, then put it in place of an earlier export (see `check_target`).
 
-    Over an earlier export (see `check_target`) the files of its manifest go, and files that others put there stay.
-    Raises UsageError when a new file would replace such a file.
+    The files of the earlier manifest go, and files that others put there stay. Raises UsageError when a new file
+    would replace such a file.
     """
-    out = Path(os.path.abspath(out))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}-", dir=out.parent))
-    try:
-        fill(temporary)
-        files = _files(temporary)
-        size = sum((temporary / file).stat().st_size for file in files)
+    with whole_folder(out, elsewhere=_ELSEWHERE) as draft:
+        fill(draft)
+        files = _files(draft)
+        size = sum((draft / file).stat().st_size for file in files)
         manifest = json.dumps({"schema": 1, "form": form, "files": files}, indent=0, ensure_ascii=True)
-        (temporary / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
-        temporary.chmod(0o755)  # mkdtemp makes private folders
+        (draft / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
         if out.exists() and any(out.iterdir()):
-            _swap(temporary, out, files)
-        else:
-            os.replace(temporary, out)  # an empty folder gives way
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            _carry_over(out, draft, files)
     return Written(files=len(files), bytes=size)
 
 
-def _swap(new: Path, out: Path, files: list[str]) -> None:
-    """Put `new` where `out` is, carrying over what others left in `out`."""
+def _carry_over(out: Path, new: Path, files: list[str]) -> None:
+    """Copy into `new` what others left in `out`; the earlier folder stays whole until the new one is in place."""
     earlier = set(json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"])
     foreign = [file for file in _files(out) if file not in earlier and file != MANIFEST]
     # also a foreign link `data` where the export needs a folder `data`, and the other way round
@@ -106,16 +94,7 @@ def _swap(new: Path, out: Path, files: list[str]) -> None:
         raise UsageError(f"{out / clash[0]} was not written by ferclean and is left alone; pass another --out")
     for file in foreign:
         (new / file).parent.mkdir(parents=True, exist_ok=True)
-        # a copy, so that the earlier folder stays whole until the new one is in place
         shutil.copy2(out / file, new / file, follow_symlinks=False)
-    aside = Path(tempfile.mkdtemp(prefix=f".{out.name[:40]}-old-", dir=out.parent))
-    os.replace(out, aside)
-    try:
-        os.replace(new, out)
-    except OSError:
-        os.replace(aside, out)
-        raise
-    shutil.rmtree(aside)
 
 
 def _files(folder: Path) -> list[str]:

@@ -6,7 +6,6 @@ It never pickles, and never leaves half a file.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,14 +16,13 @@ from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.inference import Trained
 from ferclean.recognition.methods.catalogue import get_method
+from ferclean.recognition.tensor_files import write_tensors
 
 FORMAT = "ferclean recognizer 1"
 
 
 def save_checkpoint(trained: Trained, path: Path) -> None:
     """Write `trained` to `path` (.safetensors), replacing it at once."""
-    from safetensors.torch import save_file
-
     about = {
         "method": trained.method,
         "config": trained.config.as_dict(),
@@ -34,13 +32,7 @@ def save_checkpoint(trained: Trained, path: Path) -> None:
         "input_size": trained.input_size,
     }
     tensors = {name: value.cpu().contiguous() for name, value in trained.model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(tensors, part, metadata={"format": FORMAT, "ferclean": json.dumps(about)})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_tensors(path, tensors, {"format": FORMAT, "ferclean": json.dumps(about)})
 
 
 def load_checkpoint(path: Path) -> Trained:

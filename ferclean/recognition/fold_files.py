@@ -6,12 +6,13 @@ It never leaves half a file: a fold is there whole or not at all.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ferclean.files import whole_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +47,8 @@ def write(path: Path, fold: Fold) -> None:
     shapes = {name: list(values.shape[1:]) for name, values in fold.outputs.items()}
     about = {"shapes": shapes, "epochs": len(fold.given_prob), "flips": fold.flips, "history": fold.history}
     table = pa.table(columns).replace_schema_metadata({"ferclean": json.dumps(about)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        pq.write_table(table, part, compression="zstd")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as draft:
+        pq.write_table(table, draft, compression="zstd")
 
 
 def read(path: Path) -> Fold:

@@ -6,7 +6,6 @@ It never sees a label; which loss is minimised, and on what, is the method's own
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import half_precision
 from ferclean.recognition.methods.contrast import ProjectionHead
 from ferclean.recognition.optimise import make_batches, make_optimizer, schedule
+from ferclean.recognition.tensor_files import write_tensors
 
 Step = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 """Two views (B, C, S, S), the rows (B,) of the images and the progress in [0, 1) -> the loss, a scalar."""
@@ -186,15 +186,7 @@ def state_of(backbone: nn.Module) -> dict[str, Tensor]:
 
 def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a backbone's state as .safetensors, whole or not at all."""
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(dict(state), part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_tensors(path, state)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

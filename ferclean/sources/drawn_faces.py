@@ -6,7 +6,6 @@ It plants errors and writes down every one of them; it never reads the truth bac
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
+from ferclean.files import whole_folder
 from ferclean.progress import Progress, silent
 from ferclean.sources import rafdb
 from ferclean.sources.face_drawing import draw_face
@@ -221,27 +221,21 @@ def _quota(number: int) -> np.ndarray:
 def _write(out: Path, splits: dict[str, list[Item]], arguments: dict[str, Any]) -> DrawnTruth:
     import pandas as pd
 
-    part = out.resolve().with_name(out.resolve().name + ".part")
-    shutil.rmtree(part, ignore_errors=True)  # left by a run that was stopped
-    images, labels = part / "Image" / "aligned", part / "EmoLabel"
-    images.mkdir(parents=True)
-    labels.mkdir()
     lines, rows = [], []
-    for split, items in splits.items():
-        for item in items:
-            (images / f"{item.key}_aligned.jpg").write_bytes(item.data)
-            lines.append(f"{item.key}.jpg {item.given + 1}\n")
-            rows.append(_truth_row(split, item))
-    (labels / "list_patition_label.txt").write_text("".join(lines), encoding="utf-8")
-    table = pd.DataFrame(rows)
-    table.to_parquet(part / "truth.parquet", index=False)
-    facts = {"generator_version": GENERATOR_VERSION, "arguments": arguments, "counts": _counts(table)}
-    (part / "drawn_faces.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    out.mkdir(parents=True, exist_ok=True)
-    # The facts come last: their presence says that the set is complete.
-    for name in ("Image", "EmoLabel", "truth.parquet", "drawn_faces.json"):
-        (part / name).rename(out / name)
-    part.rmdir()
+    with whole_folder(out) as draft:
+        images, labels = draft / "Image" / "aligned", draft / "EmoLabel"
+        images.mkdir(parents=True)
+        labels.mkdir()
+        for split, items in splits.items():
+            for item in items:
+                (images / f"{item.key}_aligned.jpg").write_bytes(item.data)
+                lines.append(f"{item.key}.jpg {item.given + 1}\n")
+                rows.append(_truth_row(split, item))
+        (labels / "list_patition_label.txt").write_text("".join(lines), encoding="utf-8")
+        table = pd.DataFrame(rows)
+        table.to_parquet(draft / "truth.parquet", index=False)
+        facts = {"generator_version": GENERATOR_VERSION, "arguments": arguments, "counts": _counts(table)}
+        (draft / "drawn_faces.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     return DrawnTruth(root=out, table=table)
 
 

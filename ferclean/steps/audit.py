@@ -15,6 +15,7 @@ import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.evidence import auditing
+from ferclean.files import whole_file
 from ferclean.sources.tabular import escape_cell
 from ferclean.store import audits, decisions, runs, samples, table
 from ferclean.store.workspace import Workspace
@@ -195,12 +196,12 @@ def _advice(
 def _write(out: Path, drawn: pd.DataFrame, whole: pd.DataFrame) -> None:
     known = whole.set_index("sample_id")
     open_ = [i for i in drawn["sample_id"] if i in known.index and not isinstance(known.at[i, "decision"], str)]
-    try:
-        with out.open("x", encoding="utf-8", newline="") as lines:
-            writer = csv.writer(lines)
-            writer.writerow(["sample_id", "path", "given_label", "action", "label"])
-            for sample_id in open_:
-                cells = (sample_id, known.at[sample_id, "path"], known.at[sample_id, "given_label"], "", "")
-                writer.writerow([escape_cell(cell) for cell in cells])
-    except OSError as error:
-        raise FercleanError(f"cannot write the list to {out}: {error.strerror or error}; name another --out") from error
+    with (
+        whole_file(out, elsewhere="name another --out") as draft,
+        draft.open("w", encoding="utf-8", newline="") as lines,
+    ):
+        writer = csv.writer(lines)
+        writer.writerow(["sample_id", "path", "given_label", "action", "label"])
+        for sample_id in open_:
+            cells = (sample_id, known.at[sample_id, "path"], known.at[sample_id, "given_label"], "", "")
+            writer.writerow([escape_cell(cell) for cell in cells])

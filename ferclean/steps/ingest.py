@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ import numpy as np
 from ferclean import sources
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import EXPRESSIONS, ClassName
+from ferclean.files import whole_file
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.cards import Card, load_card
@@ -226,11 +226,8 @@ class _Reader:
         name = f"{content_hash[:2]}/{content_hash}.{extension}"
         target = self.ws.images / name
         if not self.dry_run and not target.exists():
-            target.parent.mkdir(exist_ok=True)
-            handle, part = tempfile.mkstemp(dir=target.parent, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            os.replace(part, target)
+            with whole_file(target) as draft:
+                draft.write_bytes(data)
         return name
 
 

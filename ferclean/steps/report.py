@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from ferclean import __version__
-from ferclean.errors import FercleanError
+from ferclean.files import whole_file
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.steps import report_plots
@@ -87,15 +87,8 @@ def report(
         runs=[run for run in runs.list_runs(ws) if run.state == "done"],
     )
     target = out if out is not None else ws.reports / "report.html"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(target.name + ".part")
-        part.write_text(page, "utf-8")
-        part.replace(target)
-    except OSError as error:
-        raise FercleanError(
-            f"cannot write the report to {target}: {error.strerror}; choose another place with --out"
-        ) from error
+    with whole_file(target, elsewhere="choose another place with --out") as draft:
+        draft.write_text(page, "utf-8")
     progress("writing the report", 4, 4)
     return ReportSummary(
         path=str(target),

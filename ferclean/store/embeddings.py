@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ferclean.errors import FercleanError
+from ferclean.files import whole_file
 from ferclean.store.workspace import Workspace
 
 FILE = "embeddings.parquet"
@@ -22,10 +23,8 @@ def write_embeddings(ws: Workspace, run_id: str, sample_ids: Sequence[str], embe
     flat = pa.array(np.ascontiguousarray(embedding, dtype=np.float32).reshape(-1))
     column = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1])
     path = ws.runs / run_id / FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    pq.write_table(pa.table({"sample_id": pa.array(list(sample_ids), pa.string()), "embedding": column}), part)
-    part.replace(path)
+    with whole_file(path) as draft:
+        pq.write_table(pa.table({"sample_id": pa.array(list(sample_ids), pa.string()), "embedding": column}), draft)
 
 
 def read_embeddings(ws: Workspace, run_id: str) -> tuple[list[str], np.ndarray]:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError
+from ferclean.files import whole_file
 from ferclean.store.workspace import Workspace
 
 FOLDER = "encoders"
@@ -54,12 +55,10 @@ def put_seen(
     label-free one."""
     about = {"known": "yes" if known else "no", "weights": hashes.of_file(path_of(ws, name), what="encoder")}
     path = path_of(ws, name).with_suffix(".seen.parquet")
-    path.parent.mkdir(parents=True, exist_ok=True)
     given = list(labels) if labels is not None else [None] * len(content_hashes)
     columns = {"content_hash": pa.array(list(content_hashes), pa.string()), "label": pa.array(given, pa.string())}
-    part = path.with_suffix(".part")
-    pq.write_table(pa.table(columns).replace_schema_metadata(about), part)
-    part.replace(path)
+    with whole_file(path) as draft:
+        pq.write_table(pa.table(columns).replace_schema_metadata(about), draft)
 
 
 def copy_seen(source: Path, ws: Workspace, name: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferclean.errors import FercleanError
+from ferclean.files import whole_file
 from ferclean.store.exchange import now, rows
 from ferclean.store.version import code_version
 
@@ -82,13 +83,10 @@ def back_up(database: Path, found: int) -> Path:
     while target.exists():
         number += 1
         target = database.with_name(f"{database.name}.v{found}.{number}.backup")
-    try:
-        partial = target.with_name(target.name + ".partial")
-        shutil.copy2(database, partial)
-        partial.replace(target)
-    except OSError as error:
-        raise FercleanError(
-            f"cannot back up {database} to {target.name} before migrating it: {error.strerror or error}; "
-            "free some space or make the folder writable. Nothing was changed"
-        ) from error
+    with whole_file(
+        target,
+        elsewhere="move the workspace to another disk; the database must be backed up before it is "
+        "brought forward, nothing was changed",
+    ) as draft:
+        shutil.copy2(database, draft)
     return target
