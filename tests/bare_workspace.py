@@ -6,13 +6,16 @@ It never goes through ingest: rows are written by hand.
 from __future__ import annotations
 
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ferclean.store import runs, verdicts
+from ferclean.store import lock, runs, verdicts
 from ferclean.store.samples import Dataset, Sample, make_sample_id, put_dataset, put_samples
 from ferclean.store.workspace import CONFIG_NAME, DATABASE_NAME, Workspace
 
@@ -56,6 +59,26 @@ def _database(count: int) -> bytes:
         put_dataset(ws, dataset())
         put_samples(ws, [sample(f"k{i}", given_label=CLASSES[i % 3]) for i in range(count)])
         return ws.database.read_bytes()
+
+
+@contextmanager
+def held_by_another(root: Path) -> Iterator[None]:
+    """The workspace's lock is another thread's while the block runs."""
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock.held(root, "holding on", timeout=10):
+            taken.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def verdict_frame(ids: list[str], **changes: Any) -> pd.DataFrame:

@@ -9,7 +9,6 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import filelock
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -18,10 +17,10 @@ from ferclean.bundled_files import bundled_path
 from ferclean.steps.audit import audit
 from ferclean.store.audits import get_audit
 from ferclean.store.decisions import current_decisions, decision_history
-from ferclean.store.lock import LOCK_NAME
 from ferclean.store.samples import get_samples
 from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
+from tests.bare_workspace import held_by_another
 from tests.workspaces import EIGHT, make_workspace
 
 Open = Callable[..., AppTest]
@@ -194,7 +193,7 @@ def test_a_busy_workspace_is_a_sentence_and_the_press_can_be_tried_again(
 ) -> None:
     monkeypatch.setattr(sitting, "_PATIENCE", 0.2)
     app = opened(ws.root)
-    with filelock.FileLock(ws.root / LOCK_NAME, thread_local=False):
+    with held_by_another(ws.root):
         press(app, "`K` Keep")
         assert "Not recorded: the workspace" in html(app)
         assert "1 / 14" in html(app)

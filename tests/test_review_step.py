@@ -15,13 +15,13 @@ from ferclean.steps import faces_beside, review
 from ferclean.steps.overview import overview
 from ferclean.steps.review import Filters, decide, decide_many, facets, next_open, open_desk, select, tally, undo
 from ferclean.steps.serve_review import launch_command, serve
-from ferclean.store import lock
 from ferclean.store.decisions import current_decisions, decision_history
 from ferclean.store.embeddings import write_embeddings
 from ferclean.store.runs import latest_run
 from ferclean.store.samples import get_samples
 from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
+from tests.bare_workspace import held_by_another
 from tests.workspaces import EIGHT, SEVEN, make_workspace
 
 
@@ -197,8 +197,7 @@ def test_a_busy_workspace_is_said_to_be_busy_and_nothing_is_recorded(ws: Workspa
     hasty = Workspace.open(ws.root, timeout=0.1)
     desk = open_desk(hasty, reviewer="ada")
     order = select(desk, Filters())
-    other = lock.filelock.FileLock(ws.root / lock.LOCK_NAME, thread_local=False)
-    with other, pytest.raises(WorkspaceBusyError):
+    with held_by_another(ws.root), pytest.raises(WorkspaceBusyError):
         decide(desk, order[0], "keep")
     assert desk.standing == {}
     assert decision_history(ws).empty

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from disks import read_only
 
 from ferclean.errors import FercleanError
 from ferclean.store import migrate
@@ -100,6 +101,16 @@ def test_a_newer_workspace_is_refused_and_not_touched(tmp_path: Path) -> None:
         pass
     assert hashlib.sha256(ws.database.read_bytes()).hexdigest() == before
     assert not list(ws.root.glob("*.backup"))
+
+
+def test_an_older_workspace_that_cannot_be_written_is_refused_with_the_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws, _ = bare(tmp_path)
+    monkeypatch.setattr(migrate, "FOLDER", folder_with(tmp_path, "CREATE TABLE later (x INTEGER);"))
+    with read_only(ws.root), pytest.raises(FercleanError, match=r"must be brought forward .*cannot be written: make"):
+        Workspace.open(ws.root)
+    assert migrate.version(duckdb.connect(str(Workspace.open(ws.root).database))) == migrate.latest()
 
 
 def test_a_database_whose_making_was_interrupted_is_finished(tmp_path: Path) -> None:

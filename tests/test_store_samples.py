@@ -155,6 +155,7 @@ def test_the_fingerprint_follows_labels_and_rows_but_not_their_order(tmp_path: P
 
 def test_image_bytes_are_those_of_the_file_in_the_source_or_in_the_workspace(ws: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"from the source")
+    ws.images.mkdir()
     (ws.images / "b.png").write_bytes(b"from the workspace")
     a, b, c = sample("a"), sample("b", location="workspace"), sample("c", relative_path=None)
     room.put_samples(ws, [a, b, replace(c, quarantine_reason="file: missing")])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from disks import fill, read_only, small_disk
 
 from ferclean.errors import FercleanError, WorkspaceBusyError
 from ferclean.store import lock
@@ -82,14 +84,6 @@ def test_opening_a_workspace_without_its_database_says_so(tmp_path: Path) -> Non
         Workspace.open(tmp_path)
 
 
-def test_the_folders_of_a_workspace_are_made_when_used(tmp_path: Path) -> None:
-    ws = Workspace.create(tmp_path)
-    assert not (tmp_path / "runs").exists()
-    for folder in (ws.runs, ws.releases, ws.images, ws.reports):
-        assert folder.is_dir()
-        assert folder.parent == ws.root
-
-
 def test_a_session_that_fails_changes_nothing(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path)
     with pytest.raises(KeyError, match="oops"), ws.session("trying") as con:  # noqa: PT012 - the block is the subject
@@ -150,15 +144,80 @@ def test_a_database_held_by_another_program_is_busy_not_a_traceback_of_duckdb(tm
 
 
 def test_a_holder_note_that_cannot_be_read_still_names_somebody(tmp_path: Path) -> None:
-    (tmp_path / lock.HOLDER_NAME).write_text("{", encoding="utf-8")
-    assert lock.holder(tmp_path) == "another process"
+    (tmp_path / "ticket").write_text("{", encoding="utf-8")
+    assert lock.holder(tmp_path / "ticket") == "another process"
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    ws = Workspace.create(tmp_path)
-    ws.database.write_bytes(b"this is not a database" * 1000)
-    with pytest.raises(FercleanError, match=r"ferclean\.duckdb"):
+def cut(data: bytes) -> bytes:
+    return data[:20_000]
+
+
+def scribbled(data: bytes) -> bytes:
+    """Every page but the header's is noise: found when a table is read, not when the file is opened."""
+    return data[:12288] + bytes(reversed(data[12288:]))
+
+
+@pytest.mark.parametrize("harm", [cut, scribbled, lambda data: b"no database" * 1000, lambda data: b""])
+def test_a_damaged_database_is_called_damaged_with_its_backup_and_never_safe(
+    tmp_path: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    ws, ids = bare(tmp_path)
+    ws.releases.mkdir()
+    backup = ws.database.with_name("ferclean.duckdb.v1.backup")
+    shutil.copy(ws.database, backup)
+    ws.database.write_bytes(harm(ws.database.read_bytes()))
+    for attempt in (Workspace.open, Workspace.create, lambda root: decision_history(ws)):
+        with pytest.raises(FercleanError, match=r"duckdb is damaged .*v1\.backup, to ferclean\.duckdb") as caught:
+            attempt(ws.root)
+        assert "safe" not in str(caught.value)
+    backup.unlink()
+    with pytest.raises(FercleanError, match="no backup lies beside it"):
+        Workspace.open(ws.root)
+    assert ids
+
+
+def test_the_first_ingest_on_a_full_disk_leaves_nothing_that_bars_the_second(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "3m") as disk:
+        filler = fill(disk)
+        with pytest.raises(FercleanError, match=r"cannot write .*No space left on device|could not be read or written"):
+            Workspace.create(disk / "w")
+        with pytest.raises(FercleanError, match="no workspace at"):
+            Workspace.open(disk / "w")
+        filler.unlink()
+        ws = Workspace.create(disk / "w")
+        put_dataset(ws, dataset())
+        assert get_dataset(Workspace.open(ws.root)).name == "tiny"
+        assert sorted(os.listdir(ws.root)) == ["ferclean.duckdb", "ferclean.lock", "ferclean.toml"]
+
+
+def test_an_empty_file_that_an_older_version_left_on_a_full_disk_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "ferclean.duckdb").touch()
+    with pytest.raises(FercleanError, match="no workspace at"):
         Workspace.open(tmp_path)
+    put_dataset(Workspace.create(tmp_path), dataset())
+    assert get_dataset(Workspace.open(tmp_path)).name == "tiny"
+
+
+def test_a_workspace_on_a_read_only_disk_can_be_read_and_not_written(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [Decision(sample_id=ids[0], action="keep", reviewer="ann")])
+    with read_only(ws.root):
+        assert len(current_decisions(Workspace.open(ws.root))) == 1
+        with pytest.raises(FercleanError, match=r"cannot write in the workspace .*Read-only file system"):
+            append_decisions(ws, [Decision(sample_id=ids[1], action="keep", reviewer="ann")])
+    assert not list(ws.root.glob("ferclean.lock.*"))
+
+
+def test_a_reader_of_a_read_only_workspace_sees_what_a_killed_writer_had_committed(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", COMMITTED, str(ws.root), ids[0]], check=False, cwd=Path(__file__).parent.parent
+    )
+    assert done.returncode == -9
+    assert ws.database.with_name("ferclean.duckdb.wal").is_file()
+    with read_only(ws.root):
+        assert current_decisions(Workspace.open(ws.root))["sample_id"].tolist() == [ids[0]]
+    assert current_decisions(Workspace.open(ws.root))["sample_id"].tolist() == [ids[0]]
 
 
 @contextmanager
@@ -183,19 +242,30 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error() -> None:
             path.chmod(0o555)
         try:
             with without_root():
-                for attempt in (Workspace.create, Workspace.open):
-                    with pytest.raises(FercleanError, match=r"cannot write in the workspace .*writable"):
-                        attempt(folder / "w")
-                with pytest.raises(FercleanError, match="cannot write in the workspace"):
+                ws = Workspace.create(folder / "w")
+                with pytest.raises(FercleanError, match=r"cannot write in the workspace .*writable"):
+                    put_dataset(ws, dataset())
+                with pytest.raises(FercleanError, match=r"cannot write .*new: Permission denied; make the folder"):
                     Workspace.create(folder / "new")
-                with pytest.raises(FercleanError, match="cannot write in the workspace"):
-                    _ = Workspace(folder / "w").runs
         finally:
             for path in (folder, folder / "w"):
                 path.chmod(0o755)
         assert get_dataset(Workspace.open(folder / "w")).name == "tiny"
 
 
+COMMITTED = """
+import os, signal, sys
+from ferclean.store import connection, decisions
+from ferclean.store.workspace import Workspace
+ws = Workspace.open(sys.argv[1])
+close = connection.transaction.__wrapped__
+def committed_then_killed(con, database):
+    yield from close(con, database)
+    os.kill(os.getpid(), signal.SIGKILL)
+import contextlib, ferclean.store.workspace as room
+room.transaction = contextlib.contextmanager(committed_then_killed)
+decisions.append_decisions(ws, [decisions.Decision(sample_id=sys.argv[2], action="keep", reviewer="ann")])
+"""
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path

@@ -84,6 +84,11 @@ class Content:
 
 def read_content(ws: Workspace, release: str | None) -> Content:
     """Join the workspace's table with a release's items. Raises UsageError for an unknown release."""
+    with ws.reading("export"):
+        return _content(ws, release)
+
+
+def _content(ws: Workspace, release: str | None) -> Content:
     files = get_samples(ws, include_quarantined=True)[["sample_id", "position", "path", "content_hash"]]
     table = sample_table(ws).drop(columns=["path"], errors="ignore")
     table = table.merge(files, on="sample_id", how="left").sort_values("position", kind="stable")

@@ -73,10 +73,12 @@ def decide(
     """
     if action is None and label is None:
         raise UsageError(f"what about {sample_or_key}? One of {', '.join(ACTIONS)}, or a label")
-    sample_id = find_sample(ws, sample_or_key)
-    known = _Known(get_samples(ws, include_quarantined=True))
+    with ws.reading("decide"):
+        sample_id = find_sample(ws, sample_or_key)
+        known = _Known(get_samples(ws, include_quarantined=True))
+        classes = get_dataset(ws).classes
     try:
-        given, classes = known.given[sample_id], get_dataset(ws).classes
+        given = known.given[sample_id]
         checked = _checked(action or "relabel", label, None, given=given, classes=classes, adjudicate=adjudicate)
     except ValueError as error:
         raise UsageError(str(error)) from None

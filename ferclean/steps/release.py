@@ -6,10 +6,7 @@ It never changes a given label, never touches the test split by itself, and neve
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,6 +18,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError
+from ferclean.files import whole_folder
 from ferclean.progress import Progress, silent
 from ferclean.sources.rows import reason_kind
 from ferclean.store.decisions import current_decisions
@@ -189,15 +187,16 @@ def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
 
     Raises UsageError for an unknown release.
     """
-    table = sample_table(ws)
+    with ws.reading("diff"):
+        table = sample_table(ws)
 
-    def items(name: str) -> pd.DataFrame:
-        if name == ORIGINAL:
-            return _original_items(table)
-        get_release(ws, name)  # names the known ones when there is no such release
-        return get_release_items(ws, name)
+        def items(name: str) -> pd.DataFrame:
+            if name == ORIGINAL:
+                return _original_items(table)
+            get_release(ws, name)  # names the known ones when there is no such release
+            return get_release_items(ws, name)
 
-    return ReleaseDiff(before=before, after=after, changes=_changes(items(before), items(after), _keys(table)))
+        return ReleaseDiff(before=before, after=after, changes=_changes(items(before), items(after), _keys(table)))
 
 
 def _check_options(name: str, policy: str, threshold: float, ambiguous: str, on_conflict: str) -> None:
@@ -350,17 +349,12 @@ def _write_folder(folder: Path, made: Release, items: pd.DataFrame, table: pd.Da
     """Both files appear together or not at all; an existing folder is left as it is."""
     if folder.exists():
         return
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole_folder(folder) as draft:
         labels = items.merge(table[["sample_id", "source_key"]], on="sample_id", how="left")
-        labels.drop(columns="soft_label").to_parquet(temporary / "labels.parquet", index=False)
+        labels.drop(columns="soft_label").to_parquet(draft / "labels.parquet", index=False)
         facts = {"schema": 1, **asdict(made)}
         text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
-        (temporary / "release.json").write_text(text + "\n", encoding="utf-8")
-        temporary.chmod(0o755)  # mkdtemp makes private folders; a release is as readable as its workspace
-        os.rename(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (draft / "release.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _triage_run(table: pd.DataFrame) -> str | None:

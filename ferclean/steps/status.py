@@ -47,6 +47,11 @@ class Status:
 
 def status(ws: Workspace) -> Status:
     """Read the store once and count."""
+    with ws.reading("status"):
+        return _status(ws)
+
+
+def _status(ws: Workspace) -> Status:
     dataset = samples.get_dataset(ws)
     frame = samples.get_samples(ws, include_quarantined=True)
     quarantined = frame[frame["quarantine_reason"].notna()]

@@ -49,7 +49,7 @@ def get_audit(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
 
     Columns as `put_audit` takes them (position Int64) and run_id; empty when nothing was drawn.
     """
-    with ws.session("reading an audit") as con:
+    with ws.reading("reading an audit") as con:
         found = frame(
             con,
             "SELECT a.sample_id, a.stratum, a.inclusion_probability, a.position, a.run_id FROM audit_item a "

@@ -144,7 +144,7 @@ def current_decisions(ws: Workspace) -> pd.DataFrame:
     `conflict` is True and the row shows the latest of their decisions; all of them stay in `decision_history`.
     A sample that was only skipped is not decided.
     """
-    with ws.session("reading decisions") as con:
+    with ws.reading("reading decisions") as con:
         return frame(
             con,
             f"WITH {STANDING} SELECT c.* FROM current_decision c JOIN sample s USING (sample_id) "  # noqa: S608
@@ -155,7 +155,7 @@ def current_decisions(ws: Workspace) -> pd.DataFrame:
 def decision_history(ws: Workspace) -> pd.DataFrame:
     """Every row that was ever appended, in order: decision_id, sample_id, action (undo too), label, reviewer, note,
     seconds, shown (JSON text), source, inclusion_probability, bulk_id, undo_of, decided_at, undone (bool)."""
-    with ws.session("reading decisions") as con:
+    with ws.reading("reading decisions") as con:
         return frame(
             con,
             "SELECT *, decision_id IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL) AS undone "

@@ -80,7 +80,7 @@ def put_release(ws: Workspace, release: Release, items: pd.DataFrame) -> None:
 
 def get_release(ws: Workspace, name: str) -> Release:
     """A release by its name. Raises UsageError, listing the known ones, when there is none."""
-    with ws.session("reading releases") as con:
+    with ws.reading("reading releases") as con:
         found = rows(con, f"SELECT {_COLUMNS} FROM release WHERE name = ?", [name])  # noqa: S608 - own names only
         if not found:
             known = [row[0] for row in rows(con, "SELECT name FROM release ORDER BY created_at, name")]
@@ -94,7 +94,7 @@ def get_release(ws: Workspace, name: str) -> Release:
 def get_release_items(ws: Workspace, name: str) -> pd.DataFrame:
     """Every sample of a release, left-out ones too, in order of arrival; columns as `put_release` takes them."""
     get_release(ws, name)
-    with ws.session("reading a release") as con:
+    with ws.reading("reading a release") as con:
         return frame(
             con,
             f"SELECT {', '.join('i.' + column for column in ITEM_COLUMNS)} FROM release_item i "  # noqa: S608
@@ -105,7 +105,7 @@ def get_release_items(ws: Workspace, name: str) -> pd.DataFrame:
 
 def list_releases(ws: Workspace) -> list[Release]:
     """All releases, oldest first."""
-    with ws.session("reading releases") as con:
+    with ws.reading("reading releases") as con:
         found = rows(con, f"SELECT {_COLUMNS} FROM release ORDER BY created_at, rowid")  # noqa: S608 - own names only
     return [_release(row) for row in found]
 

@@ -47,7 +47,7 @@ def put_results(ws: Workspace, run_id: str, results: pd.DataFrame) -> None:
 
 def get_results(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
     """Results (run_id, arm, seed, split, metric, value) of a run, or of all done retrain runs, oldest first."""
-    with ws.session("reading results") as con:
+    with ws.reading("reading results") as con:
         if run_id is not None:
             check_run(con, run_id)
         return frame(

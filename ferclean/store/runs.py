@@ -124,14 +124,14 @@ def check_run(con: Any, run_id: str) -> None:
 
 def get_run(ws: Workspace, run_id: str) -> Run | None:
     """The run in whatever state it is; None when it was never started."""
-    with ws.session("reading runs") as con:
+    with ws.reading("reading runs") as con:
         found = rows(con, f"SELECT {_COLUMNS} FROM run WHERE run_id = ?", [run_id])  # noqa: S608 - own names only
     return _run(found[0]) if found else None
 
 
 def latest_run(ws: Workspace, kind: str, method: str | None = None) -> Run | None:
     """The run of a kind (and method) that was done last; None when none is done."""
-    with ws.session("reading runs") as con:
+    with ws.reading("reading runs") as con:
         identity = latest_done(con, kind, method)
     return get_run(ws, identity) if identity else None
 
@@ -149,7 +149,7 @@ def latest_done(con: Any, kind: str, method: str | None = None) -> str | None:
 
 def list_runs(ws: Workspace) -> list[Run]:
     """All runs, oldest first."""
-    with ws.session("reading runs") as con:
+    with ws.reading("reading runs") as con:
         found = rows(con, f"SELECT {_COLUMNS} FROM run ORDER BY started_at, run_id")  # noqa: S608 - own names only
     return [_run(row) for row in found]
 

@@ -117,7 +117,7 @@ def put_dataset(ws: Workspace, dataset: Dataset) -> None:
 
 def get_dataset(ws: Workspace) -> Dataset:
     """The workspace's data set. Raises UsageError when nothing was ingested yet."""
-    with ws.session("reading the data set") as con:
+    with ws.reading("reading the data set") as con:
         return read_dataset(con, ws)
 
 
@@ -183,7 +183,7 @@ def get_samples(
     Columns: sample_id, dataset, source_key, split, given_label, path (absolute, or None), content_hash, width,
     height, phash, contrast, quarantine_reason, attributes (dict), position.
     """
-    with ws.session("reading samples") as con:
+    with ws.reading("reading samples") as con:
         table = frame(
             con,
             "SELECT sample_id, dataset, source_key, split, given_label, location, relative_path, content_hash, width, "
@@ -239,7 +239,7 @@ def images_bytes(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, bytes | 
 
 def _places(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, tuple[str, str | None, str | None, str]]:
     """Location, relative path, quarantine reason and the data set's root of each known sample."""
-    with ws.session("reading an image") as con:
+    with ws.reading("reading an image") as con:
         found = rows(
             con,
             "SELECT s.sample_id, s.location, s.relative_path, s.quarantine_reason, d.root "
@@ -272,7 +272,7 @@ def find_samples(ws: Workspace, samples_or_keys: Sequence[str]) -> list[str]:
 
     Raises UsageError, naming the first ones, when something is neither.
     """
-    with ws.session("finding samples") as con:
+    with ws.reading("finding samples") as con:
         wanted = list(dict.fromkeys(str(key) for key in samples_or_keys))
         ids = {row[0] for row in rows(con, "SELECT sample_id FROM sample WHERE list_contains(?, sample_id)", [wanted])}
         keys: dict[str, list[str]] = {}
@@ -314,7 +314,7 @@ def get_labelled(ws: Workspace, *, splits: Sequence[str] | None = None) -> tuple
 
 def fingerprint(ws: Workspace, *, splits: Sequence[str] | None = None) -> str:
     """Digest (16 hex digits) of ids, splits and given labels of the samples that take part, in any order of arrival."""
-    with ws.session("reading samples") as con:
+    with ws.reading("reading samples") as con:
         found = rows(
             con,
             "SELECT sample_id, split, coalesce(given_label, '') FROM sample WHERE quarantine_reason IS NULL "

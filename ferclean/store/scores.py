@@ -70,7 +70,7 @@ def put_predictions(
 
 def get_predictions(ws: Workspace, run_id: str) -> Predictions:
     """The predictions of a run. Raises UsageError for an unknown run."""
-    with ws.session("reading predictions") as con:
+    with ws.reading("reading predictions") as con:
         check_run(con, run_id)
         classes = read_dataset(con, ws).classes
         table = con.sql(
@@ -117,7 +117,7 @@ def put_signals(ws: Workspace, run_id: str, sample_ids: Sequence[str], signals: 
 
 def get_signals(ws: Workspace, run_id: str) -> pd.DataFrame:
     """The signals of a run: index sample_id in order of arrival, one float64 column per signal, NaN = not defined."""
-    with ws.session("reading signals") as con:
+    with ws.reading("reading signals") as con:
         check_run(con, run_id)
         names = [row[0] for row in rows(con, "SELECT DISTINCT name FROM signal WHERE run_id = ? ORDER BY 1", [run_id])]
         order = frame(
@@ -159,7 +159,7 @@ def put_flips(ws: Workspace, run_id: str, flips: pd.DataFrame) -> None:
 
 def get_flips(ws: Workspace, run_id: str) -> pd.DataFrame:
     """The relabelings of a run: sample_id, fold, epoch, from_label, to_label, p; by fold, epoch and arrival."""
-    with ws.session("reading flips") as con:
+    with ws.reading("reading flips") as con:
         check_run(con, run_id)
         return frame(
             con,

@@ -78,7 +78,7 @@ def open_conflicts(ws: Workspace) -> pd.DataFrame:
 
     Columns: sample_id, source_key, split, given_label, reviewer, action, label, note, decided_at.
     """
-    with ws.session("reading decisions") as con:
+    with ws.reading("reading decisions") as con:
         return frame(
             con,
             f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.split, s.given_label, w.reviewer, w.action, "  # noqa: S608
@@ -90,14 +90,14 @@ def open_conflicts(ws: Workspace) -> pd.DataFrame:
 
 def random_checks(ws: Workspace) -> set[str]:
     """The samples that the draws in force chose at random: the latest audit's, and the latest triage's share."""
-    with ws.session("reading the random draws") as con:
+    with ws.reading("reading the random draws") as con:
         found = rows(con, DRAWN, {"triage": latest_done(con, "triage"), "audit": latest_done(con, "audit")})
         return {sample_id for sample_id, *_ in found}
 
 
 def words(ws: Workspace, reviewer: str) -> dict[str, Word]:
     """What stands for this reviewer, by sample: the later of their own last word and an adjudication by anybody."""
-    with ws.session("reading decisions") as con:
+    with ws.reading("reading decisions") as con:
         return words_of(con, reviewer)
 
 

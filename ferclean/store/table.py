@@ -48,7 +48,7 @@ def sample_table(ws: Workspace) -> pd.DataFrame:
     Verdict columns are of the latest done triage run; `pred_probs` are the mean over the runs that its config names
     under `score_runs`, `fold` is of the first of them.
     """
-    with ws.session("reading the sample table") as con:
+    with ws.reading("reading the sample table") as con:
         triage = latest_done(con, "triage")
         table = frame(con, f"WITH {STANDING} {_SELECT} ORDER BY s.position", {"triage": triage})
         return _complete(con, ws, table, triage)
@@ -92,7 +92,7 @@ def queue(
         AND (NOT $undecided OR sample_id NOT IN (SELECT sample_id FROM decided))
         ORDER BY skipped, rank, sample_id LIMIT $limit
     """  # noqa: S608 - own text only, every value is a parameter
-    with ws.session("reading the queue") as con:
+    with ws.reading("reading the queue") as con:
         triage = latest_done(con, "triage")
         parameters = {
             "triage": triage, "reviewer": reviewer, "kinds": None if kinds is None else list(kinds),

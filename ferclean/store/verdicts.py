@@ -100,7 +100,7 @@ def get_verdicts(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
 
     Columns as `put_verdicts` takes them (drawn_at_random False where nothing was drawn), and run_id.
     """
-    with ws.session("reading verdicts") as con:
+    with ws.reading("reading verdicts") as con:
         if run_id is not None:
             check_run(con, run_id)
         chosen = run_id if run_id is not None else latest_done(con, "triage")
@@ -136,7 +136,7 @@ def get_pairs(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
 
     Of a run; by default of the latest done run of kind `pairs`, or else of the latest done run that stored any.
     """
-    with ws.session("reading pairs") as con:
+    with ws.reading("reading pairs") as con:
         if run_id is not None:
             check_run(con, run_id)
         chosen = run_id or latest_done(con, "pairs")

@@ -67,7 +67,7 @@ def _votes_of(sample: Sample) -> list[_Vote]:
 def get_votes(ws: Workspace) -> pd.DataFrame:
     """The votes as they came, in order of arrival: sample_id, label (class name, 'unknown' or 'not_a_face'), count,
     annotator (None: a count of people without names)."""
-    with ws.session("reading votes") as con:
+    with ws.reading("reading votes") as con:
         return frame(
             con,
             "SELECT v.sample_id, v.label, v.count, v.annotator FROM vote v JOIN sample s USING (sample_id) "
@@ -83,7 +83,7 @@ def get_vote_counts(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -
     first ones, for ids that are not in the workspace, and for classes named twice.
     """
     column = _columns_of(classes)
-    with ws.session("reading votes") as con:
+    with ws.reading("reading votes") as con:
         known = pd.Index([row[0] for row in rows(con, "SELECT sample_id FROM sample")], dtype=object)
         found = rows(con, "SELECT sample_id, label, sum(count)::BIGINT FROM vote GROUP BY ALL")
     row = _rows_of(known, ids)
@@ -102,7 +102,7 @@ def get_annotator_labels(ws: Workspace, ids: Sequence[str], classes: Sequence[st
     that does.
     """
     column = _columns_of(classes)
-    with ws.session("reading votes") as con:
+    with ws.reading("reading votes") as con:
         known = pd.Index([row[0] for row in rows(con, "SELECT sample_id FROM sample")], dtype=object)
         found = rows(con, "SELECT sample_id, annotator, label FROM vote WHERE annotator IS NOT NULL")
     row = _rows_of(known, ids)

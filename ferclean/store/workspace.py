@@ -5,15 +5,17 @@ A connection lives for one action. It is never kept while a person or a GPU is w
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferclean.errors import FercleanError
+from ferclean.files import telling, whole_file
 from ferclean.store import lock, migrate
+from ferclean.store.connection import opened, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 DATABASE_NAME = "ferclean.duckdb"
 CONFIG_NAME = "ferclean.toml"
 
-# Extensions are never fetched or loaded behind the user's back; what the store needs is built in.
-_CONNECTION = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_ELSEWHERE = "choose another workspace with --workspace"
+_PAST = ("runs", "releases", "images", "reports", "encoders")
+
+_inside = threading.local()
 
 _CONFIG_TEXT = """\
 # Settings of this workspace. A flag on the command line and a FERCLEAN_* variable come before what stands here;
@@ -45,17 +49,14 @@ class Workspace:
         Raises FercleanError where nothing can be written.
         """
         ws = cls(Path(root).expanduser().resolve(), timeout=timeout)
-        try:
+        with telling(ws.root, elsewhere=_ELSEWHERE):
             ws.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritable(ws.root, error) from error
+        if ws._never_made():
+            ws._make()
         ws._bring_forward()
-        config = ws.root / CONFIG_NAME
-        try:
-            if not config.exists():
-                config.write_text(_CONFIG_TEXT, encoding="utf-8")
-        except OSError as error:
-            raise _unwritable(ws.root, error) from error
+        if not ws.config.exists():
+            with whole_file(ws.config, elsewhere=_ELSEWHERE) as draft:
+                draft.write_text(_CONFIG_TEXT, encoding="utf-8")
         return ws
 
     @classmethod
@@ -66,13 +67,13 @@ class Workspace:
         """
         ws = cls(Path(root).expanduser().resolve(), timeout=timeout)
         try:
-            there = ws.database.is_file()
+            there = not ws._never_made()
         except OSError as error:  # a folder that may not be entered
             raise FercleanError(
                 f"cannot look into {ws.root}: {error.strerror or error}; check its permissions"
             ) from error
         if not there:
-            if (ws.root / CONFIG_NAME).is_file():
+            if ws.config.is_file():
                 raise FercleanError(
                     f"the workspace {ws.root} has lost its database {DATABASE_NAME}; put it back from a backup, "
                     f"or create it again with `ferclean -w {ws.root} ingest ...`"
@@ -87,24 +88,29 @@ class Workspace:
         return self.root / DATABASE_NAME
 
     @property
+    def config(self) -> Path:
+        """The settings file."""
+        return self.root / CONFIG_NAME
+
+    @property
     def runs(self) -> Path:
         """The folder with one folder per run: checkpoints, embeddings, dynamics."""
-        return self._folder("runs")
+        return self.root / "runs"
 
     @property
     def releases(self) -> Path:
         """The folder with one folder per release."""
-        return self._folder("releases")
+        return self.root / "releases"
 
     @property
     def images(self) -> Path:
         """The folder with pictures that the source did not hold as files."""
-        return self._folder("images")
+        return self.root / "images"
 
     @property
     def reports(self) -> Path:
         """The folder with written reports."""
-        return self._folder("reports")
+        return self.root / "reports"
 
     @contextmanager
     def session(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -113,103 +119,76 @@ class Workspace:
         `action` is what a waiting process is told. Raises WorkspaceBusyError when another process holds the
         workspace or the database for longer than `timeout`; RuntimeError when this thread is already in a session.
         """
-        with lock.held(self.root, action, timeout=self.timeout), self._connection() as con:
+        with lock.held(self.root, action, timeout=self.timeout), opened(self.database, timeout=self.timeout) as con:
             migrate.check(migrate.version(con), self.database)
-            with _transaction(con):
+            with transaction(con, self.database):
                 yield con
 
-    def _folder(self, name: str) -> Path:
-        folder = self.root / name
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise _unwritable(self.root, error) from error
-        return folder
+    @contextmanager
+    def reading(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that can only read, and sees one moment of the store; readers wait for writers alone.
 
-    def _bring_forward(self) -> None:
-        with lock.held(self.root, "opening", timeout=self.timeout):
-            with self._connection() as con:
-                found = migrate.version(con)
-            migrate.check(found, self.database)
-            if found == migrate.latest():
-                return
-            if found:
-                migrate.back_up(self.database, found)
-            with self._connection() as con, _transaction(con):
-                migrate.forward(con)
+        A reading inside a reading of the same thread is that one: a verb that reads several things wraps them in one,
+        waits once, and finds them as they were together. It works where nothing may be written; there DuckDB's own
+        lock keeps writers out. Raises as `session` does, also for a session inside it.
+        """
+        readings: dict[Path, duckdb.DuckDBPyConnection] = _inside.__dict__.setdefault("readings", {})
+        if self.root in readings:
+            yield readings[self.root]
+            return
+        with self._read_only(action) as con:
+            migrate.check(migrate.version(con), self.database)
+            with transaction(con, self.database):
+                readings[self.root] = con
+                try:
+                    yield con
+                finally:
+                    del readings[self.root]
 
     @contextmanager
-    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open and close the file; every failure of the file itself becomes an error that says how to mend it."""
-        import duckdb
+    def _read_only(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        with ExitStack() as stack:
+            # where nothing can be written nobody can queue up; DuckDB's own lock then keeps us and a writer apart
+            with suppress(lock.UnwritableError):
+                stack.enter_context(lock.held(self.root, action, timeout=self.timeout, shared=True))
+            yield stack.enter_context(opened(self.database, timeout=self.timeout, read_only=True))
 
-        con = self._connect()
+    def _never_made(self) -> bool:
+        """No database; or an empty file, left by a disk that was full when it was made, with no trace of a past."""
+        if not self.database.is_file():
+            return True
+        past = any(self.root.glob(f"{DATABASE_NAME}.*")) or any((self.root / name).is_dir() for name in _PAST)
+        return self.database.stat().st_size == 0 and not past
+
+    def _make(self) -> None:
+        with lock.held(self.root, "creating", timeout=self.timeout):
+            if not self._never_made():  # somebody was faster
+                return
+            with whole_file(self.database, elsewhere=_ELSEWHERE) as draft, opened(draft, timeout=self.timeout) as con:
+                with transaction(con, self.database):
+                    migrate.forward(con)
+                con.execute("CHECKPOINT")  # all of it in this one file
+
+    def _bring_forward(self) -> None:
+        with self._read_only("opening") as con:
+            found = migrate.version(con)
+        migrate.check(found, self.database)
+        if found == migrate.latest():
+            return
         try:
-            yield con
-        except (duckdb.IOException, duckdb.FatalException) as error:
-            raise _storage_failed(error) from error
-        finally:
-            con.close()
+            with lock.held(self.root, "bringing it forward", timeout=self.timeout):
+                self._migrate()
+        except lock.UnwritableError as error:
+            raise FercleanError(
+                f"the workspace {self.root} has version {found} and must be brought forward to {migrate.latest()}, but "
+                "cannot be written: make the folder writable, or copy it to a place that is. Nothing was changed"
+            ) from error
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        import duckdb
-
-        deadline = time.monotonic() + self.timeout
-        while True:
-            try:
-                return duckdb.connect(str(self.database), config=dict(_CONNECTION))
-            except duckdb.IOException as error:
-                message = _first_line(error)
-                if not any(sign in message.lower() for sign in ("could not set lock", "used by another process")):
-                    raise FercleanError(
-                        f"cannot open the database {self.database}: {message}; check that the folder is writable and "
-                        "that the disk has room, or put the file back from a backup"
-                    ) from error
-                # another program (such as the duckdb shell) opened the file without asking for our lock
-                if time.monotonic() >= deadline:
-                    raise lock.busy(self.root, f"another program: {message}", self.timeout) from None
-                time.sleep(0.05)
-            except duckdb.Error as error:
-                raise FercleanError(
-                    f"{self.database} is not a database that this version of duckdb ({duckdb.__version__}) can open: "
-                    f"{_first_line(error)}; upgrade duckdb, or put the file back from a backup"
-                ) from error
-
-
-@contextmanager
-def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    import duckdb
-
-    con.execute("BEGIN TRANSACTION")
-    try:
-        yield
-    except BaseException:
-        try:
-            con.execute("ROLLBACK")
-        except duckdb.Error as error:
-            # DuckDB has rolled back by itself when it meets a fatal error; the first error is the one to tell
-            if "no transaction" not in str(error).lower() and not isinstance(error, duckdb.FatalException):
-                raise
-        raise
-    try:
-        con.execute("COMMIT")
-    except duckdb.Error as error:  # nothing but the disk can refuse a commit: the lock lets one writer in
-        raise _storage_failed(error) from error
-
-
-def _storage_failed(error: Exception) -> FercleanError:
-    return FercleanError(
-        f"the workspace's database could not be read or written: {_first_line(error)}; see that the disk has room and "
-        "that the folder is writable, then run the command again. What was stored before is safe"
-    )
-
-
-def _unwritable(root: Path, error: OSError) -> FercleanError:
-    return FercleanError(
-        f"cannot write in the workspace {root}: {error.strerror or error}; "
-        "make the folder writable and see that the disk has room, or choose another with --workspace"
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    def _migrate(self) -> None:
+        with opened(self.database, timeout=self.timeout) as con:
+            found = migrate.version(con)
+        if found < migrate.latest():
+            if found:
+                migrate.back_up(self.database, found)
+            with opened(self.database, timeout=self.timeout) as con, transaction(con, self.database):
+                migrate.forward(con)

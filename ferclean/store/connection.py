@@ -1,0 +1,121 @@
+"""One connection to the database file, for one action; whatever DuckDB says of the file becomes an error with its mend.
+
+It never fetches or loads an extension, and it never calls a damaged file a full disk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ferclean.errors import FercleanError
+from ferclean.store import lock
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Extensions are never fetched or loaded behind the user's back; what the store needs is built in.
+_CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+
+_TAKEN = ("could not set lock", "used by another process")
+_DAMAGED = (
+    "corrupt", "checksum", "not a valid duckdb", "could not read enough bytes", "serializ", "replaying wal",
+    "internal error",
+)  # fmt: skip
+
+
+@contextmanager
+def opened(database: Path, *, timeout: float, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open and close `database`; with `read_only` nothing is written, not even a journal beside it.
+
+    Raises WorkspaceBusyError when another program keeps it for `timeout` seconds; FercleanError when it is damaged,
+    made by a newer DuckDB, or when the disk refuses.
+    """
+    import duckdb
+
+    con = _connect(database, timeout, read_only)
+    try:
+        yield con
+    except (duckdb.IOException, duckdb.FatalException) as error:
+        raise failed(database, error) from error
+    except duckdb.Error as error:
+        if _is_damage(error):
+            raise failed(database, error) from error
+        raise
+    finally:
+        con.close()
+
+
+def _connect(database: Path, timeout: float, read_only: bool) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return duckdb.connect(str(database), read_only=read_only, config=dict(_CONFIG))
+        except duckdb.Error as error:
+            message = _first_line(error)
+            if any(sign in message.lower() for sign in _TAKEN):
+                # another program (such as the duckdb shell) opened the file without asking for our lock
+                if time.monotonic() >= deadline:
+                    raise lock.busy(database.parent, f"another program: {message}", timeout) from None
+                time.sleep(0.05)
+            elif isinstance(error, duckdb.IOException) or _is_damage(error):
+                raise failed(database, error) from error
+            else:
+                raise FercleanError(
+                    f"{database} is not a database that this version of duckdb ({duckdb.__version__}) can open: "
+                    f"{message}; upgrade duckdb, or put the file back from a backup"
+                ) from error
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection, database: Path) -> Iterator[None]:
+    """Commit at the end of the block; when the block or the disk fails, nothing happened."""
+    import duckdb
+
+    con.execute("BEGIN TRANSACTION")
+    try:
+        yield
+    except BaseException:
+        try:
+            con.execute("ROLLBACK")
+        except duckdb.Error as error:
+            # DuckDB has rolled back by itself when it meets a fatal error; the first error is the one to tell
+            if "no transaction" not in str(error).lower() and not isinstance(error, duckdb.FatalException):
+                raise
+        raise
+    try:
+        con.execute("COMMIT")
+    except duckdb.Error as error:  # nothing but the disk can refuse a commit: the lock lets one writer in
+        raise failed(database, error) from error
+
+
+def failed(database: Path, error: Exception) -> FercleanError:
+    """The error for a file that is damaged, or that the disk would not read or write: the two need different mends."""
+    if not _is_damage(error):
+        return FercleanError(
+            f"the workspace's database {database} could not be read or written: {_first_line(error)}; see that the "
+            "disk has room and that the folder is writable, then run the command again. What was stored before is safe"
+        )
+    backups = sorted(database.parent.glob(f"{database.name}.*backup"), key=lambda path: path.stat().st_mtime)
+    aside = f"move {database.name} (and {database.name}.wal, if there is one) out of {database.parent}"
+    mend = (
+        f"{aside} and copy the newest backup, {backups[-1]}, to {database.name}"
+        if backups
+        else f"no backup lies beside it: {aside} and put your own copy there, or ingest the data set again and read "
+        "your people's decisions in with `ferclean decide --from-file`; the labels of releases are in releases/"
+    )
+    return FercleanError(f"the database {database} is damaged ({_first_line(error)}); {mend}")
+
+
+def _is_damage(error: Exception) -> bool:
+    message = str(error).lower()
+    return any(sign in message for sign in _DAMAGED)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
