@@ -165,6 +165,31 @@ def test_a_file_that_matches_nothing_is_refused_and_leaves_no_encoder(ws: Worksp
     assert sorted(path.stem for path in (ws.root / "encoders").glob("*.safetensors")) == ["free", "taught"]
 
 
+def test_a_file_that_fills_the_network_in_part_makes_no_encoder_and_trains_with_a_word(
+    ws: Workspace, weights_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = torch.load(weights_file)
+    del state["blocks.3.conv1.weight"]
+    torch.save({"net": state}, weights_file)
+    assert run(["-w", "W", "encode", "--import", str(weights_file), "--input-size", "24"]) == 2
+    assert "never trained: missing in the file: blocks.3.conv1.weight (192x96x3x3)" in capsys.readouterr().err
+    assert not encoders.path_of(ws, "faces").exists()
+    word = "71 tensors matched, 1 missing, 0 unexpected, 0 of another shape; not loaded, but left as a new network has "
+    word += "them: blocks.3.conv1.weight (192x96x3x3)"
+    call = ["score", "--methods", "cross_entropy", "--folds", "2", "--epochs", "1", "--input-size", "24"]
+    assert run(["-w", "W", *call, "--weights", str(weights_file)]) == 0
+    said = capsys.readouterr()
+    assert f"note: faces.pth (net): {word}\n" in said.err
+    assert "tensors matched" not in said.out
+    taught = encode(ws, name="new", method="cross_entropy", weights=weights_file, **SMALL)
+    assert taught.weights_report == f"faces.pth (net): {word}"
+    with pytest.raises(UsageError, match="never trained"):
+        encode(ws, name="newer", weights=weights_file, **SMALL)
+    weights_file.write_text("<!DOCTYPE html><html>")
+    assert run(["-w", "W", "score", "--force", "--weights", str(weights_file)]) == 4
+    assert "faces.pth is a web page" in capsys.readouterr().err
+
+
 def test_a_probe_stores_predictions_embeddings_and_signals_and_triage_judges_them(ws: Workspace) -> None:
     before = {known.run_id for known in score_runs(ws)}
     done = score_probe(ws, "free", folds=3)

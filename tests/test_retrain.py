@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from ferclean.errors import UsageError
 from ferclean.recognition import images
+from ferclean.recognition.backbones import make_backbone
 from ferclean.steps.export import export
 from ferclean.steps.release import release
 from ferclean.steps.report import report
@@ -52,7 +54,11 @@ def test_both_arms_are_tested_on_the_same_images_and_the_result_is_kept(judged_c
 def test_the_original_labels_gain_nothing_over_themselves(judged_copy: Path) -> None:
     ws = Workspace.open(judged_copy)
     release(ws, "same")
-    done = retrain(ws, release="same", method="cross_entropy", seeds=1, **(TINY | {"epochs": 1}))
+    state = make_backbone("slim", channels=1, input_size=32).network.state_dict()
+    torch.save({name: value for name, value in state.items() if not name.startswith("stem.")}, judged_copy / "w.pth")
+    options = TINY | {"epochs": 1, "weights": judged_copy / "w.pth"}
+    done = retrain(ws, release="same", method="cross_entropy", seeds=1, **options)
+    assert "not loaded, but left as a new network has them: stem.0.weight (24x1x3x3)" in (done.weights_report or "")
     assert done.changed_labels == 0
     assert done.difference["mean"] == 0
     assert done.gain == "no measurable gain"

@@ -214,6 +214,8 @@ def score(
         session.say(f"{result.reused} of {len(result.runs)} runs were done before and are reused")
     if result.folds_reused:
         session.say(f"{result.folds_reused} folds were done before and are reused")
+    for brought in result.weights:
+        session.note(brought)
     session.next("triage")
 
 

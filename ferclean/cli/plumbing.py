@@ -75,6 +75,11 @@ class Session:
             table.add_row(*(Text(_cell(value)) for value in row))
         _console().print(table)
 
+    def note(self, text: str) -> None:
+        """A remark on stderr, so that piped output stays data; silent under --json and --quiet."""
+        if not self.as_json and not self.quiet:
+            print(f"note: {text}", file=sys.stderr)
+
     def next(self, command: str) -> None:
         """What to run next, on stderr, so that piped output stays data."""
         if not self.as_json and not self.quiet:

@@ -50,8 +50,8 @@ def encode(
             seed=seed, device=device, force=force, progress=progress, **overrides,
         )  # fmt: skip
     session.emit("encode", result.as_dict())
-    if result.weights_report:
-        session.say(result.weights_report)
+    if result.method == "imported":
+        session.say(result.weights_report or "")
         session.say("what it was trained on is unknown: its probes cannot be checked for labels that it has seen")
     else:
         seen = "and their labels" if result.saw_labels else "no label seen"

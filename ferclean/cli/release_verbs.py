@@ -156,6 +156,8 @@ def retrain(
         f"({len(result.seeds)} seeds, {result.test_images} {result.test_split} images): {result.gain}"
     )
     session.say(f"note: {result.warning}")
+    if result.weights_report:
+        session.note(result.weights_report)
     session.next("report")
 
 

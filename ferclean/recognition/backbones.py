@@ -23,7 +23,10 @@ import timm  # noqa: E402
 
 SLIM = "slim"
 SMALL_IMAGE = 64
-"""Below this many pixels a side, a network made for 224 would end with a map of one or two positions."""
+"""Pixels a side from which a network made for 224 keeps its own stem, and with it the whole of an ImageNet file.
+
+A ResNet's 7x7 convolution and max-pool leave a quarter of the side, and the stages an eighth of that: 64 pixels end as
+2 x 2 positions, fewer pixels as one or as two that are mostly padding, too few for heads that weigh places."""
 
 
 class Backbone(nn.Module):
@@ -73,18 +76,29 @@ class Backbone(nn.Module):
         self.train(was_training)
 
 
-def make_backbone(name: str, *, channels: int = 3, input_size: int = 48, weights: str | Path | None = None) -> Backbone:
+def make_backbone(
+    name: str, *, channels: int = 3, input_size: int = 48, weights: str | Path | None = None, frozen: bool = False
+) -> Backbone:
     """Build a backbone by name (`slim` or any timm model with a feature map) for square images of `input_size`.
 
-    Networks for large images get a stem of half the stride when `input_size` is under 64: a ResNet a 3x3 convolution
-    with stride 1 and no max-pool. `weights` is a local .safetensors or weights-only .pth file. Raises UsageError for
-    an unknown name (with near ones), a size the network cannot take, or weights of which nothing fits.
+    Networks for large images get a stem of half the stride when `input_size` is under `SMALL_IMAGE`: a ResNet a 3x3
+    convolution with stride 1 and no max-pool. `weights` is a local .safetensors or weights-only .pth file; `frozen`
+    says that the network will not be trained, so that they must be whole. Raises UsageError for an unknown name (with
+    near ones), a size the network cannot take, or weights that do not fit (see `load_weights`).
     """
     if channels not in (1, 3):
         raise UsageError(f"images have 1 or 3 channels, not {channels}")
     backbone = Backbone(name, channels=channels, input_size=input_size)
     if weights is not None:
-        backbone.weights_report = load_weights(backbone.network, Path(weights))
+        small = name != SLIM and input_size < SMALL_IMAGE
+        backbone.weights_report = load_weights(
+            backbone.network,
+            Path(weights),
+            frozen=frozen,
+            idle=[path for path, parameter in backbone.network.named_parameters() if not parameter.requires_grad],
+            hint=f"{name} keeps its own first layer where it sees at least {SMALL_IMAGE} pixels a side, and here it "
+            f"sees {input_size}: give a larger --input-size, such as 112" if small else "",
+        )  # fmt: skip
     return backbone
 
 

@@ -53,7 +53,8 @@ def train_encoder(
 def imported_encoder(path: Path, config: TrainConfig, *, channels: int, input_size: int) -> tuple[Trained, str]:
     """The profile's backbone with the weights of a local file, and what of the file fitted, in words.
 
-    Raises UsageError when there is no file or nothing of it fits, BadDataError when it is no safe weights file.
+    Raises UsageError when there is no file or it does not fill the backbone, which would stay random in part for good;
+    BadDataError when it is no safe weights file.
     """
     trained = _untrained(PLAIN, replace(config, weights=str(path)), 2, channels, input_size)
     report = str(trained.model.get_submodule("backbone").weights_report)
@@ -68,8 +69,9 @@ def _untrained(method_name: str, config: TrainConfig, num_classes: int, channels
     device = choose_device(config.device)
     with repeatable(config.seed, device):
         backbone = make_backbone(
-            config.backbone, channels=channels, input_size=config.network_size(input_size), weights=config.weights
-        )
+            config.backbone, channels=channels, input_size=config.network_size(input_size), weights=config.weights,
+            frozen=True,
+        )  # fmt: skip
         model = method.build(cfg, num_classes, backbone).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Trained(
         method=method_name, model=model.eval(), config=config, method_config=cfg,

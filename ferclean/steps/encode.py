@@ -35,7 +35,7 @@ class EncodeSummary:
     """Whether given labels entered its training; None for an imported one, of which nobody here knows."""
     dimensions: int
     weights_report: str | None
-    """What an imported file brought."""
+    """What an imported file, or one that training started from, brought, and what not."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -65,6 +65,7 @@ def encode(
     """
     from ferclean.recognition.checkpoint import save_checkpoint
     from ferclean.recognition.encoder import imported_encoder, train_encoder
+    from ferclean.recognition.methods.base import starting_weights
 
     chosen = get_profile(profile, methods=[method], seeds=1, **overrides)
     name = name or (method if import_file is None else import_file.stem)
@@ -83,6 +84,7 @@ def encode(
             name=name, path=str(path), method="imported", images=0, saw_labels=None,
             dimensions=_width(trained), weights_report=report,
         )  # fmt: skip
+    brought = starting_weights(method, config, channels=chosen.channels, input_size=chosen.input_size)
     dataset = samples.get_dataset(ws)
     frame, _ = samples.get_labelled(ws, splits=splits)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
@@ -100,7 +102,7 @@ def encode(
     )  # fmt: skip
     return EncodeSummary(
         name=name, path=str(path), method=method, images=len(frame), saw_labels=saw_labels,
-        dimensions=_width(trained), weights_report=None,
+        dimensions=_width(trained), weights_report=str(brought) if brought else None,
     )  # fmt: skip
 
 

@@ -61,6 +61,8 @@ class RetrainSummary:
     difference: dict[str, Any]
     gain: str
     warning: str
+    weights_report: str | None = None
+    """What `--weights` brought, and what not."""
     reused: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -93,6 +95,8 @@ def retrain(
 
     Raises UsageError for an unknown release or split, BadDataError when there is nothing to test on.
     """
+    from ferclean.recognition.methods.base import starting_weights
+
     chosen = get_profile(profile, methods=[method] if method else None, seeds=1, **overrides)
     chosen_method = chosen.methods[0]
     if dataset is not None:
@@ -115,6 +119,9 @@ def retrain(
         tell(f"{chosen_method}: done before, reused")
         return RetrainSummary(**(known.metrics | {"source": source, "reused": True}))
 
+    brought = starting_weights(
+        chosen_method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
+    )
     pixels = image_room.load_pixels(list(table["image"]), size=chosen.input_size, channels=chosen.channels)
     raw, cleaned = (label_names.encode(list(table[name]), classes) for name in ("given_label", "label"))
     is_test = (table["split"] == test_name).to_numpy()
@@ -150,6 +157,7 @@ def retrain(
             difference=difference.as_dict(),
             gain=difference.verdict,
             warning=TEST_LABELS_WARNING,
+            weights_report=str(brought) if brought else None,
         )
         frame = pd.DataFrame(
             [

@@ -41,6 +41,8 @@ class ScoreSummary:
     folds_reused: int
     """Folds of the other runs that an interrupted call had finished."""
     near_duplicates: int
+    weights: list[str]
+    """What `--weights` brought to the networks that were trained, and what not."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -71,6 +73,8 @@ def score(
 
     Raises BadDataError when nothing can be scored: no labelled image, or fewer than two classes.
     """
+    from ferclean.recognition.methods.base import starting_weights
+
     chosen = get_profile(profile, methods=methods, seeds=seeds, **overrides)
     dataset = samples.get_dataset(ws)
     frame, chosen_splits = _scorable(ws, splits)
@@ -87,6 +91,7 @@ def score(
     pixels: np.ndarray | None = None
     done: list[dict[str, Any]] = []
     reused = folds_reused = 0
+    brought: dict[str, None] = {}
     for method in chosen.methods:
         for run_seed in range(seed, seed + chosen.seeds):
             config = _run_config(chosen, method, chosen_splits, dataset.classes, fold_seed=seed)
@@ -98,6 +103,10 @@ def score(
                 # the newest request is what triage reads, also when nothing had to be trained for it
                 runs.finish_run(ws, run_id, known.metrics)
             else:
+                if report := starting_weights(
+                    method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
+                ):
+                    brought[str(report)] = None
                 if pixels is None:
                     pixels = _load(frame, chosen, progress)
                 folds_reused += _run_one(
@@ -114,6 +123,7 @@ def score(
         reused=reused,
         folds_reused=folds_reused,
         near_duplicates=pairs,
+        weights=list(brought),
     )
 
 

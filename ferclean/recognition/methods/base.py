@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from ferclean.errors import UsageError
 from ferclean.progress import Progress
-from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.backbones import Backbone, make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods.catalogue import get_method
+from ferclean.recognition.weights import WeightsReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class Flips:
 
 class Method(Protocol):
     """The module of a recognizer. `Config` is a frozen dataclass; optional: the hooks
-    `views`, `after_epoch`, `pretrain` and `options_from_classes`, and the constant `LABEL_FREE`.
+    `views`, `after_epoch`, `pretrain`, `starts_from` and `options_from_classes`, and the constant `LABEL_FREE`.
     """
 
     __name__: str
@@ -132,6 +133,27 @@ def with_class_names(config: TrainConfig, method_name: str, classes: Sequence[st
         return config
     own = options | dict(config.method_options.get(method_name, {}))
     return replace(config, method_options={**config.method_options, method_name: own})
+
+
+def starts_from(cfg: Any, config: TrainConfig) -> tuple[str, bool]:
+    """The network that `config.weights` is first loaded into, and whether it stays as the file has it; by default the
+    backbone, which is trained."""
+    return config.backbone, False
+
+
+def starting_weights(method_name: str, config: TrainConfig, *, channels: int, input_size: int) -> WeightsReport | None:
+    """What `config.weights` brings to a training on images of `input_size`; None without such a file.
+
+    Loaded and thrown away, so that a file that does not fit is refused before an image is read. Raises what
+    `make_backbone` raises.
+    """
+    if config.weights is None:
+        return None
+    name, frozen = hook(get_method(method_name), "starts_from")(config_of(config, method_name), config)
+    with torch.random.fork_rng(devices=[]):
+        return make_backbone(
+            name, channels=channels, input_size=config.network_size(input_size), weights=config.weights, frozen=frozen
+        ).weights_report
 
 
 def hook(method: Method, name: str) -> Any:

@@ -34,7 +34,7 @@ from ferclean.recognition.methods.bending import BendReader, bend, bend_loss
 from ferclean.recognition.methods.linear_probe import build, predict, step
 from ferclean.recognition.pretraining import Encoder, Queue, follow, share_of, state_of, train_encoder
 
-__all__ = ["LABEL_FREE", "Config", "build", "predict", "pretrain", "step"]
+__all__ = ["LABEL_FREE", "Config", "build", "predict", "pretrain", "starts_from", "step"]
 
 LABEL_FREE = True
 
@@ -81,6 +81,11 @@ class Config:
             raise UsageError(f"{low[0]} is at least 0, not {getattr(self, low[0])}")
         if not 0 < self.key_share <= 1:
             raise UsageError(f"key_share lies in (0, 1], not {self.key_share}")
+
+
+def starts_from(cfg: Config, config: TrainConfig) -> tuple[str, bool]:
+    """The teacher, which is never trained where there is a file."""
+    return cfg.teacher or config.backbone, True
 
 
 def attention(feature_map: Tensor) -> Tensor:
@@ -172,7 +177,8 @@ class MomentumContrast:
 
 def train_teacher(images: Tensor, cfg: Config, config: TrainConfig, progress: Progress) -> tuple[Encoder, int]:
     """A frozen momentum-contrast network in eval mode, and the width of its map."""
-    encoder, backbone = _encoder(cfg.teacher or config.backbone, images, cfg, config, from_file=True)
+    name, frozen = starts_from(cfg, config)
+    encoder, backbone = _encoder(name, images, cfg, config, from_file=True, frozen=frozen)
     if config.weights is not None:
         cfg = replace(cfg, bend_weight=0.0)  # a backbone that stands still learns nothing from bends
     guided = Guided(encoder, backbone.width, cfg).to(images.device).train()
@@ -243,13 +249,14 @@ def pretrain(
 
 
 def _encoder(
-    name: str, images: Tensor, cfg: Config, config: TrainConfig, *, from_file: bool
+    name: str, images: Tensor, cfg: Config, config: TrainConfig, *, from_file: bool, frozen: bool = False
 ) -> tuple[Encoder, Backbone]:
     backbone = make_backbone(
         name,
         channels=images.shape[1],
         input_size=config.network_size(images.shape[2]),
         weights=config.weights if from_file else None,
+        frozen=frozen,
     )
     encoder = Encoder(backbone, backbone.width, hidden=cfg.projection_hidden, out=cfg.projection_out)
     encoder.to(device=images.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
