@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ferclean"
 
 # room -> rooms of the package it may import from (its own is always allowed)
-GROUND = {"errors", "files", "progress", "bundled_files", "hashes", "__version__"}
+GROUND = {"errors", "files", "progress", "printable", "bundled_files", "hashes", "__version__"}
 FLOORS = {
     "evidence": GROUND,
     "store": GROUND,
@@ -104,6 +104,22 @@ def test_verbs_do_not_import_each_other() -> None:
             if module.startswith("ferclean.steps."):
                 name = module.split(".")[2]
                 assert name in helpers or name not in verbs, f"steps/{path.name} imports {module}"
+
+
+def test_only_the_plumbing_of_the_command_line_prints() -> None:
+    """Whatever people named passes one function on its way to a terminal."""
+    prints = {}
+    for path in (PACKAGE / "cli").rglob("*.py"):
+        if path.name != "plumbing.py":
+            found = [
+                node
+                for node in ast.walk(ast.parse(path.read_text("utf-8")))
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "typer.echo", "sys.stdout.write")
+            ]
+            prints[path.name] = [ast.unparse(node) for node in found if node.args]
+    assert {name: found for name, found in prints.items() if found} == {
+        "__init__.py": ["print(f'ferclean {__version__}')"]
+    }
 
 
 def test_apps_only_draw() -> None:

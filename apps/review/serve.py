@@ -19,6 +19,7 @@ if _ROOM not in sys.path:
     sys.path.insert(0, _ROOM)
 
 from apps.guard import Guard, own_hosts  # noqa: E402
+from ferclean.printable import printable  # noqa: E402
 
 SCRIPT = Path(__file__).with_name("main.py").resolve()
 
@@ -99,7 +100,8 @@ def main() -> None:
         del os.environ[name]
     aside += configure(address=options.address, port=options.port)
     if aside:
-        print(f"ferclean: the review screen has its own settings and leaves aside {', '.join(aside)}", file=sys.stderr)
+        told = f"ferclean: the review screen has its own settings and leaves aside {', '.join(aside)}"
+        print(printable(told), file=sys.stderr)
 
     from streamlit.starlette import App
     from streamlit.web.server.starlette import UvicornRunner

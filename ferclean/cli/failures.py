@@ -6,13 +6,12 @@ It catches nothing itself and tells nothing twice.
 from __future__ import annotations
 
 import shlex
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ferclean.cli.plumbing import GLOBAL_OPTIONS, JSON_SCHEMA, print_json
+from ferclean.cli.plumbing import GLOBAL_OPTIONS, JSON_SCHEMA, print_json, warn
 from ferclean.errors import FercleanError, UsageError, among
 
 INTERRUPTED = 130
@@ -60,8 +59,10 @@ def failure_of(error: BaseException, argv: Sequence[str], verb: str | None) -> F
 def tell(failure: Failure, *, verb: str | None, as_json: bool, error: BaseException | None = None) -> int:
     """Say it, with the traceback of `error` when one is given; returns the exit code."""
     if error is not None:
-        traceback.print_exception(error)
-    print(f"ferclean: {failure.message}", file=sys.stderr)
+        for part in traceback.format_exception(error):
+            for line in part.splitlines():
+                warn(line)
+    warn(f"ferclean: {failure.message}")
     if as_json:
         told: dict[str, Any] = {"kind": failure.kind, "message": failure.message, "exit_code": failure.exit_code}
         if failure.resume is not None:

@@ -5,13 +5,12 @@ Each body opens the workspace, calls one function and prints what it returned.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ferclean.cli.plumbing import Session
+from ferclean.cli.plumbing import Session, quoted, warn
 from ferclean.errors import UsageError
 
 Reviewer = Annotated[
@@ -66,7 +65,7 @@ def browse(
             reviewer=reviewer,
             open_browser=open_browser,
             show=show,
-            ready=lambda url: print(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)", file=sys.stderr),
+            ready=lambda url: warn(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)"),
             progress=progress,
         )
     session.emit("browse", result.as_dict())
@@ -186,7 +185,7 @@ def audit(
     if result.advice.startswith("stop"):
         session.next("release NAME")
     else:
-        session.next(f"decide --from-file {out}" if out is not None else "review")
+        session.next(f"decide --from-file {quoted(out)}" if out is not None else "review")
 
 
 def undo(

@@ -1,14 +1,14 @@
 """What every verb shares: the global options, the progress bar, output as text or JSON, errors as one line.
 
-It knows no verb and does no work of its own.
+Whatever it prints passes `printable`: names of files, people and classes are shown, never obeyed. It knows no verb.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
+import shlex
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferclean.errors import FercleanError, UsageError
+from ferclean.printable import json_line, printable
 
 if TYPE_CHECKING:
     from ferclean.progress import Progress
@@ -57,7 +58,9 @@ class Session:
     def say(self, text: str = "", *, style: str | None = None) -> None:
         """A line for people on stdout; silent under --json and --quiet."""
         if not self.as_json and not self.quiet:
-            _console().print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+            from rich.text import Text
+
+            _console().print(Text(printable(text), style=style or ""), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
         """A table for people on stdout; numbers to the right. One without rows is not printed."""
@@ -67,12 +70,13 @@ class Session:
         from rich.text import Text
 
         # tables are as wide as they need to be when nobody's terminal limits them
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        heading = None if title is None else Text(printable(title))
+        table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
         numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
         for name, is_number in zip(columns, numeric, strict=True):
-            table.add_column(Text(name), justify="right" if is_number else "left", no_wrap=True)
+            table.add_column(Text(printable(name)), justify="right" if is_number else "left", no_wrap=True)
         for row in rows:
-            table.add_row(*(Text(_cell(value)) for value in row))
+            table.add_row(*(Text(printable(_cell(value))) for value in row))
         _console().print(table)
 
     def note(self, text: str) -> None:
@@ -83,8 +87,8 @@ class Session:
     def next(self, command: str) -> None:
         """What to run next, on stderr, so that piped output stays data."""
         if not self.as_json and not self.quiet:
-            place = "" if self.workspace_origin in ("default", "environment") else f"-w {self.workspace} "
-            print(f"next: ferclean {place}{command}", file=sys.stderr)
+            place = "" if self.workspace_origin in ("default", "environment") else f"-w {quoted(self.workspace)} "
+            warn(f"next: ferclean {place}{command}")
 
     def emit(self, verb: str, result: Mapping[str, Any] | Sequence[Any]) -> None:
         """The result as JSON on stdout when --json is given: one object (a list where a verb lists)."""
@@ -97,7 +101,7 @@ class Session:
     def tell(self, line: str) -> None:
         """One line on stderr about a finished piece of long work, where no bar can show it: stderr is no terminal."""
         if not self.quiet and not sys.stderr.isatty():
-            print(line, file=sys.stderr, flush=True)
+            warn(line)
 
     @contextlib.contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -124,10 +128,20 @@ class Session:
                 if description not in tasks:
                     for other in tasks.values():
                         bar.update(other, visible=False)
-                    tasks[description] = bar.add_task(description, total=total)
+                    tasks[description] = bar.add_task(printable(description), total=total)
                 bar.update(tasks[description], completed=done, total=total, visible=True)
 
             yield report
+
+
+def warn(text: str) -> None:
+    """A line for people on stderr."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def quoted(word: object) -> str:
+    """A name or path as a shell takes it, for commands that people copy."""
+    return shlex.quote(str(word))
 
 
 def split_global_options(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -214,9 +228,8 @@ def read_settings(file: Path) -> dict[str, Any]:
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout, readable in whatever encoding stdout has and whatever a file name is made of."""
-    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
-    plain = _is_text(text) and (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig")
-    print(text if plain else json.dumps(_plain(value), allow_nan=False))
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") in ("utf8", "utf8sig")
+    print(json_line(_plain(value), ascii_only=not utf8))
 
 
 def _is_text(word: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed, names
-from ferclean.cli.plumbing import Session
+from ferclean.cli.plumbing import Session, quoted
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,7 +56,7 @@ def encode(
     else:
         seen = "and their labels" if result.saw_labels else "no label seen"
         session.say(f"{result.name}: {result.dimensions} numbers per face, from {result.images:,} images, {seen}")
-    session.next(f"score --probe {result.name}")
+    session.next(f"score --probe {quoted(result.name)}")
 
 
 def methods(

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed
-from ferclean.cli.plumbing import Session
+from ferclean.cli.plumbing import Session, quoted
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact change, write nothing.")]
 
@@ -64,7 +64,7 @@ def release(
         ["split", *_classes(result.counts["after"])], [[s, *c.values()] for s, c in result.counts["after"].items()]
     )
     session.table(["why", "samples"], list(result.counts["reasons"].items()))
-    session.next(f"export --form hf --release {name} --out PATH")
+    session.next(f"export --form hf --release {quoted(name)} --out PATH")
 
 
 def diff(
@@ -81,7 +81,7 @@ def diff(
     rows = [[c["source_key"], c["split"], c["change"], c["from"], c["to"]] for c in result.changes]
     session.table(["sample", "split", "change", "from", "to"], rows)
     session.say(f"{len(rows)} difference(s) from {a} to {b}")
-    session.next(f"export --form hf --release {b} --out PATH")
+    session.next(f"export --form hf --release {quoted(b)} --out PATH")
 
 
 def export(
@@ -115,7 +115,7 @@ def export(
     session.table(["split", "samples"], list(result.counts.items()))
     for warning in result.warnings:
         session.say(f"note: {warning}")
-    session.next(f"retrain --dataset {result.path}" if form == "hf" else "status")
+    session.next(f"retrain --dataset {quoted(result.path)}" if form == "hf" else "status")
 
 
 def retrain(

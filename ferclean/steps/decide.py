@@ -177,9 +177,9 @@ def decide_from_file(
         except (ValueError, UsageError) as error:
             errors.append(f"line {line}: {error}")
     if errors:
-        shown = "\n  ".join(errors[:_SHOWN_ERRORS])
-        more = f"\n  and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
-        raise BadDataError(f"{file}: nothing was recorded, {len(errors)} rows are wrong:\n  {shown}{more}")
+        shown = "; ".join(errors[:_SHOWN_ERRORS])
+        more = f"; and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
+        raise BadDataError(f"{file}: nothing was recorded, {len(errors)} rows are wrong: {shown}{more}")
     ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in _COLUMNS)
     return _append(ws, decisions, repeated=repeated, ignored=ignored, dry_run=dry_run)
 
