@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import shutil
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +17,42 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = {"epochs": 3, "folds": 2, "input_size": 32, "batch_size": 32}
+
+_LONG = ("test_wheel", "test_train", "test_names_are_names", "test_pretraining", "test_triage", "test_fiftyone_view")
+"""Files that take longest: two workers finish together when these are begun first."""
+
+_UNGUARDED = re.compile(r"^ *(import|from) (subprocess|datasets|fiftyone|playwright|multiprocessing|browser)\b", re.M)
+"""What starts a process, or a client in another language than Python, which `only_loopback` cannot watch."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--unguarded", action="store_true",
+        help="only files that start processes or foreign clients: CI runs these once more without a network",
+    )  # fmt: skip
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--unguarded"):
+        unguarded = {path for path in {item.path for item in items} if _UNGUARDED.search(path.read_text("utf-8"))}
+        config.hook.pytest_deselected(items=[item for item in items if item.path not in unguarded])
+        items[:] = [item for item in items if item.path in unguarded]
+    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_loopback() -> Iterator[None]:
+    """No test reaches a network from its own process: a connection to another machine is an error that names it."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] != "localhost":
+            assert ipaddress.ip_address(address[0]).is_loopback, f"a test tried to reach {address}"
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -143,3 +144,8 @@ def test_importing_the_package_and_the_command_line_loads_nothing_heavy() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_test_reaches_a_network_from_its_own_process() -> None:
+    with socket.socket() as probe, pytest.raises(AssertionError, match=r"tried to reach \('192.0.2.1', 9\)"):
+        probe.connect(("192.0.2.1", 9))
