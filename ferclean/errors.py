@@ -46,14 +46,24 @@ def among(name: str | Iterable[str], known: Iterable[object]) -> str:
     'known: train, test'
     """
     listed = list(map(str, known))
-    alike = {_folded(entry): entry for entry in reversed(listed)}
+    return f"{nearest(name, listed)}known: {', '.join(listed) or 'none'}"
+
+
+def nearest(name: str | Iterable[str], known: Iterable[str]) -> str:
+    """The guess alone, for where the known ones are told in other words; empty when nothing is near.
+
+    >>> nearest("hapiness", ["happiness", "fear"]), nearest("x", ["fear"])
+    ("did you mean 'happiness'? ", '')
+    """
+    alike: dict[str, str] = {}
+    for entry in known:
+        alike.setdefault(_folded(entry), entry)
     near = [
         alike[match]
         for one in ([name] if isinstance(name, str) else name)
         for match in difflib.get_close_matches(_folded(one), alike, n=1)
     ]
-    guess = f"did you mean {', '.join(map(repr, dict.fromkeys(near)))}? " if near else ""
-    return f"{guess}known: {', '.join(listed) or 'none'}"
+    return f"did you mean {', '.join(map(repr, dict.fromkeys(near)))}? " if near else ""
 
 
 def _folded(name: str) -> str:

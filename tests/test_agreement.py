@@ -402,7 +402,7 @@ def test_methods_that_do_not_go_with_their_arguments_are_refused() -> None:
         of(method="crowdlab")
     with pytest.raises(UsageError, match="takes no pred_probs"):
         of(probs)
-    with pytest.raises(UsageError, match="known are dawid_skene, majority, crowdlab"):
+    with pytest.raises(UsageError, match="known: dawid_skene, majority, crowdlab"):
         of(method="guess")
     with pytest.raises(UsageError, match="3 names for 2 annotators"):
         of(annotators=list("abc"))

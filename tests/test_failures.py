@@ -17,8 +17,9 @@ from ferclean.cli.failures import failure_of
 from ferclean.errors import WorkspaceBusyError
 from ferclean.steps import status as status_step
 from ferclean.steps.ingest import ingest
+from ferclean.steps.release import release
 from ferclean.steps.score import score
-from ferclean.store import runs
+from ferclean.store import runs, samples
 from ferclean.store.workspace import Workspace
 
 COMMAND = [sys.executable, "-c", "from ferclean.cli import main; main()"]
@@ -180,3 +181,37 @@ def test_a_stopped_score_leaves_no_run_running_and_goes_on_at_its_unfinished_fol
     heard.clear()
     assert score(ws, methods=["cross_entropy"], **tiny, tell=heard.append).reused == 1
     assert heard == ["cross_entropy, seed 0: done before, reused"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "nearest"),
+    [
+        (["score", "--profile", "quik"], "quick"),
+        (["score", "--methods", "supcon-relable"], "supcon_relabel"),
+        (["encode", "--method", "destilled"], "distilled"),
+        (["methods", "--measure", "--device", "cude"], "cuda"),
+        (["score", "--splits", "trian"], "train"),
+        (["decide", "train_00001", "relable", "--label", "fear"], "relabel"),
+        (["decide", "train_00001", "relabel", "--label", "hapines"], "happiness"),
+        (["export", "--form", "imagefolder", "--release", "v1", "--out", "x"], "image_folder"),
+        (["export", "--release", "v_l", "--out", "x"], "v-1"),
+        (["ingest", "rafbd", "empty"], "rafdb"),
+        (["ingest", "rafdb", "empty", "--layout", "tabel"], "table"),
+        (["ingest", "table", "faces.csv", "--label-column", "lable"], "label"),
+        (["score", "--from-file", "preds.csv", "--id-column", "sampleid"], "sample_id"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_guessed_and_the_known_ones_are_told(
+    argv: list[str], nearest: str, capsys: pytest.CaptureFixture[str], judged_copy: Path, tmp_path: Path
+) -> None:
+    ws = Workspace.open(judged_copy)
+    if "v_l" in argv:
+        release(ws, "v-1", policy="auto")
+    key = samples.get_samples(ws)["source_key"].iloc[0]
+    (tmp_path / "faces.csv").write_text("path,label\n1.png,fear\n")
+    (tmp_path / "preds.csv").write_text("sample_id,fear\na,1\n")
+    argv = [key if word == "train_00001" else word for word in argv]
+    code, told, _ = failing(capsys, "-w", str(ws.root), *argv, "--json")
+    assert (code, told["kind"]) == (2, "usage")
+    assert f"did you mean {nearest!r}? known: " in told["message"]
+    assert f"{nearest}" in told["message"].split("known: ")[1]

@@ -242,7 +242,7 @@ def test_lists_small_integers_whole_floats_and_columns_are_labels() -> None:
     ("labels", "options", "error", "message"),
     [
         (["joy", "fear"], {}, UsageError, r"names \(the first is 'joy'\): give class_names"),
-        (["joy", "rage"], {"class_names": ["fear", "joy"]}, BadDataError, "'rage' in row 1; known are fear, joy"),
+        (["joy", "rage"], {"class_names": ["fear", "joy"]}, BadDataError, "'rage' in row 1; known: fear, joy"),
         (["joy", "joy"], {"class_names": ["joy", "joy"]}, UsageError, "a name twice"),
         ([0, 1], {"class_names": ["fear"]}, BadDataError, "2 columns for 1 classes"),
         ([1, 2], {}, BadDataError, r"outside 0\.\.1 \(values 2\) in row 1"),
@@ -252,7 +252,7 @@ def test_lists_small_integers_whole_floats_and_columns_are_labels() -> None:
         ([[0, 1], [1]], {}, UsageError, "several per row"),
         ([0, 1], {"features": np.ones((3, 2))}, BadDataError, "features 3"),
         ([0, 1], {"multi_label": True}, UsageError, "multi_label"),
-        ([0, 1], {"filter_by": "magic"}, UsageError, "unknown filter_by 'magic'; known are prune_by_noise_rate"),
+        ([0, 1], {"filter_by": "magic"}, UsageError, "unknown filter_by 'magic'; known: prune_by_noise_rate"),
         ([0, 1], {"return_indices_ranked_by": "magic"}, UsageError, "self_confidence, normalized_margin"),
         ([0, 1], {"frac_noise": 2.0}, UsageError, "a share"),
         ([0, 1], {"min_examples_per_class": -1}, UsageError, "at least 0"),

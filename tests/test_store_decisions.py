@@ -60,7 +60,7 @@ def test_a_decision_comes_back_with_all_that_was_said(tmp_path: Path) -> None:
         ({"sample_id": "nobody"}, "there is no such sample"),
         ({"action": "delete"}, "unknown action 'delete'; known: keep, relabel"),
         ({"action": "undo"}, "unknown action 'undo'"),
-        ({"action": "relabel"}, "relabel needs a label; one of surprise, fear, anger"),
+        ({"action": "relabel"}, "relabel needs a label; known: surprise, fear, anger"),
         ({"action": "relabel", "label": "joy"}, "unknown label 'joy'"),
         ({"action": "exclude", "label": "anger"}, "exclude takes no label"),
         ({"action": "keep", "label": "anger"}, "use relabel"),

@@ -15,7 +15,7 @@ import fiftyone as fo
 from filelock import FileLock
 
 from apps.fiftyone_view.workspace_dataset import dataset_name, mirror_decisions
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.store.decisions import Decision, append_decisions, decision_history
 from ferclean.store.samples import get_dataset
@@ -64,7 +64,7 @@ def parse_tag(tag: str, classes: tuple[str, ...]) -> tuple[str, str | None] | No
         return None
     label = find_class(name, classes)
     if label is None:
-        raise UsageError(f"{name} is not a class of this data set; known: {', '.join(classes)}")
+        raise UsageError(f"{name} is not a class of this data set; {among(name, classes)}")
     return RELABEL, label
 
 

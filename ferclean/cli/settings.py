@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from ferclean.cli.plumbing import Session
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 
 
 def check_settings(session: Session, root: Any) -> None:
@@ -18,10 +18,10 @@ def check_settings(session: Session, root: Any) -> None:
         if not isinstance(options, dict):
             continue
         if verb not in root.commands:
-            raise UsageError(f"ferclean.toml has [{verb}], which is no verb; known: {', '.join(sorted(root.commands))}")
+            raise UsageError(f"ferclean.toml has [{verb}], which is no verb; {among(verb, sorted(root.commands))}")
         known = {p.name for p in root.commands[verb].params if p.param_type_name == "option"}
         if unknown := sorted(set(options) - known):
-            raise UsageError(f"ferclean.toml: [{verb}] has no {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+            raise UsageError(f"ferclean.toml: [{verb}] has no {', '.join(unknown)}; {among(unknown, sorted(known))}")
 
 
 def effective_settings(root: Any, session: Session) -> list[dict[str, Any]]:

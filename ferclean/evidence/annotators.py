@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.checks import check_pred_probs
 from ferclean.evidence.votes import best_class, consensus, consensus_table
 
@@ -242,7 +242,7 @@ def consensus_from_annotators(
             consensus=consensus_table(votes, label, p_consensus), annotator_stats=stats, posterior=fitted.posterior
         )
     if method != "crowdlab":
-        raise UsageError(f"unknown method {method!r}; known are dawid_skene, majority, crowdlab")
+        raise UsageError(f"unknown method {method!r}; {among(str(method), ('dawid_skene', 'majority', 'crowdlab'))}")
     if pred_probs is None:
         raise UsageError("crowdlab needs pred_probs; use dawid_skene or majority without a model")
     label, p_consensus, quality = _crowdlab(labels, pred_probs)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import pruning
 from ferclean.evidence.checks import check_labels, check_rows, check_same_length
 
@@ -264,7 +264,7 @@ def _from_names(array: np.ndarray, class_names: Sequence[str] | None) -> np.ndar
     if len(unknown):
         first = f"{str(array[unknown[0]])!r} in row {unknown[0]}"
         raise BadDataError(
-            f"{len(unknown):,} labels are no class, first {first}; known are {', '.join(map(str, class_names))}"
+            f"{len(unknown):,} labels are no class, first {first}; {among(str(array[unknown[0]]), class_names)}"
         )
     return indices
 
@@ -300,4 +300,4 @@ def _sized(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray | None:
 
 def _known(what: str, value: Any, known: Sequence[str | None]) -> None:
     if value not in known:
-        raise UsageError(f"unknown {what} {value!r}; known are {', '.join(str(name) for name in known)}")
+        raise UsageError(f"unknown {what} {value!r}; {among(str(value), known)}")

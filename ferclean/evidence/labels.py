@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NewType
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def canonical_name(name: str) -> str:
     word = name.strip().lower() if isinstance(name, str) else name
     word = ALIASES.get(word, word)
     if word not in EXPRESSIONS:
-        raise UsageError(f"unknown expression {name!r}; known are {', '.join(EXPRESSIONS)}")
+        raise UsageError(f"unknown expression {name!r}; {among(str(name), EXPRESSIONS)}")
     return word
 
 

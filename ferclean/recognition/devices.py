@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -21,7 +21,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """`auto` takes CUDA where there is one. Raises UsageError for an unknown name, or for CUDA where there is none."""
     kind = name.split(":")[0]
     if kind not in DEVICES:
-        raise UsageError(f"unknown device {name!r}; known: {', '.join(DEVICES)}")
+        raise UsageError(f"unknown device {name!r}; {among(name, DEVICES)}")
     there = torch.cuda.is_available()
     if kind == "cuda" and not there:
         raise UsageError("no CUDA device is available here; use --device cpu, or auto")

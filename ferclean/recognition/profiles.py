@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.recognition.config import MIN_CROP, TrainConfig
 from ferclean.recognition.methods.catalogue import METHODS, check_methods
 
@@ -149,11 +149,11 @@ def get_profile(name: str, *, methods: Sequence[str] | None = None, **overrides:
     Raises UsageError for an unknown profile, method or field, or a value out of range.
     """
     if name not in PROFILES:
-        raise UsageError(f"unknown profile {name!r}; known: {', '.join(PROFILES)}")
+        raise UsageError(f"unknown profile {name!r}; {among(name, PROFILES)}")
     changes = {key: value for key, value in overrides.items() if value is not None}
     known = {f.name for f in fields(Profile)} - {"name"}
     if unknown := sorted(set(changes) - known):
-        raise UsageError(f"a profile has no {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        raise UsageError(f"a profile has no {', '.join(unknown)}; {among(unknown, sorted(known))}")
     if methods is not None:
         changes["methods"] = check_methods(methods)
     for key, least in (("folds", 2), ("seeds", 1), ("epochs", 1), ("batch_size", 2), ("input_size", 24)):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import SourceRow
 
@@ -29,7 +29,7 @@ SOURCES: dict[str, str] = {
 def source(layout: str) -> ModuleType:
     """The module that reads a layout; raises UsageError naming the known ones."""
     if layout not in SOURCES:
-        raise UsageError(f"no way in for layout {layout!r}; known are {', '.join(SOURCES)}")
+        raise UsageError(f"no way in for layout {layout!r}; {among(layout, SOURCES)}")
     return importlib.import_module(SOURCES[layout])
 
 
@@ -44,8 +44,7 @@ def read(path: Path, card: Card, options: Mapping[str, object]) -> Iterator[Sour
     module = source(card.layout)
     if unknown := sorted(set(options) - set(options_of(module.read))):
         raise UsageError(
-            f"layout {card.layout} has no option {', '.join(unknown)}; it has "
-            f"{', '.join(options_of(module.read)) or 'none'}"
+            f"layout {card.layout} has no option {', '.join(unknown)}; {among(unknown, options_of(module.read))}"
         )
     rows: Iterator[SourceRow] = module.read(path, card, **options)
     return rows

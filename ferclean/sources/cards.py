@@ -14,7 +14,7 @@ from typing import Any, NewType
 import yaml
 
 from ferclean.bundled_files import bundled_path
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import EXPRESSIONS, ClassName, find_class, vocabulary
 from ferclean.sources.rows import SPLITS
 from ferclean.sources.tabular import code_of, text_of, unescape_cell
@@ -147,7 +147,7 @@ def load_card(name_or_path: str | Path) -> Card:
     path = Path(name_or_path)
     if path.suffix == ".md" and path.is_file():
         return parse_card(path.read_text(encoding="utf-8"), name=path.stem)
-    raise UsageError(f"no data card {text!r}; known are {', '.join(known)}, or give the path of a card file (.md)")
+    raise UsageError(f"no data card {text!r}; {among(text, known)}, or give the path of a card file (.md)")
 
 
 def parse_card(text: str, *, name: str) -> Card:
@@ -164,9 +164,9 @@ def parse_card(text: str, *, name: str) -> Card:
         raise BadDataError(f"{where} has no `ferclean:` block in its front matter")
     block = front["ferclean"]
     if unknown := sorted(set(map(str, block)) - _KEYS):
-        raise BadDataError(f"{where}: unknown entries {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}")
+        raise BadDataError(f"{where}: unknown entries {', '.join(unknown)}; {among(unknown, sorted(_KEYS))}")
     if block.get("layout") not in LAYOUTS:
-        raise BadDataError(f"{where}: layout {block.get('layout')!r} is none of {', '.join(LAYOUTS)}")
+        raise BadDataError(f"{where}: no layout {block.get('layout')!r}; {among(str(block.get('layout')), LAYOUTS)}")
     if not isinstance(block.get("redistributable", False), bool):
         raise BadDataError(f"{where}: redistributable is true or false (may the pixels be passed on?)")
     classes = _classes(block.get("classes") or (), where)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.files import whole_folder
 from ferclean.progress import Progress, silent
 from ferclean.sources import rafdb
@@ -152,7 +152,9 @@ def _check(out: Path, arguments: dict[str, Any], faces: int) -> None:
         if not 0 <= arguments[name] <= 1:
             raise UsageError(f"{name} is a share between 0 and 1, not {arguments[name]}")
     if arguments["mechanism"] not in MECHANISMS:
-        raise UsageError(f"unknown mechanism {arguments['mechanism']!r}; known: {', '.join(MECHANISMS)}")
+        raise UsageError(
+            f"unknown mechanism {arguments['mechanism']!r}; {among(str(arguments['mechanism']), MECHANISMS)}"
+        )
     if arguments["confusion"] is not None:
         matrix = np.asarray(arguments["confusion"])
         square = matrix.shape == (len(CLASSES), len(CLASSES))

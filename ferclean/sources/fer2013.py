@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import canonical_name
 from ferclean.sources.ballots import by_label, vote_number, whole_votes
 from ferclean.sources.cards import Card
@@ -64,7 +64,7 @@ def _records(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
     """Row number and its cells as text by lower-case column."""
     header = {name: name.strip().lower() for name in header_of(file)}
     if missing := [name for name in columns if name not in header.values()]:
-        raise BadDataError(f"{file} has no column {', '.join(missing)}; it has {', '.join(header.values())}")
+        raise BadDataError(f"{file} has no column {', '.join(missing)}; {among(missing, header.values())}")
     if len(set(header.values())) < len(header):
         raise BadDataError(f"{file} has columns that differ in their case only: {', '.join(header)}")
     for number, cells in records_of(file, list(header)):

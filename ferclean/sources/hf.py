@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ferclean import hashes
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import ClassName
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.rows import SourceRow, contained_file
@@ -43,7 +43,7 @@ def read(
             for needed in (image_column, label_column):
                 if needed not in split.column_names:
                     raise BadDataError(
-                        f"{root}: split {name} has no column {needed!r}; it has {', '.join(split.column_names)}"
+                        f"{root}: split {name} has no column {needed!r}; {among(needed, split.column_names)}"
                     )
             yield from _rows(root, name, _undecoded(split, image_column), card, image_column, label_column)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, among, nearest
 from ferclean.sources.cards import Card, SourceCode
 from ferclean.sources.rows import SourceRow, contained_file, printable
 from ferclean.sources.tabular import header_of, records_of, unescape_cell
@@ -39,9 +39,10 @@ def read(path: Path, card: Card) -> Iterator[SourceRow]:
             for inner in sorted(_names(path / name)):
                 yield from _class_folder(path, top / inner, card, splits[name])
         elif splits and name in tops and not name.startswith("."):
-            known = ", ".join(["train", "validation", "test", *card.splits])
+            known = ["train", "validation", "test", *card.splits]
             raise BadDataError(
-                f"{path}: folder {name!r} stands beside the splits {', '.join(splits)} but is none; known are {known}"
+                f"{path}: folder {name!r} stands beside the splits {', '.join(splits)} but is none; "
+                f"{among(name, known)}"
             )
         else:
             yield from _class_folder(path, top, card, "train")
@@ -89,7 +90,8 @@ def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -
     label = card.label_of(relative.name)
     if label is None:
         raise BadDataError(
-            f"{root}: folder {str(relative)!r} names no known class; known are {card.known_labels()}. Give --classes "
+            f"{root}: folder {str(relative)!r} names no known class; {nearest(relative.name, card.classes)}"
+            f"known: {card.known_labels()}. Give --classes "
             "with the names in order to use a vocabulary of your own"
         )
     yield from _below(root, relative, label, split, relative.name)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ferclean import hashes
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import labels as label_names
 from ferclean.sources.tabular import PARQUET, columns_of, parquet_file, text_of
 
@@ -193,7 +193,7 @@ def _indices(names: Sequence[str], known_classes: Sequence[str]) -> list[int]:
 def _id_column(columns: Mapping[str, Any], wanted: str | None, path: Path) -> str:
     if wanted is not None:
         if wanted not in columns:
-            raise UsageError(f"{path} has no column {wanted!r} (--id-column); it has {', '.join(columns)}")
+            raise UsageError(f"{path} has no column {wanted!r} (--id-column); {among(wanted, columns)}")
         return wanted
     for name in ID_COLUMNS:
         if name in columns:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 
 SPLITS = {
     "train": "train",
@@ -113,5 +113,7 @@ def split_names(value: str | Mapping[str, str] | None) -> dict[str, str]:
     pairs = dict(part.partition("=")[::2] for part in name_list(value)) if isinstance(value, str) else dict(value)
     for source, target in pairs.items():
         if target.strip() not in ("train", "validation", "test"):
-            raise UsageError(f"split {source!r} is mapped to {target!r}; known are train, validation and test")
+            raise UsageError(
+                f"split {source!r} is mapped to {target!r}; {among(target, ('train', 'validation', 'test'))}"
+            )
     return {source.strip(): target.strip() for source, target in pairs.items()}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import ClassName, canonical_name
 from ferclean.sources.ballots import by_label, few, vote_number, whole_votes
 from ferclean.sources.cards import Card
@@ -143,9 +143,9 @@ def _split(cell: Any, splits: Mapping[str, str], card: Card, path: Path, number:
         return "train", "split: missing"
     found = splits.get(text) or card.split_of(text)
     if found is None:
-        known = ", ".join(["train", "validation", "test", *card.splits, *splits])
+        known = ["train", "validation", "test", *card.splits, *splits]
         raise BadDataError(
-            f"{path}, row {number}: unknown split {text!r}; known are {known}. Translate it with "
+            f"{path}, row {number}: unknown split {text!r}; {among(text, known)}. Translate it with "
             f"split_map={text}=train (or validation, test)"
         )
     return found, None
@@ -176,7 +176,7 @@ def _vote_columns(path: Path, card: Card, header: Sequence[str], prefix: str) ->
     """The votes in the columns `<prefix><label>`, per row in the table's order."""
     columns = [name for name in header if name.startswith(prefix)]
     if not columns:
-        raise UsageError(f"{path} has no column that starts with {prefix!r} (vote_prefix); it has {', '.join(header)}")
+        raise UsageError(f"{path} has no column that starts with {prefix!r} (vote_prefix); {among(prefix, header)}")
     labels = [_vote_label(name.removeprefix(prefix), card) for name in columns]
     rows: dict[str, list[float]] = {}
     bad: list[str] = []

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 
 IMAGE_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "relative_path", "image", "img", "png", "bytes")
 LABEL_COLUMNS = ("label", "given_label", "expression", "emotion", "class", "ground_truth")
@@ -29,7 +29,7 @@ def find_column(
     """The column's own spelling; "" for an optional one that is not there."""
     if wanted is not None:
         if wanted not in header:
-            raise UsageError(f"{path} has no column {wanted!r} ({option}); it has {', '.join(header)}")
+            raise UsageError(f"{path} has no column {wanted!r} ({option}); {among(wanted, header)}")
         return wanted
     for name in usual_columns(header, usual, option, path):
         return name

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.store.decisions import ACTIONS, Decision, append_decisions, current_decisions, decision_history
@@ -224,7 +224,7 @@ def _checked(
     if adjudicate and action == "skip":
         raise ValueError("skip settles nothing; adjudicate with keep, relabel, ambiguous or exclude")
     if action not in ACTIONS:
-        raise ValueError(f"unknown action {action!r}; known: {', '.join(ACTIONS)}")
+        raise ValueError(f"unknown action {action!r}; {among(action, ACTIONS)}")
     name = _class_name(label, classes) if label else None
     if action == "relabel" and name is None:
         raise ValueError(f"relabel needs a label; known: {', '.join(classes)}")
@@ -243,7 +243,7 @@ def _checked(
 def _class_name(label: str, classes: tuple[str, ...]) -> str:
     name = find_class(label, classes)
     if name is None:
-        raise ValueError(f"unknown label {label!r}; known: {', '.join(classes)}")
+        raise ValueError(f"unknown label {label!r}; {among(label, classes)}")
     return name
 
 

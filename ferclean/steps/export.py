@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.exports import EXPORTS
 from ferclean.exports.card import licence_warning
 from ferclean.exports.content import read_content
@@ -79,7 +79,7 @@ def export(
     form cannot hold the data.
     """
     if form not in EXPORTS:
-        raise UsageError(f"unknown export form {form!r}; known: {', '.join(EXPORTS)}")
+        raise UsageError(f"unknown export form {form!r}; {among(form, EXPORTS)}")
     module, target = EXPORTS[form], Path(out)
     check_target(target, single_file=module.SINGLE_FILE, overwrite=overwrite, ours=is_ours)
     content = read_content(ws, release)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ferclean.errors import FercleanError, UsageError
+from ferclean.errors import FercleanError, UsageError, among
 from ferclean.files import whole_folder
 from ferclean.progress import Progress, silent
 from ferclean.sources.rows import reason_kind
@@ -211,7 +211,7 @@ def _check_options(name: str, policy: str, threshold: float, ambiguous: str, on_
         ("on_conflict", on_conflict, ("refuse", "latest")),
     ):
         if value not in known:
-            raise UsageError(f"unknown {option} {value!r}; known: {', '.join(known)}")
+            raise UsageError(f"unknown {option} {value!r}; {among(value, known)}")
     if not 0 < threshold <= 1:
         raise UsageError(f"threshold is a probability above 0 and at most 1, not {threshold}")
 

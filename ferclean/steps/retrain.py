@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ferclean import hashes
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import comparison
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import splits as split_room
@@ -232,9 +232,9 @@ def _labelled(mask: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _test_split(table: pd.DataFrame, wanted: str | None) -> str:
     present = list(dict.fromkeys(table["split"]))
     if wanted is not None and wanted not in present:
-        raise UsageError(f"no split named {wanted}; there are {', '.join(present)}")
+        raise UsageError(f"no split named {wanted}; {among(wanted, present)}")
     if "train" not in present:
-        raise UsageError(f"retrain needs a split named train; there are {', '.join(present)}")
+        raise UsageError(f"retrain needs a split named train; {among('train', present)}")
     for name in [wanted] if wanted else ["test", "validation"]:
         if name in present:
             return name

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, among
 
 if TYPE_CHECKING:
     from ferclean.store.samples import Dataset, Sample
@@ -23,7 +23,7 @@ def check_rows(samples: Sequence[Sample], dataset: Dataset) -> None:
     twice = []
     for sample in samples:
         if sample.split not in SPLITS:
-            raise BadDataError(f"{sample.source_key}: unknown split {sample.split!r}; known: {', '.join(SPLITS)}")
+            raise BadDataError(f"{sample.source_key}: unknown split {sample.split!r}; {among(sample.split, SPLITS)}")
         if sample.given_label is None and sample.quarantine_reason is None:
             raise BadDataError(f"{sample.source_key}: no given label and no quarantine reason; give one of them")
         if sample.given_label is not None and sample.given_label not in dataset.classes:

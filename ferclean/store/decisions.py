@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import FercleanError, UsageError
+from ferclean.errors import FercleanError, UsageError, among
 from ferclean.store.exchange import frame, insert, now, numbers, rows, text, to_json
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import read_dataset
@@ -168,14 +168,14 @@ def _check(decision: Decision, known: dict[str, str | None], classes: tuple[str,
     if decision.sample_id not in known:
         raise UsageError(f"{where}: there is no such sample in this workspace")
     if decision.action not in ACTIONS:
-        raise UsageError(f"{where}: unknown action {decision.action!r}; known: {', '.join(ACTIONS)}")
+        raise UsageError(f"{where}: unknown action {decision.action!r}; {among(decision.action, ACTIONS)}")
     if decision.source not in SOURCES:
-        raise UsageError(f"{where}: unknown source {decision.source!r}; known: {', '.join(SOURCES)}")
+        raise UsageError(f"{where}: unknown source {decision.source!r}; {among(decision.source, SOURCES)}")
     if not decision.reviewer.strip():
         raise UsageError(f"{where}: a reviewer's name is needed")
     if decision.action == "relabel" and decision.label not in classes:
         asked = "relabel needs a label" if decision.label is None else f"unknown label {decision.label!r}"
-        raise UsageError(f"{where}: {asked}; one of {', '.join(classes)}")
+        raise UsageError(f"{where}: {asked}; {among(decision.label or '', classes)}")
     # a file may repeat the given label beside 'keep'; any other label would contradict the action
     allowed = {None, known[decision.sample_id]} if decision.action == "keep" else {None}
     if decision.action != "relabel" and decision.label not in allowed:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ferclean import hashes
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.files import whole_file
 from ferclean.store.workspace import Workspace
 
@@ -43,9 +43,7 @@ def find(ws: Workspace, encoder: str | Path) -> Path:
         if path.is_file():
             return path
     known = sorted(path.stem for path in (ws.root / FOLDER).glob("*.safetensors"))
-    raise UsageError(
-        f"no encoder {str(encoder)!r} here; known: {', '.join(known) or 'none'}; make one with `ferclean encode`"
-    )
+    raise UsageError(f"no encoder {str(encoder)!r} here; {among(str(encoder), known)}; make one with `ferclean encode`")
 
 
 def put_seen(

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.store.exchange import frame, insert, optional, rows, text, to_json
 from ferclean.store.samples import read_dataset
 from ferclean.store.scores import check_samples
@@ -85,7 +85,7 @@ def get_release(ws: Workspace, name: str) -> Release:
         if not found:
             known = [row[0] for row in rows(con, "SELECT name FROM release ORDER BY created_at, name")]
             raise UsageError(
-                f"unknown release {name!r}; known: {', '.join(known)}" if known
+                f"unknown release {name!r}; {among(name, known)}" if known
                 else f"there is no release {name!r} yet; make it with `ferclean -w {ws.root} release {name}`"
             )  # fmt: skip
     return _release(found[0])

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import FercleanError, UsageError
+from ferclean.errors import FercleanError, UsageError, among
 from ferclean.store.arrivals import check_rows, first_keys, refuse_changes
 from ferclean.store.exchange import frame, insert, rows, to_json
 from ferclean.store.votes import put_votes
@@ -307,7 +307,7 @@ def get_labelled(ws: Workspace, *, splits: Sequence[str] | None = None) -> tuple
     present = list(dict.fromkeys(everything["split"]))
     chosen = list(splits) if splits is not None else ["train"] if "train" in present else present
     if unknown := sorted(set(chosen) - set(present)):
-        raise UsageError(f"no split named {', '.join(unknown)} here; this data set has {', '.join(present)}")
+        raise UsageError(f"no split named {', '.join(unknown)} here; {among(unknown, present)}")
     labelled = everything["split"].isin(chosen) & everything["given_label"].notna()
     return everything[labelled].reset_index(drop=True), chosen
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.store.exchange import frame, rows, text
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import absolute_paths, read_dataset
@@ -72,7 +72,7 @@ def queue(
     """
     unknown = [kind for kind in kinds or () if kind not in KINDS]
     if unknown:
-        raise UsageError(f"unknown verdict {unknown[0]!r}; known: {', '.join(KINDS)}")
+        raise UsageError(f"unknown verdict {unknown[0]!r}; {among(unknown[0], KINDS)}")
     if limit is not None and limit < 0:
         raise UsageError(f"a limit is 0 or more, got {limit}")
     sql = f"""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.progress import Progress
 from ferclean.recognition.backbones import Backbone, make_backbone
 from ferclean.recognition.config import TrainConfig
@@ -166,7 +166,7 @@ def make_config(method: Method, options: Mapping[str, Any]) -> Any:
     known = method.Config.__dataclass_fields__
     if unknown := sorted(set(options) - set(known)):
         name = method.__name__.rpartition(".")[2]
-        raise UsageError(f"{name} has no option {', '.join(unknown)}; known: {', '.join(known)}")
+        raise UsageError(f"{name} has no option {', '.join(unknown)}; {among(unknown, known)}")
     return method.Config(**options)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 
 if TYPE_CHECKING:
     from ferclean.recognition.methods.base import Method
@@ -109,7 +109,7 @@ def check_methods(names: Sequence[str]) -> tuple[str, ...]:
     """The names, known and each once. Raises UsageError that lists the known ones."""
     for name in names:
         if name not in METHODS:
-            raise UsageError(f"unknown method {name!r}; known: {', '.join(METHODS)}")
+            raise UsageError(f"unknown method {name!r}; {among(name, METHODS)}")
     if not names:
         raise UsageError(f"name at least one method of {', '.join(METHODS)}")
     return tuple(dict.fromkeys(names))

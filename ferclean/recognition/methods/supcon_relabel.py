@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.recognition.augment import erased
 from ferclean.recognition.backbones import Backbone
 from ferclean.recognition.methods.amend import AmendingHead
@@ -72,7 +72,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.estimator not in ESTIMATORS:
-            raise UsageError(f"unknown estimator {self.estimator!r}; known: {', '.join(ESTIMATORS)}")
+            raise UsageError(f"unknown estimator {self.estimator!r}; {among(self.estimator, ESTIMATORS)}")
         if not 0 <= self.erase <= 1:
             raise UsageError(f"erase lies in [0, 1], not {self.erase}")
         if self.memory_epochs <= 0:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.recognition.backbones import Backbone
 from ferclean.recognition.methods.base import Batch, as_predictions, cross_entropy
 
@@ -53,7 +53,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
-            raise UsageError(f"unknown strategy {self.strategy!r}; known: {', '.join(STRATEGIES)}")
+            raise UsageError(f"unknown strategy {self.strategy!r}; {among(self.strategy, STRATEGIES)}")
         if not 0 <= self.synthesized_share <= 1 or self.centre_rate <= 0:
             raise UsageError("synthesized_share lies in [0, 1], and centre_rate is above 0")
 
