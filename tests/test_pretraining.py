@@ -150,7 +150,7 @@ def test_an_encoder_on_disk_is_whole_or_absent(tmp_path: Path, monkeypatch: pyte
     def broken(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ferclean.recognition.pretraining.os.replace", broken)
+    monkeypatch.setattr("os.replace", broken)
     with pytest.raises(KeyboardInterrupt):
         write_state(tmp_path / "deep" / "other.safetensors", state)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["encoder.safetensors"]
