@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ferclean.errors import BadDataError, UsageError
+from ferclean.recognition import backbones
 from ferclean.recognition.backbones import make_backbone
+from ferclean.recognition.checkpoint import load_checkpoint, save_checkpoint
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.train import fit, predict
 
 
 @pytest.mark.parametrize(("size", "side"), [(40, 3), (48, 3), (100, 7), (112, 7), (224, 14)])
@@ -75,6 +81,58 @@ def test_parameters_that_the_map_does_not_depend_on_are_frozen() -> None:
     backbone = make_backbone("convnextv2_atto", input_size=64)
     backbone(torch.rand(2, 3, 64, 64)).square().sum().backward()
     assert all((p.grad is not None) == p.requires_grad for p in backbone.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "network_size"),
+    [
+        ("slim", 29, 29),
+        ("resnet18", 44, 44),
+        ("resnet18", 103, 103),
+        ("convnextv2_atto", 61, 61),
+        ("vit_tiny_patch16_224", 44, 48),
+        ("vit_tiny_patch16_224", 103, 112),
+        ("vit_tiny_patch16_224", 224, 224),
+        ("maxvit_nano_rw_256", 44, 48),
+    ],
+)
+def test_the_map_depends_on_the_whole_image_from_border_to_border(name: str, size: int, network_size: int) -> None:
+    backbone = make_backbone(name, channels=1, input_size=size).eval()
+    assert backbone.network_size == network_size
+    image = torch.rand(1, 1, size, size, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    feature_map = backbone(image)
+    assert feature_map.shape[2:] == (backbone.map_size, backbone.map_size)
+    feature_map.square().sum().backward()
+    assert image.grad is not None
+    for axis in (2, 3):
+        read = torch.nonzero(image.grad[0, 0].abs().sum(axis - 2)).flatten()
+        assert int(read[-1] - read[0]) + 1 >= 0.95 * size
+
+
+def test_measuring_a_network_leaves_it_as_it_was_drawn() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        state = make_backbone("resnet18", channels=3, input_size=64).network.state_dict()
+        torch.manual_seed(5)
+        drawn = backbones.timm.create_model("resnet18", pretrained=False, num_classes=0, in_chans=3).state_dict()
+    assert all(torch.equal(value, drawn[name]) for name, value in state.items())
+    assert not state["layer1.0.bn2.weight"].any()
+
+
+def test_a_recognizer_on_enlarged_images_is_the_same_from_disk(tmp_path: Path) -> None:
+    images, labels = np.random.default_rng(0).integers(0, 256, (4, 1, 44, 44), dtype=np.uint8), np.arange(4) % 2
+    config = TrainConfig(backbone="vit_tiny_patch16_224", epochs=1, batch_size=4, device="cpu")
+    trained = fit("cross_entropy", images, labels, num_classes=2, config=config)
+    save_checkpoint(trained, tmp_path / "vit.safetensors")
+    loaded = load_checkpoint(tmp_path / "vit.safetensors")
+    np.testing.assert_array_equal(predict(loaded, images)["pred_probs"], predict(trained, images)["pred_probs"])
+    # made when the network was built for 44 pixels, of which it read 32
+    state = load_file(tmp_path / "vit.safetensors")
+    state["backbone.network.pos_embed"] = state["backbone.network.pos_embed"][:, :5].contiguous()
+    with safe_open(tmp_path / "vit.safetensors", framework="pt") as file:
+        save_file(state, tmp_path / "old.safetensors", metadata=file.metadata())
+    with pytest.raises(BadDataError, match=r"old\.safetensors .* another version .* again"):
+        load_checkpoint(tmp_path / "old.safetensors")
 
 
 def test_an_unknown_backbone_lists_near_ones() -> None:

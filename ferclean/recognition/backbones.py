@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ferclean.errors import UsageError
 from ferclean.recognition.slim import Slim
@@ -29,8 +30,18 @@ A ResNet's 7x7 convolution and max-pool leave a quarter of the side, and the sta
 2 x 2 positions, fewer pixels as one or as two that are mostly padding, too few for heads that weigh places."""
 
 
+UNREAD = 1 / 20
+"""Largest share of the side that a network may leave unread at a border: patches that do not fit are dropped."""
+STRIDES = (2, 4, 8, 16, 32)
+"""Images are enlarged to the next multiple of the smallest of these that makes a network read them whole."""
+
+
 class Backbone(nn.Module):
     """Images (B, channels, S, S) -> feature map (B, width, h, h).
+
+    A network of patches or windows leaves out what does not fill one: a ViT of 16-pixel patches would read 32 of 44
+    pixels. Where more than `UNREAD` of the side would be lost, or the network takes no such size, images are enlarged
+    to `network_size`, the next size that it reads whole; elsewhere that is `input_size`.
 
     `width` and `map_size` (= h at `input_size`) are measured, not assumed, so heads can be built for any network.
     `stage_widths` are the widths of the maps that `stages` returns. Parameters that the feature map does not depend
@@ -42,8 +53,17 @@ class Backbone(nn.Module):
     def __init__(self, name: str, *, channels: int, input_size: int) -> None:
         super().__init__()
         self.name, self.channels, self.input_size = name, channels, input_size
-        self.network = Slim(channels) if name == SLIM else _timm_network(name, channels, input_size)
-        self._measure()
+        refused: UsageError | None = None
+        for self.network_size in sorted({-(-input_size // stride) * stride for stride in (1, *STRIDES)}):
+            self.network = Slim(channels) if name == SLIM else _timm_network(name, channels, self.network_size)
+            try:
+                read = self._measure()
+            except UsageError as error:
+                refused = refused or error
+                continue
+            if read >= (1 - UNREAD) * input_size:
+                return
+        raise refused or UsageError(f"backbone {name} reads images of {input_size} pixels a side only in part")
 
     def forward(self, images: Tensor) -> Tensor:
         """The deepest feature map, (B, width, h, h)."""
@@ -51,6 +71,9 @@ class Backbone(nn.Module):
 
     def stages(self, images: Tensor, *, last: int | None = None) -> list[Tensor]:
         """Feature maps of the network's stages, shallow first; only the deepest ones when `last` says how many."""
+        if self.network_size != self.input_size:
+            side = round(images.shape[2] * self.network_size / self.input_size)
+            images = F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
         if isinstance(self.network, Slim):
             maps = self.network.stages(images)
             return maps if last is None else maps[-last:]
@@ -58,22 +81,36 @@ class Backbone(nn.Module):
             self.network.forward_intermediates(images, indices=last, intermediates_only=True, output_fmt="NCHW")
         )
 
-    def _measure(self) -> None:
-        probe = torch.zeros(2, self.channels, self.input_size, self.input_size)
+    def _measure(self) -> int:
+        """Set widths, sizes and what is frozen; returns how many pixels a side the map depends on."""
+        side = self.input_size
+        probe = torch.rand(2, self.channels, side, side, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        # what begins at zero (the last norm of a residual block) would hide what lies before it
+        silent = [parameter for parameter in self.parameters() if not parameter.any()]
+        with torch.no_grad():
+            for parameter in silent:
+                parameter.fill_(1.0)
         was_training = self.training
         self.eval()
         try:
             maps = self.stages(probe)
-        except (RuntimeError, AssertionError, ValueError, TypeError) as error:
+        except (RuntimeError, AssertionError, ValueError, TypeError, ArithmeticError) as error:
             raise UsageError(f"backbone {self.name} cannot take {self.input_size}-pixel images: {error}") from error
         self.stage_widths = [feature_map.shape[1] for feature_map in maps]
         deepest = self.forward(probe)
         self.width, self.map_size = deepest.shape[1], deepest.shape[2]
-        deepest.sum().backward()
+        deepest.square().sum().backward()
         for parameter in self.parameters():
             parameter.requires_grad_(parameter.grad is not None)
             parameter.grad = None
+        with torch.no_grad():
+            for parameter in silent:
+                parameter.zero_()
         self.train(was_training)
+        assert probe.grad is not None
+        touched = probe.grad.abs().sum((0, 1))
+        across, down = torch.nonzero(touched.sum(0)), torch.nonzero(touched.sum(1))
+        return min(int(places.max() - places.min()) + 1 if len(places) else 0 for places in (across, down))
 
 
 def make_backbone(
@@ -90,14 +127,14 @@ def make_backbone(
         raise UsageError(f"images have 1 or 3 channels, not {channels}")
     backbone = Backbone(name, channels=channels, input_size=input_size)
     if weights is not None:
-        small = name != SLIM and input_size < SMALL_IMAGE
+        small = name != SLIM and backbone.network_size < SMALL_IMAGE
         backbone.weights_report = load_weights(
             backbone.network,
             Path(weights),
             frozen=frozen,
             idle=[path for path, parameter in backbone.network.named_parameters() if not parameter.requires_grad],
             hint=f"{name} keeps its own first layer where it sees at least {SMALL_IMAGE} pixels a side, and here it "
-            f"sees {input_size}: give a larger --input-size, such as 112" if small else "",
+            f"sees {backbone.network_size}: give a larger --input-size, such as 112" if small else "",
         )  # fmt: skip
     return backbone
 

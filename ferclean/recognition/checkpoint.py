@@ -64,7 +64,13 @@ def load_checkpoint(path: Path) -> Trained:
         size = config.network_size(about["input_size"])
         backbone = make_backbone(config.backbone, channels=about["channels"], input_size=size)
         model = method.build(cfg, about["num_classes"], backbone)
-    model.load_state_dict(tensors)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise BadDataError(
+            f"{path} was made by another version of ferclean, whose {config.backbone} was built otherwise: train or "
+            f"import it again ({' '.join(str(error).split())[:200]})"
+        ) from error
     # the layout it was trained in, so that sums are rounded alike
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Trained(

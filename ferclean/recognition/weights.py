@@ -173,7 +173,11 @@ def _refuse_another_network(
     if not any(names for _, names in faults):
         return
     told_faults = "; ".join(f"{fault}: {told(names)}" for fault, names in faults if names)
-    fix = hint if hint and stem in reshaped else "choose the matching --backbone or another file"
+    fix = "choose the matching --backbone or another file"
+    if hint and stem in reshaped:
+        fix = hint
+    elif reshaped and all(POSITIONS.search(name) for name in reshaped) and not (missing or extra):
+        fix = "its positions are counted for another size of image, so give the --input-size that suits it"
     raise UsageError(
         f"{report.file} does not fill this network, which is used as it is and never trained: {told_faults}; {fix}"
     )
