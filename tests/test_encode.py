@@ -294,7 +294,9 @@ def test_a_single_fold_is_refused_before_anything_is_written(ws: Workspace) -> N
 
 
 def test_an_unknown_encoder_lists_the_known(ws: Workspace, judged_folder: Path, weights_file: Path) -> None:
-    with pytest.raises(UsageError, match=r"no encoder 'fre' here; known: free, taught;.*ferclean encode"):
+    with pytest.raises(
+        UsageError, match=r"no encoder 'fre' here; did you mean 'free'\? known: free, taught;.*ferclean encode"
+    ):
         score_probe(ws, "fre")
     with pytest.raises(UsageError, match="known: none"):
         score_probe(Workspace.open(judged_folder), "free")

@@ -82,7 +82,7 @@ class Session:
     def note(self, text: str) -> None:
         """A remark on stderr, so that piped output stays data; silent under --json and --quiet."""
         if not self.as_json and not self.quiet:
-            print(f"note: {text}", file=sys.stderr)
+            warn(f"note: {text}")
 
     def next(self, command: str) -> None:
         """What to run next, on stderr, so that piped output stays data."""
