@@ -300,7 +300,10 @@ def test_an_unknown_encoder_lists_the_known(ws: Workspace, judged_folder: Path, 
         score_probe(ws, "fre")
     with pytest.raises(UsageError, match="known: none"):
         score_probe(Workspace.open(judged_folder), "free")
-    with pytest.raises(BadDataError, match=r"faces\.pth"):
+    with pytest.raises(BadDataError, match=r"faces\.pth .* no ferclean recognizer .*encode --import"):
+        score_probe(ws, weights_file)
+    weights_file.write_text("<html>Sign in</html>")
+    with pytest.raises(BadDataError, match=r"faces\.pth is a web page"):
         score_probe(ws, weights_file)
 
 

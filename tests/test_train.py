@@ -289,9 +289,12 @@ def test_files_that_are_no_checkpoint_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no recognizer at"):
         load_checkpoint(tmp_path / "absent.safetensors")
     (tmp_path / "garbage.safetensors").write_bytes(b"x" * 100)
-    with pytest.raises(BadDataError, match="not a safetensors file"):
+    with pytest.raises(BadDataError, match=r"garbage\.safetensors is a text file"):
         load_checkpoint(tmp_path / "garbage.safetensors")
     save_file({"a": torch.zeros(1)}, tmp_path / "weights.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "weights.safetensors").read_bytes()[:-1])
+    with pytest.raises(BadDataError, match=r"cut\.safetensors is no whole \.safetensors file"):
+        load_checkpoint(tmp_path / "cut.safetensors")
     with pytest.raises(BadDataError, match="--weights"):
         load_checkpoint(tmp_path / "weights.safetensors")
 

@@ -17,6 +17,7 @@ from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.inference import Trained
 from ferclean.recognition.methods.catalogue import get_method
 from ferclean.recognition.tensor_files import write_tensors
+from ferclean.recognition.weight_files import checked_head
 
 FORMAT = "ferclean recognizer 1"
 
@@ -45,12 +46,16 @@ def load_checkpoint(path: Path) -> Trained:
 
     if not path.is_file():
         raise UsageError(f"no recognizer at {path}")
+    checked_head(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
         tensors = load_file(path)
     except SafetensorError as error:
-        raise BadDataError(f"{path} is not a safetensors file: {error}") from error
+        raise BadDataError(
+            f"{path} is no whole .safetensors file, so no ferclean recognizer ({error}); if it holds weights, give it "
+            "as --weights, or to `ferclean encode --import`"
+        ) from error
     if header.get("format") != FORMAT:
         raise BadDataError(
             f"{path} holds weights but no ferclean recognizer; give it as --weights, or to `ferclean encode --import`"

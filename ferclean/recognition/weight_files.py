@@ -44,14 +44,7 @@ def read_tensor_sets(path: Path) -> dict[str, dict[str, Tensor]]:
     The key says where in the file a set lies: "" at its top, "state_dict", "ema.module". What a file is, is told from
     its bytes, not from its name. Raises UsageError when there is no file, and BadDataError for anything but tensors.
     """
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the weights file in it")
-    if not path.is_file():
-        raise UsageError(f"no weights file at {path}")
-    with path.open("rb") as file:
-        head = file.read(HEAD)
-    if kind := _no_weights(path, head):
-        raise BadDataError(f"{path} is {kind}")
+    head = checked_head(path)
     try:
         if _is_safetensors(head):
             from safetensors.torch import load_file
@@ -78,6 +71,19 @@ def read_tensor_sets(path: Path) -> dict[str, dict[str, Tensor]]:
         keys = f" (it holds {', '.join(map(str, list(content)[:5]))})" if isinstance(content, Mapping) else ""
         raise BadDataError(f"{path} holds no named tensors{keys}: save a model's state_dict")
     return sets
+
+
+def checked_head(path: Path) -> bytes:
+    """The first bytes of what may be a weights file; refuses everything that is evidently none, as the kind it is."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the weights file in it")
+    if not path.is_file():
+        raise UsageError(f"no weights file at {path}")
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if kind := _no_weights(path, head):
+        raise BadDataError(f"{path} is {kind}")
+    return head
 
 
 def _tensor_sets(content: Any, where: tuple[str, ...] = ()) -> Iterator[tuple[str, dict[str, Tensor]]]:
