@@ -22,6 +22,7 @@ from websockets.sync.client import connect
 
 from apps.guard import own_hosts
 from ferclean.bundled_files import bundled_path
+from ferclean.printable import printable
 from ferclean.steps.serve_review import launch_command, launch_environment
 from tests.browser import answer, browser_page, free_port
 from tests.workspaces import make_workspace
@@ -52,11 +53,26 @@ base = "http://evil.example/theme.toml"
 """
 
 
+# everything that Streamlit's Markdown knows, and what it replaces once the escapes are gone
+NAMES = (
+    "surprise", "**joy** *a* ~~b~~ `c` # d",
+    ":red[fear] :blue-background[x] :small[y]", ":material/home: :smile: :streamlit:",
+    "$a^2$ $$b$$", "https://evil.example www.evil.example", "[a](https://evil.example) ![b](/x.png) a@evil.example",
+    "<b>x</b> &amp; -> <- -- >= 1. | \\_x_", "\u202ereversed\u200b",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Any]:
+    with browser_page() as opened:
+        yield opened
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """A review server started in a folder, and for a user, with planted settings; and where it stands."""
     folder = tmp_path_factory.mktemp("doors")
-    ws = make_workspace(folder, n=8)
+    ws = make_workspace(folder, n=18, classes=NAMES)
     home, here = folder / "home", folder / "here"
     for place in (home, here):
         (place / ".streamlit").mkdir(parents=True)
@@ -187,30 +203,49 @@ def test_planted_files_and_variables_change_nothing_and_are_named(server: Simple
     assert ask(server, "/elsewhere/_stcore/health")[2] != "ok"
 
 
-def test_another_sites_page_can_neither_frame_nor_read_the_screen(server: SimpleNamespace) -> None:
+def test_names_are_shown_by_every_button_and_pill_and_obeyed_by_none(server: SimpleNamespace, page: Any) -> None:
+    """The button says the name letter by letter, and holds no link, picture, formula, icon, colour or emphasis."""
+    page.goto(server.url)
+    page.wait_for_selector("body[data-ferclean-face]", state="attached", timeout=30_000)
+    page.get_by_role("button", name="Filters").click()
+    page.locator('[data-testid="stButtonGroup"] button').first.wait_for()
+    made = "a, img, em, strong, del, sup, li, h1, .katex, [data-testid=stIconMaterial], span[style*=color]"
+    read = r"""([holder, made]) => [...document.querySelectorAll(holder)].map(button => [
+        button.innerText.replaceAll("\u2060", ""),
+        [...button.querySelectorAll(made)].map(made => made.outerHTML).join(),
+        button.querySelectorAll("code").length])"""
+    keys = page.evaluate(read, ['[class*="st-key-do_"]', made])
+    pills = page.evaluate(read, ['[class*="st-key-filter_"] button', made])
+    for name in map(printable, NAMES):
+        assert [said for said, *_ in keys if said.split(maxsplit=1)[-1] == name], (name, keys)
+        assert [said for said, *_ in pills if said.rpartition(" ")[0] == name], (name, pills)
+    assert [drawn for _, drawn, _ in keys + pills if drawn] == []
+    assert {codes for *_, codes in pills} == {0}
+
+
+def test_another_sites_page_can_neither_frame_nor_read_the_screen(server: SimpleNamespace, page: Any) -> None:
     """In a real browser, from a page on another port of this machine, which even counts as the same site."""
     page_of_another = (
         f"<iframe src='{server.url}/' onload='document.title = \"framed\"'></iframe>"
         f"<img src='{server.url}/favicon.png' onload='document.body.dataset.image = 1'>"
     )
-    with browser_page() as page:
-        arrived: list[str] = []
-        failed: list[str] = []
-        page.on("response", lambda response: arrived.append(response.url))
-        page.on("requestfailed", lambda request: failed.append(request.url))
-        elsewhere = f"http://localhost:{free_port()}/"
-        page.route(elsewhere, lambda route: route.fulfill(body=page_of_another, content_type="text/html"))
-        page.goto(elsewhere, wait_until="load")
-        assert arrived == [elsewhere]
-        assert sorted(failed) == [f"{server.url}/", f"{server.url}/favicon.png"]
-        assert "image" not in page.evaluate("Object.keys(document.body.dataset)")
-        read = "url => fetch(url).then(answer => answer.text(), () => 'unread')"
-        assert page.evaluate(read, f"{server.url}/_stcore/host-config") == "unread"
-        opened = """url => new Promise(done => { const wire = new WebSocket(url);
-            wire.onopen = () => done("open"); wire.onerror = () => done("refused"); })"""
-        assert page.evaluate(opened, f"ws://127.0.0.1:{server.port}/_stcore/stream") == "refused"
-        page.goto(server.url)
-        page.wait_for_selector("body[data-ferclean-face]", state="attached", timeout=30_000)
+    arrived: list[str] = []
+    failed: list[str] = []
+    page.on("response", lambda response: arrived.append(response.url))
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    elsewhere = f"http://localhost:{free_port()}/"
+    page.route(elsewhere, lambda route: route.fulfill(body=page_of_another, content_type="text/html"))
+    page.goto(elsewhere, wait_until="load")
+    assert arrived == [elsewhere]
+    assert sorted(failed) == [f"{server.url}/", f"{server.url}/favicon.png"]
+    assert "image" not in page.evaluate("Object.keys(document.body.dataset)")
+    read = "url => fetch(url).then(answer => answer.text(), () => 'unread')"
+    assert page.evaluate(read, f"{server.url}/_stcore/host-config") == "unread"
+    opened = """url => new Promise(done => { const wire = new WebSocket(url);
+        wire.onopen = () => done("open"); wire.onerror = () => done("refused"); })"""
+    assert page.evaluate(opened, f"ws://127.0.0.1:{server.port}/_stcore/stream") == "refused"
+    page.goto(server.url)
+    page.wait_for_selector("body[data-ferclean-face]", state="attached", timeout=30_000)
 
 
 def test_the_page_shows_nothing_when_it_is_served_without_the_guard(tmp_path: Path) -> None:

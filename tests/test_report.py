@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from ferclean.errors import FercleanError
+from ferclean.steps import report_plots
 from ferclean.steps.report import report
 from ferclean.store import decisions, table
 from ferclean.store.workspace import Workspace
@@ -42,6 +44,16 @@ def test_decisions_and_hostile_names_are_shown_inert(judged_copy: Path, tmp_path
     page = Path(report(ws, out=tmp_path / "page.html").path).read_text("utf-8")
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_a_class_that_looks_like_a_formula_is_written_as_it_is() -> None:
+    """Half a formula would end the report, a whole one would be drawn."""
+    classes = ("$x$", "$\\frac{$", "_")
+    whole = pd.DataFrame(
+        {"given_label": classes, "suggested_label": [*classes[1:], classes[0]], "verdict": "mislabelled"}
+    )
+    for drawn in (report_plots.flow_heatmap(whole, classes), report_plots.class_bars(whole, classes)):
+        assert all(f">{name}" in drawn for name in classes)
 
 
 def test_a_folder_that_cannot_be_written_is_named(judged_folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from apps.review import sitting
+from apps.review import parts, sitting
 from ferclean.bundled_files import bundled_path
 from ferclean.steps.audit import audit
 from ferclean.store.audits import get_audit
@@ -178,6 +178,28 @@ def test_markup_in_a_file_name_is_shown_as_it_is(original: Workspace, opened: Op
         shown = html(opened(original.root, page=page))
         assert "<img src=x" not in shown
         assert HOSTILE in unescape(shown)
+
+
+def test_markdown_in_a_name_reaches_no_label_or_tooltip(tmp_path: Path, opened: Open) -> None:
+    """On every page, blind or not: whatever Streamlit reads as Markdown holds no name as it is."""
+    classes = ("*joy*", ":red[fear] :material/home: $x$ https://a.b [c](d) ` -> `")
+    ws = make_workspace(tmp_path, n=6, classes=classes, names=("**face**",))
+    for page in ("review", "grid", "overview"):
+        for blind in ("", "1"):
+            app = opened(ws.root, page=page, blind=blind, reviewer="*ada*", verdict="mislabelled,clean")
+            read = [text for element in app._tree for text in _markdown(getattr(element, "proto", None))]
+            assert not [text for text in read for name in (*classes, "**face**", "*ada*") if name in text]
+            assert page != "review" or any(parts.inert(classes[0]) in text for text in read)
+
+
+def _markdown(proto: Any) -> list[str]:
+    """The texts of a widget that Streamlit draws as Markdown; options of a selectbox and values of fields are not."""
+    plain = {"id", "form_id", "body", "default", "placeholder", "value", "options", "url", "data", "json", "icon"}
+    texts = [str(option.content) for option in getattr(proto, "options", ()) if hasattr(option, "content")]
+    for field, value in proto.ListFields() if hasattr(proto, "ListFields") else ():
+        if isinstance(value, str) and (field.name not in plain or proto.DESCRIPTOR.name == "Markdown"):
+            texts.append(value)
+    return texts
 
 
 def test_a_face_whose_file_is_gone_can_still_be_excluded(tmp_path: Path, opened: Open) -> None:

@@ -6,7 +6,6 @@ It draws and passes presses on; what a press means is decided in `ferclean.steps
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 import streamlit as st
@@ -103,8 +102,8 @@ def _face(at: Sitting, item: review.Item, picture: faces_beside.Picture) -> None
     place = f"{at.selection.index(item.sample_id) + 1:,} / {len(at.selection):,}"
     order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
     st.html(
-        f'<div class="fc fc-caption num"><span>{place}</span><span class="name">{escape(item.source_key)}</span>'
-        f"<span>{escape(item.split)}</span>{order}</div>"
+        f'<div class="fc fc-caption num"><span>{place}</span><span class="name">{parts.escape(item.source_key)}</span>'
+        f"<span>{parts.escape(item.split)}</span>{order}</div>"
     )
 
 
@@ -164,7 +163,7 @@ def _status(sample_id: str) -> None:
     kind, text = st.session_state.get("status", ("", "Every decision is saved at once."))
     line, note = st.columns([3, 1.2], vertical_alignment="center")
     with line, st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
-        st.html(f'<div class="fc fc-status {kind}" role="status">{escape(text)}</div>')
+        st.html(f'<div class="fc fc-status {kind}" role="status">{parts.escape(text)}</div>')
         if kind == "trouble" and "retry" in st.session_state:
             st.button("Try again", key=f"again_{sample_id}", on_click=_again)
     if sample_id != "end":
@@ -185,7 +184,7 @@ def _buttons(at: Sitting, item: review.Item) -> None:
         key = f"do_{tone or 'label'}_{number}_"
         mapping[str(number)] = key
         column.button(
-            f"`{number}` {name}", key=key + item.sample_id, on_click=_decide, width="stretch",
+            f"`{number}` {parts.inert(name)}", key=key + item.sample_id, on_click=_decide, width="stretch",
             args=(item.sample_id, "relabel", name),
         )  # fmt: skip
     suggested = None if hidden else item.suggested_label
@@ -217,7 +216,7 @@ def _buttons(at: Sitting, item: review.Item) -> None:
 
 
 def _offer(suggested: str | None, *, hidden: bool) -> str:
-    return "Hidden" if hidden else "No suggestion" if suggested is None else f"Accept {suggested}"
+    return "Hidden" if hidden else "No suggestion" if suggested is None else f"Accept {parts.inert(suggested)}"
 
 
 def _decide(sample_id: str, action: str, label: str | None) -> None:

@@ -6,13 +6,13 @@ It draws and passes on what was chosen; a bulk is one act, recorded and taken ba
 from __future__ import annotations
 
 import uuid
-from html import escape
 
 import streamlit as st
 
 from apps.review import parts, sitting, style
 from apps.review.sitting import Sitting
 from ferclean.errors import FercleanError
+from ferclean.printable import printable
 from ferclean.steps import faces_beside, review
 
 _COLUMNS, _ROWS = 8, 3
@@ -50,13 +50,15 @@ def _bar(at: Sitting, waiting: list[str], shown: list[str], chosen: list[str]) -
         st.button("Choose none", key="choose_none", on_click=_choose, args=([],), disabled=not chosen)
         options = ["keep", "ambiguous", "exclude", *(f"relabel: {name}" for name in at.desk.classes)]
         options = options if at.filters.blind else [_ACCEPT, *options]
-        what = st.selectbox("Decision", options, key="bulk_action", label_visibility="collapsed", width=220)
+        what = st.selectbox(
+            "Decision", options, key="bulk_action", label_visibility="collapsed", width=220, format_func=printable
+        )
         st.button(
             f"Decide {len(chosen):,}", key="bulk_decide", type="primary", disabled=not chosen, on_click=_decide,
             args=(chosen, what),
         )  # fmt: skip
         st.button("`U` Undo", key="grid_undo", on_click=_undo)
-        st.html(f'<div class="fc fc-status {kind}" role="status">{escape(text)}</div>')
+        st.html(f'<div class="fc fc-status {kind}" role="status">{parts.escape(text)}</div>')
 
 
 def _tile(at: Sitting, sample_id: str, picture: faces_beside.Picture) -> None:

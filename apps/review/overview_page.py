@@ -5,8 +5,6 @@ It draws counts that `ferclean.steps.overview` made.
 
 from __future__ import annotations
 
-from html import escape
-
 import streamlit as st
 
 from apps.review import parts
@@ -39,8 +37,8 @@ def _figures(seen: Overview) -> str:
     figures += [(f"{count:,}", action) for action, count in seen.actions.items()]
     if seen.conflicts:
         figures.append((f"{seen.conflicts:,}", "reviewers disagree: ferclean decide --adjudicate"))
-    cells = "".join(f"<div><b>{value}</b><span>{escape(name)}</span></div>" for value, name in figures)
-    people = ", ".join(f"{escape(name)} ({count:,})" for name, count in seen.reviewers.items())
+    cells = "".join(f"<div><b>{value}</b><span>{parts.escape(name)}</span></div>" for value, name in figures)
+    people = ", ".join(f"{parts.escape(name)} ({count:,})" for name, count in seen.reviewers.items())
     return f'<div class="fc fc-figures num">{cells}</div><div class="fc quiet">{"By " + people if people else ""}</div>'
 
 
@@ -51,7 +49,7 @@ def _classes(seen: Overview, *, hidden: bool) -> str:
         found = "" if hidden else f"<td>{line.flagged:,}</td>"
         moved = f"−{line.leaving:,} +{line.arriving:,}" if line.leaving or line.arriving else ""
         rows.append(
-            f"<tr><th>{escape(line.label)}</th>"
+            f"<tr><th>{parts.escape(line.label)}</th>"
             f'<td class="wide"><i style="width:{line.samples / most:.1%}"></i></td>'
             f"<td>{line.samples:,}</td>{found}<td>{line.decided:,}</td><td>{moved}</td></tr>"
         )
@@ -63,7 +61,7 @@ def _classes(seen: Overview, *, hidden: bool) -> str:
 
 def _verdicts(seen: Overview) -> str:
     rows = "".join(
-        f'<tr><th>{escape(kind)}</th><td class="wide"><span class="track">'
+        f'<tr><th>{parts.escape(kind)}</th><td class="wide"><span class="track">'
         f'<i class="good" style="width:{done / count:.1%}"></i></span></td>'
         f"<td>{done:,} of {count:,} decided</td></tr>"
         for kind, (count, done) in seen.verdicts.items()
@@ -93,7 +91,7 @@ def _expected(seen: Overview) -> str:
 
 def _flows(seen: Overview, classes: list[str]) -> str:
     most = max((count for row in seen.flows.values() for count in row.values()), default=0) or 1
-    head = "".join(f"<th>{escape(name)}</th>" for name in classes)
+    head = "".join(f"<th>{parts.escape(name)}</th>" for name in classes)
     rows = []
     for given in classes:
         cells = []
@@ -102,7 +100,7 @@ def _flows(seen: Overview, classes: list[str]) -> str:
             ink = f' style="--share:{count / most:.2f}"' if count else ""
             same = ' class="same"' if given == other else ' class="some"' if count else ""
             cells.append(f"<td{same}{ink}>{count or ''}</td>")
-        rows.append(f"<tr><th>{escape(given)}</th>{''.join(cells)}</tr>")
+        rows.append(f"<tr><th>{parts.escape(given)}</th>{''.join(cells)}</tr>")
     return (
         '<div class="fc"><h3 class="fc-title">Given label (row) → suggested label (column), mislabelled samples</h3>'
         f'<table class="fc-flows num"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'

@@ -1,17 +1,40 @@
-"""Two small browser parts: the keys, which press the visible buttons, and the face, which can be zoomed.
+"""What the pages share: names made inert for Streamlit and for HTML, the keys, and the face, which can be zoomed.
 
-Nothing from the data becomes HTML or code here: pictures and names are set as properties of elements.
+Nothing from the data becomes Markdown, HTML or code: names are escaped, or set as properties of elements.
 """
 
 from __future__ import annotations
 
+import html
+import re
 from pathlib import Path
 
 import streamlit as st
 
+from ferclean.printable import printable
+
 
 def _file(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def inert(text: str) -> str:
+    """Text that somebody chose, for Streamlit's labels, captions and tooltips, which are Markdown: shown, not obeyed.
+
+    Streamlit replaces emoji, icons, arrows and web addresses once more after the Markdown, where escapes are gone; a
+    word joiner, which has no width, keeps those apart.
+    """
+    escaped = re.sub(r"[!-/:-@\[-`{-~]", lambda found: "\\" + found[0] + _apart(found[0]), printable(text))
+    return re.sub(r"(?i)(www)(?=\\\.)", "\\1\u2060", escaped)
+
+
+def _apart(sign: str) -> str:
+    return "\u2060" if sign in ":@<>=-~" else ""
+
+
+def escape(text: str) -> str:
+    """Text that somebody chose, for HTML, between tags or in quotes."""
+    return html.escape(printable(text))
 
 
 _keys = st.components.v2.component("ferclean_review_keys", js=_file("keys.js"))

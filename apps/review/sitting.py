@@ -9,11 +9,11 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import streamlit as st
 
+from apps.review.parts import escape, inert
 from ferclean.errors import FercleanError
 from ferclean.steps import faces_beside, review
 from ferclean.store.workspace import Workspace
@@ -30,7 +30,7 @@ class _Counted:
     counts: dict[str, int]
 
     def __call__(self, value: str) -> str:
-        return f"{value} {self.counts[value]:,}"
+        return f"{inert(value)} {self.counts[value]:,}"
 
 
 @dataclass

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import streamlit as st
 
+from apps.review.parts import escape
 from ferclean.steps.faces_beside import Beside, Picture
 
 GIVEN_MARK, SUGGESTED_MARK = "■", "●"
@@ -107,9 +107,9 @@ def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str]) 
     shown = []
     for face in row.faces:
         source = pictures.get(face.sample_id)
-        name = escape(f"{face.source_key} · {face.label}{' · ' + face.why if face.why else ''}", quote=True)
+        name = escape(f"{face.source_key} · {face.label}{' · ' + face.why if face.why else ''}")
         image = (
-            f'<img src="{escape(source, quote=True)}" alt="{name}" title="{name}">'
+            f'<img src="{escape(source)}" alt="{name}" title="{name}">'
             if source
             else '<div class="gone">no picture</div>'
         )
@@ -124,9 +124,9 @@ def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str]) 
 
 def tile(name: str, given: str | None, suggested: str | None, picture: Picture) -> str:
     """One face of the grid with its labels."""
-    title = escape(name, quote=True)
+    title = escape(name)
     image = (
-        f'<img src="{escape(picture.uri, quote=True)}" alt="{title}" title="{title}">'
+        f'<img src="{escape(picture.uri)}" alt="{title}" title="{title}">'
         if picture.uri
         else '<div class="gone">no picture</div>'
     )
