@@ -6,6 +6,7 @@ import base64
 import http.client
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -94,8 +95,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
         assert answer(f"{url}/_stcore/health") == "ok"
         yield SimpleNamespace(port=port, url=url, log=log, home=home, here=here)
     finally:
-        process.terminate()
-        process.wait(timeout=20)
+        process.send_signal(signal.SIGINT)
+        code = process.wait(timeout=20)
+    assert code == 0, "Ctrl-C is an ordinary end"
+    assert "Traceback" not in log.read_text()
 
 
 def ask(server: SimpleNamespace, path: str, method: str = "GET", **headers: str) -> tuple[int, Any, str]:

@@ -6,6 +6,7 @@ It never listens beyond this machine, and no configuration file, secrets file or
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import os
 import secrets
@@ -107,7 +108,8 @@ def main() -> None:
     from streamlit.web.server.starlette import UvicornRunner
 
     os.environ["FERCLEAN_WORKSPACE"] = options.workspace
-    UvicornRunner(Guard(App(SCRIPT), hosts=own_hosts(options.address, options.port))).run()
+    with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it has ended as asked
+        UvicornRunner(Guard(App(SCRIPT), hosts=own_hosts(options.address, options.port))).run()
 
 
 if __name__ == "__main__":
