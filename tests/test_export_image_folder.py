@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from small_workspace import ROWS, picture, shared
 
-from ferclean.exports.cells import NameBook, safe_file_name, safe_folder_name, true_suffix
+from ferclean.exports.cells import NameBook, class_folders, safe_file_name, true_suffix
 from ferclean.sources.cards import load_card
 from ferclean.sources.tabular import unescape_cell
 from ferclean.steps.export import export
@@ -112,15 +112,55 @@ def test_ingesting_the_folder_again_gives_the_same_labels(tmp_path: Path) -> Non
         ("aux.tar.png", "aux.tar-0123abcd.png"),
         ("-rf.png", "rf-0123abcd.png"),
         ("x.html", "x.html.png"),
+        ("face.jfif", "face.jfif"),
     ],
 )
 def test_file_names_keep_what_is_safe(name: str, safe: str) -> None:
     assert safe_file_name(name, sample_id="0123abcd4567", data=picture(0, form="PNG")) == safe
 
 
-@pytest.mark.parametrize(("name", "safe"), [("anger", "anger"), ("../x", "x-3"), ("nul", "nul-3"), ("..", "class-3")])
-def test_class_folders_keep_what_is_safe(name: str, safe: str) -> None:
-    assert safe_folder_name(name, 3) == safe
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anger",
+        "7",
+        "02",
+        "Very Happy",
+        "très triste",
+        "怒り",
+        "злость",
+        "a.b",
+        "x_y-z",
+        "it's",
+        "100 %",
+        "_other",
+        "é" * 100,
+    ],
+)
+def test_class_folders_keep_their_text_where_every_file_system_allows_it(name: str, tmp_path: Path) -> None:
+    assert class_folders(["fear", name]) == {"fear": "fear", name: name}
+    (tmp_path / name).mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("../x", "x-1"), ("a/b", "a_b-1"), ("a\\b:c", "a_b_c-1"), ("nul", "nul-1"), ("CON.x", "CON.x-1"),
+        ("..", "class-1"),
+        (".hidden", "hidden-1"), ("__dunder", "dunder-1"), ("-rf", "rf-1"), ("end.", "end-1"),
+        ("Thumbs.db", "Thumbs.db-1"),
+        ("é" * 200, "é" * 100 + "-1"), ("Fear", "Fear-1"), ("ＦＥＡＲ", "ＦＥＡＲ-1"),
+    ],
+)  # fmt: skip
+def test_what_a_file_system_may_mind_is_altered_and_numbered(name: str, safe: str) -> None:
+    assert class_folders(["fear", name]) == {"fear": "fear", name: safe}
+
+
+def test_class_folders_never_meet() -> None:
+    names = ["a/b", "a_b-0", "a:b", "A_B-2", "a_b-0-0", "cafe\u0301", "caf\u00e9"]
+    folders = list(class_folders(names).values())
+    assert len({folder.casefold() for folder in folders}) == len(names)
+    assert folders[1] == "a_b-0"
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,11 @@ def test_class_folders_may_be_codes_of_the_card(tmp_path: Path) -> None:
 
 
 def test_an_unknown_folder_lists_the_known_classes(tmp_path: Path) -> None:
-    write_folder(tmp_path, ["happy/a.png", "bored/b.png"])
+    write_folder(tmp_path, ["keen/a.png", "bored/b.png"])
     with pytest.raises(BadDataError, match=r"'bored' names no known class.*surprise.*--classes"):
         rows_of(tmp_path)
+    write_folder(tmp_path, ["happy/a.png", "bored/b.png"])
+    assert rows_of(tmp_path)["bored/b.png"].problem == "label: unknown folder ('bored')"
     rows = rows_of(tmp_path, CARD.with_classes(["happy", "bored"]))
     assert rows["bored/b.png"].given_label == "bored"
     assert rows["happy/a.png"].given_label == "happiness"
@@ -56,7 +58,7 @@ def test_an_unknown_folder_lists_the_known_classes(tmp_path: Path) -> None:
 
 def test_a_class_folder_beside_split_folders_is_refused(tmp_path: Path) -> None:
     write_folder(tmp_path, ["train/happy/a.png", "sad/b.png"])
-    with pytest.raises(BadDataError, match="'sad' stands beside the splits train"):
+    with pytest.raises(BadDataError, match="the class folder 'sad' stands beside the splits train"):
         rows_of(tmp_path)
 
 
@@ -66,10 +68,11 @@ def test_what_is_no_image_is_reported_and_hidden_files_are_counted(tmp_path: Pat
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "happy/.cache").mkdir()
     rows = rows_of(tmp_path)
-    assert rows["happy/Thumbs.db"].problem == "file: not an image by its name (.db)"
     assert rows["happy/notes.txt"].problem == "file: not an image by its name (.txt)"
     assert rows["readme.png"].problem == "label: lies outside of a class folder"
-    assert {key for key, row in rows.items() if row.ignored} == {"happy/.DS_Store", ".DS_Store", "happy/.cache"}
+    assert {key for key, row in rows.items() if row.ignored} == {
+        "happy/Thumbs.db", "happy/.DS_Store", ".DS_Store", "happy/.cache",
+    }  # fmt: skip
     assert rows["happy/a.png"].problem is None
 
 

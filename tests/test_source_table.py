@@ -62,7 +62,7 @@ def test_parquet_bytes_structs_and_paths_are_read(tmp_path: Path) -> None:
     rows = rows_of(struct)
     assert rows[0].data == data[0]
     assert rows[1].relative_path == "a.png"
-    assert [row.problem for row in rows] == [None, None, "file: missing", "file: missing"]
+    assert [row.problem for row in rows] == [None, None, "image: missing", "image: missing"]
 
 
 def test_codes_need_names_and_take_them_from_options_the_card_or_the_file(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_paths_stay_inside_the_tables_folder(tmp_path: Path) -> None:
         "file: symlink leaves the data set's folder",
         "file: missing",
         "file: the name holds a NUL character",
-        "file: missing",
+        "image: missing",
     ]
 
 

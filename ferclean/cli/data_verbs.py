@@ -79,6 +79,12 @@ def ingest(
     image_column: Annotated[str | None, typer.Option(help="table: the column of paths or image bytes.")] = None,
     label_column: Annotated[str | None, typer.Option(help="table: the column of label names or codes.")] = None,
     split_column: Annotated[str | None, typer.Option(help="table: the column of splits.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="The split of all rows, where the set does not say it: train, validation, test.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="table: the folder of the pictures, where it is not the table's own.")
+    ] = None,
     key_column: Annotated[str | None, typer.Option(help="table: the column that names each row.")] = None,
     vote_prefix: Annotated[str | None, typer.Option(help="table: vote columns start with this.")] = None,
     split_map: Annotated[
@@ -94,7 +100,7 @@ def ingest(
     options: dict[str, Any] = {
         "classes": names(classes), "image_column": image_column, "label_column": label_column,
         "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix,
-        "split_map": split_map, "layout": layout,
+        "split_map": split_map, "layout": layout, "split": split, "images": images,
     }  # fmt: skip
     with session.progress() as progress:
         result = step(
@@ -110,6 +116,10 @@ def ingest(
     )
     for reason, count in result.quarantined.items():
         session.say(f"quarantined {count:,}: {reason}")
+    if result.ignored:
+        session.say(f"ignored {result.ignored:,} files and folders that are no data (hidden, or an operating system's)")
+    for sentence in result.notes:
+        session.note(sentence)
     session.next("doctor")
 
 

@@ -6,10 +6,17 @@ It never touches files.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-_KNOWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
+
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
+"""What a name must not hold on one of the usual file systems."""
+_LONGEST = 200
+"""Bytes of a folder's name; file systems end at 255."""
+_ALTERED = "/"
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -36,7 +43,7 @@ def safe_file_name(name: str, *, sample_id: str, data: bytes) -> str:
     """
     base = PurePosixPath(name.replace("\\", "/")).name or "image"
     path = PurePosixPath(base)
-    suffix = path.suffix.lower() if path.suffix.lower() in _KNOWN_SUFFIXES else None
+    suffix = path.suffix.lower() if path.suffix.lower() in IMAGE_SUFFIXES else None
     stem = base[: -len(suffix)] if suffix else base
     shown_suffix = base[-len(suffix) :] if suffix else (true_suffix(data) or ".img")
     clean = re.sub(r"[^A-Za-z0-9._-]+", "_", stem).lstrip("._-")[:100]
@@ -45,14 +52,43 @@ def safe_file_name(name: str, *, sample_id: str, data: bytes) -> str:
     return f"{clean or 'image'}-{sample_id[:8]}{shown_suffix}"
 
 
-def safe_folder_name(name: str, number: int) -> str:
-    """A class name as a folder name; one that had to be altered carries the class's number.
+def class_folders(classes: Sequence[str]) -> dict[str, str]:
+    """Class -> folder: its own text where every file system allows it, letters of any alphabet and spaces included.
 
-    >>> safe_folder_name("anger", 5), safe_folder_name("../anger", 5)
-    ('anger', 'anger-5')
+    What some system refuses, hides or takes for something else (separators, `:`, a point at an end, `con`, the
+    leftovers of operating systems), names of over 200 bytes, and names that another class's would swallow where
+    capitals and the forms of composed letters make no difference, are altered and carry the class's number.
+
+    >>> class_folders(["anger", "très triste", "../a", "7", "Happy", "happy"])
+    {'anger': 'anger', 'très triste': 'très triste', '../a': 'a-2', '7': '7', 'Happy': 'Happy', 'happy': 'happy-5'}
     """
-    clean = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_-")[:100]
-    return name if clean == name and name.lower() not in _RESERVED else f"{clean or 'class'}-{number}"
+    bent = [_bent(name) for name in classes]
+    kept = {_folded(name) for name, folder in zip(classes, bent, strict=True) if folder == name}
+    taken: set[str] = set()
+    folders: dict[str, str] = {}
+    for number, (name, folder) in enumerate(zip(classes, bent, strict=True)):
+        if folder != name or _folded(folder) in taken:
+            folder = f"{folder.removesuffix(_ALTERED) or 'class'}-{number}"
+            while _folded(folder) in taken | kept:
+                folder += f"-{number}"
+        taken.add(_folded(folder))
+        folders[name] = folder
+    return folders
+
+
+def _bent(name: str) -> str:
+    """The very name where no file system minds it; else what is left of it, marked as altered."""
+    text = name.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
+    clean = _FORBIDDEN.sub("_", text)
+    reserved = clean.split(".")[0].strip().lower() in _RESERVED
+    # Hugging Face's loader passes over folders that start with a point or two underscores
+    hidden = clean.startswith((".", "__", "-", " ")) or clean.endswith((".", " ")) or is_clutter(clean)
+    return name if clean == name and not reserved and not hidden else clean.strip("._- ") + _ALTERED
+
+
+def _folded(name: str) -> str:
+    """Two names that a file system may take for one have the same."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 class NameBook:

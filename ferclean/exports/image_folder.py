@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ferclean.exports.card import write_card
-from ferclean.exports.cells import NameBook, safe_file_name, safe_folder_name
+from ferclean.exports.cells import NameBook, class_folders, safe_file_name
 from ferclean.exports.content import Content, needs_release, records, write_csv
 from ferclean.progress import Progress
 from ferclean.sources.image_folder import CLASS_LIST
@@ -28,12 +28,12 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     """Write the images, README.md, mapping.csv (files to the source's names) and classes.csv (folders to classes)."""
     rows = content.rows
     books: defaultdict[Path, NameBook] = defaultdict(NameBook)
-    class_folders = {name: safe_folder_name(name, index) for index, name in enumerate(content.dataset.classes)}
+    folders = class_folders(content.dataset.classes)
     mapping = []
     for done, row in enumerate(records(rows)):
         progress("writing images", done, len(rows))
         data = content.image(row)
-        folder = target / row["split"] / class_folders[row["release_label"]]
+        folder = target / row["split"] / folders[row["release_label"]]
         folder.mkdir(parents=True, exist_ok=True)
         safe = safe_file_name(row["source_key"], sample_id=row["sample_id"], data=data)
         file = folder / books[folder].claim(safe, sample_id=row["sample_id"])
@@ -47,5 +47,5 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     progress("writing images", len(rows), len(rows))
     columns = ["file", "sample_id", "source_key", "split", "label", "given_label"]
     write_csv(target / "mapping.csv", columns, mapping)
-    write_csv(target / CLASS_LIST, ["folder", "class"], ([folder, name] for name, folder in class_folders.items()))
+    write_csv(target / CLASS_LIST, ["folder", "class"], ([folder, name] for name, folder in folders.items()))
     write_card(content, target / "README.md", form="image_folder")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from ferclean.errors import UsageError, among
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import SourceRow
 
@@ -48,6 +48,26 @@ def read(path: Path, card: Card, options: Mapping[str, object]) -> Iterator[Sour
         )
     rows: Iterator[SourceRow] = module.read(path, card, **options)
     return rows
+
+
+def root_of(path: Path, options: Mapping[str, object]) -> Path:
+    """The folder below which the pictures lie: `images` where it is given, else the data set's own."""
+    given = options.get("images")
+    place = Path(str(given)) if given is not None else path
+    if not place.exists():
+        raise BadDataError(f"{place}: no such file or folder")
+    real = place.resolve()
+    return real if real.is_dir() else real.parent
+
+
+def notes(path: Path, card: Card, options: Mapping[str, object]) -> list[str]:
+    """What a way in chose that the caller may have meant otherwise, one sentence each."""
+    module = source(card.layout)
+    if not hasattr(module, "notes"):
+        return []
+    known = options_of(module.notes)
+    said: list[str] = module.notes(path, card, **{name: value for name, value in options.items() if name in known})
+    return said
 
 
 def class_names(path: Path, card: Card, options: Mapping[str, object]) -> tuple[str, ...] | None:

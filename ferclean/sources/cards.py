@@ -16,7 +16,7 @@ import yaml
 from ferclean.bundled_files import bundled_path
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import EXPRESSIONS, ClassName, find_class, vocabulary
-from ferclean.sources.rows import SPLITS
+from ferclean.sources.rows import split_word
 from ferclean.sources.tabular import code_of, text_of, unescape_cell
 
 SourceCode = NewType("SourceCode", str)
@@ -107,7 +107,7 @@ class Card:
     def split_of(self, name: str) -> str | None:
         """The canonical split behind a source's name for it; None when unknown."""
         name = name.strip()
-        return self.splits.get(name) or SPLITS.get(name.lower())
+        return self.splits.get(name) or split_word(name)
 
     def with_classes(self, classes: Sequence[str], *, declared: bool = False) -> Card:
         """This card with another vocabulary in this order, any names allowed (`declared`: see `labels.vocabulary`).

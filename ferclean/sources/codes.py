@@ -5,7 +5,8 @@ It never changes a code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ferclean.errors import BadDataError
 from ferclean.sources.cards import Card
@@ -36,7 +37,7 @@ def refuse_shifted(labels: Iterable[str], card: Card) -> None:
             )
 
 
-def perhaps_shifted(seen: Iterable[int], codes: dict[str, str]) -> str | None:
+def perhaps_shifted(seen: Iterable[int], codes: Mapping[Any, str]) -> str | None:
     """In words, why a source's numeric codes may be shifted though each is known; None when they are not suspect.
 
     Codes that count from 1 and lack their last class never show it but by a first code that does not occur; so do
@@ -46,8 +47,8 @@ def perhaps_shifted(seen: Iterable[int], codes: dict[str, str]) -> str | None:
     'code 0 (fear) never occurs: the codes may count from 1, which would shift every label by one class'
     """
     known = sorted(int(code) for code in codes if code.isdecimal())
-    found = set(seen)
-    if not known or not found or known[0] not in (0, 1) or not found <= set(known):
+    found = set(seen) & set(known)
+    if not found or known[0] not in (0, 1):
         return None
     absent, start = (known[0], 1) if known[0] == 0 else (known[-1], 0)
     if absent in found:

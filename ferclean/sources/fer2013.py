@@ -16,33 +16,38 @@ from ferclean.sources.ballots import by_label, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow
 from ferclean.sources.tabular import code_of, header_of, records_of, text_of
+from ferclean.sources.undivided import refuse_split, split_of_all
 
 SIDE = 48
-COLUMNS = ("emotion", "pixels", "usage")
+COLUMNS = ("emotion", "pixels")
 _NAMES = ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
 _NO_VOTES = ("usage", "image name")
 
 
-def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator[SourceRow]:
+def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str | None = None) -> Iterator[SourceRow]:
     """One row per line of the csv; `source_key` is its number counted from 0 without the header.
 
     `path` is the csv or the folder that holds it. `votes` is FERPlus's fer2013new.csv, joined by row order; it must
-    have as many rows, with the same Usage in each. Raises BadDataError for a file that is not FER2013's or votes that
-    do not fit.
+    have as many rows, with the same Usage in each. `split` says the split of a csv without Usage (`train.csv`). Raises
+    BadDataError for a file that is not FER2013's or votes that do not fit.
     """
     file = _file(path)
     ballots = _votes(Path(votes), file, card) if votes is not None else None
+    divided = "usage" in _header(file).values()
+    if divided:
+        refuse_split(file, split, "in column Usage")
+    everywhere = "" if divided else split_of_all(file, card, split)
     for number, cells in _records(file, COLUMNS):
-        code, usage = code_of(cells["emotion"]), cells["usage"].strip()
+        code, usage = code_of(cells["emotion"]), cells["usage"].strip() if divided else everywhere
         pixels, problem = _pixels(cells["pixels"])
-        label, split = card.coded(code) if code else None, card.split_of(usage)
+        label, place = card.coded(code) if code else None, card.split_of(usage)
         if label is None:
             problem = f"label: unknown code ({code!r}; known: {', '.join(card.codes)})" if code else "label: missing"
-        elif split is None:
+        elif place is None:
             problem = f"split: unknown ({usage!r}; known: {', '.join(card.splits)})"
         yield SourceRow(
             source_key=str(number),
-            split=split or "train",
+            split=place or "train",
             given_label=label,
             given_code=code,
             pixels=pixels,
@@ -60,13 +65,19 @@ def _file(path: Path) -> Path:
     raise BadDataError(f"{path} holds none of {', '.join(_NAMES)}; give the folder or the csv itself")
 
 
-def _records(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Row number and its cells as text by lower-case column."""
+def _header(file: Path) -> dict[str, str]:
+    """Column as it is spelt -> in lower case."""
     header = {name: name.strip().lower() for name in header_of(file)}
-    if missing := [name for name in columns if name not in header.values()]:
-        raise BadDataError(f"{file} has no column {', '.join(missing)}; {among(missing, header.values())}")
     if len(set(header.values())) < len(header):
         raise BadDataError(f"{file} has columns that differ in their case only: {', '.join(header)}")
+    return header
+
+
+def _records(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Row number and its cells as text by lower-case column."""
+    header = _header(file)
+    if missing := [name for name in columns if name not in header.values()]:
+        raise BadDataError(f"{file} has no column {', '.join(missing)}; {among(missing, header.values())}")
     for number, cells in records_of(file, list(header)):
         yield number, {name: text_of(cells[own]) or "" for own, name in header.items()}
 
@@ -99,9 +110,10 @@ def _votes(file: Path, faces: Path, card: Card) -> list[dict[str, int]]:
         usages.append(cells["usage"].strip())
     rows = 0
     for number, cells in _records(faces, COLUMNS):
-        if number < len(usages) and cells["usage"].strip() != usages[number]:
+        usage = cells.get("usage", "").strip()
+        if number < len(usages) and usage and usage != usages[number]:
             raise BadDataError(
-                f"{file}, row {number}: Usage is {usages[number]!r}, but {cells['usage'].strip()!r} in {faces.name}; "
+                f"{file}, row {number}: Usage is {usages[number]!r}, but {usage!r} in {faces.name}; "
                 "the two files are joined by row order and must hold the same rows"
             )
         rows = number + 1

@@ -16,8 +16,10 @@ from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import ClassName
 from ferclean.sources.cards import Card, load_card
-from ferclean.sources.rows import SourceRow, contained_file
+from ferclean.sources.pictures import picture_of
+from ferclean.sources.rows import SourceRow
 from ferclean.sources.tabular import code_of
+from ferclean.sources.undivided import refuse_split, split_of_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +29,12 @@ _TEXT_COLUMNS = ("sample_id", "verdict")
 
 
 def read(
-    path: str | Path, card: Card, *, image_column: str = "image", label_column: str = "label"
+    path: str | Path, card: Card, *, image_column: str = "image", label_column: str = "label", split: str | None = None
 ) -> Iterator[SourceRow]:
     """Rows of all splits; `source_key` is the column of that name, else `<split>/<row number>`.
+
+    Images are encoded, paths below the folder, or rows of numbers. `split` says the split of a folder with only one,
+    which its loader calls train for want of a name.
 
     `given_label` of a row is the label column (for an exported release: the released label); a column named
     given_label (the label before curation) becomes the attribute `given_label`, by canonical name.
@@ -39,13 +44,19 @@ def read(
     """
     root = Path(path)
     with tempfile.TemporaryDirectory(prefix="ferclean-hf-", ignore_cleanup_errors=True) as cache:
-        for name, split in _open(root, Path(cache)).items():
+        opened = _open(root, Path(cache))
+        if len(opened) > 1 or not {"", "train"} & set(opened):
+            refuse_split(root, split, ", ".join(opened))
+        for name, part in opened.items():
             for needed in (image_column, label_column):
-                if needed not in split.column_names:
+                if needed not in part.column_names:
                     raise BadDataError(
-                        f"{root}: split {name} has no column {needed!r}; {among(needed, split.column_names)}"
+                        f"{root}: split {name} has no column {needed!r}; {among(needed, part.column_names)}"
                     )
-            yield from _rows(root, name, _undecoded(split, image_column), card, image_column, label_column)
+            place = split_of_all(root, card, split) if split or not name else card.split_of(name)
+            yield from _rows(
+                root, name or "train", place, _undecoded(part, image_column), card, image_column, label_column
+            )
 
 
 def class_names(path: str | Path, *, label_column: str = "label") -> tuple[str, ...] | None:
@@ -113,7 +124,7 @@ def _open(root: Path, cache: Path) -> Mapping[str, Any]:
     finally:
         if bars:
             datasets.enable_progress_bars()
-    return opened if isinstance(opened, DatasetDict) else {str(opened.split or "train"): opened}
+    return opened if isinstance(opened, DatasetDict) else {str(opened.split or ""): opened}
 
 
 def _refuse_remote_files(root: Path) -> None:
@@ -152,13 +163,14 @@ def _undecoded(split: Any, column: str) -> Any:
     return split.cast_column(column, Image(decode=False)) if isinstance(split.features[column], Image) else split
 
 
-def _rows(root: Path, name: str, split: Any, card: Card, image_column: str, label_column: str) -> Iterator[SourceRow]:
-    canonical_split = card.split_of(name)
+def _rows(
+    root: Path, name: str, canonical_split: str | None, split: Any, card: Card, image_column: str, label_column: str
+) -> Iterator[SourceRow]:
     labels, before = (_declared(split, column, card, root) for column in (label_column, "given_label"))
     for number, cells in enumerate(split):
         given, code, problem = _label(cells[label_column], labels, card)
         key = cells.get("source_key")
-        image, image_problem = _image(root, cells[image_column])
+        image, image_problem = picture_of(cells[image_column], root)
         if canonical_split is None:
             problem = f"split: {name!r} is unknown; known are train, validation and test"
         yield SourceRow(
@@ -170,23 +182,6 @@ def _rows(root: Path, name: str, split: Any, card: Card, image_column: str, labe
             attributes=_attributes(cells, before, card),
             **image,
         )
-
-
-def _image(root: Path, cell: Any) -> tuple[dict[str, Any], str | None]:
-    """Bytes held by the row, or a path below the root."""
-    if isinstance(cell, bytes):
-        return {"data": cell}, None
-    if not isinstance(cell, Mapping):
-        return {}, "image: missing"
-    if cell.get("bytes"):
-        return {"data": cell["bytes"]}, None
-    path = cell.get("path")
-    if not path:
-        return {}, "image: missing"
-    found, problem = contained_file(root, path)
-    if found is None:
-        return {}, problem
-    return {"relative_path": found.relative_to(root.resolve()).as_posix()}, None
 
 
 def _declared(split: Any, column: str, card: Card, root: Path) -> list[ClassName] | None:
@@ -205,7 +200,7 @@ def _label(cell: Any, declared: Sequence[ClassName] | None, card: Card) -> tuple
         return found, code, None if found else f"label: unknown ({code!r}; known: {card.known_labels()})"
     if not 0 <= int(cell) < len(declared):
         return None, code, f"label: {cell} is outside of the folder's {len(declared)} classes"
-    return declared[int(cell)], code, None
+    return declared[int(cell)], declared[int(cell)], None
 
 
 def _attributes(cells: Mapping[str, Any], before: Sequence[ClassName] | None, card: Card) -> dict[str, object]:

@@ -10,42 +10,80 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from ferclean.errors import BadDataError, among, nearest
+from ferclean.errors import BadDataError, nearest
 from ferclean.sources.cards import Card, SourceCode
+from ferclean.sources.file_names import IMAGE_SUFFIXES, OWN_FILES, is_clutter
 from ferclean.sources.rows import SourceRow, contained_file, printable
 from ferclean.sources.tabular import header_of, records_of, unescape_cell
+from ferclean.sources.undivided import refuse_split, split_of_all
 
 CLASS_LIST = "classes.csv"
 """What an export writes beside its folders: which class each of them holds (columns folder, class)."""
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ""}
-"""Endings that are tried; a file with another one is reported. What the bytes are is decided by decoding."""
+_UNLABELLED = {"unlabeled", "unlabelled", "nolabel"}
+"""Folders for pictures that nobody has labelled yet, as other tools write them (FiftyOne: _unlabeled)."""
 
 
-def read(path: Path, card: Card) -> Iterator[SourceRow]:
+def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[SourceRow]:
     """One row per file in sorted order; `source_key` is the path below the root, with forward slashes.
 
     Class folders are named by a canonical name, any usual spelling of it, or a code of the card; split folders by
-    train, validation, test, their usual spellings or the card's. Raises BadDataError for another folder name.
+    train, validation, test, their usual spellings or the card's; without them all is in `split` (default: training
+    data). Files in a folder that names no class are quarantined where other folders do; what operating systems leave
+    behind, and the files of our own export beside its folders, are ignored.
+
+    Raises BadDataError when no folder names a class, and for a class folder beside split folders or around them.
     """
     if not path.is_dir():
         raise BadDataError(f"{path} is not a folder")
     card = _with_folder_names(path, card)
-    tops = [name for name in _names(path) if _is_folder(path / name)]
-    splits = {name: split for name in tops if (split := card.split_of(name)) and _holds_classes(path / name, card)}
+    splits, classes = _plan(path, card)
+    if splits:
+        refuse_split(path, split, f"by its folders {', '.join(splits)}")
+    everywhere = "train" if splits else split_of_all(path, card, split)
+    if classes and not any(card.label_of(folder.name) for folder in classes):
+        raise BadDataError(
+            f"{path}: folder {str(classes[0])!r} names no known class, nor does any other; "
+            f"{nearest(classes[0].name, card.classes)}known: {card.known_labels()}. Give --classes with the names in "
+            "order to use a vocabulary of your own"
+        )
     for name in sorted(_names(path)):
         top = PurePosixPath(name)
         if name in splits:
             for inner in sorted(_names(path / name)):
                 yield from _class_folder(path, top / inner, card, splits[name])
-        elif splits and name in tops and not name.startswith("."):
-            known = ["train", "validation", "test", *card.splits]
-            raise BadDataError(
-                f"{path}: folder {name!r} stands beside the splits {', '.join(splits)} but is none; "
-                f"{among(name, known)}"
-            )
         else:
-            yield from _class_folder(path, top, card, "train")
+            yield from _class_folder(path, top, card, everywhere)
+
+
+def notes(path: Path, card: Card, *, split: str | None = None) -> list[str]:
+    """Folders that name no class, and the split of a set without split folders."""
+    card = _with_folder_names(path, card)
+    splits, classes = _plan(path, card)
+    strange = [str(folder) for folder in classes if not card.label_of(folder.name) and not _unlabelled(folder.name)]
+    said = [f"files in folders that name no class are quarantined: {', '.join(strange)}"] if strange else []
+    if not splits and split is None:
+        said.append("there are no folders of splits: all files are training data; --split says otherwise")
+    return said
+
+
+def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
+    """(folders of splits and what they are, folders where classes are expected)."""
+    tops = _folders(path)
+    splits = {name: split for name in tops if (split := card.split_of(name)) and _holds_classes(path / name, card)}
+    others = [PurePosixPath(name) for name in tops if name not in splits]
+    beside = [str(folder) for folder in others if card.label_of(folder.name)]
+    if splits and beside:
+        raise BadDataError(
+            f"{path}: the class folder {beside[0]!r} stands beside the splits {', '.join(splits)}; move it into one"
+        )
+    around = [f"{name}/{inner}" for name in beside for inner in _folders(path / name) if card.split_of(inner)]
+    if around:
+        raise BadDataError(
+            f"{path}: the split {around[0]!r} lies in a class folder; put the folders of splits on top, "
+            "split/class/file"
+        )
+    return splits, [*(PurePosixPath(name) / inner for name in splits for inner in _folders(path / name)), *others]
 
 
 def class_names(path: Path) -> tuple[str, ...] | None:
@@ -56,9 +94,7 @@ def class_names(path: Path) -> tuple[str, ...] | None:
 
 def _holds_classes(folder: Path, card: Card) -> bool:
     """False for a folder that is itself a class, though it is called like a split (a class named test)."""
-    return card.label_of(folder.name) is None or any(
-        card.label_of(name) is not None for name in _names(folder) if _is_folder(folder / name)
-    )
+    return card.label_of(folder.name) is None or any(card.label_of(name) is not None for name in _folders(folder))
 
 
 def _with_folder_names(path: Path, card: Card) -> Card:
@@ -81,29 +117,25 @@ def _listed(path: Path) -> list[tuple[str, str]]:
 
 def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -> Iterator[SourceRow]:
     """The files below a class folder, or one row for whatever lies where a class folder should be."""
-    if not _is_folder(root / relative):
-        yield from _file(root, relative, None, split, "label: lies outside of a class folder")
-        return
-    if relative.name.startswith("."):
+    if is_clutter(relative.name) or str(relative) in OWN_FILES:
         yield SourceRow(source_key=printable(str(relative)), split=split, ignored=True)
-        return
-    label = card.label_of(relative.name)
-    if label is None:
-        raise BadDataError(
-            f"{root}: folder {str(relative)!r} names no known class; {nearest(relative.name, card.classes)}"
-            f"known: {card.known_labels()}. Give --classes "
-            "with the names in order to use a vocabulary of your own"
-        )
-    yield from _below(root, relative, label, split, relative.name)
+    elif not _is_folder(root / relative):
+        yield from _file(root, relative, None, split, "label: lies outside of a class folder")
+    else:
+        label = card.label_of(relative.name)
+        problem = "label: missing" if _unlabelled(relative.name) else f"label: unknown folder ({relative.name!r})"
+        yield from _below(root, relative, label, split, None if label else problem, relative.name)
 
 
-def _below(root: Path, folder: PurePosixPath, label: str, split: str, code: str) -> Iterator[SourceRow]:
+def _below(
+    root: Path, folder: PurePosixPath, label: str | None, split: str, problem: str | None, code: str
+) -> Iterator[SourceRow]:
     for name in sorted(_names(root / folder)):
         inner = folder / name
-        if _is_folder(root / inner) and not name.startswith("."):
-            yield from _below(root, inner, label, split, code)
+        if _is_folder(root / inner) and not is_clutter(name):
+            yield from _below(root, inner, label, split, problem, code)
         else:
-            yield from _file(root, inner, label, split, None, code)
+            yield from _file(root, inner, label, split, problem, code if label else None)
 
 
 def _file(
@@ -111,14 +143,14 @@ def _file(
 ) -> Iterator[SourceRow]:
     key = printable(str(relative))
     path = root / relative
-    if relative.name.startswith(".") or str(relative) == CLASS_LIST:
+    if is_clutter(relative.name):
         yield SourceRow(source_key=key, split=split, ignored=True)
         return
     if key != str(relative):
         problem = "file: the name is not UTF-8"
     elif path.is_symlink() and path.is_dir():
         problem = "file: link to a folder is not followed"
-    elif relative.suffix.lower() not in IMAGE_SUFFIXES:
+    elif relative.suffix and relative.suffix.lower() not in IMAGE_SUFFIXES:
         problem = f"file: not an image by its name ({relative.suffix})"
     else:
         problem = contained_file(root, str(relative))[1] or problem
@@ -131,6 +163,15 @@ def _file(
         relative_path=None if problem and problem.startswith("file:") else str(relative),
         problem=problem,
     )
+
+
+def _unlabelled(name: str) -> bool:
+    return name.lower().strip("_ ").replace("_", "") in _UNLABELLED
+
+
+def _folders(folder: Path) -> list[str]:
+    """The names of folders that may hold data, in order."""
+    return [name for name in sorted(_names(folder)) if _is_folder(folder / name) and not is_clutter(name)]
 
 
 def _names(folder: Path) -> list[str]:

@@ -18,6 +18,7 @@ from ferclean.sources.codes import numeric_codes, outside, refuse_shifted
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.rows import SourceRow, printable
 from ferclean.sources.tabular import code_of
+from ferclean.sources.undivided import known_split, refuse_split
 
 LABELS = "EmoLabel/list_patition_label.txt"
 ATTRIBUTES = "Annotation/manual/{key}_manu_attri.txt"
@@ -28,12 +29,13 @@ _COMPOUND = {8, 9, 10, 11}
 _LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
 
-def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator[SourceRow]:
+def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str | None = None) -> Iterator[SourceRow]:
     """One row per line of the label list in its order, then one per image that no line names.
 
     `path` is the folder that holds `EmoLabel` and `Image`, or the one above it (`basic`). A line is a file name, with
     or without `_aligned`, and a code. `votes` is a distribution file: per line an image name and one number per class
-    in the order of the codes, counts or shares (shares become counts out of the card's `annotators`).
+    in the order of the codes, counts or shares (shares become counts out of the card's `annotators`). `split` is that
+    of names that do not start with one.
 
     Raises BadDataError when the list or every image is missing, for a line with a third field or a code that the card
     does not have, for the compound set under the card of the basic one, and for votes that do not fit or that are on
@@ -56,15 +58,19 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
     if votes is not None:
         refuse_strangers(Path(votes), ballots, named | set(images), "the names in it are those of the label list")
 
+    everywhere = known_split(split, card) if split is not None else None
+    told = [key for key in named if _split_of(key, card)]
+    if everywhere and told:
+        refuse_split(base, split, f"{min(told)!r} starts with it")
     for number, key, code in listed:
         found = images.get(key)
         problem = None if code else f"label: missing (line {number} of the list)"
-        split = card.split_of(key.partition("_")[0])
-        if split is None:
-            problem = problem or f"split: unknown ({key!r} starts with none of {', '.join(card.splits)})"
+        place = _split_of(key, card) or everywhere
+        if place is None:
+            problem = problem or f"split: unknown ({key!r} starts with none of {', '.join(card.splits)}; give --split)"
         yield SourceRow(
             source_key=key,
-            split=split or "train",
+            split=place or "train",
             given_label=card.coded(code) if code else None,
             given_code=code,
             # a missing image keeps the name it should have, so that the report of it says what to look for
@@ -82,7 +88,7 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None) -> Iterator
         storable = printable(found) == found
         yield SourceRow(
             source_key=printable(key),
-            split=card.split_of(key.partition("_")[0]) or "train",
+            split=_split_of(key, card) or everywhere or "train",
             relative_path=f"{prefix}{folder}/{found}" if storable else None,
             problem=f"label: no line in {os.path.basename(LABELS)}" if storable else "file: the name is not UTF-8",
             attributes=_attributes(base / ATTRIBUTES.format(key=key), card),
@@ -129,6 +135,11 @@ def _refuse_compound(path: Path, codes: list[str], card: Card) -> None:
         f"{path} is RAF-DB's compound set (codes {min(seen, default=0)} to {max(seen, default=0)}), not the basic set "
         f"that card {card.name!r} describes; {way}"
     )
+
+
+def _split_of(key: str, card: Card) -> str | None:
+    head, underscore, _ = key.partition("_")
+    return card.split_of(head) if underscore else None
 
 
 def _key(name: str) -> str:

@@ -22,12 +22,15 @@ SPLITS = {
     "valid": "validation",
     "val": "validation",
     "dev": "validation",
+    "development": "validation",
     "test": "test",
     "testing": "test",
+    "eval": "test",  # as Hugging Face's loader has it
+    "evaluation": "test",
     "publictest": "validation",  # FER2013's words, wherever its rows turn up
     "privatetest": "test",
 }
-"""Names under which the three canonical splits are found, in lower case."""
+"""Names under which the three canonical splits are found, as `split_word` writes them."""
 
 NOT_EXPRESSIONS = {"unknown": "unknown", "nf": "not_a_face", "not_a_face": "not_a_face"}
 """What annotators may vote for besides an expression."""
@@ -38,10 +41,11 @@ class SourceRow:
     """One sample as its source holds it; exactly one of `relative_path`, `data` and `pixels` unless broken.
 
     `source_key` is the original row number or file name. `given_label` is a canonical class name or None, and then
-    `problem` says why. `given_code` is what stood in the file, `problem` a reason to quarantine that starts with
-    "label: ", "file: ", "image: " or "split: "; a row whose split is unknown holds the place "train". `ignored` marks
-    things that were never samples (hidden files): counted, not stored. `votes` are counts per label, `annotations` the
-    label that each named annotator gave; a row has one of them at most.
+    `problem` says why. `given_code` is what stood in the file (the class's name where the file declares what its
+    numbers mean), `problem` a reason to quarantine that starts with "label: ", "file: ", "image: " or "split: "; a row
+    whose split is unknown holds the place "train". `ignored` marks things that were never samples (hidden files,
+    clutter): counted, not stored. `votes` are counts per label, `annotations` the label that each named annotator gave;
+    a row has one of them at most.
     """
 
     source_key: str
@@ -79,6 +83,16 @@ def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:
     if not os.path.isfile(real):
         return None, "file: not a regular file"
     return Path(real), None
+
+
+def split_word(name: str) -> str | None:
+    """The canonical split behind a usual name for one, in any case, with or without "set" and the like behind it.
+
+    >>> [split_word(name) for name in ("Training", "val_set", "Public Test", "test-images", "settled")]
+    ['train', 'validation', 'validation', 'test', None]
+    """
+    word = re.sub(r"[\s_-]+", "", name.lower())
+    return SPLITS.get(word) or SPLITS.get(re.sub(r"(set|split|data|images|faces)$", "", word))
 
 
 def printable(name: str) -> str:

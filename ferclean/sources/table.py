@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import ClassName, canonical_name
 from ferclean.sources.ballots import by_label, few, vote_number, whole_votes
 from ferclean.sources.cards import Card
-from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow, contained_file, name_list, split_names
+from ferclean.sources.pictures import holds_pictures, picture_of
+from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow, name_list, split_names
 from ferclean.sources.tabular import (
     IMAGE_COLUMNS,
     KEY_COLUMNS,
@@ -28,8 +30,14 @@ from ferclean.sources.tabular import (
     parquet_file,
     records_of,
     text_of,
+    usual_columns,
 )
+from ferclean.sources.undivided import refuse_split, split_of_all
 from ferclean.sources.vote_file import read_vote_file
+
+_IMAGE_WORDS = {"image", "images", "img", "photo", "picture", "face", "png", "jpg", "jpeg"}
+"""Words in the names of columns that hold pictures, when the column's type says so too."""
+_NO_IMAGES = {*LABEL_COLUMNS, *SPLIT_COLUMNS, *KEY_COLUMNS}
 
 
 def read(
@@ -39,6 +47,8 @@ def read(
     image_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
+    split: str | None = None,
+    images: str | Path | None = None,
     key_column: str | None = None,
     split_map: str | Mapping[str, str] | None = None,
     votes: str | Path | None = None,
@@ -47,37 +57,44 @@ def read(
 ) -> Iterator[SourceRow]:
     """One row per row of the table.
 
-    Columns that are not named are looked for under their usual names. Images are paths below the table's folder,
-    encoded bytes, or structs of both; labels are names, or codes where the card has them; `split_map` translates
-    splits (`"Training=train,PublicTest=validation"`); without a split column all is training data. `source_key` is
-    the key column, else the path, else the row's number from 0. `votes` is a file of votes by that key
-    (`vote_file.read_vote_file`), `vote_prefix` reads the columns `<prefix><label>` as votes: without one of them none
-    are read. `attributes` are columns to keep with the sample.
+    Columns that are not named are looked for under their usual names; of several columns of images one that holds the
+    pictures themselves wins (`notes` tells the choice). Images are paths below `images` (default: the table's folder),
+    encoded bytes, structs of both, or rows of numbers; labels are names, or codes where the card has them; `split_map`
+    translates splits (`"Training=train,PublicTest=validation"`); without a split column all rows are in `split`
+    (default: training data). `source_key` is the key column, else the path, else the row's number from 0. `votes` is
+    a file of votes by that key (`vote_file.read_vote_file`), `vote_prefix` reads the columns `<prefix><label>` as
+    votes: without one of them none are read. `attributes` are columns to keep with the sample.
 
-    Raises UsageError for a column that is not there, BadDataError for a file that is no table, unknown splits, and
-    votes on keys that the table does not have.
+    Raises UsageError for a column that is not there and a table whose name says another split than the caller,
+    BadDataError for a file that is no table, unknown splits, and votes on keys that the table does not have.
     """
     if votes is not None and vote_prefix:
         raise UsageError("votes come from a file (votes) or from columns of the table (vote_prefix), not from both")
+    folder = path.parent if images is None else Path(images)
+    if images is not None and not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder; --images is where the pictures of the table lie")
     header = header_of(path)
-    image = find_column(header, image_column, IMAGE_COLUMNS, "image_column", path)
+    image = _image_column(path, header, image_column)
     label = find_column(header, label_column, LABEL_COLUMNS, "label_column", path)
-    split = find_column(header, split_column, SPLIT_COLUMNS, "split_column", path, needed=False)
+    parts = find_column(header, split_column, SPLIT_COLUMNS, "split_column", path, needed=False)
     key = find_column(header, key_column, KEY_COLUMNS, "key_column", path, needed=False)
     kept = [find_column(header, name, (), "attributes", path) for name in name_list(attributes)]
     ballots = _vote_columns(path, card, header, vote_prefix) if vote_prefix else []
     splits = split_names(split_map)
+    if parts:
+        refuse_split(path, split, f"in column {parts}")
+    everywhere = "" if parts else split_of_all(path, card, split)
     declared = _declared(path, label)
     positions = card.class_label(declared, f"{path}: column {label!r}") if declared else None
     given_votes = read_vote_file(Path(votes), card, key_column=key_column) if votes is not None else None
     keys: set[str] = set()
-    for number, cells in records_of(path, [name for name in (image, label, split, key, *kept) if name]):
+    for number, cells in records_of(path, [name for name in (image, label, parts, key, *kept) if name]):
         code = code_of(cells[label])
         given = _given(cells[label], code, positions, card)
-        picture, problem = _picture(cells[image], path.parent)
+        picture, problem = picture_of(cells[image], folder)
         if given is None:
             problem = f"label: unknown ({code!r}; known: {card.known_labels()})" if code else "label: missing"
-        place, split_problem = _split(cells[split] if split else "train", splits, card, path, number)
+        place, split_problem = _split(cells[parts], splits, card, path, number) if parts else (everywhere, None)
         counts = ballots[number] if ballots else None
         source_key = _key(cells.get(key) if key else None, picture, number)
         if given_votes is not None:
@@ -87,7 +104,7 @@ def read(
             source_key=source_key,
             split=place,
             given_label=given,
-            given_code=code,
+            given_code=given if positions else code,
             problem=problem or split_problem,
             attributes={name: _plain(cells[name]) for name in kept},
             votes=counts,
@@ -96,6 +113,34 @@ def read(
         )
     if given_votes is not None:
         given_votes.refuse_strangers(keys)
+
+
+def notes(
+    path: Path,
+    card: Card,
+    *,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    split: str | None = None,
+) -> list[str]:
+    """What was chosen that somebody may have meant otherwise: of several columns one, and a split for all."""
+    header = header_of(path)
+    said: list[str] = []
+    image = _image_column(path, header, image_column)
+    label = find_column(header, label_column, LABEL_COLUMNS, "label_column", path)
+    for what, chosen, named, usual, option in (
+        ("pictures", image, image_column, IMAGE_COLUMNS, "--image-column"),
+        ("labels", label, label_column, LABEL_COLUMNS, "--label-column"),
+    ):
+        others = [name for name in usual_columns(header, usual, option, path) if name not in (chosen, image)]
+        if others and named is None:
+            said.append(
+                f"{what} are read from column {chosen!r}, not from {', '.join(others)}; {option} says otherwise"
+            )
+    if split is None and not find_column(header, split_column, SPLIT_COLUMNS, "split_column", path, needed=False):
+        said.append("the table has no column of splits: all rows are training data; --split says otherwise")
+    return said
 
 
 def class_names(path: Path, *, label_column: str | None = None) -> tuple[str, ...] | None:
@@ -111,26 +156,6 @@ def _given(cell: Any, code: str | None, positions: Sequence[ClassName] | None, c
     if positions is None or code is None or not isinstance(cell, int):
         return card.label_of(cell)
     return positions[cell] if 0 <= cell < len(positions) else None
-
-
-def _picture(cell: Any, folder: Path) -> tuple[dict[str, Any], str | None]:
-    """(where the picture is as SourceRow fields, problem)."""
-    if isinstance(cell, Mapping):
-        cell = cell.get("bytes") or cell.get("path")
-    if isinstance(cell, bytes | bytearray | memoryview):
-        return {"data": bytes(cell)}, None
-    text = text_of(cell)
-    if not text:
-        return {}, "file: missing"
-    relative = text.replace("\\", "/") if "\\" in text and not (folder / text).exists() else text
-    found, problem = contained_file(folder, relative)
-    if found is None:
-        # a name that never leaves the folder is kept: the report then says what is missing
-        inside = not PurePosixPath(relative).is_absolute() and ".." not in PurePosixPath(relative).parts
-        return ({"relative_path": relative} if inside and problem == "file: missing" else {}), problem
-    if PurePosixPath(relative).is_absolute():
-        relative = found.relative_to(folder.resolve()).as_posix()
-    return {"relative_path": relative}, None
 
 
 def _key(cell: Any, picture: Mapping[str, Any], number: int) -> str:
@@ -170,6 +195,19 @@ def _declared(path: Path, column: str) -> tuple[str, ...] | None:
     except (KeyError, TypeError, ValueError):
         return None
     return tuple(str(name) for name in names)
+
+
+def _image_column(path: Path, header: Sequence[str], wanted: str | None) -> str:
+    """The column of images: one that holds the pictures themselves before one of paths, by a usual name."""
+    if wanted is None and path.suffix.lower() in PARQUET:
+        usual = usual_columns(header, IMAGE_COLUMNS, "image_column", path)
+        pictures = [field.name for field in parquet_file(path).schema_arrow if holds_pictures(field.type)]
+        named = [name for name in usual if name in pictures]
+        named += [name for name in pictures if _IMAGE_WORDS & set(re.split(r"[^a-z]+", name.lower()))]
+        strange = [name for name in pictures if name.strip().lower() not in _NO_IMAGES]
+        if named or (not usual and len(strange) == 1):
+            return (named or strange)[0]
+    return find_column(header, wanted, IMAGE_COLUMNS, "image_column", path)
 
 
 def _vote_columns(path: Path, card: Card, header: Sequence[str], prefix: str) -> list[dict[str, int]]:

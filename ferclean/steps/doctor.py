@@ -14,6 +14,7 @@ import pandas as pd
 from ferclean.errors import UsageError
 from ferclean.progress import Progress, silent
 from ferclean.recognition.images import BLANK_CONTRAST
+from ferclean.sources.codes import perhaps_shifted
 from ferclean.sources.rows import reason_kind
 from ferclean.store import samples, verdicts
 from ferclean.store.workspace import Workspace
@@ -72,6 +73,7 @@ def doctor(
     checks = (
         lambda: _quarantined(table),
         lambda: _classes(table, dataset.classes),
+        lambda: _codes(table, dataset.card),
         lambda: _counts(table, dataset.card, dataset.classes),
         lambda: _copies(table),
         lambda: _near_copies(table, verdicts.get_pairs(ws)),
@@ -128,6 +130,13 @@ def _classes(table: pd.DataFrame, classes: Sequence[str]) -> Iterator[Finding]:
         yield _finding("missing_split", "error", "no usable sample is in the training split", nothing, count=1)
     if usable["given_label"].nunique() == 1 and len(classes) == 1:
         yield _finding("one_class", "error", "all labels are the same: nothing can be learned from them", usable)
+
+
+def _codes(table: pd.DataFrame, card: Mapping[str, Any]) -> Iterator[Finding]:
+    """Every code is known, and yet they may all be shifted."""
+    shifted = perhaps_shifted(card.get("numeric_codes", ()), card["codes"])
+    if shifted:
+        yield _finding("shifted_codes", "error", shifted, table[table["given_label"].notna()])
 
 
 def _counts(table: pd.DataFrame, card: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Finding]:

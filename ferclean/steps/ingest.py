@@ -24,7 +24,7 @@ from ferclean.files import whole_file
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.cards import Card, load_card
-from ferclean.sources.codes import refuse_shifted
+from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
 from ferclean.store import samples as store
 from ferclean.store.workspace import Workspace
@@ -54,6 +54,8 @@ class IngestSummary:
     left_out: int
     with_votes: int
     dry_run: bool
+    notes: tuple[str, ...] = ()
+    """What was chosen or looks odd, though nothing was refused: columns, splits, missing pictures, codes."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -85,8 +87,8 @@ def ingest(
     """
     card = card if isinstance(card, Card) else load_card(card)
     card = replace(card, layout=layout) if layout else card
-    root = _root(Path(path))
     options = {name: value for name, value in options.items() if value is not None}
+    root = sources.root_of(Path(path), options)
     names = name_list(classes if classes is None or isinstance(classes, str) else list(classes))
     if names:
         card = card.with_classes(names)
@@ -113,12 +115,18 @@ def ingest(
             progress("reading images", len(found), len(chosen) if chosen is not None else len(found))
     refuse_shifted(codes, card)
     good = [sample for sample in found if sample.quarantine_reason is None]
-    _check_usable(found, good, card, Path(path))
+    missing = _missing_pictures(found, root, "images" in sources.options_of(sources.source(card.layout).read))
+    _check_usable(found, good, card, Path(path), missing)
     card = card if card.classes else replace(card, classes=_found_classes(good))
+
+    notes = [*sources.notes(Path(path), card, options), *missing]
+    seen = numeric_codes(codes, card) | store.numeric_codes(ws)
+    if shifted := perhaps_shifted(seen, card.codes):
+        notes.append(shifted)
 
     added, unchanged = len(found), 0
     if not dry_run:
-        about = {**card.as_dict(), "left_out": left_out}
+        about = {**card.as_dict(), "left_out": left_out, "numeric_codes": sorted(seen)}
         store.put_dataset(
             ws,
             store.Dataset(
@@ -146,6 +154,7 @@ def ingest(
         left_out=left_out,
         with_votes=sum(not (sample.votes is None and sample.annotations is None) for sample in found),
         dry_run=dry_run,
+        notes=tuple(notes),
     )
 
 
@@ -247,13 +256,6 @@ def _unique_key(row: SourceRow, seen: Counter[str]) -> SourceRow:
 # ---- the whole set
 
 
-def _root(path: Path) -> Path:
-    if not path.exists():
-        raise BadDataError(f"{path}: no such file or folder")
-    real = path.resolve()
-    return real if real.is_dir() else real.parent
-
-
 def _chunks(rows: Iterator[SourceRow]) -> Iterator[list[SourceRow]]:
     while chunk := list(islice(rows, _CHUNK)):
         yield chunk
@@ -282,7 +284,18 @@ def _chosen(
     return {index for _, _, index in sorted(ranked)[:limit]}, total - limit
 
 
-def _check_usable(found: list[store.Sample], good: list[store.Sample], card: Card, path: Path) -> None:
+def _missing_pictures(found: list[store.Sample], root: Path, has_option: bool) -> list[str]:
+    """Where pictures were looked for that are not there; empty when all are."""
+    gone = [sample for sample in found if "file: missing" in (sample.quarantine_reason or "") and sample.relative_path]
+    if not gone:
+        return []
+    way = "; say with --images DIR where the pictures lie" if has_option else ""
+    return [f"{len(gone):,} pictures are not where they should be, first {root / str(gone[0].relative_path)}{way}"]
+
+
+def _check_usable(
+    found: list[store.Sample], good: list[store.Sample], card: Card, path: Path, missing: list[str]
+) -> None:
     if good:
         return
     if not found:
@@ -290,7 +303,8 @@ def _check_usable(found: list[store.Sample], good: list[store.Sample], card: Car
     reasons = Counter(str(sample.quarantine_reason) for sample in found)
     shown = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(3))
     hint = "; give --classes with the names in the order of the codes" if "label: unknown" in shown else ""
-    raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}")
+    where = "".join(f"; {sentence}" for sentence in missing)
+    raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}{where}")
 
 
 def _found_classes(good: list[store.Sample]) -> tuple[ClassName, ...]:

@@ -121,6 +121,13 @@ def get_dataset(ws: Workspace) -> Dataset:
         return read_dataset(con, ws)
 
 
+def numeric_codes(ws: Workspace) -> set[int]:
+    """The codes that labels were looked up by in earlier ingests of this workspace; empty before the first."""
+    with ws.session("reading the data set") as con:
+        known = rows(con, "SELECT card FROM dataset")
+    return {int(code) for (card,) in known for code in json.loads(card).get("numeric_codes", ())}
+
+
 def read_dataset(con: Any, ws: Workspace) -> Dataset:
     """`get_dataset` inside a session that is open already."""
     known = rows(con, "SELECT name, classes, root, card, licence, redistributable FROM dataset")

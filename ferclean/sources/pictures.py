@@ -1,0 +1,72 @@
+"""One cell of a table or a data set as a picture: encoded bytes, a path below a folder, or numbers.
+
+It never decodes an image and never reads a file outside of the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ferclean.sources.rows import contained_file
+from ferclean.sources.tabular import text_of
+
+_CHANNELS = (1, 3, 4)
+
+
+def picture_of(cell: Any, folder: Path) -> tuple[dict[str, Any], str | None]:
+    """(where the picture is, as fields of a SourceRow; problem). A mapping holds `bytes` or else a `path`."""
+    if isinstance(cell, Mapping):
+        cell = cell.get("bytes") or cell.get("path")
+    if isinstance(cell, bytes | bytearray | memoryview):
+        return {"data": bytes(cell)}, None
+    if isinstance(cell, list | tuple | np.ndarray):
+        return _numbers(cell)
+    text = text_of(cell)
+    if not text:
+        return {}, "image: missing"
+    relative = text.replace("\\", "/") if "\\" in text and not (folder / text).exists() else text
+    found, problem = contained_file(folder, relative)
+    if found is None:
+        # a name that never leaves the folder is kept: the report then says what is missing
+        inside = not PurePosixPath(relative).is_absolute() and ".." not in PurePosixPath(relative).parts
+        return ({"relative_path": relative} if inside and problem == "file: missing" else {}), problem
+    if PurePosixPath(relative).is_absolute():
+        relative = found.relative_to(folder.resolve()).as_posix()
+    return {"relative_path": relative}, None
+
+
+def holds_pictures(kind: Any) -> bool:
+    """True for an Arrow type of encoded bytes, of {bytes, path}, or of rows of numbers."""
+    import pyarrow as pa
+
+    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    if pa.types.is_struct(kind):
+        return bool(kind.get_field_index("bytes") >= 0)
+    return (_is_list(kind) and _is_list(kind.value_type)) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _numbers(cell: Sequence[Any] | np.ndarray) -> tuple[dict[str, Any], str | None]:
+    """(H, W) grey, (H, W, C) or (C, H, W) with one, three or four channels, whole numbers from 0 to 255."""
+    try:
+        array = np.asarray(cell)
+    except ValueError:
+        return {}, "image: rows of numbers of different lengths"
+    if array.ndim == 3 and array.shape[2] not in _CHANNELS and array.shape[0] in _CHANNELS:
+        array = np.moveaxis(array, 0, 2)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if not array.size or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
+        return {}, f"image: no picture has the shape ({'x'.join(map(str, array.shape))})"
+    if array.dtype.kind not in "iuf" or (array < 0).any() or (array > 255).any() or (array % 1 != 0).any():
+        return {}, "image: numbers that are not whole from 0 to 255"
+    return {"pixels": array.astype(np.uint8)}, None
