@@ -163,3 +163,11 @@ def test_reading_leaves_no_cache_behind(exported: Path, tmp_path: Path, monkeypa
     assert all(isinstance(row, SourceRow) for row in read(exported, card()))
     assert not (tmp_path / "home").exists()
     assert sorted(path.name for path in exported.rglob("*")) == before
+
+
+def test_the_folder_may_be_the_one_where_one_stands(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(exported)
+    assert class_names(".") == CLASSES
+    assert len(list(read(Path(), card()))) == 8

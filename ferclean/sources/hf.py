@@ -118,7 +118,8 @@ def _open(root: Path, cache: Path) -> Mapping[str, Any]:
             opened: Dataset | DatasetDict = datasets.load_from_disk(str(root))
         else:
             # the cache lives and dies with this call: nothing of a face set stays in a home folder
-            opened = datasets.load_dataset(str(root), cache_dir=str(cache))
+            # resolved: the loader takes the data set's name from the path, and "." has none
+            opened = datasets.load_dataset(str(root.resolve()), cache_dir=str(cache))
     except (ValueError, OSError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise BadDataError(f"{root} cannot be opened as a Hugging Face data set: {error}") from error
     finally:

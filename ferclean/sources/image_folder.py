@@ -15,7 +15,7 @@ from ferclean.sources.cards import Card, SourceCode
 from ferclean.sources.file_names import IMAGE_SUFFIXES, OWN_FILES, is_clutter
 from ferclean.sources.rows import SourceRow, contained_file, printable
 from ferclean.sources.tabular import header_of, records_of, unescape_cell
-from ferclean.sources.undivided import refuse_split, split_of_all
+from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
 CLASS_LIST = "classes.csv"
 """What an export writes beside its folders: which class each of them holds (columns folder, class)."""
@@ -62,7 +62,7 @@ def notes(path: Path, card: Card, *, split: str | None = None) -> list[str]:
     splits, classes = _plan(path, card)
     strange = [str(folder) for folder in classes if not card.label_of(folder.name) and not _unlabelled(folder.name)]
     said = [f"files in folders that name no class are quarantined: {', '.join(strange)}"] if strange else []
-    if not splits and split is None:
+    if not splits and split is None and not said_by_name(path, card):
         said.append("there are no folders of splits: all files are training data; --split says otherwise")
     return said
 

@@ -56,7 +56,7 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str 
     named = {key for _, key, _ in listed}
     ballots = _votes(Path(votes), card) if votes is not None else {}
     if votes is not None:
-        refuse_strangers(Path(votes), ballots, named | set(images), "the names in it are those of the label list")
+        refuse_strangers(Path(votes), ballots, named | set(images), "give the names of the label list, and no others")
 
     everywhere = known_split(split, card) if split is not None else None
     told = [key for key in named if _split_of(key, card)]

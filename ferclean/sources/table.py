@@ -32,7 +32,7 @@ from ferclean.sources.tabular import (
     text_of,
     usual_columns,
 )
-from ferclean.sources.undivided import refuse_split, split_of_all
+from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 from ferclean.sources.vote_file import read_vote_file
 
 _IMAGE_WORDS = {"image", "images", "img", "photo", "picture", "face", "png", "jpg", "jpeg"}
@@ -138,7 +138,8 @@ def notes(
             said.append(
                 f"{what} are read from column {chosen!r}, not from {', '.join(others)}; {option} says otherwise"
             )
-    if split is None and not find_column(header, split_column, SPLIT_COLUMNS, "split_column", path, needed=False):
+    parts = find_column(header, split_column, SPLIT_COLUMNS, "split_column", path, needed=False)
+    if not parts and split is None and not said_by_name(path, card):
         said.append("the table has no column of splits: all rows are training data; --split says otherwise")
     return said
 

@@ -20,10 +20,7 @@ def split_of_all(path: Path, card: Card, split: str | None) -> str:
     """
     if split is not None:
         return known_split(split, card)
-    name = path.resolve().stem
-    # the folder test, but not every folder with such a word in it; of a list's name its first and last word count
-    words = [] if path.is_dir() else [word for word in re.split(r"[^a-z]+", name.lower()) if word]
-    said = {found for word in (name, *words[:1], *words[-1:]) if (found := card.split_of(word))}
+    said = said_by_name(path, card)
     if said and "train" not in said:
         held = " or ".join(sorted(said))
         raise UsageError(
@@ -31,6 +28,14 @@ def split_of_all(path: Path, card: Card, split: str | None) -> str:
             "(or --split train)"
         )
     return "train"
+
+
+def said_by_name(path: Path, card: Card) -> set[str]:
+    """The splits that a file or folder's own name speaks of: `test` by test/ and test_labels.csv."""
+    name = path.resolve().stem
+    # the folder test, but not every folder with such a word in it; of a list's name its first and last word count
+    words = [] if path.is_dir() else [word for word in re.split(r"[^a-z]+", name.lower()) if word]
+    return {found for word in (name, *words[:1], *words[-1:]) if (found := card.split_of(word))}
 
 
 def known_split(split: str, card: Card) -> str:
