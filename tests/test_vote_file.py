@@ -65,6 +65,16 @@ def test_shares_weigh_the_same_in_every_row_of_a_file(tmp_path: Path) -> None:
         "b.png": {"fear": 10},
         "c.png": {},
     }
+    for points in (70, 70.5):
+        per_cent = [["a.png", points, 100 - points, 0, 0, ""], ["b.png", 0, 100, "", 0, ""], rows[2]]
+        assert read(tmp_path, [header, *per_cent], "fer2013").counts == {
+            "a.png": {"happiness": 7, "fear": 3},
+            "b.png": {"fear": 10},
+            "c.png": {},
+        }
+    assert read(tmp_path, [header, ["a.png", 60, 40, 0, 0, ""]], "table").counts == {
+        "a.png": {"happiness": 60, "fear": 40}
+    }
     with pytest.raises(BadDataError, match=r"1 of 4 rows do not add up to 1, first d.png; give shares in every row"):
         read(tmp_path, [header, *rows, ["d.png", 7, 3, 0, 0, ""]], "fer2013")
 

@@ -34,18 +34,24 @@ def vote_number(cell: Any) -> float | None:
 def whole_votes(path: Path, rows: Mapping[str, Sequence[float]], annotators: int | None) -> dict[str, list[int]]:
     """Votes per row as whole counts, by one rule for the whole file.
 
-    Without a fraction anywhere the numbers are counts. With one they are shares, in every row: the unanimous row
-    "0 1 0" stands for as many people as its neighbours, `annotators` of them, and so do all rows after rounding; a
+    Without a fraction anywhere the numbers are counts, unless they are per cent: then every row adds up to 100, which
+    is not the number of `annotators`. With a fraction they are shares of 1 or per cent, in every row: the unanimous
+    row "0 1 0" stands for as many people as its neighbours, `annotators` of them, and so do all rows after rounding; a
     row of zeros has no votes. Raises BadDataError for shares without `annotators`, and, counting and naming them, for
     rows in a file of shares that do not add up to 1.
     """
+    sums = [sum(values) for values in rows.values() if any(values)]
+    per_cent = bool(sums) and all(abs(one - 100) <= 100 * _TOLERANCE for one in sums)
     if not any(value % 1 for values in rows.values() for value in values):
-        return {name: [int(value) for value in values] for name, values in rows.items()}
+        exact = per_cent and annotators not in (None, 100) and set(sums) == {100.0}
+        if not exact:
+            return {name: [int(value) for value in values] for name, values in rows.items()}
     if annotators is None:
         raise BadDataError(
             f"{path} holds shares; the card must say how many annotators they are shares of (annotators: 10)"
         )
-    odd = [name for name, values in rows.items() if any(values) and abs(sum(values) - 1.0) > _TOLERANCE]
+    whole = 100.0 if per_cent else 1.0
+    odd = [name for name, values in rows.items() if any(values) and abs(sum(values) / whole - 1.0) > _TOLERANCE]
     if odd:
         raise BadDataError(
             f"{path} holds shares, but {len(odd):,} of {len(rows):,} rows do not add up to 1, first {few(odd)}; give "
