@@ -167,6 +167,26 @@ def test_two_lists_of_one_set_come_in_with_their_splits(ws: Workspace, tmp_path:
     assert samples.get_samples(ws)["split"].value_counts().to_dict() == {"train": 7, "test": 7}
 
 
+def test_a_second_list_from_another_folder_does_not_lose_the_firsts_pictures(ws: Workspace, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_folder(tmp_path / split, [f"{split}{code}.png" for code in range(1, 8)])
+        lines = [[f"{split}{code}.png", code] for code in range(1, 8)]
+        write_csv(tmp_path / split / "list.csv", [["path", "label"], *lines])
+        write_csv(tmp_path / f"{split}.csv", [["path", "label"], *[[f"{split}/{name}", code] for name, code in lines]])
+    assert ingest(ws, "rafdb", tmp_path / "train/list.csv", layout="table").added == 7
+    with pytest.raises(
+        BadDataError, match=rf"7 samples .* lie below {tmp_path}/train, and these below .*--images FOLDER"
+    ):
+        ingest(ws, "rafdb", tmp_path / "test/list.csv", layout="table", split="test")
+    (tmp_path / "train").rename(tmp_path / "moved")
+    assert ingest(ws, "rafdb", tmp_path / "moved/list.csv", layout="table").unchanged == 7
+    other = Workspace.create(tmp_path / "other")
+    (tmp_path / "moved").rename(tmp_path / "train")
+    for split in ("train", "test"):
+        ingest(other, "rafdb", tmp_path / f"{split}.csv", layout="table", split=split, images=tmp_path)
+    assert all(Path(path).exists() for path in samples.get_samples(other)["path"])
+
+
 def undivided(root: Path, layout: str) -> Path:
     """A set that does not say its split, in a folder called test where the layout is one."""
     if layout == "image_folder":

@@ -120,7 +120,10 @@ def ingest(
     card = card if card.classes else replace(card, classes=_found_classes(good))
 
     notes = [*sources.notes(Path(path), card, options), *missing]
-    seen = numeric_codes(codes, card) | store.numeric_codes(ws)
+    before = store.find_dataset(ws)
+    if before is not None:
+        _refuse_second_folder(ws, Path(before.root), root, {sample.source_key for sample in found})
+    seen = numeric_codes(codes, card) | set(before.card.get("numeric_codes", ()) if before is not None else ())
     if shifted := perhaps_shifted(seen, card.codes):
         notes.append(shifted)
 
@@ -305,6 +308,22 @@ def _check_usable(
     hint = "; give --classes with the names in the order of the codes" if "label: unknown" in shown else ""
     where = "".join(f"; {sentence}" for sentence in missing)
     raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}{where}")
+
+
+def _refuse_second_folder(ws: Workspace, old: Path, new: Path, keys: set[str]) -> None:
+    """A workspace has one folder of pictures: a second list must not take the first list's pictures out of sight."""
+    if old == new:
+        return
+    table = store.get_samples(ws, include_quarantined=True)
+    others = [Path(path) for path in table["path"][~table["source_key"].isin(keys)].dropna()]
+    below = [path.relative_to(old) for path in others if path.is_relative_to(old) and path.exists()]
+    lost = [path for path in below if not (new / path).exists()]
+    if lost:
+        raise BadDataError(
+            f"the pictures of {len(lost):,} samples that are here already lie below {old}, and these below {new}: a "
+            "workspace has one folder of pictures; put both below one folder, with lists that name them from there "
+            "(--images FOLDER)"
+        )
 
 
 def _found_classes(good: list[store.Sample]) -> tuple[ClassName, ...]:

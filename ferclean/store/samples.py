@@ -121,11 +121,10 @@ def get_dataset(ws: Workspace) -> Dataset:
         return read_dataset(con, ws)
 
 
-def numeric_codes(ws: Workspace) -> set[int]:
-    """The codes that labels were looked up by in earlier ingests of this workspace; empty before the first."""
-    with ws.session("reading the data set") as con:
-        known = rows(con, "SELECT card FROM dataset")
-    return {int(code) for (card,) in known for code in json.loads(card).get("numeric_codes", ())}
+def find_dataset(ws: Workspace) -> Dataset | None:
+    """The workspace's data set; None before the first ingest."""
+    with ws.reading("reading the data set") as con:
+        return read_dataset(con, ws) if rows(con, "SELECT 1 FROM dataset") else None
 
 
 def read_dataset(con: Any, ws: Workspace) -> Dataset:
