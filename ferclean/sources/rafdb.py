@@ -175,7 +175,7 @@ def _attributes(path: Path, card: Card) -> dict[str, object]:
         points = {name: [float(x), float(y)] for name, (x, y) in zip(_LANDMARKS, lines[:5], strict=True)}
         if not all(math.isfinite(value) for point in points.values() for value in point):
             raise ValueError("a landmark is not a number")
-        codes = [line[0] for line in lines[5:8]]
+        codes = [code_of(line[0]) or line[0] for line in lines[5:8]]
         traits = {
             name: card.attributes.get(name, {}).get(code, code)
             for name, code in zip(("gender", "race", "age"), codes, strict=True)
