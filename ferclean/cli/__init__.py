@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from ferclean import __version__
-from ferclean.cli import data_verbs, people_verbs, recognizer_verbs, release_verbs
+from ferclean.cli import completion, data_verbs, people_verbs, recognizer_verbs, release_verbs
 from ferclean.cli.failures import INTERRUPTED, failure_of, tell
 from ferclean.cli.plumbing import check_words, make_session, split_global_options
 from ferclean.cli.settings import check_settings
@@ -80,6 +80,8 @@ VERBS = [command.callback.__name__ for command in app.registered_commands if com
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line; returns the exit code. Errors become one line on stderr, and one object with --json."""
+    if completion.wanted():
+        return completion.answer(app)
     options, rest = split_global_options(argv)
     as_json, debug = bool(options.get("json")), bool(options.get("debug"))
     session = None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ferclean.cli import completion
 from ferclean.cli.plumbing import Session
 from ferclean.cli.score_from_file import check_score_options, score_from_file, score_with_probe
 
@@ -20,10 +21,18 @@ Seed = Annotated[
         "--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.", min=0, max=2**31 - 1
     ),
 ]
-Device = Annotated[str, typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.")]
+Device = Annotated[
+    str,
+    typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.", autocompletion=completion.devices),
+]
 ProfileName = Annotated[
     str,
-    typer.Option("--profile", envvar="FERCLEAN_PROFILE", help="quick (CPU minutes), standard or thorough (GPU)."),
+    typer.Option(
+        "--profile",
+        envvar="FERCLEAN_PROFILE",
+        help="quick (CPU minutes), standard or thorough (GPU).",
+        autocompletion=completion.profiles,
+    ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Do it again even when it is done for the same inputs.")]
 
@@ -65,7 +74,9 @@ def ingest(
     context: typer.Context,
     card: Annotated[
         str,
-        typer.Argument(help="rafdb, fer2013, image_folder, table, drawn_faces, or a card file."),
+        typer.Argument(
+            help="rafdb, fer2013, image_folder, table, drawn_faces, or a card file.", autocompletion=completion.cards
+        ),
     ],
     path: Annotated[Path, typer.Argument(help="The data set's folder or file.")],
     votes: Annotated[
@@ -150,11 +161,17 @@ def score(
     profile: ProfileName = "quick",
     methods: Annotated[
         str | None,
-        typer.Option(envvar="FERCLEAN_METHODS", help="Recognizers, comma-separated; `ferclean methods` lists them."),
+        typer.Option(
+            envvar="FERCLEAN_METHODS",
+            help="Recognizers, comma-separated; `ferclean methods` lists them.",
+            autocompletion=completion.methods,
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="How many seeds of each.", min=1)] = None,
     seed: Seed = 0,
-    splits: Annotated[str | None, typer.Option(help="Splits to score; default train.")] = None,
+    splits: Annotated[
+        str | None, typer.Option(help="Splits to score; default train.", autocompletion=completion.splits)
+    ] = None,
     folds: Annotated[int | None, typer.Option(help="Cross-validation folds.", min=2)] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs per fold.", min=1)] = None,
     backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
@@ -172,7 +189,8 @@ def score(
     probe: Annotated[
         str | None,
         typer.Option(
-            help="Linear probes on an encoder (`ferclean encode`): its name here, or a file; trains no network."
+            help="Linear probes on an encoder (`ferclean encode`): its name here, or a file; trains no network.",
+            autocompletion=completion.encoders,
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="--from-file: what to call that model.")] = "file",

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ferclean.cli import completion
 from ferclean.cli.plumbing import Session, quoted, warn
 from ferclean.errors import UsageError
 
@@ -81,9 +82,15 @@ def decide(
     context: typer.Context,
     sample: Annotated[str | None, typer.Argument(help="Sample id or source key.")] = None,
     action: Annotated[
-        str | None, typer.Argument(help="keep, relabel, ambiguous, exclude or skip; --label alone means relabel.")
+        str | None,
+        typer.Argument(
+            help="keep, relabel, ambiguous, exclude or skip; --label alone means relabel.",
+            autocompletion=completion.actions,
+        ),
     ] = None,
-    label: Annotated[str | None, typer.Option(help="The right label, with relabel.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="The right label, with relabel.", autocompletion=completion.classes)
+    ] = None,
     reviewer: Reviewer = None,
     note: Annotated[str, typer.Option(help="Why, in a few words.")] = "",
     from_file: Annotated[

@@ -191,19 +191,10 @@ def check_words(argv: Sequence[str]) -> None:
 
 
 def make_session(options: Mapping[str, Any]) -> Session:
-    """The session for these global options: flag before environment before the default `./workspace`."""
-    if "workspace" in options:
-        folder, origin = options["workspace"], "flag"
-        if folder is None:
-            raise UsageError("-w/--workspace needs a folder (./-NAME for one that starts with a dash)")
-    elif os.environ.get("FERCLEAN_WORKSPACE"):
-        folder, origin = os.environ["FERCLEAN_WORKSPACE"], "environment"
-    else:
-        folder, origin = "workspace", "default"
-    try:
-        root = Path(folder).expanduser()
-    except RuntimeError as error:  # ~somebody
-        raise UsageError(f"the workspace {folder!r} cannot be found: {error}") from None
+    """The session for these global options."""
+    if options.get("workspace", "") is None:
+        raise UsageError("-w/--workspace needs a folder (./-NAME for one that starts with a dash)")
+    root, origin = workspace_of(options.get("workspace"))
     return Session(
         workspace=root,
         workspace_origin=origin,
@@ -212,6 +203,16 @@ def make_session(options: Mapping[str, Any]) -> Session:
         debug=bool(options.get("debug")),
         settings=read_settings(root / "ferclean.toml"),
     )
+
+
+def workspace_of(flag: str | Path | None) -> tuple[Path, str]:
+    """The workspace's folder and what named it: the flag, before the environment, before the default `./workspace`."""
+    variable = os.environ.get("FERCLEAN_WORKSPACE")
+    folder, origin = (flag, "flag") if flag else (variable, "environment") if variable else ("workspace", "default")
+    try:
+        return Path(folder).expanduser(), origin
+    except RuntimeError as error:  # ~somebody
+        raise UsageError(f"the workspace {str(folder)!r} cannot be found: {error}") from None
 
 
 def read_settings(file: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ferclean.cli import completion
 from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed, names
 from ferclean.cli.plumbing import Session, quoted
 
@@ -24,11 +25,17 @@ def encode(
     context: typer.Context,
     name: Annotated[str | None, typer.Option(help="What to call it; default the method's name.")] = None,
     method: Annotated[
-        str, typer.Option(help="distilled sees no label, so it may be probed on any set, its own included.")
+        str,
+        typer.Option(
+            help="distilled sees no label, so it may be probed on any set, its own included.",
+            autocompletion=completion.method,
+        ),
     ] = "distilled",
     profile: ProfileName = "quick",
     seed: Seed = 0,
-    splits: Annotated[str | None, typer.Option(help="Splits to train on; default train.")] = None,
+    splits: Annotated[
+        str | None, typer.Option(help="Splits to train on; default train.", autocompletion=completion.splits)
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs.", min=1)] = None,
     backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,

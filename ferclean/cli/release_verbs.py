@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ferclean.cli import completion
 from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed
 from ferclean.cli.plumbing import Session, quoted
 
@@ -69,8 +70,10 @@ def release(
 
 def diff(
     context: typer.Context,
-    a: Annotated[str, typer.Argument(help="A release, or `original`.")],
-    b: Annotated[str, typer.Argument(help="Another release.")],
+    a: Annotated[
+        str, typer.Argument(help="A release, or `original`.", autocompletion=completion.releases_and_original)
+    ],
+    b: Annotated[str, typer.Argument(help="Another release.", autocompletion=completion.releases_and_original)],
 ) -> None:
     """What differs between two releases, sample by sample."""
     from ferclean.steps.release import diff as step
@@ -87,9 +90,14 @@ def diff(
 def export(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder to write (a file for the table form).")],
-    form: Annotated[str, typer.Option(help="hf, rafdb, image_folder or table.")] = "hf",
+    form: Annotated[
+        str, typer.Option(help="hf, rafdb, image_folder or table.", autocompletion=completion.forms)
+    ] = "hf",
     release: Annotated[
-        str | None, typer.Option(help="The release to export; the table form works without one.")
+        str | None,
+        typer.Option(
+            help="The release to export; the table form works without one.", autocompletion=completion.releases
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export at the same place.")
@@ -121,14 +129,22 @@ def export(
 def retrain(
     context: typer.Context,
     release: Annotated[
-        str | None, typer.Option(help="The release that gives the cleaned labels; default the newest.")
+        str | None,
+        typer.Option(
+            help="The release that gives the cleaned labels; default the newest.", autocompletion=completion.releases
+        ),
     ] = None,
     dataset: Annotated[Path | None, typer.Option(help="An exported Hugging Face folder instead of a release.")] = None,
     profile: ProfileName = "quick",
-    method: Annotated[str | None, typer.Option(help="The recognizer to train; default the profile's.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(help="The recognizer to train; default the profile's.", autocompletion=completion.method),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Paired seeds.", min=1)] = 3,
     seed: Seed = 0,
-    test_split: Annotated[str | None, typer.Option(help="Default test, else validation.")] = None,
+    test_split: Annotated[
+        str | None, typer.Option(help="Default test, else validation.", autocompletion=completion.split)
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs per arm.", min=1)] = None,
     backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
