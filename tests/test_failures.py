@@ -31,6 +31,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
+    (tmp_path / "circle").symlink_to("circle")
 
 
 def failing(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[str, Any], str]:
@@ -73,6 +74,13 @@ def failing(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[s
         (["ingest", "table", "file", "-w", "file"], 2, "usage", "file is a file, not a folder"),
         (["status", "-w", "x" * 300], 1, "failure", "name too long"),
         (["status", "-w", "nowhere"], 1, "failure", "no workspace at"),
+        (["status", "-wnowhere"], 1, "failure", "no workspace at"),
+        (["status", "--quiet=yes"], 2, "usage", "--quiet takes no value"),
+        (["status", "-w", "circle/W"], 1, "failure", "cannot look into the workspace circle/W"),
+        (["ingest", "table", "x" * 300], 1, "failure", "name too long"),
+        (["ingest", "table", "file", "--classes", ","], 2, "usage", "',' has an empty name between its commas"),
+        (["ingest", "image_folder", "empty", "--classes", "a,,b"], 2, "usage", "'a,,b' has an empty name"),
+        (["methods", "--measure", "--device", "cpu:7:x"], 2, "usage", "unknown device 'cpu:7:x'"),
         (["ingest", "image_folder", "empty"], 4, "bad_data", "empty"),
     ],
 )
@@ -84,6 +92,33 @@ def test_a_failing_verb_prints_one_object_with_its_error(
     assert (found, error["kind"]) == (code, kind)
     assert words.lower() in error["message"].lower()
     assert verb == (argv[0] if argv and argv[0] not in ("wash", "statsu") else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[score]\nepochs = "three"', "ferclean.toml: Invalid value for '--epochs'"),
+        ("[triage]\nrandom_share = nan", "ferclean.toml: Invalid value for '--random-share'"),
+        ("[triage]\nrandom_share = true", "[triage] random_share is no yes or no"),
+        ('[release]\npolicy = "atuo"', "ferclean.toml: --policy cannot be 'atuo'; did you mean 'auto'?"),
+        ('profile = "quick"', "ferclean.toml: profile stands outside of a verb's table"),
+        ('[score]\nmethods = ["eac", "cross-entropi"]', "unknown method 'cross-entropi'; did you mean 'cross_entropy'"),
+    ],
+)
+def test_a_wrong_setting_names_its_file(
+    text: str, words: str, capsys: pytest.CaptureFixture[str], judged_copy: Path
+) -> None:
+    (judged_copy / "ferclean.toml").write_text(text)
+    verb = ["release", "v1"] if "release" in text else ["triage"] if "triage" in text else ["score"]
+    code, told, _ = failing(capsys, "-w", str(judged_copy), *verb, "--json")
+    assert (code, told["kind"]) == (2, "usage")
+    assert words in told["message"]
+
+
+def test_too_little_memory_says_what_needs_less() -> None:
+    failure = failure_of(MemoryError("135 TiB"), ["score"], "score")
+    assert (failure.kind, failure.exit_code) == ("failure", 1)
+    assert "--input-size" in failure.message
 
 
 def test_a_busy_workspace_has_its_own_kind() -> None:

@@ -65,9 +65,8 @@ def _root(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    check_settings(context.obj, context.command)
     # a verb's defaults from ferclean.toml stand below flags and FERCLEAN_* variables
-    context.default_map = {verb: options for verb, options in context.obj.settings.items() if isinstance(options, dict)}
+    context.default_map = check_settings(context.obj, context.command)
 
 
 data_verbs.add_to(app)

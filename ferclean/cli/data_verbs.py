@@ -13,6 +13,7 @@ import typer
 from ferclean.cli import completion
 from ferclean.cli.plumbing import Session
 from ferclean.cli.score_from_file import check_score_options, score_from_file, score_with_probe
+from ferclean.errors import UsageError
 
 Seed = Annotated[
     int,
@@ -38,8 +39,13 @@ Force = Annotated[bool, typer.Option("--force", help="Do it again even when it i
 
 
 def names(text: str | None) -> list[str] | None:
-    """`a,b` as a list; None stays None."""
-    return [part.strip() for part in text.split(",") if part.strip()] if text else None
+    """`a,b` as a list; None stays None. Raises UsageError for a gap: what stands behind it would take its place."""
+    if not text:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise UsageError(f"{text!r} has an empty name between its commas; write a,b,c")
+    return parts
 
 
 def add_to(app: typer.Typer) -> None:

@@ -47,6 +47,11 @@ def failure_of(error: BaseException, argv: Sequence[str], verb: str | None) -> F
         return _interrupted(argv, verb)
     if hasattr(error, "format_message"):  # Typer's own
         return Failure(kind="usage", message=_usage(error), exit_code=UsageError.exit_code)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # torch's, on a GPU
+        less = "a smaller --input-size, --batch-size or backbone, or fewer samples (ingest --limit)"
+        return Failure(kind="failure", message=f"not enough memory ({_one_line(str(error))}); try {less}", exit_code=1)
+    if isinstance(error, OSError) and error.filename is not None:
+        return Failure(kind="failure", message=f"cannot use {error.filename}: {error.strerror}", exit_code=1)
     said = _one_line(str(error))
     name = type(error).__name__
     return Failure(
@@ -87,13 +92,16 @@ def _usage(error: Any) -> str:
     where = f"(see `{command} --help`)"
     if getattr(error, "option_name", None) and hasattr(error, "possibilities"):
         return f"no option {error.option_name} of `{command}`; {among(error.option_name, _options(context))} {where}"
-    message = _one_line(error.format_message()).rstrip(".")
-    choices = getattr(getattr(getattr(error, "param", None), "type_descriptor", None), "choices", None)
+    parameter = getattr(error, "param", None)
+    source = context.get_parameter_source(parameter.name) if context is not None and parameter is not None else None
+    place = "ferclean.toml: " if getattr(source, "name", "") == "DEFAULT_MAP" else ""
+    choices = getattr(getattr(parameter, "type_descriptor", None), "choices", None)
     wrong: list[Any] = getattr(error.__cause__, "errors", list)()
-    if choices and wrong:
-        hint = error.param.opts[0] if error.param.param_type_name == "option" else error.param.name.upper()
-        return f"{hint} cannot be {wrong[0]['input']!r}; {among(str(wrong[0]['input']), choices)} {where}"
-    return f"{message} {where}"
+    if parameter is not None and choices and wrong:
+        hint = parameter.opts[0] if parameter.param_type_name == "option" else parameter.name.upper()
+        said = wrong[0]["input"]
+        return f"{place}{hint} cannot be {said!r}; {among(str(said), choices)} {where}"
+    return f"{place}{_one_line(error.format_message()).rstrip('.')} {where}"
 
 
 def _options(context: Any) -> list[str]:

@@ -147,6 +147,8 @@ def quoted(word: object) -> str:
 def split_global_options(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Take the global options out of a command line, wherever they stand before a `--`.
 
+    A value that is not there is None.
+
     >>> split_global_options(["status", "-w", "W", "--json"])
     ({'workspace': 'W', 'json': True}, ['status'])
     """
@@ -164,6 +166,8 @@ def split_global_options(argv: Sequence[str]) -> tuple[dict[str, Any], list[str]
             found["workspace"] = words.pop(0) if words and not words[0].startswith("-") else None
         elif has_value and name in WITH_VALUE:
             found["workspace"] = value
+        elif word.startswith("-w") and name != "-w":
+            found["workspace"] = word.removeprefix("-w")
         elif word in SWITCHES:
             found[word.removeprefix("--")] = True
         else:
@@ -187,6 +191,8 @@ def check_words(argv: Sequence[str]) -> None:
             raise UsageError(f"an empty value{f' after {before}' if before else ''}: give a name, a path or a number")
         if name.startswith("--") and has_value and value == "" and name not in MAY_BE_EMPTY:
             raise UsageError(f"an empty value after {name}=: give a name, a path or a number")
+        if has_value and name in SWITCHES:
+            raise UsageError(f"{name} takes no value: leave the {word.removeprefix(name)} away")
         before = word
 
 
@@ -218,11 +224,11 @@ def workspace_of(flag: str | Path | None) -> tuple[Path, str]:
 def read_settings(file: Path) -> dict[str, Any]:
     """The workspace's own defaults: `[score]`, `[retrain]` ... tables with option names as keys; {} when absent."""
     try:
-        if not file.is_file():
+        if not file.exists():
             return {}
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
-        raise FercleanError(f"cannot read {file}: {error.strerror or error}; check its permissions") from error
+        raise FercleanError(f"cannot read {file}: {error.strerror or error}; mend or move it") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise FercleanError(f"{file} is not valid TOML ({error}); mend or delete it") from error
 
@@ -241,9 +247,10 @@ def _is_text(word: str) -> bool:
 def _folder(root: Path) -> Path:
     """The workspace's folder, which may still be missing; refuses anything else in its place."""
     try:
-        wrong = root.exists() and not root.is_dir()
-    except OSError as error:
-        raise FercleanError(f"cannot look into the workspace {root}: {error.strerror or error}") from error
+        wrong = root.resolve().exists() and not root.is_dir()
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
+        said = getattr(error, "strerror", None) or error
+        raise FercleanError(f"cannot look into the workspace {root}: {said}; name another with --workspace") from error
     if wrong:
         raise UsageError(f"the workspace {root} is a file, not a folder: name a folder with --workspace")
     return root

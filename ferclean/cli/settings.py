@@ -12,16 +12,28 @@ from ferclean.cli.plumbing import Session
 from ferclean.errors import UsageError, among
 
 
-def check_settings(session: Session, root: Any) -> None:
-    """Raise UsageError for a table or key in ferclean.toml that is no verb or no option of it: a typo must not pass."""
+def check_settings(session: Session, root: Any) -> dict[str, dict[str, Any]]:
+    """Each verb's defaults from ferclean.toml, as its options take them: a list becomes a,b.
+
+    Raises UsageError for a table or key that is no verb or no option of it, and for a truth where a number or a name
+    is asked for: a typo must not pass.
+    """
+    defaults: dict[str, dict[str, Any]] = {}
     for verb, options in session.settings.items():
         if not isinstance(options, dict):
-            continue
+            raise UsageError(f"ferclean.toml: {verb} stands outside of a verb's table, such as [score]; move it there")
         if verb not in root.commands:
             raise UsageError(f"ferclean.toml has [{verb}], which is no verb; {among(verb, sorted(root.commands))}")
-        known = {p.name for p in root.commands[verb].params if p.param_type_name == "option"}
-        if unknown := sorted(set(options) - known):
+        known = {p.name: p for p in root.commands[verb].params if p.param_type_name == "option"}
+        if unknown := sorted(set(options) - set(known)):
             raise UsageError(f"ferclean.toml: [{verb}] has no {', '.join(unknown)}; {among(unknown, sorted(known))}")
+        for name, value in options.items():
+            if isinstance(value, bool) and not known[name].is_flag:
+                raise UsageError(f"ferclean.toml: [{verb}] {name} is no yes or no: {value} means nothing there")
+        defaults[verb] = {
+            name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in options.items()
+        }
+    return defaults
 
 
 def effective_settings(root: Any, session: Session) -> list[dict[str, Any]]:

@@ -18,13 +18,17 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """`auto` takes CUDA where there is one. Raises UsageError for an unknown name, or for CUDA where there is none."""
-    kind = name.split(":")[0]
-    if kind not in DEVICES:
+    """`auto` takes CUDA where there is one, `cuda:1` its second. Raises UsageError for any other name, or where that
+    device is not there.
+    """
+    kind, colon, number = name.partition(":")
+    if kind not in DEVICES or (colon and not (kind == "cuda" and number.isdecimal())):
         raise UsageError(f"unknown device {name!r}; {among(name, DEVICES)}")
     there = torch.cuda.is_available()
     if kind == "cuda" and not there:
         raise UsageError("no CUDA device is available here; use --device cpu, or auto")
+    if number and int(number) >= torch.cuda.device_count():
+        raise UsageError(f"no device {name!r} here: there are {torch.cuda.device_count()}, counted from cuda:0")
     return torch.device("cpu") if kind == "cpu" or not there else torch.device("cuda" if kind == "auto" else name)
 
 
