@@ -16,12 +16,14 @@ from ferclean.errors import FercleanError, UsageError, among
 
 INTERRUPTED = 130
 
-# what is not lost when a verb is stopped; the others begin again, and nothing that was stored is touched
+# what a verb keeps when it is stopped; what the others stored before is not touched
 KEPT = {
     "score": "finished folds are kept",
     "demo": "finished steps and folds are kept",
     "ingest": "what was stored stays",
     "decide": "recorded decisions stay",
+    "encode": "nothing that was stored is lost, and it begins again",
+    "retrain": "nothing that was stored is lost, and it begins again",
 }
 # with --force again, what this call has finished would be made once more
 WITHOUT_FORCE = {"score", "demo"}
