@@ -13,7 +13,8 @@ from ferclean.cli import run
 from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.steps.audit import AuditSummary, audit
 from ferclean.steps.decide import decide_from_file
-from ferclean.steps.review import Filters, decide, open_desk, select
+from ferclean.steps.desk import Filters, open_desk, select
+from ferclean.steps.review import decide
 from ferclean.store.audits import get_audit, put_audit
 from ferclean.store.decisions import Decision, append_decisions, decision_history
 from ferclean.store.runs import latest_run

@@ -129,7 +129,7 @@ def test_blind_mode_hides_the_model(ws: Workspace, opened: Open) -> None:
         assert word in page
     for word in ("Probably", "the model sees", "fc-bars", "rank ", "errors to find"):
         assert word not in page
-    assert button(app, "`Enter` Hidden").disabled
+    assert button(app, "`Enter` Off: blind mode").disabled
     press(app, "`K` Keep")
     assert decision_history(ws)["shown"].isna().all()
 
@@ -139,7 +139,7 @@ def test_filters_and_position_come_from_the_address(original: Workspace, opened:
     app = opened(original.root, verdict="ambiguous", sample=ids[5])
     assert "2 / 4" in html(app)
     assert "Probably ambiguous" in html(app)
-    assert button(app, "`Enter` No suggestion").disabled
+    assert not button(app, "`Enter` Ambiguous").disabled
     assert "No face matches" in html(opened(original.root, verdict="ambiguous", suggested="fear"))
     assert "1 / 14" in html(opened(original.root, verdict="nonsense", sample="nobody", page="nowhere"))
 
@@ -292,3 +292,73 @@ def test_the_audit_sample_is_worked_through_blind_and_in_its_order(ws: Workspace
     assert "Blind mode" not in html(opened(ws.root, queue="audit", blind="0"))
     app.segmented_control(key="queue").set_value("ranked").run()
     assert "of 14 decided" in html(app)
+
+
+def test_enter_records_what_its_button_says_and_that_follows_the_verdict(ws: Workspace, opened: Open) -> None:
+    table = get_verdicts(ws)
+    kinds = {1: "unusable", 2: "mislabelled", 3: "ambiguous", 4: "clean", 5: "duplicate", 6: "mislabelled"}
+    kind = table["rank"].map(kinds).fillna(table["kind"])
+    suggested = table["suggested_label"].where(table["rank"] != 6, None)
+    put_verdicts(ws, table["run_id"][0], table.assign(kind=kind, suggested_label=suggested))
+    app = opened(ws.root, verdict=",".join(kinds.values()))
+    assert "suggested label</small><strong>fear</strong>" in html(app), "the unusable face has a suggestion"
+    for label in ("Exclude (unusable)", "Accept disgust", "Ambiguous", "Keep (clean)", "Exclude (duplicate)"):
+        assert button(app, f"`Enter` {label}").proto.type == "primary"
+        press(app, f"`Enter` {label}")
+    assert button(app, "`Enter` No proposal").disabled
+    history = decision_history(ws)
+    assert history["action"].tolist() == ["exclude", "relabel", "ambiguous", "keep", "exclude"]
+    assert history["label"].tolist()[1] == "disgust"
+
+
+def test_a_second_tabs_older_answer_is_asked_about_and_replaces_nothing_by_itself(ws: Workspace, opened: Open) -> None:
+    old, other = opened(ws.root), opened(ws.root)
+    first, second = get_samples(ws)["sample_id"].tolist()[:2]
+    press(other, "`K` Keep")
+    press(old, "`Enter` Accept fear")
+    assert "Not recorded: keep stands, your answer in another tab at " in html(old)
+    assert old.query_params.get("sample", [first]) in ([first], first)
+    assert current_decisions(ws)["action"].tolist() == ["keep"]
+    press(old, "Leave keep")
+    assert old.query_params["sample"] == second
+    assert len(decision_history(ws)) == 1
+    press(other, "`X` Exclude")
+    press(old, "`A` Ambiguous")
+    assert "exclude stands" in html(old)
+    press(old, "Replace by ambiguous")
+    assert current_decisions(ws)["action"].tolist() == ["keep", "ambiguous"]
+    assert "Not recorded" not in html(old)
+
+
+def test_tiles_say_the_verdict_and_what_is_proposed_and_mark_the_random_check(ws: Workspace, opened: Open) -> None:
+    table = get_verdicts(ws)
+    drawn = table["rank"].isin([1, 20])
+    put_verdicts(ws, table["run_id"][0], table.assign(drawn_at_random=drawn, inclusion_probability=drawn.where(drawn)))
+    app = opened(ws.root, page="grid")
+    page = html(app)
+    for words in ("mislabelled 90% · <b>accept</b>", "ambiguous 90% · <b>ambiguous</b>"):
+        assert words in page
+    assert page.count("<b>random check</b>") == 2
+    press(app, "Choose all 15")
+    assert "13 faces: 9 relabelled · 4 ambiguous; left out: 2 of the random check" in html(app)
+    press(app, "Decide 13")
+    assert len(current_decisions(ws)) == 13
+    assert "One undo takes all of them back" in html(app)
+    press(app, "Decide alone")
+    assert app.query_params["page"] == "review"
+    blind = opened(ws.root, page="grid", blind="1")
+    assert "random check" not in html(blind)
+    assert "mislabelled" not in html(blind)
+    assert blind.selectbox(key="bulk_action").value is None, "nothing is proposed by default while the model is hidden"
+
+
+def test_more_than_a_page_at_once_is_asked_about_first_with_the_count(ws: Workspace, opened: Open) -> None:
+    app = opened(ws.root, page="grid", verdict="mislabelled,ambiguous,clean")
+    press(app, "Choose all 28")
+    press(app, "Decide 28")
+    assert "28 faces: 10 relabelled · 14 kept · 4 ambiguous: are so many meant?" in html(app)
+    press(app, "No")
+    assert decision_history(ws).empty
+    press(app, "Decide 28")
+    press(app, "Yes, decide 28")
+    assert len(current_decisions(ws)) == 28

@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from ferclean.cli import run
 from ferclean.store.decisions import current_decisions, decision_history
+from ferclean.store.releases import get_release_items
 from ferclean.store.samples import get_samples
+from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.browser import answer, browser_page, free_port, review_server
 from tests.workspaces import make_workspace
@@ -43,6 +46,14 @@ class Screen:
         self.page.keyboard.press(key)
         self.page.wait_for_function("face => document.body.dataset.fercleanFace !== face", arg=before, timeout=15_000)
 
+    def untaken(self) -> str:
+        """What the page says about a key that it did not take."""
+        self.page.wait_for_selector("#fc-untaken.shown")
+        return str(self.page.locator("#fc-untaken").inner_text())
+
+    def offered(self) -> str:
+        return str(self.page.locator('[class*="st-key-do_offer_"] button').inner_text())
+
     def actions(self) -> list[str]:
         return [str(action) for action in decision_history(self.ws)["action"]]
 
@@ -52,6 +63,13 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
     folder = tmp_path_factory.mktemp("browser")
     ws = make_workspace(folder, n=40, names=("face_a", HOSTILE))
     (folder / "source" / "0002.png").unlink()
+    table = get_verdicts(ws)
+    blank = table["rank"] == 21  # a suggestion is no reason to relabel what is no face
+    told = {
+        "kind": table["kind"].mask(blank, "unusable"),
+        "suggested_label": table["suggested_label"].mask(blank, "anger"),
+    }
+    put_verdicts(ws, table["run_id"][0], table.assign(**told))
     with review_server(ws.root) as url, browser_page() as page:
         told: list[str] = []
         page.on("pageerror", lambda error: told.append(str(error)))
@@ -72,7 +90,8 @@ def test_a_sitting_by_keys_ends_up_in_the_store(screen: Screen) -> None:
     assert page.title() == "ferclean review"
     screen.press("k")
     assert "cannot be read" in page.locator(".stage p").inner_text()  # the third face's file is gone
-    for key in ("A", "x", "3", "s", "a", "a", "A", "a"):
+    assert "Ambiguous" in screen.offered()
+    for key in ("Enter", "x", "3", "s", "a", "a", "A", "a"):
         screen.press(key)
     assert page.locator(".stage").bounding_box() == stage, "the face must not move from one to the next"
 
@@ -108,6 +127,7 @@ def test_a_key_held_down_or_pressed_twice_decides_one_face(screen: Screen) -> No
         """() => { for (const repeat of [false, true, true, false])
              document.dispatchEvent(new KeyboardEvent("keydown", {key: "a", bubbles: true, repeat})); }"""
     )
+    assert screen.untaken() == "A was not taken: the page was still busy with the key before"
     screen.page.wait_for_function("face => document.body.dataset.fercleanFace !== face", arg=face)
     screen.page.wait_for_timeout(500)
     assert len(screen.actions()) == before + 1
@@ -158,6 +178,47 @@ def test_blind_mode_is_kept_in_the_address_and_hides_the_bars(screen: Screen) ->
     screen.page.locator(".fc-blind").wait_for()
     assert screen.page.locator(".fc-bars").count() == 0
     assert "blind=1" in screen.page.url
+    screen.page.get_by_role("button", name="Off: blind mode").wait_for()
+    before = screen.actions()
+    for key, why in (
+        ("z", "Z was not taken: it has no meaning here"),
+        ("Enter", "in blind mode there is no suggestion"),
+    ):
+        screen.page.keyboard.press(key)
+        assert why in screen.untaken()
+    assert screen.actions() == before
+
+
+def test_enter_follows_the_verdict_and_two_tabs_and_two_people_are_settled_into_a_release(screen: Screen) -> None:
+    ids = get_samples(screen.ws)["sample_id"].tolist()
+    place = screen.page.url.split("/?")[0] + "/?verdict=unusable,clean"
+    screen.open(place)
+    for sample_id, says in ((ids[20], "Exclude (unusable)"), (ids[21], "Keep (clean)")):
+        assert (screen.face, says in screen.offered()) == (sample_id, True)
+        screen.press("Enter")
+    assert screen.actions()[-2:] == ["exclude", "keep"]
+
+    other = Screen(screen.page.context.browser.new_page(), screen.ws)
+    other.open(place)
+    assert (screen.face, other.face) == (ids[22], ids[22])
+    screen.press("k")
+    other.page.keyboard.press("x")
+    other.page.get_by_text("Not recorded: keep stands, your answer in another tab").wait_for()
+    assert screen.actions()[-2:] == ["keep", "keep"]
+    other.page.get_by_role("button", name="Replace by exclude").click()
+    other.page.wait_for_function("face => document.body.dataset.fercleanFace !== face", arg=ids[22])
+    assert screen.actions()[-2:] == ["keep", "exclude"]
+
+    other.open(f"{place}&reviewer=bob&sample={ids[20]}")
+    other.press("k")
+    other.page.close()
+    where = ["-w", str(screen.ws.root)]
+    assert run([*where, "release", "v1"]) == 1
+    assert run([*where, "decide", "--adjudicate", ids[20], "exclude", "--reviewer", "eve"]) == 0
+    assert run([*where, "release", "v1"]) == 0
+    left_out = get_release_items(screen.ws, "v1").set_index("sample_id")["included"]
+    assert not left_out[ids[20]]
+    assert decision_history(screen.ws)["reviewer"].tolist()[-2:] == ["bob", "eve"]
 
 
 def test_nothing_is_fetched_from_another_machine(screen: Screen, tmp_path: Path) -> None:

@@ -11,15 +11,28 @@ import numpy as np
 import pytest
 
 from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
-from ferclean.steps import faces_beside, review
+from ferclean.steps import faces_beside
+from ferclean.steps.audit import audit
+from ferclean.steps.decide import decide as settle
+from ferclean.steps.desk import (
+    Filters,
+    contender,
+    default_reviewer,
+    facets,
+    next_open,
+    open_desk,
+    select,
+    tally,
+)  # fmt: skip
+from ferclean.steps.offers import offer
 from ferclean.steps.overview import overview
-from ferclean.steps.review import Filters, decide, decide_many, facets, next_open, open_desk, select, tally, undo
+from ferclean.steps.review import OFFER, decide, decide_bulk, decide_many, plan_bulk, undo
 from ferclean.steps.serve_review import launch_command, serve
-from ferclean.store.decisions import current_decisions, decision_history
+from ferclean.store.decisions import NewerDecisionError, current_decisions, decision_history
 from ferclean.store.embeddings import write_embeddings
 from ferclean.store.runs import latest_run
 from ferclean.store.samples import get_samples
-from ferclean.store.verdicts import get_verdicts, put_verdicts
+from ferclean.store.verdicts import KINDS, get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
 from tests.workspaces import EIGHT, SEVEN, make_workspace
@@ -76,7 +89,7 @@ def test_blind_order_is_shuffled_the_same_way_each_time(original: Workspace) -> 
 def test_a_decision_is_stored_with_the_time_and_what_the_model_showed(ws: Workspace) -> None:
     desk = open_desk(ws, reviewer="ada")
     first = select(desk, Filters())[0]
-    said = decide(desk, first, "accept", seconds=2.345, note="open mouth")
+    said = decide(desk, first, OFFER, seconds=2.345, note="open mouth")
     assert (said.action, said.label) == ("relabel", "fear")
     row = decision_history(ws).iloc[0]
     assert (row["sample_id"], row["action"], row["label"], row["reviewer"]) == (first, "relabel", "fear", "ada")
@@ -101,12 +114,37 @@ def test_relabelling_with_the_given_label_is_keeping_it(ws: Workspace) -> None:
     assert current_decisions(ws)["action"].tolist() == ["keep"]
 
 
-def test_accepting_without_a_suggestion_is_refused_and_stores_nothing(ws: Workspace) -> None:
+def test_what_is_proposed_follows_the_verdict_and_never_the_suggestion_alone() -> None:
+    proposed = {
+        ("unusable", "anger"): ("exclude", None),
+        ("unusable", None): ("exclude", None),
+        ("ambiguous", "anger"): ("ambiguous", None),
+        ("clean", "anger"): ("keep", None),
+        ("clean", None): ("keep", None),
+        ("duplicate", "anger"): ("exclude", None),
+        ("leak", None): ("exclude", None),
+        ("mislabelled", "anger"): ("relabel", "anger"),
+        ("mislabelled", "fear"): ("keep", None),
+        ("mislabelled", None): None,
+    }
+    assert {verdict for verdict, _ in proposed} == set(KINDS)
+    for (verdict, suggested), expected in proposed.items():
+        found = offer(verdict=verdict, given_label="fear", suggested_label=suggested)
+        assert (found and (found.action, found.label)) == expected, (verdict, suggested)
+    assert offer(verdict="clean", given_label=None, suggested_label=None) is None, "there is no label to keep"
+
+
+def test_where_nothing_is_proposed_or_seen_nothing_is_recorded(ws: Workspace) -> None:
+    table = get_verdicts(ws)
+    put_verdicts(ws, table["run_id"][0], table.assign(suggested_label=None))
     desk = open_desk(ws, reviewer="ada")
-    ambiguous = select(desk, Filters(kinds=("ambiguous",)))[0]
-    with pytest.raises(UsageError, match="no suggested label"):
-        decide(desk, ambiguous, "accept")
+    first, _, ambiguous = select(desk, Filters())[:3]
+    with pytest.raises(UsageError, match="proposes nothing"):
+        decide(desk, first, OFFER)
+    with pytest.raises(UsageError, match="blind mode"):
+        decide(desk, ambiguous, OFFER, model_hidden=True)
     assert decision_history(ws).empty
+    assert decide(desk, ambiguous, OFFER).action == "ambiguous"
 
 
 def test_the_next_face_is_undecided_and_skipped_ones_come_last(ws: Workspace) -> None:
@@ -152,10 +190,56 @@ def test_a_bulk_is_one_act_for_undo(ws: Workspace) -> None:
 
 def test_a_bulk_is_all_or_nothing(ws: Workspace) -> None:
     desk = open_desk(ws, reviewer="ada")
-    with pytest.raises(UsageError, match="no suggested label"):
-        decide_many(desk, select(desk, Filters()), "accept", bulk_id="b1")
+    with pytest.raises(UsageError, match="unknown label"):
+        decide_many(desk, select(desk, Filters()), "relabel", label="contempt", bulk_id="b1")
     assert decision_history(ws).empty
     assert desk.standing == {}
+
+
+def test_a_bulk_follows_each_verdict_and_leaves_the_random_check_and_newer_answers_alone(ws: Workspace) -> None:
+    table = get_verdicts(ws)
+    drawn = table["rank"].isin([1, 2, 28])
+    chance = np.where(drawn, 0.2, np.nan)
+    put_verdicts(ws, table["run_id"][0], table.assign(drawn_at_random=drawn, inclusion_probability=chance))
+    desk, other = open_desk(ws, reviewer="ada"), open_desk(ws, reviewer="ada")
+    everything = list(desk.items)
+    plan = plan_bulk(desk, everything, action=OFFER)
+    assert (len(plan.sample_ids), plan.random_checks, plan.without_offer, plan.asks) == (25, 3, 0, True)
+    assert plan.actions == {"relabel": 8, "ambiguous": 4, "keep": 13}
+    assert not plan_bulk(desk, everything[3:], action="exclude").asks, "24 are a page of the grid"
+    decide(other, everything[5], "exclude")
+    done = decide_bulk(desk, everything, action=OFFER, bulk_id="b1")
+    assert (len(done.sample_ids), done.random_checks, done.newer) == (24, 3, 1)
+    stands = current_decisions(ws).set_index("sample_id")["action"].to_dict()
+    assert {stands.get(one) for one in (everything[0], everything[1], everything[27])} == {None}
+    assert (stands[everything[3]], stands[everything[2]]) == ("relabel", "ambiguous")
+    assert stands[everything[5]] == desk.standing[everything[5]].action == "exclude"
+    assert len(undo(desk)) == 24
+
+
+def test_the_audits_faces_are_a_random_check_too(ws: Workspace) -> None:
+    audit(ws, n=20)
+    desk = open_desk(ws, reviewer="ada")
+    assert desk.random_checks == set(desk.audited)
+    done = decide_bulk(desk, list(desk.items), action="keep", model_hidden=True, bulk_id="b1")
+    assert (len(done.sample_ids), done.random_checks) == (8, 20)
+
+
+def test_an_answer_from_an_older_tab_is_not_recorded_and_shows_the_desk_what_stands(ws: Workspace) -> None:
+    ada, old, bob = open_desk(ws, reviewer="ada"), open_desk(ws, reviewer="ada"), open_desk(ws, reviewer="bob")
+    first = select(ada, Filters())[0]
+    decide(ada, first, "keep")
+    with pytest.raises(NewerDecisionError) as caught:
+        decide(old, first, "exclude", seen=0)
+    assert caught.value.newer[first].action == old.standing[first].action == "keep"
+    assert tally(old, select(old, Filters())).done == 1
+    decide(bob, first, "ambiguous")
+    settle(ws, first, "exclude", reviewer="eve", adjudicate=True)
+    with pytest.raises(NewerDecisionError, match="by eve"):
+        decide(bob, first, "ambiguous")
+    assert (bob.standing[first].reviewer, bob.standing[first].action) == ("eve", "exclude")
+    assert decide(bob, first, "ambiguous").action == "ambiguous", "having seen it, bob may object"
+    assert current_decisions(ws)["conflict"].tolist() == [True]
 
 
 def test_reviewers_have_their_own_progress(ws: Workspace) -> None:
@@ -183,7 +267,7 @@ def test_the_tally_counts_what_is_left_and_the_pace(ws: Workspace) -> None:
 
 
 def test_the_reviewer_is_the_login_name_when_none_is_given(original: Workspace) -> None:
-    assert open_desk(original, reviewer=" ").reviewer == review.default_reviewer() != ""
+    assert open_desk(original, reviewer=" ").reviewer == default_reviewer() != ""
 
 
 def test_an_untriaged_workspace_has_an_empty_desk(tmp_path: Path) -> None:
@@ -267,15 +351,15 @@ def test_a_taken_port_is_an_error_that_says_what_to_do(original: Workspace) -> N
 def test_the_contender_is_the_suggestion_or_else_the_most_probable_other_class(original: Workspace) -> None:
     desk = open_desk(original, reviewer="ada")
     first, _, ambiguous = (desk.items[sample_id] for sample_id in select(desk, Filters())[:3])
-    assert review.contender(desk, first) == first.suggested_label == "fear"
+    assert contender(desk, first) == first.suggested_label == "fear"
     assert (ambiguous.given_label, ambiguous.suggested_label) == ("disgust", None)
-    assert review.contender(desk, ambiguous) == "happiness"
+    assert contender(desk, ambiguous) == "happiness"
 
 
 def test_the_overview_counts_what_stands(ws: Workspace) -> None:
     desk = open_desk(ws, reviewer="ada")
     order = select(desk, Filters())
-    decide(desk, order[0], "accept")
+    decide(desk, order[0], OFFER)
     decide(desk, order[1], "keep")
     decide(open_desk(ws, reviewer="bob"), order[1], "ambiguous")
     decide(desk, order[3], "skip")

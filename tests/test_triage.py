@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ferclean.errors import FercleanError
-from ferclean.steps.review import open_desk
+from ferclean.steps.desk import open_desk
 from ferclean.steps.triage import triage
 from ferclean.store import decisions, embeddings, runs, samples, scores, table, verdicts
 from ferclean.store.workspace import Workspace

@@ -14,6 +14,10 @@ from apps.review import parts, sitting, style
 from apps.review.sitting import Sitting
 from ferclean.errors import FercleanError
 from ferclean.steps import faces_beside, review
+from ferclean.steps.desk import contender, last_word, next_open
+from ferclean.steps.offers import Item, Offer
+from ferclean.store.decisions import NewerDecisionError
+from ferclean.store.standing import Word
 
 _BESIDE = 4  # faces in a row
 _AHEAD = 8  # faces that are fetched together, so that most key presses read no file
@@ -27,9 +31,12 @@ _VERDICTS = {
 }
 _RANDOM = "This face was drawn at random, to measure how many errors are left."
 _VERBS = {"keep": "kept", "ambiguous": "ambiguous", "exclude": "excluded", "skip": "skipped"}
+_LETTERS = (("K", "keep"), ("A", "ambiguous"), ("X", "exclude"), ("S", "skip"))
+_BLIND_ENTER = "in blind mode there is no suggestion to accept; choose an answer of your own"
+_NO_OFFER = "the verdict proposes nothing for this face; choose an answer of your own"
 _MAP = (
     ("1 2 3 …", "set the label with that number"),
-    ("Enter", "accept the suggested label"),
+    ("Enter", "what the verdict proposes; its button says what: accept the suggestion, keep, ambiguous, exclude"),
     ("K", "keep the given label"),
     ("A", "ambiguous: people would not agree"),
     ("X", "exclude: no readable face, or not fit for use"),
@@ -55,7 +62,7 @@ def draw(at: Sitting) -> None:
         _evidence(at, item)
     with right:
         _neighbours(at, item, pictures)
-    _status(item.sample_id)
+    _status(item.sample_id, hidden=at.filters.blind)
     _buttons(at, item)
     if st.session_state.pop("show_map", False):
         _key_map()
@@ -78,7 +85,7 @@ def _nothing(at: Sitting) -> None:
             st.button("Look through them", key="look", on_click=sitting.go, args=(at.selection[0],), width="stretch")
         else:
             st.button("Read the workspace again", key="reread_end", on_click=sitting.forget, width="stretch")
-    _status("end")
+    _status("end", hidden=at.filters.blind)
     parts.keys({"u": "do_undo"}, face="")
 
 
@@ -97,17 +104,20 @@ def _wanted(at: Sitting, sample_id: str) -> list[tuple[str, int]]:
     return [(sample_id, faces_beside.FACE_SIDE), *((other, faces_beside.BESIDE_SIDE) for other in beside)]
 
 
-def _face(at: Sitting, item: review.Item, picture: faces_beside.Picture) -> None:
+def _face(at: Sitting, item: Item, picture: faces_beside.Picture) -> None:
     parts.face(item.sample_id, item.source_key, picture.uri, picture.trouble)
     place = f"{at.selection.index(item.sample_id) + 1:,} / {len(at.selection):,}"
     order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
+    stands = at.desk.standing.get(item.sample_id)
+    if stands is not None and stands.reviewer != at.desk.reviewer:
+        order += f"<span>settled by {parts.escape(stands.reviewer)}</span>"
     st.html(
         f'<div class="fc fc-caption num"><span>{place}</span><span class="name">{parts.escape(item.source_key)}</span>'
         f"<span>{parts.escape(item.split)}</span>{order}</div>"
     )
 
 
-def _evidence(at: Sitting, item: review.Item) -> None:
+def _evidence(at: Sitting, item: Item) -> None:
     hidden = at.filters.blind
     st.html(style.labels(item.given_label, item.suggested_label, hidden=hidden))
     if hidden:
@@ -121,14 +131,12 @@ def _evidence(at: Sitting, item: review.Item) -> None:
     st.html(style.why(_verdict(item), item.reasons, aside=_RANDOM if item.drawn_at_random else ""))
 
 
-def _verdict(item: review.Item) -> str:
-    chance = {"mislabelled": item.p_mislabelled, "ambiguous": item.p_ambiguous, "unusable": item.p_unusable}
-    value = chance.get(item.verdict)
+def _verdict(item: Item) -> str:
     title = _VERDICTS.get(item.verdict, item.verdict)
-    return title if value is None else f"{title} ({value:.0%})"
+    return title if item.p_verdict is None else f"{title} ({item.p_verdict:.0%})"
 
 
-def _rows(at: Sitting, item: review.Item) -> list[style.Strip]:
+def _rows(at: Sitting, item: Item) -> list[style.Strip]:
     """The rows of faces to compare with.
 
     In blind mode they are one clear face of each class, which says nothing about the suggestion.
@@ -140,16 +148,16 @@ def _rows(at: Sitting, item: review.Item) -> list[style.Strip]:
     near = faces_beside.beside(album, item.sample_id, count=2 * _BESIDE)
     rows = [style.Strip("Most alike", "", near, tall=True)] if near else []
     count = _BESIDE if near else 2 * _BESIDE
-    contender = review.contender(at.desk, item)
-    mark = "suggested" if contender == item.suggested_label else ""
-    for name, sign in ((item.given_label, "given"), (contender, mark)):
+    other = contender(at.desk, item)
+    mark = "suggested" if other == item.suggested_label else ""
+    for name, sign in ((item.given_label, "given"), (other, mark)):
         if name:
             examples = faces_beside.examples_of(album, name, count=count, but=own)
             rows.append(style.Strip(f"Clear {name}", sign, examples, tall=not near))
     return rows
 
 
-def _neighbours(at: Sitting, item: review.Item, pictures: dict[tuple[str, int], faces_beside.Picture]) -> None:
+def _neighbours(at: Sitting, item: Item, pictures: dict[tuple[str, int], faces_beside.Picture]) -> None:
     tone: dict[str, str] = {}
     if not at.filters.blind:
         marks = ((item.given_label, "given"), (item.suggested_label, "suggested"))
@@ -159,11 +167,15 @@ def _neighbours(at: Sitting, item: review.Item, pictures: dict[tuple[str, int], 
         st.html(style.strip(row, sources, tone=tone))
 
 
-def _status(sample_id: str) -> None:
+def _status(sample_id: str, *, hidden: bool) -> None:
     kind, text = st.session_state.get("status", ("", "Every decision is saved at once."))
+    asked = _asked(sample_id)
     line, note = st.columns([3, 1.2], vertical_alignment="center")
     with line, st.container(horizontal=True, vertical_alignment="center", height=40, border=False):
-        st.html(f'<div class="fc fc-status {kind}" role="status">{parts.escape(text)}</div>')
+        if asked is not None:
+            _ask(sample_id, *asked, hidden=hidden)
+        else:
+            st.html(f'<div class="fc fc-status {kind}" role="status">{parts.escape(text)}</div>')
         if kind == "trouble" and "retry" in st.session_state:
             st.button("Try again", key=f"again_{sample_id}", on_click=_again)
     if sample_id != "end":
@@ -172,11 +184,45 @@ def _status(sample_id: str) -> None:
         )
 
 
-def _buttons(at: Sitting, item: review.Item) -> None:
+def _asked(sample_id: str) -> tuple[str, str | None, Word] | None:
+    """The answer about this face that was not recorded, and the newer one that stands."""
+    about, *answer = st.session_state.get("asked", ("", "", None, None))
+    return (answer[0], answer[1], answer[2]) if about == sample_id else None
+
+
+def _ask(sample_id: str, action: str, label: str | None, word: Word, *, hidden: bool) -> None:
+    """Both answers and whose they are; nothing is replaced unless the person says so."""
+    stands, said = _answer(word.action, word.label), _answer(action, label)
+    who = f"settled by {word.reviewer}" if word.adjudicates else "your answer in another tab"
+    st.html(
+        f'<div class="fc fc-status trouble" role="status">Not recorded: {parts.escape(stands)} stands, '
+        f"{parts.escape(who)} at {word.decided_at:%H:%M} UTC</div>"
+    )
+    st.button(f"Leave {parts.inert(stands)}", key=f"leave_{sample_id}", on_click=_leave, args=(sample_id,))
+    st.button(
+        f"Replace by {parts.inert(said)}", key=f"replace_{sample_id}_{word.decision_id}", on_click=_decide,
+        args=(sample_id, action, label, word.decision_id, hidden),
+    )  # fmt: skip
+
+
+def _answer(action: str, label: str | None) -> str:
+    return f"relabel {label}" if label else action
+
+
+def _leave(sample_id: str) -> None:
+    at = sitting.open_sitting()
+    st.session_state.pop("asked", None)
+    sitting.say("Left as it was", kind="")
+    sitting.go(next_open(at.desk, at.selection, after=sample_id))
+
+
+def _buttons(at: Sitting, item: Item) -> None:
     """Two rows of buttons, and the keys that press them."""
-    stands = at.desk.standing.get(item.sample_id)
+    stands, seen = at.desk.standing.get(item.sample_id), last_word(at.desk, item.sample_id)
     mapping: dict[str, str] = {}
     hidden = at.filters.blind
+    # a button carries what the person saw, and is another one when that has changed
+    mine = f"{item.sample_id}_{seen}_{'blind' if hidden else 'seeing'}"
     for number, (column, name) in enumerate(zip(st.columns(len(at.desk.classes)), at.desk.classes, strict=True), 1):
         tone = "given" if name == item.given_label else ""
         tone = "suggested" if name == item.suggested_label and not hidden else tone
@@ -184,23 +230,23 @@ def _buttons(at: Sitting, item: review.Item) -> None:
         key = f"do_{tone or 'label'}_{number}_"
         mapping[str(number)] = key
         column.button(
-            f"`{number}` {parts.inert(name)}", key=key + item.sample_id, on_click=_decide, width="stretch",
-            args=(item.sample_id, "relabel", name),
+            f"`{number}` {parts.inert(name)}", key=key + mine, on_click=_decide, width="stretch",
+            args=(item.sample_id, "relabel", name, seen, hidden),
         )  # fmt: skip
-    suggested = None if hidden else item.suggested_label
+    proposal = None if hidden else item.offer
+    action, label = (proposal.action, proposal.label) if proposal else ("", None)
     columns = st.columns([2.3, 1.2, 1.3, 1.3, 1.1, 1.1, 0.6, 0.6, 0.6])
     columns[0].button(
-        f"`Enter` {_offer(suggested, hidden=hidden)}", key=f"do_accept_{item.sample_id}",
-        type="primary", disabled=suggested is None, on_click=_decide, args=(item.sample_id, "accept", None),
-        width="stretch",
+        f"`Enter` {_offered(proposal, hidden=hidden)}", key=f"do_offer_{mine}", type="primary",
+        disabled=proposal is None, on_click=_decide, width="stretch",
+        args=(item.sample_id, action, label, seen, hidden),
     )  # fmt: skip
-    mapping["enter"] = "do_accept_"
-    actions = (("K", "keep"), ("A", "ambiguous"), ("X", "exclude"), ("S", "skip"))
-    for column, (letter, action) in zip(columns[1:5], actions, strict=True):
+    mapping["enter"] = "do_offer_"
+    for column, (letter, action) in zip(columns[1:5], _LETTERS, strict=True):
         mark = "stands" if stands is not None and stands.action == action else "act"
         column.button(
-            f"`{letter}` {action.capitalize()}", key=f"do_{mark}_{action}_{item.sample_id}", on_click=_decide,
-            args=(item.sample_id, action, None), width="stretch",
+            f"`{letter}` {action.capitalize()}", key=f"do_{mark}_{action}_{mine}", on_click=_decide,
+            args=(item.sample_id, action, None, seen, hidden), width="stretch",
         )  # fmt: skip
         mapping[letter.lower()] = f"do_{mark}_{action}_"
     others: tuple[tuple[str, str, str, Callable[..., None], tuple[Any, ...]], ...] = (
@@ -212,39 +258,52 @@ def _buttons(at: Sitting, item: review.Item) -> None:
     for column, (letter, text, action, call, arguments) in zip(columns[5:], others, strict=True):
         column.button(text, key=f"do_{action}_{item.sample_id}", on_click=call, args=arguments, width="stretch")
         mapping[letter] = f"do_{action}_"
-    parts.keys(mapping, face=item.sample_id)
+    parts.keys(mapping, face=item.sample_id, rests={"enter": _BLIND_ENTER if hidden else _NO_OFFER})
 
 
-def _offer(suggested: str | None, *, hidden: bool) -> str:
-    return "Hidden" if hidden else "No suggestion" if suggested is None else f"Accept {parts.inert(suggested)}"
+def _offered(proposal: Offer | None, *, hidden: bool) -> str:
+    """What Enter records, and why."""
+    if proposal is None:
+        return "Off: blind mode" if hidden else "No proposal"
+    if proposal.action == "relabel":
+        return f"Accept {parts.inert(proposal.label or '')}"
+    why = "" if proposal.action == proposal.verdict else f" ({proposal.verdict})"
+    return f"{proposal.action.capitalize()}{why}"
 
 
-def _decide(sample_id: str, action: str, label: str | None) -> None:
-    """Record and go on. Runs before the page is drawn again; a press that belongs to an earlier face does nothing."""
-    if st.session_state.get("timed") != sample_id:
-        return
+def _decide(sample_id: str, action: str, label: str | None, seen: int, hidden: bool) -> None:
+    """Record and go on. Runs before the page is drawn again; a press that belongs to an earlier page is not taken.
+
+    `seen`: the decision that stood when the button was drawn; `hidden`: the page was blind.
+    """
     at = sitting.open_sitting()
-    if sample_id != at.current:
+    if st.session_state.get("timed") != sample_id or sample_id != at.current or hidden != at.filters.blind:
+        _, before = st.session_state.get("status", ("", ""))
+        sitting.say(f"{before} (a second press came for a page that was no longer there: not taken)".strip(), kind="")
         return
     item = at.desk.items[sample_id]
     try:
         said = review.decide(
             at.desk, sample_id, action, label=label, seconds=sitting.seconds_on(sample_id),
-            model_hidden=at.filters.blind, note=st.session_state.get(f"note_{sample_id}", "").strip(),
+            model_hidden=hidden, note=st.session_state.get(f"note_{sample_id}", "").strip(), seen=seen,
         )  # fmt: skip
+    except NewerDecisionError as error:
+        st.session_state["asked"] = (sample_id, action, label, error.newer[sample_id])
+        sitting.go(sample_id)  # it is decided, so the page would go on to the next one
+        return
     except FercleanError as error:
-        st.session_state["retry"] = (sample_id, action, label)
+        st.session_state["retry"] = (sample_id, action, label, seen, hidden)
         sitting.say(f"Not recorded: {error}", kind="trouble")
         return
-    st.session_state.pop("retry", None)
+    for name in ("retry", "asked"):
+        st.session_state.pop(name, None)
     outcome = f"{item.given_label} → {said.label}" if said.action == "relabel" else _VERBS[said.action]
     sitting.say(f"{item.source_key}: {outcome}")
-    sitting.go(review.next_open(at.desk, at.selection, after=sample_id))
+    sitting.go(next_open(at.desk, at.selection, after=sample_id))
 
 
 def _again() -> None:
-    sample_id, action, label = st.session_state.pop("retry")
-    _decide(sample_id, action, label)
+    _decide(*st.session_state.pop("retry"))
 
 
 def _undo() -> None:

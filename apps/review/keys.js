@@ -1,9 +1,24 @@
 // Streamlit's own shortcuts know no "?", repeat while a key is held down (a held key would decide faces that nobody has
 // seen), and take Enter away from a button that was reached with Tab. So a key here is a click on the button that is
-// on the page, and every button belongs to one face: a second press before the next face is there does nothing.
+// on the page, and every button belongs to one face. A key that is not taken says so: one that comes before the page has
+// answered the one before, one that is held down, one without a meaning here.
 const field = (event) => event.composedPath().some((node) => node instanceof HTMLElement && (
   node.isContentEditable || node.tagName === "TEXTAREA" || node.tagName === "SELECT" ||
   (node.tagName === "INPUT" && !["checkbox", "radio", "range", "button", "submit", "reset"].includes(node.type))));
+const PATIENCE = 8000; // ms that an answer of the page may take before the next key is tried all the same
+const tell = (text) => {
+  let line = document.getElementById("fc-untaken");
+  if (!line) {
+    line = document.createElement("div");
+    line.id = "fc-untaken";
+    line.setAttribute("role", "status");
+    document.body.append(line);
+  }
+  line.textContent = text;
+  line.classList.add("shown");
+  clearTimeout(line.__hide);
+  line.__hide = setTimeout(() => line.classList.remove("shown"), 3500);
+};
 const open = () => document.querySelector('[data-testid="stDialog"], [data-testid="stPopoverBody"]');
 
 export default function ({ data }) {
@@ -17,9 +32,10 @@ export default function ({ data }) {
     holder.classList.add("fc-pressed");
     setTimeout(() => holder.classList.remove("fc-pressed"), 140);
     button.click();
+    state.waits = Date.now();
     return true;
   };
-  const state = { tabbed: was ? was.tabbed : false };
+  const state = { tabbed: was ? was.tabbed : false, waits: 0 };
   state.point = () => { state.tabbed = false; };
   state.down = (event) => {
     if (event.key === "Tab") { state.tabbed = true; return; }
@@ -28,11 +44,23 @@ export default function ({ data }) {
       if (event.key === "Escape" || event.key === "Enter") setTimeout(() => document.activeElement && document.activeElement.blur(), 0);
       return;
     }
-    if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || open()) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const key = event.key.toLowerCase();
+    const letter = event.key.length === 1 && event.key !== " ";
+    const name = keys[key];
+    if (open()) {
+      if (letter && name) tell(`${key.toUpperCase()} was not taken: close the open window first (Esc)`);
+      return;
+    }
+    if (!name && !letter && key !== "enter") return;
     const focus = document.activeElement;
-    if (event.key === "Enter" && state.tabbed && focus && focus !== document.body) return;
-    const name = keys[event.key.toLowerCase()];
-    if (name && press(name)) event.preventDefault();
+    const focused = focus && focus !== document.body;
+    if (key === "enter" && focused && (state.tabbed || !name)) return;
+    const shown = letter ? key.toUpperCase() : event.key;
+    if (event.repeat) tell(`${shown} is held down: it counts once`);
+    else if (Date.now() - state.waits < PATIENCE) tell(`${shown} was not taken: the page was still busy with the key before`);
+    else if (name && press(name)) event.preventDefault();
+    else tell(`${shown} was not taken: ${data.rests[key] || "it has no meaning here; ? on the review page shows the keys"}`);
   };
   document.addEventListener("keydown", state.down);
   document.addEventListener("pointerdown", state.point, true);

@@ -46,12 +46,15 @@ _face = st.components.v2.component(
 )
 
 
-def keys(mapping: dict[str, str], *, face: str) -> None:
+def keys(mapping: dict[str, str], *, face: str, rests: dict[str, str] | None = None) -> None:
     """Let each key press the button whose widget key begins with the given text, unless a person is typing.
 
-    `face` names what is decided about; it is written on the page's body when the keys are ready.
+    `face` names what is decided about; it is written on the page's body when the keys are ready. A key that is not
+    taken says so; `rests` says why, for keys whose button is off. Drawn last, it says that the page is done.
     """
-    _keys(key="keys", data={"keys": mapping, "face": face})
+    # another number each time, so that the browser hears of every run of the page
+    st.session_state["turn"] = turn = st.session_state.get("turn", 0) + 1
+    _keys(key="keys", data={"keys": mapping, "face": face, "rests": rests or {}, "turn": turn})
 
 
 def face(sample_id: str, name: str, picture: str | None, trouble: str | None) -> None:

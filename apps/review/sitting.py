@@ -1,6 +1,6 @@
 """One reviewer's sitting: what is kept between runs of the page, what stands in the address, and the top line.
 
-It holds no data of its own: the queue, the decisions and their meaning come from `ferclean.steps.review`.
+It holds no data of its own: the queue, the decisions and their meaning come from `ferclean.steps`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import streamlit as st
 
 from apps.review.parts import escape, inert
 from ferclean.errors import FercleanError
-from ferclean.steps import faces_beside, review
+from ferclean.steps import faces_beside
+from ferclean.steps.desk import Desk, Filters, Tally, facets, next_open, open_desk, select, tally
 from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that a key press waits for another process before the page says that it is busy
@@ -37,9 +38,9 @@ class _Counted:
 class Sitting:
     """What a page needs to draw and to record."""
 
-    desk: review.Desk
+    desk: Desk
     album: faces_beside.Album
-    filters: review.Filters
+    filters: Filters
     selection: list[str]
     current: str | None
     """The face in question; None when the selection holds none."""
@@ -50,19 +51,19 @@ def open_sitting() -> Sitting:
     root, reviewer = workspace_path(), st.query_params.get("reviewer") or os.environ.get("FERCLEAN_REVIEWER")
     if st.session_state.get("opened_for") != (root, reviewer):
         ws = Workspace.open(root, timeout=_PATIENCE)
-        st.session_state["desk"] = review.open_desk(ws, reviewer=reviewer)
+        st.session_state["desk"] = open_desk(ws, reviewer=reviewer)
         st.session_state["album"] = faces_beside.open_album(ws)
-        st.session_state["facets"] = review.facets(st.session_state["desk"])
+        st.session_state["facets"] = facets(st.session_state["desk"])
         st.session_state["opened_for"] = (root, reviewer)
         st.session_state.pop("selected_for", None)
-    desk: review.Desk = st.session_state["desk"]
+    desk: Desk = st.session_state["desk"]
     filters = _filters(st.session_state["facets"])
     if st.session_state.get("selected_for") != filters:
-        st.session_state["selection"] = review.select(desk, filters)
+        st.session_state["selection"] = select(desk, filters)
         st.session_state["selected_for"] = filters
     selection: list[str] = st.session_state["selection"]
     wanted = st.query_params.get("sample")
-    current = wanted if wanted in selection else review.next_open(desk, selection)
+    current = wanted if wanted in selection else next_open(desk, selection)
     return Sitting(desk, st.session_state["album"], filters, selection, current)
 
 
@@ -78,8 +79,10 @@ def forget() -> None:
     st.session_state.pop("opened_for", None)
 
 
-def go(sample_id: str | None) -> None:
-    """Put the face's id in the address, so that a reload or a link comes back to it."""
+def go(sample_id: str | None, *, page: str | None = None) -> None:
+    """Put the face's id, and the page where another one is asked for, in the address: a reload comes back to it."""
+    if page is not None:
+        st.query_params["page"] = page
     if sample_id is None:
         st.query_params.pop("sample", None)
     else:
@@ -108,7 +111,7 @@ def header(at: Sitting, pages: Sequence[str]) -> str:
         f"<span>reviewed by {escape(at.desk.reviewer)}</span></div>"
     )
     what = "of the audit decided" if at.filters.audit else "decided"
-    progress.html(_progress(review.tally(at.desk, at.selection), what=what, hidden=at.filters.blind))
+    progress.html(_progress(tally(at.desk, at.selection), what=what, hidden=at.filters.blind))
     with controls.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         with st.popover("Filters" + _active(at.filters), key="filters"):
             _filter_controls(at)
@@ -121,13 +124,13 @@ def header(at: Sitting, pages: Sequence[str]) -> str:
     return page
 
 
-def _filters(known: dict[str, dict[str, int]]) -> review.Filters:
+def _filters(known: dict[str, dict[str, int]]) -> Filters:
     audit = st.query_params.get("queue") == "audit"
     chosen = {
         name: tuple(value for value in st.query_params.get(name, "").split(",") if value in known[name])
         for name in _FILTERS
     }
-    return review.Filters(
+    return Filters(
         kinds=chosen["verdict"],
         given=chosen["given"],
         suggested=chosen["suggested"],
@@ -136,7 +139,7 @@ def _filters(known: dict[str, dict[str, int]]) -> review.Filters:
     )
 
 
-def _active(filters: review.Filters) -> str:
+def _active(filters: Filters) -> str:
     if filters.audit:
         return " · audit"
     count = sum(map(bool, (filters.kinds, filters.given, filters.suggested)))
@@ -207,18 +210,18 @@ def _set(name: str, value: Any) -> None:
         st.query_params.pop(name, None)
 
 
-def _progress(tally: review.Tally, *, what: str, hidden: bool) -> str:
-    share = tally.done / tally.total if tally.total else 0.0
+def _progress(count: Tally, *, what: str, hidden: bool) -> str:
+    share = count.done / count.total if count.total else 0.0
     words = []
-    if tally.skipped:
-        words.append(f"{tally.skipped:,} skipped")
-    if tally.per_minute and tally.minutes_left is not None:
-        words.append(f"{tally.per_minute:.0f} a minute, {_duration(tally.minutes_left)} left")
-    if not hidden and tally.total > tally.done:
-        words.append(f"about {tally.expected_errors:,.0f} errors to find")
+    if count.skipped:
+        words.append(f"{count.skipped:,} skipped")
+    if count.per_minute and count.minutes_left is not None:
+        words.append(f"{count.per_minute:.0f} a minute, {_duration(count.minutes_left)} left")
+    if not hidden and count.total > count.done:
+        words.append(f"about {count.expected_errors:,.0f} errors to find")
     return (
         '<div class="fc fc-progress"><div class="words num">'
-        f"<span><b>{tally.done:,}</b> of {tally.total:,} {what}</span>"
+        f"<span><b>{count.done:,}</b> of {count.total:,} {what}</span>"
         f"<span>{escape(' · '.join(words))}</span></div>"
         f'<div class="track"><div class="fill" style="width:{share:.2%}"></div></div></div>'
     )

@@ -202,7 +202,7 @@ def undo(
     bulk: Annotated[str | None, typer.Option(help="Undo this whole bulk.")] = None,
 ) -> None:
     """Take back a decision: the reviewer's last one, a given one, or a whole bulk."""
-    from ferclean.steps.review import default_reviewer
+    from ferclean.steps.desk import default_reviewer
     from ferclean.store.decisions import undo as step
 
     session: Session = context.obj
