@@ -166,6 +166,7 @@ def _stated(ws: Workspace) -> dict[str, Any]:
 
 
 def _retrains(ws: Workspace) -> list[dict[str, Any]]:
+    """What each retraining measured, the newest last."""
     return [
         run.metrics | {"plot": report_plots.accuracy_points(run.metrics), "when": run.finished_at}
         for run in runs.list_runs(ws)

@@ -1,11 +1,13 @@
 """The report's plots as inline SVG: colour-blind safe, with class names, readable without a legend of codes.
 
-They draw what they are given and compute nothing but counts.
+They draw what they are given and compute nothing but counts. Their colours are the page's own CSS variables, so that
+they follow it into the dark; the ground is left out.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,15 +15,23 @@ import numpy as np
 import pandas as pd
 
 INK = "#26323f"
+PAPER = "#fefefe"
 BLUE, ORANGE, GREY = "#2166ac", "#d95f02", "#9aa5b1"
+_WIDTH = 4.6  # inches: on a phone the page shrinks a plot to its own width, and its letters are to be read there too
+_VARIABLES = {
+    INK: "var(--ink)", PAPER: "var(--paper)", BLUE: "var(--plot-blue)", ORANGE: "var(--plot-orange)",
+    GREY: "var(--plot-grey)",
+}  # fmt: skip
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def _figure(height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     # Figure without pyplot: no global state, no display, safe in threads
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, height), layout="constrained", facecolor="none")
     axes = figure.subplots()
+    axes.set_facecolor("none")
+    axes.spines[["left", "bottom"]].set_color(INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(colors=INK, labelsize=9)
     return figure, axes
@@ -38,7 +48,11 @@ def _svg(figure: Any, *, name: str) -> str:
     with rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "font.family": "sans-serif"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     drawn = buffer.getvalue()
-    return drawn[drawn.index("<svg") :]
+    return re.sub(  # as colours alone: a class may be called anything
+        r"(?<=fill: )#\w{6}|(?<=stroke: )#\w{6}",
+        lambda found: _VARIABLES.get(found[0], found[0]),
+        drawn[drawn.index("<svg") :],
+    )
 
 
 def quality_histogram(whole: pd.DataFrame) -> str:
@@ -46,7 +60,7 @@ def quality_histogram(whole: pd.DataFrame) -> str:
     judged = whole[whole["label_quality"].notna()]
     if judged.empty:
         return ""
-    figure, axes = _figure(6.4, 2.6)
+    figure, axes = _figure(2.7)
     bins = np.linspace(0, 1, 41)
     groups = [
         ("mislabelled", ORANGE, judged[judged["verdict"] == "mislabelled"]),
@@ -63,7 +77,7 @@ def quality_histogram(whole: pd.DataFrame) -> str:
     )
     axes.set_xlabel("label quality (low = likely mislabelled)", color=INK, fontsize=9)
     axes.set_ylabel("samples", color=INK, fontsize=9)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     return _svg(figure, name="quality")
 
 
@@ -75,11 +89,15 @@ def flow_heatmap(whole: pd.DataFrame, classes: Sequence[str]) -> str:
     counts = pd.crosstab(flagged["given_label"], flagged["suggested_label"]).reindex(
         index=list(classes), columns=list(classes), fill_value=0
     )
-    figure, axes = _figure(5.4, 4.2)
+    from matplotlib.colors import ListedColormap, to_rgba
+
+    figure, axes = _figure(4.0)
     values = counts.to_numpy()
+    # one colour in shares, so that it lies on a light page and on a dark one
+    shades = ListedColormap([to_rgba(BLUE, share) for share in np.linspace(0.06, 1, 64)])
     # cells as vectors: a raster image in the page could be mistaken for a face
     axes.pcolormesh(
-        np.arange(len(classes)), np.arange(len(classes)), values, cmap="Blues", vmin=0, vmax=max(1, values.max())
+        np.arange(len(classes)), np.arange(len(classes)), values, cmap=shades, vmin=0, vmax=max(1, values.max())
     )
     axes.invert_yaxis()
     axes.set_aspect("equal")
@@ -89,7 +107,7 @@ def flow_heatmap(whole: pd.DataFrame, classes: Sequence[str]) -> str:
     axes.set_ylabel("given label", color=INK, fontsize=9)
     for i, j in zip(*np.nonzero(values), strict=True):
         dark = values[i, j] > 0.6 * values.max()
-        axes.text(j, i, str(values[i, j]), ha="center", va="center", fontsize=8, color="white" if dark else INK)
+        axes.text(j, i, str(values[i, j]), ha="center", va="center", fontsize=8, color=PAPER if dark else INK)
     return _svg(figure, name="flows")
 
 
@@ -99,7 +117,7 @@ def class_bars(whole: pd.DataFrame, classes: Sequence[str]) -> str:
     if judged.empty:
         return ""
     sizes = judged.groupby("given_label").size().reindex(list(classes), fill_value=0)
-    figure, axes = _figure(5.4, 3.2)
+    figure, axes = _figure(3.0)
     left = np.zeros(len(classes))
     for kind, colour in (("mislabelled", ORANGE), ("ambiguous", BLUE)):
         part = judged[judged["verdict"] == kind].groupby("given_label").size().reindex(list(classes), fill_value=0)
@@ -109,15 +127,16 @@ def class_bars(whole: pd.DataFrame, classes: Sequence[str]) -> str:
     axes.set_yticks(range(len(classes)), [f"{name} ({size:,})" for name, size in sizes.items()])
     axes.invert_yaxis()
     axes.set_xlabel("flagged, % of the class", color=INK, fontsize=9)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     return _svg(figure, name="classes")
 
 
 def accuracy_points(metrics: dict[str, Any]) -> str:
-    """Test accuracy per arm, one line per paired seed."""
+    """Test accuracy per arm, one line per paired seed: from the raw labels on the left to the cleaned ones."""
     accuracy = metrics["accuracy"]
-    arms = list(accuracy)
-    figure, axes = _figure(4.2, 2.8)
+    # what is stored comes in the order of the alphabet
+    arms = sorted(accuracy, key=lambda arm: {"raw": 0, "cleaned": 2}.get(arm, 1))
+    figure, axes = _figure(2.8)
     for values in zip(*(accuracy[arm] for arm in arms), strict=True):
         axes.plot(
             range(len(arms)),
