@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from ferclean.errors import FercleanError, UsageError
+from ferclean.errors import FercleanError
 from ferclean.evidence.calibration import apply_temperature, fit_temperature
 from ferclean.steps import browse as step
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history, undo
@@ -27,7 +27,7 @@ from ferclean.store.runs import finish_run, start_run
 from ferclean.store.samples import Dataset, Sample, fingerprint, make_sample_id, put_dataset, put_samples
 from ferclean.store.scores import put_predictions
 from ferclean.store.table import sample_table
-from ferclean.store.verdicts import put_pairs, put_verdicts
+from ferclean.store.verdicts import get_verdicts, put_pairs, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.prepare import BROWSER_FLAGS, find_browser
 
@@ -306,20 +306,44 @@ def test_other_tags_ask_for_nothing(view, text):
 
 def test_decisions_made_together_are_undone_together(view):
     ids = view.dataset.match({"source_key": {"$in": ["train_00013", "train_00014"]}}).values("id")
-    assert view.decide.record(view.ws, view.dataset, ids, action="ambiguous", reviewer="zoe") == 2
+    assert view.decide.record(view.ws, view.dataset, ids, action="ambiguous", reviewer="zoe").recorded == 2
     assert set(view.dataset.select(ids).values("decision")) == {"ambiguous"}
     assert len(undo(view.ws, reviewer="zoe")) == 2
 
 
-def test_accepting_takes_each_samples_own_suggestion_or_nothing_at_all(view):
-    suggested = view.dataset.match({"source_key": {"$in": ["train_00017", "train_00019"]}})
-    ids, labels = suggested.values(["id", "suggested_label.label"])
-    assert view.decide.accept(view.ws, view.dataset, ids, reviewer="kim") == 2
-    assert suggested.values("corrected_label.label") == labels
-    without = view.dataset.match({"source_key": "train_00018"}).values("id")
-    with pytest.raises(UsageError, match="train_00018"):
-        view.decide.accept(view.ws, view.dataset, [*ids, *without], reviewer="kim")
-    assert len(undo(view.ws, reviewer="kim")) == 2
+def test_deciding_by_the_verdict_takes_each_samples_own_and_leaves_the_random_check_out(view):
+    by_key = {f"train_{i:05d}": KINDS[i % len(KINDS)] for i in (13, 16, 17, 18, 20, 21)}
+    some = view.dataset.match({"source_key": {"$in": list(by_key)}})
+    ids, keys = some.values(["id", "source_key"])
+    stored = get_verdicts(view.ws)
+    drawn = stored["sample_id"] == view.frame.loc["train_00017", "sample_id"]
+    chance = np.where(drawn, 0.2, np.nan)
+    put_verdicts(view.ws, stored["run_id"][0], stored.assign(drawn_at_random=drawn, inclusion_probability=chance))
+    made = view.decide.record(view.ws, view.dataset, ids, action="offer", reviewer="kim")
+    assert (made.recorded, made.random_checks, made.without_offer) == (4, 1, 1)
+    assert "1 of the random check" in str(made)
+    now = dict(zip(keys, some.values("decision"), strict=True))
+    assert (now["train_00018"], now["train_00020"], now["train_00021"]) == ("exclude", "keep", "relabel")
+    assert (now["train_00016"], now["train_00017"]) == (None, None), "no suggestion; drawn at random"
+    tag(view, {"train_00017": "keep"})
+    result = view.decide.sync_decisions(view.ws, reviewer="kim")
+    assert (result.recorded, "random check" in result.problems[0]) == (0, True)
+    alone = view.dataset.match({"source_key": "train_00017"})
+    alone.untag_samples("keep")
+    assert view.decide.record(view.ws, view.dataset, alone.values("id"), action="keep", reviewer="lea").recorded == 1
+    put_verdicts(view.ws, stored["run_id"][0], stored)
+    assert len(undo(view.ws, reviewer="lea") + undo(view.ws, reviewer="kim")) == 5
+    view.session.bring_up_to_date(view.ws)
+
+
+def test_what_was_decided_elsewhere_meanwhile_is_told_and_not_replaced(view):
+    sample = view.dataset.match({"source_key": "train_00022"})
+    append_decisions(view.ws, [Decision(sample_id=sample.first().ferclean_id, action="exclude", reviewer="max")])
+    assert view.decide.record(view.ws, view.dataset, sample.values("id"), action="keep", reviewer="max").newer == 1
+    assert sample.values("decision") == ["exclude"]
+    assert view.decide.record(view.ws, view.dataset, sample.values("id"), action="keep", reviewer="max").recorded == 1
+    assert len(undo(view.ws, reviewer="max") + undo(view.ws, reviewer="max")) == 2
+    view.session.bring_up_to_date(view.ws)
 
 
 def test_the_operators_load_and_decide_about_the_selected_samples(view):
@@ -334,6 +358,11 @@ def test_the_operators_load_and_decide_about_the_selected_samples(view):
     assert result.result == {"recorded": 1}
     current = current_decisions(view.ws).set_index("sample_id").loc[view.frame.loc["train_00015", "sample_id"]]
     assert (current["action"], current["label"]) == ("relabel", "fear")
+    many = {"dataset": view.dataset, "selected": view.dataset.values("id") * 2, "params": {"action": "keep"}}
+    before = len(decision_history(view.ws))
+    with pytest.raises(Exception, match="so many at once: are they all meant"):
+        asyncio.run(_execute(foo, "@ferclean/decisions/decide", many)).raise_exceptions()
+    assert len(decision_history(view.ws)) == before
 
 
 async def _execute(foo, uri, context):

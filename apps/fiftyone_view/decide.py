@@ -17,13 +17,18 @@ from filelock import FileLock
 from apps.fiftyone_view.workspace_dataset import dataset_name, mirror_decisions
 from ferclean.errors import UsageError, among
 from ferclean.evidence.labels import find_class
-from ferclean.store.decisions import Decision, append_decisions, decision_history
+from ferclean.steps.offers import offer
+from ferclean.steps.review import OFFER
+from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.samples import get_dataset
+from ferclean.store.standing import random_checks
 from ferclean.store.workspace import Workspace
 
 SOURCE = "fiftyone"
 PLAIN_ACTIONS = ("keep", "ambiguous", "exclude")
 RELABEL = "relabel"
+_ALONE = "the face was drawn for the random check; decide it alone, on the review screen or with the operator"
+_NEWER = "it was decided elsewhere since; look again, and remove the tag or record it again to replace that"
 # dataset field -> name in the decision's record of what the person could see
 _SHOWN = {
     "suggested_label.label": "suggested_label",
@@ -40,6 +45,26 @@ class TagSync:
 
     recorded: int
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What came of a decision about selected samples, and what it left out."""
+
+    recorded: int
+    random_checks: int = 0
+    without_offer: int = 0
+    newer: int = 0
+
+    def __str__(self) -> str:
+        """In one line, for the person who decided."""
+        left_out = (
+            (self.random_checks, "of the random check, which are decided one by one"),
+            (self.without_offer, "whose verdict proposes nothing"),
+            (self.newer, "decided elsewhere meanwhile; look again"),
+        )
+        left = ", ".join(f"{count:,} {why}" for count, why in left_out if count)
+        return f"{self.recorded:,} decision(s) recorded" + (f"; left out: {left}" if left else "")
 
 
 def default_reviewer() -> str:
@@ -80,10 +105,20 @@ def sync_decisions(ws: Workspace, *, reviewer: str | None = None) -> TagSync:
         dataset = fo.load_dataset(dataset_name(ws))
         requests, problems = _requests(dataset, get_dataset(ws).classes)
         recorded = 0
-        for (action, label), (tags, ids) in requests.items():
-            recorded += _append(ws, dataset, ids, action=action, label=label, reviewer=reviewer)
-            dataset.select(ids).untag_samples(sorted(tags))
-            mirror_decisions(ws, dataset, dataset.select(ids).values("ferclean_id"))
+        drawn = random_checks(ws)
+        for (action, label), (tags, tagged) in requests.items():
+            keys, names = dataset.select(tagged, ordered=True).values(["ferclean_id", "source_key"])
+            alone = {sample for sample, key in zip(tagged, keys, strict=True) if key in drawn}
+            ids = [sample for sample in tagged if sample not in alone]
+            made, newer = _append(ws, dataset, ids, action=action, label=label, reviewer=reviewer) if ids else (0, [])
+            recorded += made
+            dataset.select([sample for sample in ids if sample not in newer]).untag_samples(sorted(tags))
+            mirror_decisions(ws, dataset, keys)
+            problems += [
+                f"{name}: tag not taken: {_ALONE if sample in alone else _NEWER}"
+                for sample, name in zip(tagged, names, strict=True)
+                if sample in alone or sample in newer
+            ]
     return TagSync(recorded=recorded, problems=tuple(problems))
 
 
@@ -95,33 +130,37 @@ def record(
     action: str,
     label: str | None = None,
     reviewer: str | None = None,
-) -> int:
-    """Append one decision for each of these FiftyOne sample ids and mirror it; returns how many were appended."""
-    with FileLock(Path(ws.root) / "fiftyone" / "tags.lock", timeout=60):
-        recorded = _append(ws, dataset, ids, action=action, label=label, reviewer=reviewer)
-        mirror_decisions(ws, dataset, dataset.select(ids).values("ferclean_id"))
-    return recorded
+) -> Recorded:
+    """Append one decision for each of these FiftyOne sample ids and mirror it.
 
-
-def accept(ws: Workspace, dataset: fo.Dataset, ids: list[str], *, reviewer: str | None = None) -> int:
-    """Relabel each of these samples to its own suggested label, as one bulk; returns how many were appended.
-
-    Raises UsageError, and records nothing, when one of them has no suggestion.
+    `action` is one of the store's, or OFFER: of each sample what its verdict proposes. Of several samples those of the
+    random check are left out, and so is what was decided since the dataset was last brought up to date.
     """
-    view = dataset.select(ids)
-    labels: dict[str | None, list[str]] = {}
-    for sample, key, label in zip(*view.values(["id", "source_key", "suggested_label.label"]), strict=True):
-        if label is None:
-            raise UsageError(f"{key} has no suggested label; keep it, or relabel it by name")
-        labels.setdefault(label, []).append(sample)
-    bulk = uuid.uuid4().hex
+    keys, verdicts, given, suggested = dataset.select(ids, ordered=True).values(
+        ["ferclean_id", "verdict", "ground_truth.label", "suggested_label.label"]
+    )
+    drawn = random_checks(ws) if len(ids) > 1 else set()
+    wanted: dict[tuple[str, str | None], list[str]] = {}
+    without = 0
+    for sample, key, verdict, *labels in zip(ids, keys, verdicts, given, suggested, strict=True):
+        if key in drawn:
+            continue
+        if action != OFFER:
+            wanted.setdefault((action, label), []).append(sample)
+        elif verdict and (found := offer(verdict=verdict, given_label=labels[0], suggested_label=labels[1])):
+            wanted.setdefault((found.action, found.label), []).append(sample)
+        else:
+            without += 1
+    bulk = uuid.uuid4().hex if len(ids) > 1 else None
+    recorded, newer = 0, 0
     with FileLock(Path(ws.root) / "fiftyone" / "tags.lock", timeout=60):
-        recorded = sum(
-            _append(ws, dataset, group, action=RELABEL, label=label, reviewer=reviewer, bulk=bulk)
-            for label, group in labels.items()
-        )
-        mirror_decisions(ws, dataset, view.values("ferclean_id"))
-    return recorded
+        for (said, name), group in wanted.items():
+            made, late = _append(ws, dataset, group, action=said, label=name, reviewer=reviewer, bulk=bulk)
+            recorded, newer = recorded + made, newer + len(late)
+        mirror_decisions(ws, dataset, keys)
+    return Recorded(
+        recorded=recorded, random_checks=sum(key in drawn for key in keys), without_offer=without, newer=newer
+    )
 
 
 def _requests(
@@ -164,16 +203,24 @@ def _append(
     label: str | None,
     reviewer: str | None,
     bulk: str | None = None,
-) -> int:
+) -> tuple[int, list[str]]:
+    """How many were appended, and the FiftyOne ids of those that the store knows a newer decision about."""
     reviewer = (reviewer or "").strip() or default_reviewer()
     standing = _standing(ws, reviewer)
+    current = {
+        row["sample_id"]: (row["action"], row["label"] if row["action"] == RELABEL else None)
+        for row in current_decisions(ws).to_dict("records")
+    }
     # what was decided together can be undone together
     bulk = bulk or (uuid.uuid4().hex if len(ids) > 1 else None)
-    columns = dataset.select(ids, ordered=True).values(["ferclean_id", *_SHOWN])
-    decisions = []
-    for key, *shown in zip(*columns, strict=True):
+    columns = dataset.select(ids, ordered=True).values(["ferclean_id", "decision", "corrected_label.label", *_SHOWN])
+    decisions, newer = [], []
+    for sample, key, decided, corrected, *shown in zip(ids, *columns, strict=True):
         if standing.get(key) == (action, label):
             continue  # recorded before, by a run that was ended before it could replace the tag
+        if current.get(key) not in (None, (decided, corrected if decided == RELABEL else None)):
+            newer.append(sample)
+            continue
         decisions.append(
             Decision(
                 sample_id=key,
@@ -187,7 +234,7 @@ def _append(
         )
     if decisions:
         append_decisions(ws, decisions)
-    return len(decisions)
+    return len(decisions), newer
 
 
 def _standing(ws: Workspace, reviewer: str) -> dict[str, tuple[str, str | None]]:

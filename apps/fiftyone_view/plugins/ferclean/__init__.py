@@ -14,6 +14,7 @@ from fiftyone.operators import types
 
 from ferclean.bundled_files import bundled_path
 from ferclean.errors import FercleanError
+from ferclean.steps.review import ASK_ABOVE, OFFER
 from ferclean.store.samples import get_dataset
 from ferclean.store.workspace import Workspace
 
@@ -21,8 +22,8 @@ if (_root := str(bundled_path("apps").parent)) not in sys.path:
     sys.path.insert(0, _root)
 
 _ACTIONS = (
+    (OFFER, "What each verdict proposes: accept the suggestion, keep, ambiguous or exclude"),
     ("keep", "Keep: the given label is right"),
-    ("accept", "Accept: take the suggested label"),
     ("relabel", "Relabel: another expression is right"),
     ("ambiguous", "Ambiguous: people would not agree"),
     ("exclude", "Exclude: no readable face"),
@@ -50,28 +51,29 @@ class Decide(foo.Operator):
         chosen = len(_chosen(ctx))
         if chosen:
             inputs.view("count", types.Notice(label=f"Applies to {chosen} sample(s); undo with `ferclean undo`"))
+            if chosen > ASK_ABOVE:
+                sure = inputs.bool("sure", required=True, default=False, label=f"Yes, decide about all {chosen:,}")
+                if not ctx.params.get("sure"):
+                    sure.invalid, sure.error_message = True, "so many at once: are they all meant?"
         else:
             inputs.view("none", types.Error(label="Select one or more samples first"))
         return types.Property(inputs, view=types.View(label="Decide about labels"))
 
     def execute(self, ctx: Any) -> dict[str, int]:
-        from apps.fiftyone_view.decide import accept, record
+        from apps.fiftyone_view.decide import record
 
         ws, dataset, ids = _workspace(ctx), ctx.dataset, _chosen(ctx)
         if not ids:
             raise FercleanError("select one or more samples first")
         action = ctx.params["action"]
-        if action == "accept":
-            recorded = accept(ws, dataset, ids, reviewer=_reviewer())
-        else:
-            # the form keeps a label that was chosen before another action was
-            label = ctx.params["label"] if action == "relabel" else None
-            recorded = record(ws, dataset, ids, action=action, label=label, reviewer=_reviewer())
+        # the form keeps a label that was chosen before another action was
+        label = ctx.params["label"] if action == "relabel" else None
+        made = record(ws, dataset, ids, action=action, label=label, reviewer=_reviewer())
         # a selection that stays would get the next decision too
         ctx.ops.clear_selected_samples()
         ctx.ops.reload_samples()
-        ctx.ops.notify(f"{recorded} decision(s) recorded", variant="success")
-        return {"recorded": recorded}
+        ctx.ops.notify(str(made), variant="success" if made.recorded else "warning")
+        return {"recorded": made.recorded}
 
 
 class RecordTags(foo.Operator):
