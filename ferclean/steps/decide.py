@@ -265,8 +265,8 @@ def _append(
     ignored: tuple[str, ...] = (),
     dry_run: bool = False,
 ) -> DecideSummary:
-    current = _current_by_reviewer(decision_history(ws))
-    said = current_decisions(ws)
+    with ws.reading("reading decisions"):
+        current, said = _current_by_reviewer(decision_history(ws)), current_decisions(ws)
     open_ = set(said.loc[said["conflict"].astype(bool), "sample_id"])
     new = [
         one

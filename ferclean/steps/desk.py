@@ -119,12 +119,13 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
 
 def refresh(desk: Desk) -> None:
     """Read anew what holds for the reviewer: other tabs, other people and the command line decide too."""
-    history = decision_history(desk.ws)
+    with desk.ws.reading("reading decisions"):
+        history, stand = decision_history(desk.ws), words(desk.ws, desk.reviewer)
     mine = history[(history["reviewer"] == desk.reviewer) & ~history["undone"]]
     desk.skipped = set(mine.loc[mine["action"] == "skip", "sample_id"])
     desk.standing = {
         sample_id: stands(word.decision_id, word.action, word.label, desk.items.get(sample_id), word.reviewer)
-        for sample_id, word in words(desk.ws, desk.reviewer).items()
+        for sample_id, word in stand.items()
     }
 
 
