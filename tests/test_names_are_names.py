@@ -159,7 +159,7 @@ def _enter(
 
 def _labels(ws: Workspace) -> dict[bytes, str]:
     frame = get_samples(ws, include_quarantined=True)
-    frame = frame[frame["path"].notna()]
+    assert not frame["quarantine_reason"].notna().any(), list(frame["quarantine_reason"])
     return {Path(path).read_bytes(): label for path, label in zip(frame["path"], frame["given_label"], strict=True)}
 
 
