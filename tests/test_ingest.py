@@ -17,7 +17,7 @@ from ferclean.errors import BadDataError, UsageError
 from ferclean.recognition.images import decode
 from ferclean.sources.cards import load_card
 from ferclean.steps.ingest import ingest
-from ferclean.store import samples
+from ferclean.store import pictures, samples
 from ferclean.store.votes import get_votes
 from ferclean.store.workspace import Workspace
 from tests.made_sets import (
@@ -86,7 +86,7 @@ def test_pixel_rows_become_lossless_pngs_in_the_workspace(ws: Workspace, tmp_pat
     table = stored(ws)
     for seed in range(14):
         row = table.loc[str(seed)]
-        shown = decode(samples.image_bytes(ws, row["sample_id"]))
+        shown = decode(pictures.image_bytes(ws, row["sample_id"]))
         assert np.array_equal(shown[..., 1], pixels(seed, 48, grey=True))
         assert Path(row["path"]).is_relative_to(ws.images)
         expected = hashlib.sha256(b"48x48\0" + pixels(seed, 48, grey=True).tobytes()).hexdigest()
@@ -199,7 +199,7 @@ def test_bytes_that_are_no_image_are_kept_for_the_record(ws: Workspace, tmp_path
     summary = ingest(ws, "table", tmp_path / "t.parquet")
     table = stored(ws)
     assert summary.quarantined == {"image: not an image in a known format": 1}
-    assert [samples.image_bytes(ws, sample_id) for sample_id in table["sample_id"]] == data
+    assert [pictures.image_bytes(ws, sample_id) for sample_id in table["sample_id"]] == data
     assert [Path(path).suffix for path in table["path"]] == [".jpg", ".bin", ".png"]
 
 
@@ -347,7 +347,7 @@ def test_hostile_names_round_trip(ws: Workspace, tmp_path: Path) -> None:
     table = stored(ws)
     assert set(table.index) == {f"happy/{name}" for name in names}
     for sample_id in table["sample_id"]:
-        assert decode(samples.image_bytes(ws, sample_id)).shape == (24, 24, 3)
+        assert decode(pictures.image_bytes(ws, sample_id)).shape == (24, 24, 3)
 
 
 def test_exif_turned_pictures_are_stored_upright_in_size(ws: Workspace, tmp_path: Path) -> None:

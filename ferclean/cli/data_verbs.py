@@ -127,6 +127,14 @@ def ingest(
     session.emit("ingest", result.as_dict())
     kept = "would be stored (dry run)" if dry_run else "stored"
     session.say(f"{result.dataset}: {result.added:,} samples {kept}, {result.unchanged:,} were there already")
+    for count, what in (
+        (result.changed, "hold other bytes now: the old samples are set aside with their decisions, beside the new"),
+        (result.vanished, "samples are no longer in the source: set aside, with their decisions"),
+        (result.returned, "samples that had been set aside are there again"),
+        (result.elsewhere, "samples come from other files of this set and stay as they are"),
+    ):
+        if count:
+            session.say(f"{count:,} {what}")
     session.table(
         ["split", *_columns(result.by_class)],
         [[split, *counts.values()] for split, counts in result.by_class.items()],

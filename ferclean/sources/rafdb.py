@@ -90,6 +90,7 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str 
             source_key=printable(key),
             split=_split_of(key, card) or everywhere or "train",
             relative_path=f"{prefix}{folder}/{found}" if storable else None,
+            leftover=True,
             problem=f"label: no line in {os.path.basename(LABELS)}" if storable else "file: the name is not UTF-8",
             attributes=_attributes(base / ATTRIBUTES.format(key=key), card),
             votes=ballots.get(key),

@@ -45,7 +45,7 @@ class SourceRow:
     numbers mean), `problem` a reason to quarantine that starts with "label: ", "file: ", "image: " or "split: "; a row
     whose split is unknown holds the place "train". `ignored` marks things that were never samples (hidden files,
     clutter): counted, not stored. `votes` are counts per label, `annotations` the label that each named annotator gave;
-    a row has one of them at most.
+    a row has one of them at most. `leftover` marks a file that no row names.
     """
 
     source_key: str
@@ -60,6 +60,7 @@ class SourceRow:
     votes: dict[str, int] | None = None
     annotations: dict[str, str] | None = None
     ignored: bool = False
+    leftover: bool = False
 
 
 def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:

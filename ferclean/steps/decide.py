@@ -191,8 +191,13 @@ class _Known:
         self.given: dict[str, str | None] = dict(zip(samples["sample_id"], samples["given_label"], strict=True))
         self._key_of = dict(zip(samples["sample_id"], samples["source_key"], strict=True))
         self._ids_of: dict[str, list[str]] = {}
-        for sample_id, key in self._key_of.items():
-            self._ids_of.setdefault(key, []).append(sample_id)
+        # a key means the sample that holds it now, not one whose bytes it held before
+        held = samples["in_source"].astype(bool)
+        for part in (samples[held], samples[~held]):
+            answered = set(self._ids_of)
+            for sample_id, key in zip(part["sample_id"], part["source_key"], strict=True):
+                if key not in answered:
+                    self._ids_of.setdefault(key, []).append(sample_id)
 
     def find(self, sample_id: str, key: str) -> str:
         if sample_id:

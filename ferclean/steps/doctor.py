@@ -140,7 +140,8 @@ def _codes(table: pd.DataFrame, card: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _counts(table: pd.DataFrame, card: Mapping[str, Any], classes: Sequence[str]) -> Iterator[Finding]:
-    """Rows of the source, quarantined or not, against the card."""
+    """Rows that the source holds, quarantined or not, against the card."""
+    table = table[table["in_source"]]
     expected = card.get("expected")
     nothing = table.head(0)
     if not expected:

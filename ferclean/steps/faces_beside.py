@@ -16,8 +16,8 @@ from PIL import Image
 from ferclean.errors import FercleanError
 from ferclean.recognition.images import decode, encode_png
 from ferclean.store.embeddings import read_embeddings
+from ferclean.store.pictures import images_bytes
 from ferclean.store.runs import get_run
-from ferclean.store.samples import images_bytes
 from ferclean.store.table import sample_table
 from ferclean.store.verdicts import get_pairs
 from ferclean.store.workspace import Workspace

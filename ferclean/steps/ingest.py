@@ -5,19 +5,19 @@ It never drops a row, never changes a given label and never copies files that ca
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ferclean import sources
+from ferclean import hashes, sources
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import EXPRESSIONS, ClassName
 from ferclean.files import whole_file
@@ -27,6 +27,7 @@ from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
 from ferclean.store import samples as store
+from ferclean.store.renewal import source_name
 from ferclean.store.workspace import Workspace
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -40,13 +41,20 @@ _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP":
 class IngestSummary:
     """What came in. `by_class` counts usable samples per split and class, `quarantined` the others per reason.
 
-    `ignored` are hidden files, `left_out` rows beyond `limit`; `added + unchanged` are all samples of this call.
+    Each row of this call is `added`, `unchanged`, `returned` (withdrawn before, and there again byte for byte), or
+    one of the `vanished`: samples whose row or picture the source holds no longer. `changed` counts samples whose row
+    now holds other bytes, which are a new sample beside them; `elsewhere` those of other files of the set. `ignored`
+    are hidden files, `left_out` rows beyond `limit`.
     """
 
     dataset: str
     classes: list[str]
     added: int
     unchanged: int
+    changed: int
+    vanished: int
+    returned: int
+    elsewhere: int
     by_split: dict[str, int]
     by_class: dict[str, dict[str, int]]
     quarantined: dict[str, int]
@@ -77,13 +85,18 @@ def ingest(
 ) -> IngestSummary:
     """Read the data set at `path` as its card says, and store its samples; done twice, it changes nothing.
 
+    Done again, it brings the workspace up to date: new rows are added; a row with other bytes is a new sample beside
+    the old one; samples whose row or picture is gone are withdrawn (quarantined, with the reason) and return when they
+    are there again; decisions stay with the sample that they were made about. With `limit`, rows that were not drawn
+    are left as they are. A file speaks for its own rows alone, a folder for the whole set.
+
     `layout` reads it in another layout than the card's (FER2013 from a table); `classes` gives the class names in
     order, for a vocabulary of its own; `limit` takes at most that many samples, the same share of every split and
     class, drawn with `seed`, in the source's order; `options` go to the layout (`votes`, `label_column`, ...).
     `dry_run` reads and checks everything and stores nothing.
 
     Raises UsageError for options and names, BadDataError when the data cannot be what the card says: no usable
-    image, labels counted from another number than the card's codes.
+    image, labels counted from another number than the card's codes, a known row with another given label or split.
     """
     card = card if isinstance(card, Card) else load_card(card)
     card = replace(card, layout=layout) if layout else card
@@ -103,53 +116,61 @@ def ingest(
     ignored = 0
     codes: Counter[str] = Counter()
     keys: Counter[str] = Counter()
-    rows = (
-        row for index, row in enumerate(sources.read(Path(path), card, options)) if chosen is None or index in chosen
-    )
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for chunk in _chunks(rows):
-            usable = [_unique_key(row, keys) for row in chunk if not row.ignored]
-            ignored += len(chunk) - len(usable)
-            codes.update(row.given_code for row in usable if row.given_code is not None)
-            found.extend(pool.map(reader.sample, usable))
-            progress("reading images", len(found), len(chosen) if chosen is not None else len(found))
-    refuse_shifted(codes, card)
-    good = [sample for sample in found if sample.quarantine_reason is None]
-    missing = _missing_pictures(found, root, "images" in sources.options_of(sources.source(card.layout).read))
-    _check_usable(found, good, card, Path(path), missing)
-    card = card if card.classes else replace(card, classes=_found_classes(good))
+    # rows that a limit leaves out have their keys, too: a key must not depend on which others were drawn
+    leftover: set[str] = set()
+    read = sources.read(Path(path), card, options)
 
-    notes = [*sources.notes(Path(path), card, options), *missing]
-    before = store.find_dataset(ws)
-    if before is not None:
-        _refuse_second_folder(ws, Path(before.root), root, {sample.source_key for sample in found})
-    seen = numeric_codes(codes, card) | set(before.card.get("numeric_codes", ()) if before is not None else ())
-    if shifted := perhaps_shifted(seen, card.codes):
-        notes.append(shifted)
+    def keyed() -> Iterator[SourceRow]:
+        for index, row in enumerate(read):
+            keyed = row if row.ignored else _unique_key(row, keys)
+            if keyed.leftover:
+                leftover.add(keyed.source_key)
+            if row.ignored or chosen is None or index in chosen:
+                yield keyed
 
-    added, unchanged = len(found), 0
-    if not dry_run:
-        about = {**card.as_dict(), "left_out": left_out, "numeric_codes": sorted(seen)}
-        store.put_dataset(
-            ws,
-            store.Dataset(
-                name=card.name,
-                classes=card.classes,
-                root=str(root),
-                card=about,
-                licence=card.licence,
-                redistributable=card.redistributable,
-            ),
+    with reader.taking_back():
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            for chunk in _chunks(keyed()):
+                usable = [row for row in chunk if not row.ignored]
+                ignored += len(chunk) - len(usable)
+                codes.update(row.given_code for row in usable if row.given_code is not None)
+                found.extend(pool.map(reader.sample, usable))
+                progress("reading images", len(found), len(chosen) if chosen is not None else len(found))
+        refuse_shifted(codes, card)
+        good = [sample for sample in found if sample.quarantine_reason is None]
+        missing = _missing_pictures(found, root, "images" in sources.options_of(sources.source(card.layout).read))
+        _check_usable(found, good, card, Path(path), missing)
+        before = store.find_dataset(ws)
+        if not card.classes:
+            named = _found_classes(good)
+            known = tuple(map(ClassName, before.classes)) if before is not None and before.name == card.name else ()
+            # a class that has lost its last image is still a class of this workspace
+            card = replace(card, classes=known if set(named) <= set(known) else named)
+
+        notes = [*sources.notes(Path(path), card, options), *missing]
+        if before is not None:
+            _refuse_second_folder(ws, Path(before.root), root, set(keys), source_name(Path(path)))
+        seen = numeric_codes(codes, card) | set(before.card.get("numeric_codes", ()) if before is not None else ())
+        if shifted := perhaps_shifted(seen, card.codes):
+            notes.append(shifted)
+        dataset = store.Dataset(
+            name=card.name, classes=card.classes, root=str(root), licence=card.licence,
+            redistributable=card.redistributable, card={**card.as_dict(), "numeric_codes": sorted(seen)},
+        )  # fmt: skip
+        put = store.put_samples(
+            ws, found, dataset=dataset, present=set(keys) - leftover, source=source_name(Path(path)), dry_run=dry_run
         )
-        put = store.put_samples(ws, found)
-        added, unchanged = put.added, put.unchanged
     splits = [name for name in ("train", "validation", "test") if any(s.split == name for s in good)]
     table = Counter((sample.split, sample.given_label) for sample in good)
     return IngestSummary(
         dataset=card.name,
         classes=list(card.classes),
-        added=added,
-        unchanged=unchanged,
+        added=put.added,
+        unchanged=put.unchanged,
+        changed=put.changed,
+        vanished=put.vanished,
+        returned=put.returned,
+        elsewhere=put.elsewhere,
         by_split={split: sum(sample.split == split for sample in good) for split in splits},
         by_class={split: {name: table[split, name] for name in card.classes} for split in splits},
         quarantined=dict(Counter(reason_kind(s.quarantine_reason) for s in found if s.quarantine_reason).most_common()),
@@ -172,6 +193,18 @@ class _Reader:
     card: Card
     root: Path
     dry_run: bool
+    written: list[Path] = field(default_factory=list)
+    """Pictures that this ingest has put into the workspace."""
+
+    @contextmanager
+    def taking_back(self) -> Iterator[None]:
+        """Remove them again when what happens inside fails: then nothing was stored."""
+        try:
+            yield
+        except BaseException:
+            for file in self.written:
+                file.unlink(missing_ok=True)
+            raise
 
     def sample(self, row: SourceRow) -> store.Sample:
         problems = [row.problem] if row.problem else []
@@ -212,12 +245,11 @@ class _Reader:
     def _content(self, row: SourceRow) -> tuple[bytes | None, str | None, str | None]:
         """(encoded bytes, content hash, problem)."""
         if row.pixels is not None:
-            digest = hashlib.sha256(f"{'x'.join(map(str, row.pixels.shape))}\0".encode() + row.pixels.tobytes())
-            return image_room.encode_png(row.pixels), digest.hexdigest(), None
+            return image_room.encode_png(row.pixels), hashes.of_pixels(row.pixels), None
         if row.data is not None:
             if len(row.data) > MAX_FILE_BYTES:
                 return None, None, f"file: too large ({len(row.data):,} bytes)"
-            return row.data, hashlib.sha256(row.data).hexdigest(), None
+            return row.data, hashes.of_bytes(row.data), None
         if row.relative_path is None:
             return None, None, None if row.problem else "file: missing"
         file, problem = contained_file(self.root, row.relative_path)
@@ -230,7 +262,7 @@ class _Reader:
             data = file.read_bytes()
         except OSError as error:
             return None, None, f"file: cannot be read ({error.strerror})"
-        return data, hashlib.sha256(data).hexdigest(), None
+        return data, hashes.of_bytes(data), None
 
     def _keep(self, data: bytes, content_hash: str, facts: image_room.ImageFacts | None) -> str:
         """Write what the row itself held below the workspace's images, once per content; unreadable bytes too."""
@@ -240,6 +272,7 @@ class _Reader:
         if not self.dry_run and not target.exists():
             with whole_file(target) as draft:
                 draft.write_bytes(data)
+            self.written.append(target)
         return name
 
 
@@ -310,12 +343,17 @@ def _check_usable(
     raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}{where}")
 
 
-def _refuse_second_folder(ws: Workspace, old: Path, new: Path, keys: set[str]) -> None:
-    """A workspace has one folder of pictures: a second list must not take the first list's pictures out of sight."""
+def _refuse_second_folder(ws: Workspace, old: Path, new: Path, keys: set[str], source: str | None) -> None:
+    """A workspace has one folder of pictures: a second list must not take the first list's pictures out of sight.
+
+    Where some rows are known, the set has moved: then only rows of other files than this `source` are at stake.
+    """
     if old == new:
         return
     table = store.get_samples(ws, include_quarantined=True)
-    others = [Path(path) for path in table["path"][~table["source_key"].isin(keys)].dropna()]
+    here = table["source_key"].isin(keys)
+    at_stake = table["source"].notna() & (table["source"] != source) & (source is not None) if here.any() else ~here
+    others = [Path(path) for path in table["path"][at_stake & ~here].dropna()]
     below = [path.relative_to(old) for path in others if path.is_relative_to(old) and path.exists()]
     lost = [path for path in below if not (new / path).exists()]
     if lost:

@@ -17,11 +17,12 @@ from typing import Any
 import pandas as pd
 
 from ferclean import __version__
+from ferclean.errors import FercleanError
 from ferclean.files import whole_file
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.steps import report_plots
-from ferclean.store import decisions, releases, runs, samples, table
+from ferclean.store import decisions, pictures, releases, runs, samples, table
 from ferclean.store.workspace import Workspace
 
 FACE_SIDE = 112
@@ -109,10 +110,12 @@ def _template() -> Any:
 
 
 def _card(ws: Workspace, row: Mapping[Any, Any]) -> dict[str, Any]:
-    face = None
-    if row["quarantine_reason"] is None or pd.isna(row["quarantine_reason"]):
-        pixels = image_room.decode(samples.image_bytes(ws, row["sample_id"]))
-        face = face_uri(pixels)
+    face, trouble = None, row["quarantine_reason"]
+    if trouble is None or pd.isna(trouble):
+        try:
+            face = face_uri(image_room.decode(pictures.image_bytes(ws, row["sample_id"])))
+        except FercleanError as error:
+            trouble = str(error)
     return {
         "face": face,
         "key": row["source_key"],
@@ -121,9 +124,7 @@ def _card(ws: Workspace, row: Mapping[Any, Any]) -> dict[str, Any]:
         "p_mislabelled": row["p_mislabelled"],
         "p_ambiguous": row["p_ambiguous"],
         "decision": row["decision"],
-        "reasons": [row["quarantine_reason"]]
-        if face is None
-        else list(row["reasons"] if row["reasons"] is not None else []),
+        "reasons": [trouble] if face is None else list(row["reasons"] if row["reasons"] is not None else []),
     }
 
 

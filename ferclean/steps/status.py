@@ -13,6 +13,7 @@ import pandas as pd
 
 from ferclean.evidence import agreement
 from ferclean.evidence.labels import encode
+from ferclean.sources.rows import reason_kind
 from ferclean.store import decisions, releases, runs, samples, verdicts, votes
 from ferclean.store.workspace import Workspace
 
@@ -68,7 +69,9 @@ def _status(ws: Workspace) -> Status:
         licence=dataset.licence,
         samples=len(frame),
         quarantined=len(quarantined),
-        quarantine_reasons={str(k): int(v) for k, v in quarantined["quarantine_reason"].value_counts().items()},
+        quarantine_reasons={
+            str(k): int(v) for k, v in quarantined["quarantine_reason"].map(reason_kind).value_counts().items()
+        },
         splits={str(k): int(v) for k, v in frame["split"].value_counts(sort=False).items()},
         given_labels={name: int(labels.get(name, 0)) for name in dataset.classes},
         runs=[

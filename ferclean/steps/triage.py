@@ -217,7 +217,9 @@ def _mark_copies(table: pd.DataFrame, everything: pd.DataFrame, pairs: pd.DataFr
 
 
 def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataFrame:
-    """Verdict rows for images that could not be read, after everything that can be looked at."""
+    """Verdict rows for images that cannot be read, after everything that can be looked at. What the source holds no
+    longer is nobody's to judge."""
+    everything = everything[everything["in_source"]]
     reason = everything["quarantine_reason"].fillna("").astype(str)
     broken = everything[reason.str.startswith(("image:", "file:"))]
     n = len(broken)

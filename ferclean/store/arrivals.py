@@ -43,19 +43,6 @@ def check_rows(samples: Sequence[Sample], dataset: Dataset) -> None:
         )
 
 
-def refuse_changes(again: Sequence[Sample], known: dict[str, tuple[str, str | None]]) -> None:
-    """Raise BadDataError when a key that is known (key -> sample id, given label) comes with something else."""
-    pictures = [sample.source_key for sample in again if sample.sample_id != known[sample.source_key][0]]
-    labels = [sample.source_key for sample in again if sample.given_label != known[sample.source_key][1]]
-    for keys, what in ((pictures, "another picture"), (labels, "another given label")):
-        if keys:
-            raise BadDataError(
-                f"{len(keys)} rows come with {what} than at the first ingest, first {first_keys(keys)}: "
-                "what was given is immutable; "
-                "ingest the changed source into a new workspace with `ferclean -w NEW ingest ...`"
-            )
-
-
 def vote_counts(sample: Sample) -> dict[str, int]:
     """A sample's votes without zeros. Raises BadDataError for a count below 0."""
     votes = {label: int(count) for label, count in (sample.votes or {}).items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +15,20 @@ from typing import Any, Literal
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import FercleanError, UsageError, among
-from ferclean.store.arrivals import check_rows, first_keys, refuse_changes
+from ferclean.errors import UsageError, among
+from ferclean.store import renewal
+from ferclean.store.arrivals import check_rows, first_keys
 from ferclean.store.exchange import frame, insert, rows, to_json
 from ferclean.store.votes import put_votes
 from ferclean.store.workspace import Workspace
 
 Location = Literal["source", "workspace"]
+
+SAMPLES = """(
+    SELECT * REPLACE (nullif(concat_ws('; ', quarantine_reason, withdrawn), '') AS quarantine_reason),
+    coalesce(withdrawn, '') NOT LIKE 'source: %' AS in_source FROM sample
+)"""
+"""The samples as they stand: what was wrong at ingest and what a later look at the source said are one reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +80,20 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class PutSummary:
-    """What `put_samples` did with the rows that it was given."""
+    """What `put_samples` did with the rows that it was given, each of which is one of the first three or vanished."""
 
     added: int
     unchanged: int
+    returned: int = 0
+    """Samples that had been withdrawn and are there again, byte for byte."""
+    changed: int = 0
+    """Samples whose row now holds other bytes: withdrawn, beside the new sample."""
+    vanished: int = 0
+    """Samples that were withdrawn because the source holds their row, or its picture, no longer."""
+    elsewhere: int = 0
+    """Samples that came from other files of the data set: left as they are."""
+    left_out: int = 0
+    """Rows of the source of which there is no sample."""
     votes_added: int = 0
     """Known rows that had no votes and now have some."""
 
@@ -92,27 +109,31 @@ def put_dataset(ws: Workspace, dataset: Dataset) -> None:
     Raises UsageError for another data set or another order of classes.
     """
     with ws.session("ingest") as con:
-        known = rows(con, "SELECT name, classes FROM dataset")
-        if known:
-            name, classes = known[0]
-            if name != dataset.name or tuple(classes) != dataset.classes:
-                raise UsageError(
-                    f"the workspace {ws.root} holds {name} ({', '.join(classes)}), not {dataset.name} "
-                    f"({', '.join(dataset.classes)}): ingest it into one of its own, `ferclean -w NEW ingest ...`"
-                )
-            con.execute("DELETE FROM dataset")
-        insert(
-            con,
-            "dataset",
-            {
-                "name": [dataset.name],
-                "classes": pa.array([list(dataset.classes)], type=pa.list_(pa.string())),
-                "root": [str(Path(dataset.root).expanduser().absolute())],
-                "card": [to_json(dataset.card)],
-                "licence": [dataset.licence],
-                "redistributable": [bool(dataset.redistributable)],
-            },
-        )
+        _write_dataset(con, ws, dataset)
+
+
+def _write_dataset(con: Any, ws: Workspace, dataset: Dataset) -> None:
+    known = rows(con, "SELECT name, classes FROM dataset")
+    if known:
+        name, classes = known[0]
+        if name != dataset.name or tuple(classes) != dataset.classes:
+            raise UsageError(
+                f"the workspace {ws.root} holds {name} ({', '.join(classes)}), not {dataset.name} "
+                f"({', '.join(dataset.classes)}): ingest it into one of its own, `ferclean -w NEW ingest ...`"
+            )
+        con.execute("DELETE FROM dataset")
+    insert(
+        con,
+        "dataset",
+        {
+            "name": [dataset.name],
+            "classes": pa.array([list(dataset.classes)], type=pa.list_(pa.string())),
+            "root": [str(Path(dataset.root).expanduser().absolute())],
+            "card": [to_json(dataset.card)],
+            "licence": [dataset.licence],
+            "redistributable": [bool(dataset.redistributable)],
+        },
+    )
 
 
 def get_dataset(ws: Workspace) -> Dataset:
@@ -139,29 +160,76 @@ def read_dataset(con: Any, ws: Workspace) -> Dataset:
     )  # fmt: skip
 
 
-def put_samples(ws: Workspace, samples: Iterable[Sample]) -> PutSummary:
+class _NotForGood(Exception):
+    """Ends the transaction of a dry run."""
+
+
+def put_samples(
+    ws: Workspace,
+    samples: Iterable[Sample],
+    *,
+    dataset: Dataset | None = None,
+    present: Collection[str] | None = None,
+    source: str | None = None,
+    dry_run: bool = False,
+) -> PutSummary:
     """Store the rows of one ingest in their order, all or nothing; rows that are known already are left alone.
 
-    Give all rows of an ingest in one call. Votes are added to known rows that had none.
+    Give all rows of an ingest in one call. A known key with other bytes is a new sample beside the old one, which is
+    withdrawn (`quarantine_reason` says why) and keeps its decisions; one that is there again, byte for byte, returns.
+    `present` names every key that the source holds, those left out by a limit too (but not a file that no row names):
+    samples of other keys vanished. None says nothing about that. `source` is the file that the rows come from
+    (`renewal.source_name`): samples of files with other names are left alone. Votes are added to known rows that had
+    none. `dataset` is put with the rows; `dry_run` tells what would happen and keeps nothing.
 
-    Raises BadDataError, naming the first keys, when a source key comes twice, when a known key now has another
-    picture or another given label (both are immutable), or when other votes than the stored ones come.
+    Raises BadDataError, naming the first keys, when a source key comes twice, when a known row now has another given
+    label or split (both are immutable), or when other votes than the stored ones come.
     """
     incoming = list(samples)
-    with ws.session("ingest") as con:
-        dataset = read_dataset(con, ws)
-        check_rows(incoming, dataset)
-        known = {
-            key: (sample_id, label)
-            for key, sample_id, label in rows(con, "SELECT source_key, sample_id, given_label FROM sample")
-        }
-        fresh = [sample for sample in incoming if sample.source_key not in known]
-        again = [sample for sample in incoming if sample.source_key in known]
-        refuse_changes(again, known)
-        offset = rows(con, "SELECT coalesce(max(position) + 1, 0) FROM sample")[0][0]
-        insert(con, "sample", _columns(fresh, dataset.name, offset))
-        votes_added = put_votes(con, fresh, again)
-    return PutSummary(added=len(fresh), unchanged=len(again), votes_added=votes_added)
+    done: PutSummary
+    try:
+        with ws.session("ingest") as con:
+            if dataset is not None:
+                _write_dataset(con, ws, dataset)
+            about = read_dataset(con, ws)
+            check_rows(incoming, about)
+            with renewal.arriving(con, incoming, present):
+                done = _put(con, ws, incoming, about, present=present, source=source)
+            if dry_run:
+                raise _NotForGood
+    except _NotForGood:
+        pass
+    return done
+
+
+def _put(
+    con: Any,
+    ws: Workspace,
+    incoming: Sequence[Sample],
+    dataset: Dataset,
+    *,
+    present: Collection[str] | None,
+    source: str | None,
+) -> PutSummary:
+    renewal.refuse_other_labels(con, ws, whole=present is not None, source=source)
+    vanished = renewal.withdraw_unreadable(con)
+    known, arriving = renewal.known_ids(con), renewal.arriving_ids(con)
+    fresh = [sample for sample in incoming if sample.sample_id in arriving and sample.sample_id not in known]
+    again = [sample for sample in incoming if sample.sample_id in known]
+    offset = rows(con, "SELECT coalesce(max(position) + 1, 0) FROM sample")[0][0]
+    insert(con, "sample", _columns(fresh, dataset.name, offset))
+    returned, changed = renewal.bring_back(con), renewal.withdraw_superseded(con)
+    renewal.follow(con, source)
+    left_out = elsewhere = 0
+    if present is not None:
+        vanished += renewal.withdraw_vanished(con, source)
+        left_out, elsewhere = renewal.count_left_out(con), renewal.count_elsewhere(con)
+        con.execute("UPDATE dataset SET card = ?", [to_json({**dataset.card, "left_out": left_out})])
+    votes_added = put_votes(con, fresh, again)
+    return PutSummary(
+        added=len(fresh), unchanged=len(again) - returned, returned=returned, changed=changed, vanished=vanished,
+        elsewhere=elsewhere, left_out=left_out, votes_added=votes_added,
+    )  # fmt: skip
 
 
 def _columns(samples: Sequence[Sample], dataset: str, offset: int) -> dict[str, Any]:
@@ -187,13 +255,14 @@ def get_samples(
     """The samples in their order of arrival.
 
     Columns: sample_id, dataset, source_key, split, given_label, path (absolute, or None), content_hash, width,
-    height, phash, contrast, quarantine_reason, attributes (dict), position.
+    height, phash, contrast, quarantine_reason, attributes (dict), position, in_source (bool: the source still holds
+    this row with these bytes, as far as the last ingest looked), source (name of the file that the row came from).
     """
     with ws.reading("reading samples") as con:
         table = frame(
             con,
-            "SELECT sample_id, dataset, source_key, split, given_label, location, relative_path, content_hash, width, "
-            "height, phash, contrast, quarantine_reason, attributes, position FROM sample "
+            "SELECT sample_id, dataset, source_key, split, given_label, location, relative_path, content_hash, width, "  # noqa: S608 - own text
+            f"height, phash, contrast, quarantine_reason, attributes, position, in_source, source FROM {SAMPLES} "
             "WHERE ($splits IS NULL OR list_contains($splits::VARCHAR[], split)) "
             "AND ($quarantined OR quarantine_reason IS NULL) ORDER BY position",
             {"splits": None if splits is None else list(splits), "quarantined": include_quarantined},
@@ -217,64 +286,8 @@ def absolute_paths(
     ]
 
 
-def image_bytes(ws: Workspace, sample_id: str) -> bytes:
-    """The encoded bytes of a sample's picture.
-
-    Raises UsageError for an unknown sample; FercleanError when it has no file, when the file is gone, or when it
-    lies (through `..` or a link) outside the data set's folder or the workspace's images.
-    """
-    found = _places(ws, [sample_id])
-    if sample_id not in found:
-        raise UsageError(f"unknown sample {sample_id!r}")
-    return _contained_bytes(ws, sample_id, found[sample_id])
-
-
-def images_bytes(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, bytes | FercleanError]:
-    """`image_bytes` of several samples in one action; in place of a picture that cannot be had stands its error."""
-    found = _places(ws, sample_ids)
-    pictures: dict[str, bytes | FercleanError] = {}
-    for sample_id in dict.fromkeys(sample_ids):
-        try:
-            if sample_id not in found:
-                raise UsageError(f"unknown sample {sample_id!r}")
-            pictures[sample_id] = _contained_bytes(ws, sample_id, found[sample_id])
-        except FercleanError as error:
-            pictures[sample_id] = error
-    return pictures
-
-
-def _places(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, tuple[str, str | None, str | None, str]]:
-    """Location, relative path, quarantine reason and the data set's root of each known sample."""
-    with ws.reading("reading an image") as con:
-        found = rows(
-            con,
-            "SELECT s.sample_id, s.location, s.relative_path, s.quarantine_reason, d.root "
-            "FROM sample s, dataset d WHERE list_contains(?, s.sample_id)",
-            [list(sample_ids)],
-        )
-    return {row[0]: row[1:] for row in found}
-
-
-def _contained_bytes(ws: Workspace, sample_id: str, place: tuple[str, str | None, str | None, str]) -> bytes:
-    location, relative_path, reason, root = place
-    if relative_path is None:
-        raise FercleanError(f"sample {sample_id} has no picture{f' ({reason})' if reason else ''}")
-    base = (Path(root) if location == "source" else ws.root / "images").resolve()
-    try:
-        path = (base / relative_path).resolve(strict=True)
-        if not path.is_relative_to(base):
-            raise FercleanError(f"the picture of sample {sample_id} lies outside {base}; it is not read")
-        return path.read_bytes()
-    except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a name with a NUL
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FercleanError(
-            f"the picture of sample {sample_id} cannot be read below {base}: {reason}; "
-            "put the data set back, or ingest it again from where it lies now"
-        ) from error
-
-
 def find_samples(ws: Workspace, samples_or_keys: Sequence[str]) -> list[str]:
-    """The sample id of each sample id or source key, in the given order.
+    """The sample id of each sample id or source key, in the given order. A key means the sample that holds it now.
 
     Raises UsageError, naming the first ones, when something is neither.
     """
@@ -283,7 +296,10 @@ def find_samples(ws: Workspace, samples_or_keys: Sequence[str]) -> list[str]:
         ids = {row[0] for row in rows(con, "SELECT sample_id FROM sample WHERE list_contains(?, sample_id)", [wanted])}
         keys: dict[str, list[str]] = {}
         for key, sample_id in rows(
-            con, "SELECT source_key, sample_id FROM sample WHERE list_contains(?, source_key)", [wanted]
+            con,
+            f"SELECT source_key, sample_id FROM {SAMPLES} WHERE list_contains(?, source_key) "  # noqa: S608 - own text
+            "QUALIFY in_source OR NOT bool_or(in_source) OVER (PARTITION BY source_key)",
+            [wanted],
         ):
             keys.setdefault(key, []).append(sample_id)
     unknown = [key for key in wanted if key not in ids and key not in keys]
@@ -323,7 +339,7 @@ def fingerprint(ws: Workspace, *, splits: Sequence[str] | None = None) -> str:
     with ws.reading("reading samples") as con:
         found = rows(
             con,
-            "SELECT sample_id, split, coalesce(given_label, '') FROM sample WHERE quarantine_reason IS NULL "
+            f"SELECT sample_id, split, coalesce(given_label, '') FROM {SAMPLES} WHERE quarantine_reason IS NULL "  # noqa: S608
             "AND ($splits IS NULL OR list_contains($splits::VARCHAR[], split)) ORDER BY sample_id",
             {"splits": None if splits is None else list(splits)},
         )

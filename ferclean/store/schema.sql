@@ -15,7 +15,7 @@ CREATE TABLE dataset (                -- one row: the data set that this workspa
 CREATE TABLE sample (             -- one row per row of the source, unreadable ones too
     sample_id VARCHAR NOT NULL,   -- 20 hex digits: digest of data set, source key and content hash; unique
     dataset VARCHAR NOT NULL,     -- dataset.name
-    source_key VARCHAR NOT NULL,  -- the row's or file's name in the source; unique in its data set
+    source_key VARCHAR NOT NULL,  -- the row's or file's name in the source; unique among rows that it still holds
     split VARCHAR NOT NULL,       -- published split: train, validation or test
     given_label VARCHAR,          -- canonical class name, immutable; NULL: the source's label is unknown
     location VARCHAR NOT NULL,    -- source: the file lies below dataset.root; workspace: below images/
@@ -27,7 +27,9 @@ CREATE TABLE sample (             -- one row per row of the source, unreadable o
     contrast DOUBLE,              -- spread of the grey values; 0 = a blank image
     attributes VARCHAR NOT NULL,  -- JSON object: whatever else the source says (age, gender, landmarks ...)
     quarantine_reason VARCHAR,    -- why the row takes no part in scoring; NULL: it takes part
-    position BIGINT NOT NULL      -- order of arrival, from 0
+    position BIGINT NOT NULL,     -- order of arrival, from 0
+    withdrawn VARCHAR,            -- why it takes no part any longer: its file or row changed or vanished; may return to NULL
+    source VARCHAR                -- name of the file that the row was read from last; NULL: a folder
 );
 
 CREATE TABLE vote (              -- votes that came with the data set

@@ -16,13 +16,13 @@ import pyarrow as pa
 from ferclean.errors import UsageError, among
 from ferclean.store.exchange import frame, rows, text
 from ferclean.store.runs import latest_done
-from ferclean.store.samples import absolute_paths, read_dataset
+from ferclean.store.samples import SAMPLES, absolute_paths, read_dataset
 from ferclean.store.scores import matrix
 from ferclean.store.standing import STANDING
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 
-_SELECT = """
+_SELECT = f"""
     SELECT
         s.sample_id, s.source_key, s.split, s.given_label, v.suggested_label, v.label_quality, v.p_mislabelled,
         v.p_ambiguous, v.p_unusable, v.p_clean, v.kind AS verdict, v.rank, c.action AS decision,
@@ -30,10 +30,10 @@ _SELECT = """
         c.reviewer, coalesce(c.conflict, false) AS conflict, s.quarantine_reason, v.run_id, v.soft_label,
         s.location, s.relative_path, v.reasons, coalesce(v.drawn_at_random, false) AS drawn_at_random,
         v.inclusion_probability
-    FROM sample s
+    FROM {SAMPLES} s
     LEFT JOIN (SELECT * FROM verdict WHERE run_id = $triage) v USING (sample_id)
     LEFT JOIN current_decision c USING (sample_id)
-"""
+"""  # noqa: S608 - own text
 
 
 def sample_table(ws: Workspace) -> pd.DataFrame:
