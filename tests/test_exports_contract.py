@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from small_workspace import Small, shared, small
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import UsageError
 from ferclean.exports import EXPORTS
+from ferclean.exports.content import read_content
 from ferclean.exports.target import MANIFEST
 from ferclean.steps.export import export
+from ferclean.store.samples import get_samples
 
 FOLDERS = [form for form, module in EXPORTS.items() if not module.SINGLE_FILE]
 PIXELS = [form for form, module in EXPORTS.items() if module.HOLDS_PIXELS]
@@ -145,23 +147,31 @@ def test_forms_of_one_label_per_image_need_a_release(work: Small, tmp_path: Path
 
 
 @pytest.mark.parametrize("form", PIXELS)
-def test_a_file_that_changed_since_ingest_is_refused_and_nothing_is_left(tmp_path: Path, form: str) -> None:
+def test_images_that_are_no_longer_what_was_ingested_are_left_out_and_told(tmp_path: Path, form: str) -> None:
     work = small(tmp_path, released=True)
+    included = len(read_content(work.ws, "v1").rows)
     work.path("train_00002").write_bytes(work.data["train_00003"])
-    with pytest.raises(BadDataError, match=r"train_00002.*changed"):
-        export(work.ws, form=form, out=target(tmp_path, form), release="v1")
-    assert list((tmp_path / "out").iterdir()) == []
-
-
-@pytest.mark.parametrize("form", PIXELS)
-def test_a_file_that_became_a_link_out_of_the_source_is_refused(tmp_path: Path, form: str) -> None:
-    work = small(tmp_path, released=True)
+    work.path("train_00003").unlink()
     outside = tmp_path / "outside.jpg"
-    outside.write_bytes(work.data["train_00002"])
-    work.path("train_00002").unlink()
-    work.path("train_00002").symlink_to(outside)
-    with pytest.raises(BadDataError, match="outside of the data set's folder"):
-        export(work.ws, form=form, out=target(tmp_path, form), release="v1")
+    outside.write_bytes(work.data["train_00004"])
+    work.path("train_00004").unlink()
+    work.path("train_00004").symlink_to(outside)
+    told = {
+        "file: changed since ingest": 1, "file: missing since ingest": 1,
+        "file: leads out of the data set's folder since ingest": 1,
+    }  # fmt: skip
+    before = get_samples(work.ws)
+    planned = export(work.ws, form=form, out=target(tmp_path, form), release="v1", dry_run=True)
+    assert (planned.rows, planned.quarantined) == (included - 3, told)
+    assert get_samples(work.ws).equals(before)
+    done = export(work.ws, form=form, out=target(tmp_path, form), release="v1")
+    assert (done.rows, done.quarantined) == (included - 3, told)
+    assert sum(done.counts.values()) == included - 3
+    assert len(get_samples(work.ws)) == len(before) - 3
+    # the release stays frozen as it was: with the files put back it is whole again
+    work.path("train_00002").write_bytes(work.data["train_00002"])
+    again = export(work.ws, form=form, out=target(tmp_path, form), release="v1", overwrite=True)
+    assert again.rows == included - 2
 
 
 def test_an_unknown_release_or_form_names_the_known_ones(work: Small, tmp_path: Path) -> None:

@@ -250,6 +250,7 @@ def score(
             device=device, force=force, progress=progress, tell=session.tell, **overrides,
         )  # fmt: skip
     session.emit("score", result.as_dict())
+    session.set_aside(result.quarantined)
     used = ", ".join(sorted({run["method"] for run in result.runs}))
     session.say(f"{result.samples:,} samples scored out-of-fold in {result.folds} folds by {used}")
     if result.reused:

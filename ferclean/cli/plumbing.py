@@ -84,6 +84,14 @@ class Session:
         if not self.as_json and not self.quiet:
             warn(f"note: {text}")
 
+    def set_aside(self, reasons: Mapping[str, int]) -> None:
+        """Reason -> images that a verb found to be no longer what was ingested, on stderr, with the way back."""
+        for reason, count in reasons.items():
+            if not self.quiet:
+                warn(f"set aside {count:,}: {reason}")
+        if reasons and not self.quiet:
+            warn("`ferclean ingest` again takes changed images in as new samples, and back those that are as they were")
+
     def next(self, command: str) -> None:
         """What to run next, on stderr, so that piped output stays data."""
         if not self.as_json and not self.quiet:

@@ -57,6 +57,7 @@ def encode(
             seed=seed, device=device, force=force, progress=progress, **overrides,
         )  # fmt: skip
     session.emit("encode", result.as_dict())
+    session.set_aside(result.quarantined)
     if result.method == "imported":
         session.say(result.weights_report or "")
         session.say("what it was trained on is unknown: its probes cannot be checked for labels that it has seen")

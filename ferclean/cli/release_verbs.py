@@ -119,6 +119,7 @@ def export(
             progress=progress,
         )
     session.emit("export", result.as_dict())
+    session.set_aside(result.quarantined)
     session.say(f"{form} export of {release or 'the workspace'}: {result.path}")
     session.table(["split", "samples"], list(result.counts.items()))
     for warning in result.warnings:
@@ -164,6 +165,7 @@ def retrain(
             epochs=epochs, backbone=backbone, input_size=input_size, weights=weights,
         )  # fmt: skip
     session.emit("retrain", result.as_dict())
+    session.set_aside(result.quarantined)
     rows = [[arm, result.train_images[arm], *values] for arm, values in result.accuracy.items()]
     session.table(["arm", "training images", *(f"seed {s}" for s in result.seeds)], rows)
     d = result.difference

@@ -74,6 +74,7 @@ def score_with_probe(session: Session, encoder: str, **options: Any) -> None:
     with session.progress() as progress:
         result = step(session.open(), encoder, progress=progress, **options)
     session.emit("score", result.as_dict())
+    session.set_aside(result.quarantined)
     session.say(
         f"{result.samples:,} samples scored out-of-fold by linear probes on {result.encoder} "
         f"({result.embedding} numbers each, {result.folds} folds)"

@@ -6,14 +6,14 @@ It never writes anything, and never decides which label a sample gets.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError
 from ferclean.sources.tabular import escape_cell
 from ferclean.store.releases import Release, get_release, get_release_items
@@ -45,6 +45,12 @@ class Content:
         """The samples that belong in the split, in the source's order."""
         return self.table[self.table["included"].astype(bool)]
 
+    def leave_out(self, reasons: Mapping[str, str]) -> None:
+        """Take samples (sample id -> reason) out of what is written; `release_reason` then says why."""
+        lost = self.table["sample_id"].isin(list(reasons))
+        self.table.loc[lost, "included"] = False
+        self.table.loc[lost, "release_reason"] = self.table.loc[lost, "sample_id"].map(dict(reasons))
+
     def image(self, row: dict[str, Any]) -> bytes:
         """The bytes of a row's image file, as they were ingested.
 
@@ -67,9 +73,8 @@ class Content:
             raise BadDataError(
                 f"{named} cannot be read: {error}; put the data set back where it was ingested"
             ) from error
-        # what the workspace keeps of pixel rows is hashed by its pixels, not by the file
-        if inside != kept and sha256(data).hexdigest() != row["content_hash"]:
-            raise BadDataError(f"{named} has changed since it was ingested: {file}; ingest it into a new workspace")
+        if row["content_hash"] is None or not hashes.is_content(data, row["content_hash"], kept=inside == kept):
+            raise BadDataError(f"{named} has changed since it was ingested: {file}; export again to leave it out")
         return data
 
     def counts(self) -> dict[str, dict[str, int]]:

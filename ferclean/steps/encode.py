@@ -6,6 +6,7 @@ It judges nothing: `score --probe` does, and refuses labels that the encoder lea
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from ferclean.evidence import labels as label_names
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import get_profile
-from ferclean.store import encoders, samples
+from ferclean.store import encoders, pictures, samples
 from ferclean.store.workspace import Workspace
 
 
@@ -34,6 +35,8 @@ class EncodeSummary:
     saw_labels: bool | None
     """Whether given labels entered its training; None for an imported one, of which nobody here knows."""
     dimensions: int
+    quarantined: dict[str, int]
+    """Reason -> images that this call has set aside, since they are no longer what was ingested."""
     weights_report: str | None
     """What an imported file, or one that training started from, brought, and what not."""
 
@@ -82,11 +85,13 @@ def encode(
         encoders.copy_seen(import_file, ws, name)
         return EncodeSummary(
             name=name, path=str(path), method="imported", images=0, saw_labels=None,
-            dimensions=_width(trained), weights_report=report,
+            dimensions=_width(trained), quarantined={}, weights_report=report,
         )  # fmt: skip
     brought = starting_weights(method, config, channels=chosen.channels, input_size=chosen.input_size)
     dataset = samples.get_dataset(ws)
     frame, _ = samples.get_labelled(ws, splits=splits)
+    lost = pictures.set_aside_lost(ws, list(frame["sample_id"]), progress=progress)
+    frame = frame[~frame["sample_id"].isin(list(lost))].reset_index(drop=True)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
     progress("reading images", 0, len(frame))
     pixels = image_room.load_pixels(list(frame["path"]), size=chosen.input_size, channels=chosen.channels)
@@ -102,7 +107,8 @@ def encode(
     )  # fmt: skip
     return EncodeSummary(
         name=name, path=str(path), method=method, images=len(frame), saw_labels=saw_labels,
-        dimensions=_width(trained), weights_report=str(brought) if brought else None,
+        dimensions=_width(trained), quarantined=dict(Counter(lost.values())),
+        weights_report=str(brought) if brought else None,
     )  # fmt: skip
 
 

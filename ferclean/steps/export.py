@@ -5,6 +5,7 @@ It never writes over anything that ferclean did not write.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ferclean.exports.content import read_content
 from ferclean.exports.table import is_ours
 from ferclean.exports.target import check_target, write_file, write_folder
 from ferclean.progress import Progress, silent
+from ferclean.store.pictures import lost_pictures, set_aside_lost
 from ferclean.store.workspace import Workspace
 
 
@@ -39,6 +41,8 @@ class ExportSummary:
     """Files written; 0 in a dry run."""
     bytes: int
     """Their total size; 0 in a dry run."""
+    quarantined: dict[str, int]
+    """Reason -> images of the release that were left out, since they are no longer what was ingested."""
     warnings: tuple[str, ...]
     """What the user has to know, first of all a licence that forbids publication."""
     dry_run: bool = False
@@ -55,6 +59,7 @@ class ExportSummary:
             "by_class": self.by_class,
             "files": self.files,
             "bytes": self.bytes,
+            "quarantined": self.quarantined,
             "warnings": list(self.warnings),
             "dry_run": self.dry_run,
         }
@@ -73,7 +78,8 @@ def export(
     """Write a release in one of the forms hf, rafdb, image_folder, table.
 
     `release` "original" stands for the labels as given; the table form also works without any. With `overwrite`
-    an earlier export at `out` is replaced, and files that others put there stay.
+    an earlier export at `out` is replaced, and files that others put there stay. Images that are no longer what was
+    ingested are quarantined and left out.
 
     Raises UsageError for an unknown form or release, or a target that holds anything else; BadDataError when the
     form cannot hold the data.
@@ -83,6 +89,14 @@ def export(
     module, target = EXPORTS[form], Path(out)
     check_target(target, single_file=module.SINGLE_FILE, overwrite=overwrite, ours=is_ours)
     content = read_content(ws, release)
+    lost: dict[str, str] = {}
+    if module.HOLDS_PIXELS:
+        wanted = list(content.rows["sample_id"])
+        if dry_run:
+            lost = {key: error.reason for key, error in lost_pictures(ws, wanted, progress=progress).items()}
+        else:
+            lost = set_aside_lost(ws, wanted, progress=progress)
+        content.leave_out(lost)
     warnings = module.check(content, target)
     forbidden = licence_warning(content)
     if module.HOLDS_PIXELS and forbidden:
@@ -105,6 +119,7 @@ def export(
         by_class=by_class,
         files=files,
         bytes=size,
+        quarantined=dict(Counter(lost.values())),
         warnings=tuple(warnings),
         dry_run=dry_run,
     )

@@ -6,6 +6,7 @@ It never trains on a copy of a test image, never tests on corrected labels, and 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from ferclean.evidence import splits as split_room
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
-from ferclean.store import releases, retrains, runs, samples
+from ferclean.store import pictures, releases, retrains, runs, samples
 from ferclean.store.workspace import Workspace
 
 TEST_LABELS_WARNING = (
@@ -61,6 +62,8 @@ class RetrainSummary:
     difference: dict[str, Any]
     gain: str
     warning: str
+    quarantined: dict[str, int]
+    """Reason -> images of the release that take no part, since they are no longer what was ingested."""
     weights_report: str | None = None
     """What `--weights` brought, and what not."""
     reused: bool = False
@@ -91,7 +94,8 @@ def retrain(
     The cleaned labels come from a `release` of this workspace (the newest when neither is named) or from an exported
     Hugging Face folder `dataset`, whose own `given_label` column is the raw arm. Seeds are paired: both arms start
     from the same weights and see the same augmentation stream. Training images that are exact or near copies of a
-    test image are left out of both arms. `test_split` defaults to `test`, else `validation`.
+    test image are left out of both arms; images that are no longer what was ingested are quarantined and take no part.
+    `test_split` defaults to `test`, else `validation`.
 
     Raises UsageError for an unknown release or split, BadDataError when there is nothing to test on.
     """
@@ -103,6 +107,9 @@ def retrain(
         table, classes, source = _from_export(dataset)
     else:
         table, classes, source = _from_release(ws, release)
+    lost = pictures.set_aside_lost(ws, list(table["sample_id"]), progress=progress) if dataset is None else {}
+    table = table[~table["sample_id"].isin(list(lost))].reset_index(drop=True)
+    quarantined = dict(Counter(lost.values()))
     test_name = _test_split(table, test_split)
     config = chosen.as_dict() | {
         "source": "dataset" if dataset is not None else source,
@@ -117,7 +124,7 @@ def retrain(
     known = runs.get_run(ws, run_id)
     if known is not None and known.state == "done" and not force:
         tell(f"{chosen_method}: done before, reused")
-        return RetrainSummary(**(known.metrics | {"source": source, "reused": True}))
+        return RetrainSummary(**(known.metrics | {"source": source, "quarantined": quarantined, "reused": True}))
 
     brought = starting_weights(
         chosen_method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
@@ -157,6 +164,7 @@ def retrain(
             difference=difference.as_dict(),
             gain=difference.verdict,
             warning=TEST_LABELS_WARNING,
+            quarantined=quarantined,
             weights_report=str(brought) if brought else None,
         )
         frame = pd.DataFrame(

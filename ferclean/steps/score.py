@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.steps.copies import folds_of
-from ferclean.store import embeddings, runs, samples, scores
+from ferclean.store import embeddings, pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class ScoreSummary:
     folds_reused: int
     """Folds of the other runs that an interrupted call had finished."""
     near_duplicates: int
+    quarantined: dict[str, int]
+    """Reason -> images that this call has set aside, since they are no longer what was ingested."""
     weights: list[str]
     """What `--weights` brought to the networks that were trained, and what not."""
 
@@ -69,7 +72,8 @@ def score(
     same samples, labels and settings is reused unless `force`; an interrupted one goes on at its unfinished fold.
     `splits` defaults to `train` (or to everything when there is no such split). `overrides` replace fields of the
     profile (epochs, folds, backbone, input_size, batch_size, weights ...); None means: as the profile says. `tell`
-    hears of each fold when it is done, and of what is reused.
+    hears of each fold when it is done, and of what is reused. Images that are no longer what was ingested are
+    quarantined first, and the run is about the others.
 
     Raises BadDataError when nothing can be scored: no labelled image, or fewer than two classes.
     """
@@ -77,6 +81,8 @@ def score(
 
     chosen = get_profile(profile, methods=methods, seeds=seeds, **overrides)
     dataset = samples.get_dataset(ws)
+    # of all splits: copies are looked for in all of them
+    lost = pictures.set_aside_lost(ws, progress=progress)
     frame, chosen_splits = _scorable(ws, splits)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
     if len(np.unique(given)) < 2:
@@ -123,6 +129,7 @@ def score(
         reused=reused,
         folds_reused=folds_reused,
         near_duplicates=pairs,
+        quarantined=dict(Counter(lost.values())),
         weights=list(brought),
     )
 

@@ -6,6 +6,7 @@ It trains no network, and refuses to judge labels that the encoder learned from.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from ferclean.evidence.probing import linear_probe
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.steps.copies import folds_of
-from ferclean.store import embeddings, encoders, runs, samples, scores, verdicts
+from ferclean.store import embeddings, encoders, pictures, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
 FOLDS = 5
@@ -47,6 +48,8 @@ class ProbeSummary:
     accuracy_on_given: float
     runs: list[dict[str, Any]]
     reused: int
+    quarantined: dict[str, int]
+    """Reason -> images that this call has set aside, since they are no longer what was ingested."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -81,6 +84,7 @@ def score_probe(
     path = encoders.find(ws, encoder)
     seen = encoders.get_seen(path, ws)
     dataset = samples.get_dataset(ws)
+    lost = pictures.set_aside_lost(ws, progress=progress)
     frame, chosen_splits = samples.get_labelled(ws, splits=splits)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
     if len(np.unique(given)) < 2:
@@ -143,6 +147,7 @@ def score_probe(
         embedding=int(metrics["embedding"]), seen=sum(value in seen.labels for value in contents), near=near,
         training_known=seen.known, accuracy_on_given=float(metrics["accuracy_on_given"]),
         runs=[{"run_id": run_id, "method": method, "seed": seed}], reused=reused,
+        quarantined=dict(Counter(lost.values())),
     )  # fmt: skip
 
 

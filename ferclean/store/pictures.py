@@ -75,19 +75,43 @@ def images_bytes(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, bytes | 
 
 def lost_pictures(
     ws: Workspace, sample_ids: Sequence[str] | None = None, *, progress: Progress = silent
-) -> dict[str, str]:
-    """Sample id -> reason, for those of the samples whose picture is not there as it was ingested.
+) -> dict[str, LostPictureError]:
+    """Sample id -> error, for those of the samples whose picture is not there as it was ingested.
 
     Asks about all samples that take part when none are named. Each file is read and hashed once, on several threads.
-    Raises BadDataError when the data set's folder is not there, or not one picture is: then the folder is the trouble.
     """
-    places = [place for place in _places(ws, sample_ids) if place.relative_path is not None]
+    return _lost(ws, _with_files(ws, sample_ids), progress)
+
+
+def set_aside_lost(
+    ws: Workspace, sample_ids: Sequence[str] | None = None, *, progress: Progress = silent
+) -> dict[str, str]:
+    """Sample id -> reason of the `lost_pictures`, which are quarantined with it from here on: the others can go on.
+
+    Raises BadDataError when the data set's folder is not there, or not one picture is: then the folder is the trouble,
+    and nothing is quarantined.
+    """
+    places = _with_files(ws, sample_ids)
     root = next((place.root for place in places if not place.kept), None)
     if root is not None and not Path(root).is_dir():
         raise BadDataError(
             f"the data set's folder {root} is not there: put it back, or ingest it again from where it lies now"
         )
+    lost = _lost(ws, places, progress)
+    if lost and len(lost) == len(places):
+        first = next(iter(lost.values()))
+        raise BadDataError(f"none of {len(places):,} images is there as it was ingested; the first: {first}")
+    reasons = {sample_id: error.reason for sample_id, error in lost.items()}
+    if reasons:
+        renewal.withdraw(ws, reasons)
+    return reasons
 
+
+def _with_files(ws: Workspace, sample_ids: Sequence[str] | None) -> list[_Place]:
+    return [place for place in _places(ws, sample_ids) if place.relative_path is not None]
+
+
+def _lost(ws: Workspace, places: Sequence[_Place], progress: Progress) -> dict[str, LostPictureError]:
     def look(place: _Place) -> LostPictureError | None:
         try:
             _bytes(ws, place)
@@ -95,27 +119,13 @@ def lost_pictures(
             return error
         return None
 
-    lost: dict[str, str] = {}
-    first: LostPictureError | None = None
+    lost: dict[str, LostPictureError] = {}
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for done, (place, error) in enumerate(zip(places, pool.map(look, places), strict=True), start=1):
             if error is not None:
-                lost[place.sample_id] = error.reason
-                first = first or error
+                lost[place.sample_id] = error
             if done % 512 == 0 or done == len(places):
                 progress("checking images", done, len(places))
-    if lost and len(lost) == len(places):
-        raise BadDataError(f"none of {len(places):,} images is there as it was ingested; the first: {first}")
-    return lost
-
-
-def set_aside_lost(
-    ws: Workspace, sample_ids: Sequence[str] | None = None, *, progress: Progress = silent
-) -> dict[str, str]:
-    """`lost_pictures`, each of which is quarantined with the reason from here on, so that the others can go on."""
-    lost = lost_pictures(ws, sample_ids, progress=progress)
-    if lost:
-        renewal.withdraw(ws, lost)
     return lost
 
 
