@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from ferclean import hashes
 from ferclean.errors import FercleanError
 from ferclean.evidence.calibration import apply_temperature, fit_temperature
 from ferclean.steps import browse as step
@@ -69,7 +70,7 @@ def make_workspace(root: Path) -> Workspace:
     for i in range(N):
         pixels = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(source / f"{i:05d}.png")
-        samples.append(_sample(i, relative_path=f"{i:05d}.png"))
+        samples.append(_sample(i, relative_path=f"{i:05d}.png", data=(source / f"{i:05d}.png").read_bytes()))
     samples.append(_sample(N, relative_path=None, quarantine_reason="file: empty"))
     put_samples(ws, samples)
     ids = [sample.sample_id for sample in samples[:N]]
@@ -102,15 +103,17 @@ def make_workspace(root: Path) -> Workspace:
     return ws
 
 
-def _sample(i: int, *, relative_path: str | None, quarantine_reason: str | None = None) -> Sample:
-    key = f"train_{i:05d}"
+def _sample(
+    i: int, *, relative_path: str | None, data: bytes | None = None, quarantine_reason: str | None = None
+) -> Sample:
+    key, content_hash = f"train_{i:05d}", hashes.of_bytes(data) if data is not None else f"{i:064x}"
     return Sample(
-        sample_id=make_sample_id("drawn", key, f"{i:064x}"),
+        sample_id=make_sample_id("drawn", key, content_hash),
         source_key=key,
         split="train" if i % 4 else "test",
         given_label=CLASSES[i % 7],
         relative_path=relative_path,
-        content_hash=f"{i:064x}",
+        content_hash=content_hash,
         width=32,
         height=32,
         quarantine_reason=quarantine_reason,
@@ -379,6 +382,9 @@ def test_an_image_behind_a_link_that_leaves_the_data_set_is_left_out(view, tmp_p
     rows, left_out = view.workspace_dataset._rows(ws)
     assert len(rows) == N - 1
     assert left_out == {"no image file": 1, "image outside the data set's folder and the workspace": 1}
+    (tmp_path / "source" / "00004.png").write_bytes(outside.read_bytes())
+    rows, left_out = view.workspace_dataset._rows(ws)
+    assert left_out["file: changed since ingest"] == 1
 
 
 def test_another_workspace_is_refused_in_the_same_process(view, tmp_path):

@@ -101,9 +101,7 @@ def test_a_folder_that_is_not_there_is_the_trouble_and_no_image_is_set_aside(wor
     with pytest.raises(BadDataError, match=r"source is not there: put it back, or ingest it again"):
         pictures.set_aside_lost(work.ws)
     work.source.mkdir()  # as an unmounted disk looks
-    with pytest.raises(
-        BadDataError, match=r"none of 9 images is there as it was ingested; the first: .* be read"
-    ):
+    with pytest.raises(BadDataError, match=r"none of 9 images is there as it was ingested; the first: .* be read"):
         pictures.set_aside_lost(work.ws)
     assert samples.get_samples(work.ws).equals(before)
 

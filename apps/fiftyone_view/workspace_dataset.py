@@ -19,6 +19,7 @@ import fiftyone as fo
 from ferclean.progress import Progress, silent
 from ferclean.steps.calibrated import calibrated_probs
 from ferclean.store.decisions import current_decisions
+from ferclean.store.pictures import lost_pictures
 from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.verdicts import get_pairs
@@ -139,12 +140,16 @@ def _rows(ws: Workspace) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     table = sample_table(ws)
     table["pred_probs"] = calibrated_probs(table, data.classes)
     records: list[dict[Any, Any]] = table.to_dict("records")
+    # FiftyOne serves whatever lies at a path: another picture must not stand for the one that was judged
+    lost = lost_pictures(ws, list(table["sample_id"]))
     for record in records:
         path = _present(record["path"])
         if path is None or not os.path.isfile(path):
             left_out[LEFT_OUT_NO_FILE] += 1
         elif not os.path.realpath(path).startswith(tuple(roots)):
             left_out[LEFT_OUT_OUTSIDE] += 1  # a link that leads elsewhere: FiftyOne would serve whatever it names
+        elif record["sample_id"] in lost:
+            left_out[lost[record["sample_id"]].reason] += 1
         else:
             linked = duplicates.get(record["sample_id"])
             rows[record["sample_id"]] = _row(record, path, data.classes, linked)

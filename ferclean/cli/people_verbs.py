@@ -73,6 +73,8 @@ def browse(
     session.say(
         f"FiftyOne dataset {result.dataset}: {result.samples:,} samples, {result.decisions} decisions taken over"
     )
+    for reason, count in result.left_out.items():
+        session.say(f"{count:,} not shown: {reason}")
     for problem in result.problems:
         session.say(problem)
     session.next("status")
@@ -97,6 +99,10 @@ def decide(
         Path | None,
         typer.Option(help="CSV: sample_id or source_key, action, label, reviewer[, inclusion_probability, note]."),
     ] = None,
+    to_file: Annotated[
+        Path | None,
+        typer.Option(help="Write all decisions that stand, for --from-file of another workspace of these pictures."),
+    ] = None,
     adjudicate: Annotated[
         bool,
         typer.Option(
@@ -111,6 +117,10 @@ def decide(
     from ferclean.steps import decide as steps
 
     session: Session = context.obj
+    if to_file is not None:
+        if sample is not None or from_file is not None or adjudicate:
+            raise UsageError("--to-file writes what was decided: it goes with no sample, --from-file or --adjudicate")
+        return _write_decisions(session, to_file)
     if from_file is not None:
         if sample is not None:
             raise UsageError("give either one sample and an action, or --from-file, not both")
@@ -132,9 +142,21 @@ def decide(
     session.say(
         f"{result.recorded} decision(s) {'would be ' if dry_run else ''}recorded, {result.already} there already"
     )
+    if result.elsewhere:
+        session.say(f"{result.elsewhere:,} are about pictures that this workspace does not hold")
     if result.disagreements:
         session.say(f"reviewers disagree about {result.disagreements:,} sample(s)")
     session.next("decide --adjudicate" if result.disagreements else "release NAME")
+
+
+def _write_decisions(session: Session, path: Path) -> None:
+    from ferclean.steps.carried import decisions_to_file
+
+    result = decisions_to_file(session.open(), path)
+    session.emit("decide", result.as_dict())
+    session.say(f"{result.written:,} decision(s) written to {result.path}")
+    if not session.as_json and not session.quiet:
+        warn(f"next: ferclean -w NEW decide --from-file {quoted(result.path)}")
 
 
 def _list_disagreements(session: Session) -> None:

@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pandas as pd
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.sources.tabular import csv_rows, unescape_cell
+from ferclean.steps.carried import COLUMNS, GIVEN, PICTURE, Pictures, restated
 from ferclean.store.decisions import ACTIONS, Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.samples import find_sample, get_dataset, get_samples
 from ferclean.store.standing import open_conflicts
@@ -45,6 +46,8 @@ class DecideSummary:
     """Columns of the file that mean nothing here."""
     dry_run: bool = False
     """True when nothing was written; `recorded` then says what would be."""
+    elsewhere: int = 0
+    """Rows of another workspace's file about pictures that this one does not hold."""
     disagreements: int = 0
     """Samples of the whole set about which reviewers disagree now."""
 
@@ -126,7 +129,9 @@ def decide_from_file(
     `reviewer`, else the login name), optionally inclusion_probability (in (0, 1], for rows that were drawn at random;
     where it is empty, the chance of this workspace's own draw is kept) and note. A row that repeats the same
     reviewer's current decision is counted and not recorded again, so the same file may be read twice; one without any
-    content is skipped. `adjudicate` settles disagreements, as in `decide`.
+    content is skipped. `adjudicate` settles disagreements, as in `decide`. A file of another workspace
+    (`carried.decisions_to_file`, told by its column content_hash) is about pictures: its decisions go to the rows that
+    show them here, restated where the given label is another one; those about no picture of this workspace are counted.
 
     Raises UsageError when the file cannot be read, BadDataError naming the lines that are wrong.
     """
@@ -135,12 +140,14 @@ def decide_from_file(
     header = tuple(_COLUMN_WORDS.sub("_", name.strip().lower()) for name in spelt)
     _check_header(file, header)
 
-    known = _Known(get_samples(ws, include_quarantined=True))
+    everything = get_samples(ws, include_quarantined=True)
+    known = _Known(everything)
     classes = get_dataset(ws).classes
     fallback = reviewer
     decisions: list[Decision] = []
     said: dict[tuple[str, str], tuple[int, Decision]] = {}
-    repeated = 0
+    repeated = elsewhere = 0
+    pictures = Pictures(everything) if PICTURE in header else None
     errors: list[str] = []
     for line, row in rows:
         try:
@@ -149,7 +156,19 @@ def decide_from_file(
             given = dict(zip(header, row, strict=True))
             cells = {name: unescape_cell(given.get(name, "").strip()) for name in _COLUMNS}
             # keys are file names, and a file name may end with a space
-            sample_id = known.find(cells["sample_id"], unescape_cell(given.get("source_key", "")))
+            key = unescape_cell(given.get("source_key", ""))
+            if pictures is None:
+                sample_id = known.find(cells["sample_id"], key)
+            else:
+                there = pictures.find(cells["sample_id"], key, given[PICTURE].strip())
+                if there is None:
+                    elsewhere += 1
+                    continue
+                sample_id = there
+                cells["action"], cells["label"] = restated(
+                    cells["action"], cells["label"],
+                    then=unescape_cell(given.get(GIVEN, "").strip()), now=known.given[sample_id],
+                )  # fmt: skip
             by = cells["reviewer"] or fallback
             if by is None:
                 by = fallback = _login_name()
@@ -180,8 +199,12 @@ def decide_from_file(
         shown = "; ".join(errors[:_SHOWN_ERRORS])
         more = f"; and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
         raise BadDataError(f"{file}: nothing was recorded, {len(errors)} rows are wrong: {shown}{more}")
-    ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in _COLUMNS)
-    return _append(ws, decisions, repeated=repeated, ignored=ignored, dry_run=dry_run)
+    if elsewhere and not decisions:
+        raise BadDataError(f"{file}: none of its {elsewhere:,} decisions is about a picture of this workspace")
+    meant = _COLUMNS if pictures is None else COLUMNS
+    ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in meant)
+    done = _append(ws, decisions, repeated=repeated, ignored=ignored, dry_run=dry_run)
+    return replace(done, elsewhere=elsewhere)
 
 
 class _Known:

@@ -88,6 +88,20 @@ def open_conflicts(ws: Workspace) -> pd.DataFrame:
         )
 
 
+def standing_decisions(ws: Workspace) -> pd.DataFrame:
+    """What stands of each reviewer, in the order in which it was said, with what it was said about.
+
+    Columns: sample_id, source_key, content_hash, given_label, action, label, reviewer, inclusion_probability, note.
+    """
+    with ws.reading("reading decisions") as con:
+        return frame(
+            con,
+            f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.content_hash, s.given_label, w.action, w.label, "  # noqa: S608
+            "w.reviewer, w.inclusion_probability, w.note FROM standing w JOIN sample s USING (sample_id) "
+            "ORDER BY w.decision_id",
+        )
+
+
 def random_checks(ws: Workspace) -> set[str]:
     """The samples that the draws in force chose at random: the latest audit's, and the latest triage's share."""
     with ws.reading("reading the random draws") as con:

@@ -1,0 +1,85 @@
+"""What people decided, out to a file and into another workspace of the same pictures, whatever their rows say there.
+
+It never guesses: a decision whose picture the other workspace does not hold stays behind, and is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from ferclean.errors import UsageError
+from ferclean.exports.content import records, write_csv
+from ferclean.files import whole_file
+from ferclean.store.standing import standing_decisions
+from ferclean.store.workspace import Workspace
+
+PICTURE, GIVEN = "content_hash", "given_label"
+COLUMNS = (
+    "sample_id", "source_key", PICTURE, GIVEN, "action", "label", "reviewer", "inclusion_probability", "note"
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class CarriedSummary:
+    """What was written."""
+
+    path: str
+    written: int
+    """Decisions that stand: the last one of each reviewer about each sample, and what settled a disagreement."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def decisions_to_file(ws: Workspace, path: str | Path) -> CarriedSummary:
+    """Write every decision that stands to a CSV file, which `decide --from-file` of another workspace takes in.
+
+    Raises UsageError when the file is there already.
+    """
+    path = Path(path)
+    if path.exists():
+        raise UsageError(f"{path} exists; name another file with --to-file")
+    table = standing_decisions(ws)
+    with whole_file(path, elsewhere="name another file with --to-file") as draft:
+        write_csv(draft, COLUMNS, ([row[name] for name in COLUMNS] for row in records(table)))
+    return CarriedSummary(path=str(path), written=len(table))
+
+
+class Pictures:
+    """The samples of a workspace (as from `get_samples`) by what they show."""
+
+    def __init__(self, samples: pd.DataFrame) -> None:
+        self._ids = set(samples["sample_id"])
+        self._of: dict[str, list[tuple[str, str]]] = {}
+        held = samples[samples["in_source"].astype(bool) & samples["content_hash"].notna()]
+        for sample_id, key, content in zip(held["sample_id"], held["source_key"], held["content_hash"], strict=True):
+            self._of.setdefault(content, []).append((sample_id, key))
+
+    def find(self, sample_id: str, key: str, content: str) -> str | None:
+        """The same row with the same picture; else the one other row with it, where several the one of that file name.
+        None when there is none."""
+        if sample_id in self._ids:
+            return sample_id
+        found = self._of.get(content, [])
+        if len(found) > 1:
+            name = PurePosixPath(key).name
+            found = [(other, its) for other, its in found if PurePosixPath(its).name == name]
+        return found[0][0] if len(found) == 1 else None
+
+
+def restated(action: str, label: str, *, then: str, now: str | None) -> tuple[str, str]:
+    """A decision about a sample that was given the label `then`, as it reads where it is given `now`.
+
+    >>> restated("keep", "", then="fear", now="anger"), restated("relabel", "anger", then="fear", now="anger")
+    (('relabel', 'fear'), ('keep', ''))
+    """
+    if action == "keep" and then and then != now:
+        return "relabel", then
+    if action == "relabel" and label == now:
+        return "keep", ""
+    return action, label
