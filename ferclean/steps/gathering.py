@@ -95,7 +95,7 @@ def current_score_runs(ws: Workspace) -> list[Run]:
     if not fresh:
         raise FercleanError(
             "nothing to judge: no finished scoring for these labels"
-            + (" (samples were added since); " if done else "; ")
+            + (" (samples were added or set aside since); " if done else "; ")
             + "run `ferclean score` first"
         )
     newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
