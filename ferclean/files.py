@@ -35,6 +35,7 @@ if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
             return False
+        os.lseek(descriptor, 0, os.SEEK_SET)  # what its owner writes next belongs at the beginning
         return True
 
     def free_lock(descriptor: int) -> None:
@@ -126,9 +127,12 @@ def whole_folder(path: Path, *, elsewhere: str = "") -> Iterator[Path]:
             new.mkdir()
             yield new
             _settle_tree(new)
-            if path.exists() and any(path.iterdir()):
-                os.rename(path, draft / _OLD)
-            os.rename(new, path)  # an empty folder gives way
+            if path.exists():
+                if any(path.iterdir()):
+                    os.rename(path, draft / _OLD)
+                else:
+                    path.rmdir()  # not every system lets an empty folder give way to another
+            os.rename(new, path)
             _settle(path.parent)
 
 

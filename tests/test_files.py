@@ -43,6 +43,14 @@ def drafts(folder: Path) -> list[str]:
     return [name for name in os.listdir(folder) if name.startswith(DRAFT)]
 
 
+def test_a_folder_takes_the_place_of_an_empty_one(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with whole_folder(out) as draft:
+        (draft / "new.txt").write_text("new", "utf-8")
+    assert (os.listdir(out), os.listdir(tmp_path)) == (["new.txt"], ["out"])
+
+
 def test_a_file_appears_when_it_is_whole_and_the_older_one_stays_until_then(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "table.csv"
     for text in ("first", "second"):

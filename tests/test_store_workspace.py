@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
 import pytest
 from disks import fill, read_only, small_disk
 
@@ -174,6 +175,17 @@ def test_a_damaged_database_is_called_damaged_with_its_backup_and_never_safe(
     with pytest.raises(FercleanError, match="no backup lies beside it"):
         Workspace.open(ws.root)
     assert ids
+
+
+def test_words_of_a_folder_or_a_value_never_make_a_whole_database_a_damaged_one(tmp_path: Path) -> None:
+    home = tmp_path / "corrupt checksums"
+    home.mkdir()
+    ws, _ = bare(home)
+    with pytest.raises(duckdb.ConversionException), ws.session("counting") as con:
+        rows(con, "SELECT CAST('corrupt' AS INTEGER)")
+    ws.database.rename(ws.database.with_name("aside"))
+    with pytest.raises(FercleanError, match="could not be read or written"):
+        decision_history(ws)
 
 
 def test_the_first_ingest_on_a_full_disk_leaves_nothing_that_bars_the_second(tmp_path: Path) -> None:

@@ -20,7 +20,14 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.steps.carried import COLUMNS, GIVEN, PICTURE, Pictures, restated
-from ferclean.store.decisions import ACTIONS, Decision, append_decisions, current_decisions, decision_history
+from ferclean.store.decisions import (
+    ACTIONS,
+    Decision,
+    append_decisions,
+    current_decisions,
+    decision_history,
+    given_labels,
+)
 from ferclean.store.samples import find_sample, get_dataset, get_samples
 from ferclean.store.standing import open_conflicts
 from ferclean.store.workspace import Workspace
@@ -78,10 +85,9 @@ def decide(
         raise UsageError(f"what about {sample_or_key}? One of {', '.join(ACTIONS)}, or a label")
     with ws.reading("decide"):
         sample_id = find_sample(ws, sample_or_key)
-        known = _Known(get_samples(ws, include_quarantined=True))
+        given = given_labels(ws, [sample_id])[sample_id]
         classes = get_dataset(ws).classes
     try:
-        given = known.given[sample_id]
         checked = _checked(action or "relabel", label, None, given=given, classes=classes, adjudicate=adjudicate)
     except ValueError as error:
         raise UsageError(str(error)) from None

@@ -42,7 +42,7 @@ def opened(database: Path, *, timeout: float, read_only: bool = False) -> Iterat
     except (duckdb.IOException, duckdb.FatalException) as error:
         raise failed(database, error) from error
     except duckdb.Error as error:
-        if _is_damage(error):
+        if _is_damage(database, error):
             raise failed(database, error) from error
         raise
     finally:
@@ -63,7 +63,7 @@ def _connect(database: Path, timeout: float, read_only: bool) -> duckdb.DuckDBPy
                 if time.monotonic() >= deadline:
                     raise lock.busy(database.parent, f"another program: {message}", timeout) from None
                 time.sleep(0.05)
-            elif isinstance(error, duckdb.IOException) or _is_damage(error):
+            elif isinstance(error, duckdb.IOException) or _is_damage(database, error):
                 raise failed(database, error) from error
             else:
                 raise FercleanError(
@@ -96,7 +96,7 @@ def transaction(con: duckdb.DuckDBPyConnection, database: Path) -> Iterator[None
 
 def failed(database: Path, error: Exception) -> FercleanError:
     """The error for a file that is damaged, or that the disk would not read or write: the two need different mends."""
-    if not _is_damage(error):
+    if not _is_damage(database, error):
         return FercleanError(
             f"the workspace's database {database} could not be read or written: {_first_line(error)}; see that the "
             "disk has room and that the folder is writable, then run the command again. What was stored before is safe"
@@ -112,8 +112,12 @@ def failed(database: Path, error: Exception) -> FercleanError:
     return FercleanError(f"the database {database} is damaged ({_first_line(error)}); {mend}")
 
 
-def _is_damage(error: Exception) -> bool:
-    message = str(error).lower()
+def _is_damage(database: Path, error: Exception) -> bool:
+    import duckdb
+
+    if isinstance(error, duckdb.DataError | duckdb.IntegrityError | duckdb.ProgrammingError):
+        return False  # their messages quote values, and a value may read "corrupt"
+    message = str(error).replace(str(database), "").lower()  # so may the name of a folder
     return any(sign in message for sign in _DAMAGED)
 
 

@@ -77,7 +77,7 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
     given = list(decisions)
     with ws.session("deciding") as con:
         classes = read_dataset(con, ws).classes
-        known = dict(rows(con, "SELECT sample_id, given_label FROM sample"))
+        known = _given(con, [decision.sample_id for decision in given])
         for decision in given:
             _check(decision, known, classes)
         _check_disagreement(con, given)
@@ -85,6 +85,12 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
             raise NewerDecisionError(newer)
         drawn = _drawn(con, [decision.sample_id for decision in given])
         return _append(con, [_row(decision, drawn.get(decision.sample_id)) for decision in given])
+
+
+def given_labels(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, str | None]:
+    """The given label of each of these samples that is here."""
+    with ws.reading("reading given labels") as con:
+        return _given(con, sample_ids)
 
 
 def undo(
@@ -161,6 +167,11 @@ def decision_history(ws: Workspace) -> pd.DataFrame:
             "SELECT *, decision_id IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL) AS undone "
             "FROM decision ORDER BY decision_id",
         )
+
+
+def _given(con: Any, sample_ids: Sequence[str]) -> dict[str, str | None]:
+    sql = "SELECT sample_id, given_label FROM sample WHERE sample_id IN (SELECT unnest($ids::VARCHAR[]))"
+    return dict(rows(con, sql, {"ids": list(sample_ids)}))
 
 
 def _check(decision: Decision, known: dict[str, str | None], classes: tuple[str, ...]) -> None:
