@@ -247,6 +247,19 @@ def test_labels_counted_from_zero_instead_of_one_are_refused(ws: Workspace, tmp_
         ingest(ws, "rafdb", root)
 
 
+def test_folders_counted_from_zero_instead_of_one_are_refused(ws: Workspace, tmp_path: Path) -> None:
+    write_folder(tmp_path / "set", [f"{code}/a.png" for code in range(7)])
+    with pytest.raises(BadDataError, match=r"look counted from 0: found 0 to 6, but card 'rafdb' counts from 1"):
+        ingest(ws, "rafdb", tmp_path / "set", layout="image_folder")
+
+
+def test_a_class_whose_pictures_are_all_broken_is_a_class_all_the_same(ws: Workspace, tmp_path: Path) -> None:
+    write_folder(tmp_path / "set", ["fear/a.png", "sad/b.png"])
+    (tmp_path / "set/fear/a.png").write_bytes(b"")
+    summary = ingest(ws, "image_folder", tmp_path / "set")
+    assert (summary.by_class, sum(summary.quarantined.values())) == ({"train": {"fear": 0, "sadness": 1}}, 1)
+
+
 def test_one_label_out_of_range_is_one_quarantined_row(ws: Workspace, tmp_path: Path) -> None:
     rows = [*[fer_row(code, code) for code in FER_CODES.values()], fer_row(9, 7), fer_row(10, 99)]
     summary = ingest(ws, "fer2013", write_fer2013(tmp_path / "fer2013.csv", rows))

@@ -24,6 +24,7 @@ from ferclean.evidence.labels import ALIASES, EXPRESSIONS, ClassName, encode, fi
 from ferclean.exports.hf import features
 from ferclean.sources import hf
 from ferclean.sources.cards import Card, SourceCode, load_card
+from ferclean.sources.rows import name_list
 from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
 from ferclean.store.samples import get_dataset, get_samples
@@ -36,6 +37,8 @@ PICTURES = [image_bytes(seed, "PNG") for seed in range(8)]
 _NUMBERS = st.one_of(st.integers(-2, 12).map(str), st.sampled_from(["1.0", "3.0", "01", "007", "1e3", "٣", "²"]))
 _WORDS = st.sampled_from(
     [
+        "nan",
+        "None",
         *EXPRESSIONS,
         *ALIASES,
         "Happy",
@@ -48,6 +51,8 @@ _WORDS = st.sampled_from(
         "Val",
         "con",
         "unknown",
+        "nan",
+        "None",
         "..",
         ".x",
         "a.b",
@@ -105,6 +110,26 @@ def test_declared_classes_are_read_by_name_then_by_declared_code_then_renamed_in
     assert plain.with_classes(["fear", "anger"]).class_label(["1", "2"], "here") == ["fear", "anger"]
     with pytest.raises(UsageError, match=r"here declares the classes fear, 1, .*: 1; leave --classes out"):
         plain.with_classes(["fear", "anger"]).class_label(["fear", "1"], "here")
+
+
+@pytest.mark.parametrize("names", [list("0123456"), list("2345678"), list("abcdefg")])
+def test_declared_classes_that_a_card_does_not_know_are_no_positions_of_it(names: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"are not those of card 'rafdb' .*; say with --classes what they are"):
+        load_card("rafdb").class_label(names, "here")
+
+
+def test_a_class_called_nan_is_a_class_and_a_missing_number_is_none() -> None:
+    card = load_card("table").with_classes(["nan", "None", "null"])
+    assert [card.label_of(cell) for cell in ("nan", "NaN", "None", "null")] == ["nan", "nan", "None", "null"]
+    assert [card.label_of(cell) for cell in (float("nan"), None, "")] == [None, None, None]
+    assert load_card("table").label_of("nan") is None
+
+
+def test_a_gap_between_class_names_moves_no_code() -> None:
+    with pytest.raises(UsageError, match=r"'a,,b' has an empty name between its commas"):
+        name_list("a,,b")
+    assert name_list("a, b") == name_list(["a", "b"]) == ("a", "b")
+    assert name_list(None) == name_list("") == ()
 
 
 # ---- whole journeys

@@ -136,3 +136,16 @@ def test_a_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     with pytest.raises(BadDataError, match="not a folder"):
         rows_of(tmp_path / "x")
+
+
+def test_a_class_folder_in_another_one_says_no_label_and_a_number_in_one_is_a_persons(tmp_path: Path) -> None:
+    write_folder(tmp_path, ["anger/fear/a.png", "anger/Angry/b.png", "anger/7/c.png", "fear/d.png"])
+    found = {key: (row.given_label, row.problem) for key, row in rows_of(tmp_path).items()}
+    assert found["anger/fear/a.png"] == (None, "label: a class folder in another one ('fear' in 'anger')")
+    assert {label for key, (label, _) in found.items() if key.startswith("anger/") and "fear" not in key} == {"anger"}
+
+
+def test_a_split_inside_a_class_folder_is_refused_below_splits_too(tmp_path: Path) -> None:
+    write_folder(tmp_path, ["train/anger/test/a.png", "train/fear/b.png", "test/fear/c.png"])
+    with pytest.raises(BadDataError, match=r"the split 'train/anger/test' lies in a class folder"):
+        rows_of(tmp_path)

@@ -61,6 +61,13 @@ def test_rows_of_nothing_are_no_rows_and_columns_without_a_name_are_no_doubles(t
     assert columns_of(tmp_path / "t.csv")["a"] == ["1", "4"]
 
 
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_table_without_commas_is_called_one(tmp_path: Path, mark: str) -> None:
+    (tmp_path / "t.csv").write_text(f"path{mark}label\na{mark}fear\n")
+    with pytest.raises(BadDataError, match=r"between its cells; save it with commas"):
+        header_of(tmp_path / "t.csv")
+
+
 def test_a_quote_that_is_never_closed_does_not_swallow_the_rest(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('path,label\n"a.png,fear\nb.png,fear\n')
     with pytest.raises(BadDataError, match="not CSV in UTF-8"):

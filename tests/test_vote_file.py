@@ -58,6 +58,17 @@ def test_a_wide_file_counts_per_class_under_any_word_for_it(tmp_path: Path) -> N
     }
 
 
+def test_classes_called_like_a_column_of_splits_or_nan_are_voted_for_and_nameless_columns_are_not(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "votes.csv"
+    card = load_card("table").with_classes(["split", "nan"])
+    file.write_text("key,split,nan,\na,2,1,9\n")
+    assert read_vote_file(file, card).counts == {"a": {"split": 2, "nan": 1}}
+    file.write_text("key,annotator,label\na,Eve,nan\n")
+    assert read_vote_file(file, card).annotations == {"a": {"Eve": "nan"}}
+
+
 def test_shares_weigh_the_same_in_every_row_of_a_file(tmp_path: Path) -> None:
     header, rows = WIDE[0], [["a.png", 0.7, 0.3, 0, 0, ""], ["b.png", 0, 1, "", 0, ""], ["c.png", 0, 0, 0, 0, ""]]
     assert read(tmp_path, [header, *rows], "fer2013").counts == {

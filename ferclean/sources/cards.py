@@ -73,16 +73,17 @@ class Card:
         None when the card knows no such name or code.
         """
         text, code = text_of(cell), code_of(cell)
-        if text is None or code is None:
+        if text is None:
             return None
-        spelled = (str(cell), text, unescape_cell(text), code)
-        return next(filter(None, map(self.named, spelled)), None) or self.codes.get(SourceCode(code))
+        # a class may be called nan, which elsewhere says that there is no label
+        spelled = (str(cell), text, unescape_cell(text), code or text)
+        return next(filter(None, map(self.named, spelled)), None) or self.codes.get(SourceCode(code or text))
 
     def class_label(self, names: Sequence[str], where: object) -> list[ClassName]:
         """The class at each position of a declared list of names, such as that of a Hugging Face ClassLabel.
 
-        All are read as names, else all as codes that the card declares; else, where `--classes` gave as many names,
-        these are other words for the same positions. Raises UsageError, naming what does not fit, otherwise.
+        All are read as names, else all as codes that the card declares; else, where `--classes`, no card, gave as many
+        names, these are other words for the same positions. Raises UsageError, naming what does not fit, otherwise.
         """
         by_name = [self.named(name) for name in names]
         coded = by_name if self.counted_codes else [self.codes.get(SourceCode(name.strip())) for name in names]
@@ -90,13 +91,17 @@ class Card:
             sure = [name for name in found if name is not None]
             if len(sure) == len(names) == len(set(sure)):
                 return sure
-        if not any(by_name) and len(names) == len(self.classes):
+        if self.counted_codes and not any(by_name) and len(names) == len(self.classes):
             return list(self.classes)
         strange = [name for name, found in zip(names, by_name, strict=True) if found is None]
+        asked, mend = (
+            ("those asked for", "leave --classes out, or give a name for each in the declared order")
+            if self.counted_codes
+            else (f"those of card {self.name!r}", "say with --classes what they are, a name for each in that order")
+        )
         raise UsageError(
-            f"{where} declares the classes {', '.join(names)}, which are not those asked for "
-            f"({', '.join(self.classes)}): {', '.join(strange) or 'two are one class'}; leave --classes out, or give "
-            "a name for each in the declared order"
+            f"{where} declares the classes {', '.join(names)}, which are not {asked} ({self.known_labels()}): "
+            f"{', '.join(strange) or 'two are one class'}; {mend}"
         )
 
     def known_labels(self) -> str:

@@ -194,11 +194,12 @@ def _declared(split: Any, column: str, card: Card, root: Path) -> list[ClassName
 def _label(cell: Any, declared: Sequence[ClassName] | None, card: Card) -> tuple[str | None, str | None, str | None]:
     """(class, what stood in the file, problem)."""
     code = code_of(cell)
+    if declared is None and (found := card.label_of(cell)):
+        return found, code, None
     if code is None:
         return None, None, "label: missing"
     if declared is None:
-        found = card.label_of(cell)
-        return found, code, None if found else f"label: unknown ({code!r}; known: {card.known_labels()})"
+        return None, code, f"label: unknown ({code!r}; known: {card.known_labels()})"
     if not 0 <= int(cell) < len(declared):
         return None, code, f"label: {cell} is outside of the folder's {len(declared)} classes"
     return declared[int(cell)], declared[int(cell)], None

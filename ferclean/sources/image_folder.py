@@ -77,7 +77,10 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
         raise BadDataError(
             f"{path}: the class folder {beside[0]!r} stands beside the splits {', '.join(splits)}; move it into one"
         )
-    around = [f"{name}/{inner}" for name in beside for inner in _folders(path / name) if card.split_of(inner)]
+    inside = [f"{name}/{inner}" for name in splits for inner in _folders(path / name) if card.label_of(inner)]
+    around = [
+        f"{name}/{inner}" for name in [*beside, *inside] for inner in _folders(path / name) if card.split_of(inner)
+    ]
     if around:
         raise BadDataError(
             f"{path}: the split {around[0]!r} lies in a class folder; put the folders of splits on top, "
@@ -124,18 +127,24 @@ def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -
     else:
         label = card.label_of(relative.name)
         problem = "label: missing" if _unlabelled(relative.name) else f"label: unknown folder ({relative.name!r})"
-        yield from _below(root, relative, label, split, None if label else problem, relative.name)
+        yield from _below(root, relative, card, label, split, None if label else problem, relative.name)
 
 
 def _below(
-    root: Path, folder: PurePosixPath, label: str | None, split: str, problem: str | None, code: str
+    root: Path, folder: PurePosixPath, card: Card, label: str | None, split: str, problem: str | None, code: str
 ) -> Iterator[SourceRow]:
     for name in sorted(_names(root / folder)):
         inner = folder / name
         if _is_folder(root / inner) and not is_clutter(name):
-            yield from _below(root, inner, label, split, problem, code)
+            # a number may as well be a person's
+            other = None if label is None or name.isdecimal() else card.named(name)
+            if other not in (None, label):
+                nested = f"label: a class folder in another one ({name!r} in {label!r})"
+                yield from _below(root, inner, card, None, split, nested, code)
+                continue
+            yield from _below(root, inner, card, label, split, problem, code)
         else:
-            yield from _file(root, inner, label, split, problem, code if label else None)
+            yield from _file(root, inner, label, split, problem, code)
 
 
 def _file(

@@ -111,11 +111,14 @@ def reason_kind(reason: str) -> str:
 
 
 def name_list(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    """`"a,b"` or a sequence of names as a tuple; None is empty."""
-    if value is None:
-        return ()
-    parts = value.split(",") if isinstance(value, str) else list(value)
-    return tuple(part.strip() for part in parts if part.strip())
+    """`"a,b"` or a sequence of names as a tuple; None is empty.
+
+    Raises UsageError for an empty one: what stands behind it would take its place.
+    """
+    parts = [part.strip() for part in (value.split(",") if isinstance(value, str) else value or ())]
+    if not all(parts) and parts != [""]:
+        raise UsageError(f"{','.join(parts)!r} has an empty name between its commas; write a,b,c")
+    return tuple(filter(None, parts))
 
 
 def split_names(value: str | Mapping[str, str] | None) -> dict[str, str]:

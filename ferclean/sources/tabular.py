@@ -65,6 +65,8 @@ def header_of(path: Path) -> list[str]:
         _, header = next(csv_rows(path), (0, []))
     if not header:
         raise BadDataError(f"{path} is empty")
+    if len(header) == 1 and (other := re.search(r"[;\t|]", header[0])) and path.suffix.lower() not in PARQUET:
+        raise BadDataError(f"{path} has {other[0]!r} between its cells; save it with commas, or as Parquet")
     counts = Counter(name.strip() for name in header)
     twice = [f"{name} ({count} times)" for name, count in counts.items() if name and count > 1]
     if twice:
@@ -119,7 +121,9 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise BadDataError(f"{path} is neither Parquet (.parquet) nor CSV in UTF-8 ({error})") from None
+        raise BadDataError(
+            f"{path} is neither Parquet (.parquet) nor CSV in UTF-8 ({error}); save it in UTF-8"
+        ) from None
     except csv.Error as error:
         raise BadDataError(f"{path} is not CSV in UTF-8 ({error}, line {lines.line_num})") from None
 

@@ -74,12 +74,12 @@ def _long(path: Path, card: Card, key: str, annotator: str, label: str) -> VoteF
     unknown: Counter[str] = Counter()
     for number, cells in records_of(path, [key, annotator, label]):
         face, who, code = text_of(cells[key]), text_of(cells[annotator]), code_of(cells[label])
-        if face is None or who is None or code is None:
+        name = card.label_of(cells[label]) or (_label(code, card) if code is not None else None)
+        if face is None or who is None or (code is None and name is None):
             empty.append(number)
             continue
-        name = _label(code, card)
         if name is None:
-            unknown[code] += 1
+            unknown[str(code)] += 1
         elif who in annotations.setdefault(face, {}):
             twice.append(f"{who} on {face}")
         else:
@@ -100,7 +100,11 @@ def _long(path: Path, card: Card, key: str, annotator: str, label: str) -> VoteF
 
 
 def _wide(path: Path, card: Card, header: Iterable[str], key: str) -> VoteFile:
-    columns = {name: _label(name, card) for name in header if name != key and name.strip().lower() not in SPLIT_COLUMNS}
+    columns = {
+        name: _label(name, card)
+        for name in header
+        if name.strip() and name != key and (name.strip().lower() not in SPLIT_COLUMNS or card.named(name))
+    }
     strange = [name for name, label in columns.items() if label is None]
     _refuse(
         path,

@@ -142,7 +142,7 @@ def ingest(
         _check_usable(found, good, card, Path(path), missing)
         before = store.find_dataset(ws)
         if not card.classes:
-            named = _found_classes(good)
+            named = _found_classes(found)
             known = tuple(map(ClassName, before.classes)) if before is not None and before.name == card.name else ()
             # a class that has lost its last image is still a class of this workspace
             card = replace(card, classes=known if set(named) <= set(known) else named)
@@ -364,6 +364,7 @@ def _refuse_second_folder(ws: Workspace, old: Path, new: Path, keys: set[str], s
         )
 
 
-def _found_classes(good: list[store.Sample]) -> tuple[ClassName, ...]:
-    names = {sample.given_label for sample in good if sample.given_label}
+def _found_classes(found: list[store.Sample]) -> tuple[ClassName, ...]:
+    """The classes that the rows name; one whose pictures are all broken is a class all the same."""
+    names = {sample.given_label for sample in found if sample.given_label}
     return tuple(ClassName(name) for name in EXPRESSIONS if name in names)
