@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError
 from ferclean.sources.tabular import escape_cell
+from ferclean.store.pictures import picture_at
 from ferclean.store.releases import Release, get_release, get_release_items
 from ferclean.store.samples import Dataset, get_dataset, get_samples
 from ferclean.store.table import sample_table
@@ -59,23 +59,10 @@ class Content:
         named = f"the image of {row['source_key']!r}"
         if row["path"] is None:
             raise BadDataError(f"{named} has no file; exclude the sample and release again")
-        kept = self.ws.images.resolve()
-        try:
-            # one open per image without the store: a database session for each would take minutes for a large set
-            file = Path(row["path"]).resolve(strict=True)
-            inside = next(
-                (base for base in (kept, Path(self.dataset.root).resolve()) if file.is_relative_to(base)), None
-            )
-            if inside is None:
-                raise BadDataError(f"{named} lies outside of the data set's folder: {file}; it is not read")
-            data = file.read_bytes()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise BadDataError(
-                f"{named} cannot be read: {error}; put the data set back where it was ingested"
-            ) from error
-        if row["content_hash"] is None or not hashes.is_content(data, row["content_hash"], kept=inside == kept):
-            raise BadDataError(f"{named} has changed since it was ingested: {file}; export again to leave it out")
-        return data
+        path = Path(row["path"])
+        kept = path.is_relative_to(self.ws.images)
+        base = self.ws.images if kept else Path(self.dataset.root)
+        return picture_at(base, str(path.relative_to(base)), row["content_hash"], kept=kept, named=named)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Split -> class (in the card's order) -> included samples."""

@@ -22,7 +22,7 @@ from ferclean.store.samples import SAMPLES
 from ferclean.store.workspace import Workspace
 
 
-class LostPictureError(FercleanError):
+class LostPictureError(BadDataError):
     """A picture cannot be had as it was ingested; `reason` is what its sample is quarantined with."""
 
     def __init__(self, message: str, reason: str) -> None:
@@ -145,13 +145,23 @@ def _places(ws: Workspace, sample_ids: Sequence[str] | None) -> list[_Place]:
 
 
 def _bytes(ws: Workspace, place: _Place) -> bytes:
-    named = f"the picture of sample {place.sample_id}"
     if place.relative_path is None:
         because = f" ({place.quarantine})" if place.quarantine else ""
         raise LostPictureError(f"sample {place.sample_id} has no picture{because}", place.quarantine or renewal.MISSING)
-    base = (ws.root / "images" if place.kept else Path(place.root)).resolve()
+    base = ws.images if place.kept else Path(place.root)
+    named = f"the picture of sample {place.sample_id}"
+    return picture_at(base, place.relative_path, place.content_hash, kept=place.kept, named=named)
+
+
+def picture_at(base: Path, relative_path: str, content_hash: str | None, *, kept: bool, named: str) -> bytes:
+    """The bytes of the file below the folder `base`, which is the workspace's images for pictures that it `kept`.
+
+    Raises LostPictureError, which calls it `named`, when it is gone, lies outside (through `..` or a link), or is not
+    what `content_hash` was taken of. Takes no session: whoever reads many pictures looks the places up once.
+    """
+    base = base.resolve()
     try:
-        path = (base / place.relative_path).resolve(strict=True)
+        path = (base / relative_path).resolve(strict=True)
         if not path.is_relative_to(base):
             raise LostPictureError(
                 f"{named} lies outside {base}; it is not read", "file: leads out of the data set's folder since ingest"
@@ -165,7 +175,7 @@ def _bytes(ws: Workspace, place: _Place) -> bytes:
             "lies now",
             renewal.MISSING if gone else f"file: cannot be read since ingest ({why})",
         ) from error
-    if place.content_hash is None or not hashes.is_content(data, place.content_hash, kept=place.kept):
+    if content_hash is None or not hashes.is_content(data, content_hash, kept=kept):
         raise LostPictureError(
             f"{named} has changed since it was ingested: {path}; put the old file back, or ingest the data set again, "
             "which takes the new one in as a sample of its own",
