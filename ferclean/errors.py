@@ -37,6 +37,16 @@ class WorkspaceBusyError(FercleanError):
     exit_code = 5
 
 
+def few(names: Iterable[object], count: int = 5) -> str:
+    """The first of them, and how many more there are: for every message about names that may be many.
+
+    >>> few(["a", "b"]), few("abcdefg")
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
+    listed = [str(name) for name in names]
+    return ", ".join(listed[:count]) + (f" and {len(listed) - count:,} more" if len(listed) > count else "")
+
+
 def among(name: str | Iterable[str], known: Iterable[object]) -> str:
     """The end of every error about a name (or several) that is none of `known`: the nearest, then all of them.
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, few
 
 DEPTH = 4
 """Dictionaries within dictionaries that are looked into; training scripts use two or three."""
@@ -135,7 +135,7 @@ def _no_checkpoint(path: Path) -> str | None:
         return "a TorchScript program: load it with torch.jit.load and save its state_dict"
     if "data.pkl" in parts:
         return None
-    return f"a zip archive of {_few(names)}, not a checkpoint: unpack it, and give the weights file in it"
+    return f"a zip archive of {few(names, 3)}, not a checkpoint: unpack it, and give the weights file in it"
 
 
 def _text(head: bytes) -> str | None:
@@ -156,7 +156,3 @@ def _pickled(error: Exception) -> str:
         r"(?:Unsupported global: GLOBAL|Unsupported class|Trying to load unsupported GLOBAL) (\S+)", str(error)
     )
     return f" ({found[1]})" if found else ""
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

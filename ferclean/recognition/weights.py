@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ferclean import hashes
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, few
 from ferclean.recognition.weight_files import read_tensor_sets
 
 PREFIXES = (
@@ -59,9 +59,9 @@ class WeightsReport:
             f"{len(self.unexpected)} unexpected, {len(self.reshaped)} of another shape"
         )
         left = [self.named(name) for name in [*self.reshaped, *(n for n in self.missing if not DERIVED.search(n))]]
-        parts = [f"not loaded, but left as a new network has them: {some(left)}"] if left else []
+        parts = [f"not loaded, but left as a new network has them: {few(left, NAMED)}"] if left else []
         if self.unexpected:
-            parts.append(f"not used: {some([self.named(name) for name in self.unexpected])}")
+            parts.append(f"not used: {few([self.named(name) for name in self.unexpected], NAMED)}")
         return "; ".join([counts, *parts])
 
     def named(self, name: str) -> str:
@@ -98,8 +98,8 @@ def load_weights(
     # a buffer that counts batches says nothing about whose weights these are
     if all(DERIVED.search(name) for name in fitting):
         raise UsageError(
-            f"{path}: none of its {len(tensors)} tensors fits this backbone (it has e.g. {some(tensors, 3)}; "
-            f"expected e.g. {some(own, 3)}); choose the matching --backbone or another file"
+            f"{path}: none of its {len(tensors)} tensors fits this backbone (it has e.g. {few(tensors, 3)}; "
+            f"expected e.g. {few(own, 3)}); choose the matching --backbone or another file"
         )
     unused = {name: tensor for name, tensor in tensors.items() if name not in found.values()}
     report = WeightsReport(
@@ -158,7 +158,7 @@ def _refuse_another_network(
     report: WeightsReport, extra: list[str], *, stem: str, frozen: bool, idle: set[str], hint: str
 ) -> None:
     def told(names: Sequence[str]) -> str:
-        return some([report.named(name) for name in names])
+        return few([report.named(name) for name in names], NAMED)
 
     reshaped = [name for name in report.reshaped if name not in idle]
     adaptable = [name for name in reshaped if name == stem or POSITIONS.search(name)]
@@ -213,9 +213,3 @@ def _outer(name: str, own: str) -> str:
 
 def _shape(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
-
-
-def some(names: Sequence[str] | Mapping[str, object], count: int = NAMED) -> str:
-    """The first names, and how many more there are."""
-    listed = list(names)
-    return ", ".join(listed[:count]) + (f" and {len(listed) - count} more" if len(listed) > count else "")

@@ -6,14 +6,13 @@ It never reads a file and never leaves a vote out.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, few
 from ferclean.sources.tabular import text_of
 
-_SHOWN = 5
 _TOLERANCE = 0.02
 """How far a row of rounded shares may be from adding up to 1."""
 
@@ -81,12 +80,6 @@ def by_label(labels: Sequence[str], counts: Sequence[int]) -> dict[str, int]:
         if count:
             found[label] = found.get(label, 0) + count
     return found
-
-
-def few(values: Iterable[object]) -> str:
-    """The first of them, for a message."""
-    shown = [str(value) for value in values]
-    return ", ".join(shown[:_SHOWN]) + (" ..." if len(shown) > _SHOWN else "")
 
 
 def _apportioned(shares: Sequence[float], total: int) -> list[int]:

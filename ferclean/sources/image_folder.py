@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from ferclean.errors import BadDataError, nearest
 from ferclean.sources.cards import Card, SourceCode
 from ferclean.sources.file_names import IMAGE_SUFFIXES, OWN_FILES, is_clutter
-from ferclean.sources.rows import SourceRow, contained_file, printable
+from ferclean.sources.rows import SourceRow, contained_file, storable
 from ferclean.sources.tabular import header_of, records_of, unescape_cell
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
@@ -121,7 +121,7 @@ def _listed(path: Path) -> list[tuple[str, str]]:
 def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -> Iterator[SourceRow]:
     """The files below a class folder, or one row for whatever lies where a class folder should be."""
     if is_clutter(relative.name) or str(relative) in OWN_FILES:
-        yield SourceRow(source_key=printable(str(relative)), split=split, ignored=True)
+        yield SourceRow(source_key=storable(str(relative)), split=split, ignored=True)
     elif not _is_folder(root / relative):
         yield from _file(root, relative, None, split, "label: lies outside of a class folder")
     else:
@@ -150,7 +150,7 @@ def _below(
 def _file(
     root: Path, relative: PurePosixPath, label: str | None, split: str, problem: str | None, code: str | None = None
 ) -> Iterator[SourceRow]:
-    key = printable(str(relative))
+    key = storable(str(relative))
     path = root / relative
     if is_clutter(relative.name):
         yield SourceRow(source_key=key, split=split, ignored=True)

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from ferclean import hashes
-from ferclean.errors import BadDataError, UsageError, among
+from ferclean.errors import BadDataError, UsageError, among, few
 from ferclean.evidence import labels as label_names
 from ferclean.sources.tabular import PARQUET, columns_of, parquet_file, text_of
 
 ID_COLUMNS = ("sample_id", "source_key")
 _NOT_A_NUMBER = {"", "nan", "na", "none", "null"}
-_FEW = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,13 +245,3 @@ def _fold(values: Any, ids: Sequence[str]) -> np.ndarray:
             f"{few([ids[row] for row in np.flatnonzero(bad).tolist()])}"
         )
     return numbers.astype(np.int64)
-
-
-def few(names: Sequence[object]) -> str:
-    """The first few names, and how many there are.
-
-    >>> few(["a", "b"]), few("abcdefg")
-    ('a, b', 'a, b, c, d, e, ... (7 in all)')
-    """
-    shown = ", ".join(str(name) for name in names[:_FEW])
-    return shown + (f", ... ({len(names):,} in all)" if len(names) > _FEW else "")

@@ -16,7 +16,7 @@ from ferclean.sources.ballots import by_label, refuse_strangers, vote_number, wh
 from ferclean.sources.cards import Card, known_cards, load_card
 from ferclean.sources.codes import numeric_codes, outside, refuse_shifted
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
-from ferclean.sources.rows import SourceRow, printable
+from ferclean.sources.rows import SourceRow, storable
 from ferclean.sources.tabular import code_of
 from ferclean.sources.undivided import known_split, refuse_split
 
@@ -83,15 +83,15 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str 
         if key in named:
             continue
         if is_clutter(found):
-            yield SourceRow(source_key=printable(found), ignored=True)
+            yield SourceRow(source_key=storable(found), ignored=True)
             continue
-        storable = printable(found) == found
+        is_text = storable(found) == found
         yield SourceRow(
-            source_key=printable(key),
+            source_key=storable(key),
             split=_split_of(key, card) or everywhere or "train",
-            relative_path=f"{prefix}{folder}/{found}" if storable else None,
+            relative_path=f"{prefix}{folder}/{found}" if is_text else None,
             leftover=True,
-            problem=f"label: no line in {os.path.basename(LABELS)}" if storable else "file: the name is not UTF-8",
+            problem=f"label: no line in {os.path.basename(LABELS)}" if is_text else "file: the name is not UTF-8",
             attributes=_attributes(base / ATTRIBUTES.format(key=key), card),
             votes=ballots.get(key),
         )

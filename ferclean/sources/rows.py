@@ -96,7 +96,7 @@ def split_word(name: str) -> str | None:
     return SPLITS.get(word) or SPLITS.get(re.sub(r"(set|split|data|images|faces)$", "", word))
 
 
-def printable(name: str) -> str:
+def storable(name: str) -> str:
     """A file name as text that can be stored: bytes that are no UTF-8 are written as \\x and their hex digits."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 

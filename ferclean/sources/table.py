@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ferclean.errors import BadDataError, UsageError, among
+from ferclean.errors import BadDataError, UsageError, among, few
 from ferclean.evidence.labels import ClassName, canonical_name
-from ferclean.sources.ballots import by_label, few, vote_number, whole_votes
+from ferclean.sources.ballots import by_label, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.pictures import holds_pictures, picture_of
 from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow, name_list, split_names

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, few
 from ferclean.evidence.labels import canonical_name
-from ferclean.sources.ballots import by_label, few, refuse_strangers, vote_number, whole_votes
+from ferclean.sources.ballots import by_label, refuse_strangers, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.rows import NOT_EXPRESSIONS
 from ferclean.sources.tabular import (

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ferclean.errors import FercleanError, UsageError, among
+from ferclean.errors import FercleanError, UsageError, among, few
 from ferclean.files import whole_folder
+from ferclean.printable import printable
 from ferclean.progress import Progress, silent
 from ferclean.sources.rows import reason_kind
 from ferclean.store.decisions import current_decisions
@@ -95,9 +96,7 @@ class ReleaseDiff:
         for change in self.changes:
             sign = {"added": "+", "removed": "-", "relabelled": "~"}[change["change"]]
             labels = " -> ".join(change[side] or "left out" for side in ("from", "to"))
-            # keys may hold newlines or terminal codes: shown as Python would write them
-            key = change["source_key"]
-            shown = key if key.isprintable() else ascii(key)
+            shown = printable(change["source_key"])
             lines.append(f"{sign} {change['split']}  {shown}  {labels}  ({change['reason'] or 'as given'})")
         return lines
 
@@ -222,10 +221,9 @@ def _decisions(ws: Workspace, table: pd.DataFrame, on_conflict: str) -> pd.DataF
     open_conflicts = decisions.index[decisions["conflict"].astype(bool)]
     if len(open_conflicts) and on_conflict == "refuse":
         keys = _keys(table)
-        named = ", ".join(ascii(keys[sample]).strip("'") for sample in open_conflicts[:20])
-        more = f" and {len(open_conflicts) - 20} more" if len(open_conflicts) > 20 else ""
+        named = few((printable(keys[sample]) for sample in open_conflicts), 20)
         raise FercleanError(
-            f"reviewers disagree on {len(open_conflicts)} samples: {named}{more}; "
+            f"reviewers disagree on {len(open_conflicts)} samples: {named}; "
             "list and settle them with `ferclean decide --adjudicate`, or let the latest decision win with "
             "--on-conflict latest"
         )

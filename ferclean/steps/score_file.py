@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, few
 from ferclean.evidence import checks
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import signals as signal_room
@@ -22,7 +22,7 @@ from ferclean.evidence import splits as split_room
 from ferclean.evidence.class_order import find_permutation
 from ferclean.evidence.in_sample import refuse_in_sample
 from ferclean.progress import Progress, silent
-from ferclean.sources.pred_probs import PredictionFile, few, read_predictions
+from ferclean.sources.pred_probs import PredictionFile, read_predictions
 from ferclean.steps.copies import pair_rows
 from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace

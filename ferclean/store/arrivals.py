@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ferclean.errors import BadDataError, among
+from ferclean.errors import BadDataError, among, few
 
 if TYPE_CHECKING:
     from ferclean.store.samples import Dataset, Sample
 
 SPLITS = ("train", "validation", "test")
-_NAMED = 5  # how many offenders an error message names
 
 
 def check_rows(samples: Sequence[Sample], dataset: Dataset) -> None:
@@ -54,4 +53,4 @@ def vote_counts(sample: Sample) -> dict[str, int]:
 def first_keys(keys: Sequence[str]) -> str:
     """The first few keys, for an error message."""
     # keys may hold newlines or terminal codes: shown as Python would write them
-    return ", ".join(repr(key) for key in keys[:_NAMED]) + (" ..." if len(keys) > _NAMED else "")
+    return few(map(repr, keys))
