@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -134,3 +135,58 @@ def test_a_table_without_rows_is_not_printed(
     assert "split" in shown
     assert "decision" not in shown
     assert "verdict" not in shown
+
+
+def into(monkeypatch: pytest.MonkeyPatch, output: int) -> None:
+    """What is printed goes to an open file, as a shell would send it."""
+    monkeypatch.setattr(sys, "stdout", os.fdopen(output, "w", encoding="utf-8"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [["--version"], ["config"], ["config", "--json"], ["score", "--help"]])
+def test_output_that_finds_no_room_is_one_line_and_a_failure(
+    words: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        into(patch, os.open("/dev/full", os.O_WRONLY))
+        assert run(words) == 1
+        sys.stdout.close()
+    said = capfd.readouterr().err
+    assert said == (
+        "ferclean: cannot write standard output: No space left on device; free some space there, or send the output "
+        "elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["--version"], ["config"], ["config", "--json"]])
+def test_a_reader_that_has_gone_ends_the_verb_without_a_word(
+    words: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with monkeypatch.context() as patch:
+        into(patch, writing)
+        assert run(words) == 0
+        sys.stdout.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_verb_runs_with_its_output_closed() -> None:
+    code = "import sys; from ferclean.cli import main; sys.argv = ['ferclean', '--version']; main()"
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_file_that_the_system_refuses_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "ferclean.toml").symlink_to("ferclean.toml")
+    (tmp_path / "workspace" / "ferclean.duckdb").symlink_to("ferclean.duckdb")
+    assert run(["status"]) == 1
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "OSError" not in said

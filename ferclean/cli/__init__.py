@@ -5,6 +5,7 @@ No verb does work of its own here, and nothing heavy is imported until a verb ne
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -16,10 +17,11 @@ from typer.core import TyperGroup
 
 from ferclean import __version__
 from ferclean.cli import completion, data_verbs, people_verbs, recognizer_verbs, release_verbs
-from ferclean.cli.failures import INTERRUPTED, failure_of, tell
+from ferclean.cli.failures import INTERRUPTED, failure_of, lost_output, tell
 from ferclean.cli.plumbing import check_words, make_session, split_global_options
 from ferclean.cli.settings import check_settings
-from ferclean.errors import UsageError, among
+from ferclean.errors import FercleanError, UsageError, among
+from ferclean.files import cannot_write
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -94,11 +96,12 @@ def run(argv: Sequence[str]) -> int:
         if code == INTERRUPTED:  # what Typer makes of Ctrl-C
             raise KeyboardInterrupt
         return int(code) if isinstance(code, int) else 0
-    except BrokenPipeError:
-        # the reader has gone (`| head`): keep the interpreter from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        lost = lost_output(error)
+        if lost is not None:
+            if lost.errno == errno.EPIPE:  # the reader has gone (`| head`)
+                return 0
+            error = FercleanError(cannot_write("standard output", lost, elsewhere="send the output elsewhere"))
         if not rest and not as_json and hasattr(error, "show"):
             error.show()  # Typer's help for a bare `ferclean`
             return UsageError.exit_code
@@ -119,6 +122,9 @@ def main() -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by the caller (`>&-`): or the next file opened would get its number
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for as long as we run
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # `nohup` stays as it is

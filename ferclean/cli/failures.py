@@ -5,7 +5,10 @@ It catches nothing itself and tells nothing twice.
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +56,9 @@ def failure_of(error: BaseException, argv: Sequence[str], verb: str | None) -> F
         less = "a smaller --input-size, --batch-size or backbone, or fewer samples (ingest --limit)"
         return Failure(kind="failure", message=f"not enough memory ({_one_line(str(error))}); try {less}", exit_code=1)
     if isinstance(error, OSError) and error.filename is not None:
-        return Failure(kind="failure", message=f"cannot use {error.filename}: {error.strerror}", exit_code=1)
+        mend = "see that it is there, that it may be read and written, and that the disk has room"
+        said = f"cannot use {error.filename}: {error.strerror}; {mend}"
+        return Failure(kind="failure", message=said, exit_code=1)
     said = _one_line(str(error))
     name = type(error).__name__
     return Failure(
@@ -76,6 +81,24 @@ def tell(failure: Failure, *, verb: str | None, as_json: bool, error: BaseExcept
             told["resume"] = failure.resume
         print_json({"schema": JSON_SCHEMA, "verb": verb, "error": told})
     return failure.exit_code
+
+
+def lost_output(error: BaseException) -> OSError | None:
+    """Why stdout took no more of what was printed, if that ended the verb; None when it ended of something else.
+
+    Files that ferclean writes name themselves in their errors: one without a name is of stdout.
+    """
+    if isinstance(error, SystemExit):  # what Rich and Typer make of a pipe whose reader has gone
+        return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    if not isinstance(error, OSError) or error.filename is not None:
+        return None
+    if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF):
+        return None
+    # what is left of it must not make the interpreter complain at exit
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+    return error
 
 
 def _interrupted(argv: Sequence[str], verb: str | None) -> Failure:
