@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from disks import read_only
+from small_workspace import small
 
 from ferclean import __version__
 from ferclean.cli import app, run
@@ -190,3 +192,21 @@ def test_a_file_that_the_system_refuses_is_named_in_one_line(
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert "OSError" not in said
+
+
+def test_verbs_that_read_work_on_a_read_only_workspace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(small(tmp_path, released=True).ws.root)
+    with read_only(Path(root)):
+        for words in (
+            ["status"], ["config"], ["diff", "original", "v1"], ["decide", "--adjudicate"],
+            ["export", "--form", "image_folder", "--release", "v1", "--out", "faces"],
+            ["export", "--form", "table", "--out", "table.csv"], ["report", "--out", "report.html"],
+        ):  # fmt: skip
+            assert run([*words, "-w", root]) == 0, capsys.readouterr().err
+        assert run(["doctor", "-w", root]) in (0, 3)
+        capsys.readouterr()
+        for words in (["report"], ["decide", "train_00001", "keep"], ["undo", "--reviewer", "ann"], ["release", "v2"]):
+            assert run([*words, "-w", root]) == 1
+            said = capsys.readouterr().err
+            assert len(said.splitlines()) == 1
+            assert "Read-only file system; make the folder writable" in said

@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from disks import fill, small_disk
 from small_workspace import Small, shared, small
 
-from ferclean.errors import UsageError
+from ferclean.errors import FercleanError, UsageError
 from ferclean.exports import EXPORTS
 from ferclean.exports.content import read_content
 from ferclean.exports.target import MANIFEST
@@ -96,6 +97,19 @@ def test_overwriting_replaces_an_earlier_export(work: Small, tmp_path: Path, for
     fresh = target(tmp_path / "fresh", form)
     export(work.ws, form=form, out=fresh, release="v1")
     assert content(out) == content(fresh)
+
+
+def test_a_full_disk_is_one_line_and_the_earlier_export_stands(work: Small, tmp_path: Path, form: str) -> None:
+    with small_disk(tmp_path / "disk", "400k") as disk:
+        out = target(disk, form)
+        export(work.ws, form=form, out=out, release="original")
+        before = content(out)
+        filler = fill(disk)
+        with pytest.raises(FercleanError, match=r"cannot write .*/x.*: No space left on device; .*pass another --out"):
+            export(work.ws, form=form, out=out, release="v1", overwrite=True)
+        filler.unlink()
+        assert content(out) == before
+        assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
 @pytest.mark.parametrize("form", FOLDERS)

@@ -145,3 +145,14 @@ def test_a_full_disk_is_said_in_one_line_with_path_and_mend_and_the_old_stays(tm
 def test_an_error_about_another_file_is_not_told_as_one_of_writing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "out") as draft:
         draft.write_bytes((tmp_path / "source that is gone").read_bytes())
+
+
+def test_weights_on_a_full_disk_are_told_like_any_other_file(tmp_path: Path) -> None:
+    import torch
+
+    from ferclean.recognition.tensor_files import write_tensors
+
+    with small_disk(tmp_path / "disk", "300k") as disk:
+        with pytest.raises(FercleanError, match=r"cannot write .*/net.safetensors: No space left on device; free some"):
+            write_tensors(disk / "net.safetensors", {"weight": torch.zeros(200_000)})
+        assert os.listdir(disk) == []

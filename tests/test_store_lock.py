@@ -21,7 +21,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from ferclean.store import lock
-with lock.held(Path(sys.argv[1]), "dying", timeout=5):
+with lock.held(Path(sys.argv[1]), "dying", timeout=5, shared=sys.argv[2] == "read"):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -57,15 +57,17 @@ def test_turns_come_in_the_order_of_asking_however_eager_the_others_are(tmp_path
     assert tickets(tmp_path) == []
 
 
-def test_a_killed_holder_is_not_waited_for_and_its_ticket_goes(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, timeout=60)
-    assert done.returncode == -9
-    assert len(tickets(tmp_path)) == 1
-    started = time.monotonic()
-    with lock.held(tmp_path, "living", timeout=5):
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_killed_holder_is_not_waited_for_and_its_ticket_goes(tmp_path: Path, shared: bool) -> None:
+    for how in ("write", "read"):
+        done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), how], check=False, timeout=60)
+        assert done.returncode == -9
         assert len(tickets(tmp_path)) == 1
-    assert time.monotonic() - started < 1
-    assert tickets(tmp_path) == []
+        started = time.monotonic()
+        with lock.held(tmp_path, "living", timeout=5, shared=shared):
+            assert len(tickets(tmp_path)) == 1
+        assert time.monotonic() - started < 1
+        assert tickets(tmp_path) == []
 
 
 def test_who_gives_up_leaves_the_queue(tmp_path: Path) -> None:

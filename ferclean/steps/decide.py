@@ -86,7 +86,7 @@ def decide(
     with ws.reading("decide"):
         sample_id = find_sample(ws, sample_or_key)
         given = given_labels(ws, [sample_id])[sample_id]
-        classes = get_dataset(ws).classes
+        classes, words = get_dataset(ws).classes, _Words(ws)
     try:
         checked = _checked(action or "relabel", label, None, given=given, classes=classes, adjudicate=adjudicate)
     except ValueError as error:
@@ -99,7 +99,7 @@ def decide(
         note=note,
         source="adjudication" if adjudicate else "cli",
     )
-    return _append(ws, [decision], dry_run=dry_run)
+    return _append(ws, [decision], words, dry_run=dry_run)
 
 
 def disagreements(ws: Workspace) -> list[dict[str, Any]]:
@@ -146,9 +146,10 @@ def decide_from_file(
     header = tuple(_COLUMN_WORDS.sub("_", name.strip().lower()) for name in spelt)
     _check_header(file, header)
 
-    everything = get_samples(ws, include_quarantined=True)
+    with ws.reading("decide"):
+        everything = get_samples(ws, include_quarantined=True)
+        classes, words = get_dataset(ws).classes, _Words(ws)
     known = _Known(everything)
-    classes = get_dataset(ws).classes
     fallback = reviewer
     decisions: list[Decision] = []
     said: dict[tuple[str, str], tuple[int, Decision]] = {}
@@ -209,7 +210,7 @@ def decide_from_file(
         raise BadDataError(f"{file}: none of its {elsewhere:,} decisions is about a picture of this workspace")
     meant = _COLUMNS if pictures is None else COLUMNS
     ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in meant)
-    done = _append(ws, decisions, repeated=repeated, ignored=ignored, dry_run=dry_run)
+    done = _append(ws, decisions, words, repeated=repeated, ignored=ignored, dry_run=dry_run)
     return replace(done, elsewhere=elsewhere)
 
 
@@ -291,23 +292,34 @@ def _check_header(file: Path, header: tuple[str, ...]) -> None:
         )
 
 
+class _Words:
+    """What people have said until now: the latest of each about each sample, and where they disagree."""
+
+    def __init__(self, ws: Workspace) -> None:
+        with ws.reading("reading decisions"):
+            self.current, self.disagreed = _current_by_reviewer(decision_history(ws)), _disagreed(ws)
+
+
+def _disagreed(ws: Workspace) -> set[str]:
+    said = current_decisions(ws)
+    return set(said.loc[said["conflict"].astype(bool), "sample_id"])
+
+
 def _append(
     ws: Workspace,
     decisions: list[Decision],
+    words: _Words,
     *,
     repeated: int = 0,
     ignored: tuple[str, ...] = (),
     dry_run: bool = False,
 ) -> DecideSummary:
-    with ws.reading("reading decisions"):
-        current, said = _current_by_reviewer(decision_history(ws)), current_decisions(ws)
-    open_ = set(said.loc[said["conflict"].astype(bool), "sample_id"])
     new = [
         one
         for one in decisions
         # what is open again must be settled again, with the same words too
-        if (one.source == "adjudication" and one.sample_id in open_)
-        or not _repeats(one, current.get((one.sample_id, one.reviewer)))
+        if (one.source == "adjudication" and one.sample_id in words.disagreed)
+        or not _repeats(one, words.current.get((one.sample_id, one.reviewer)))
     ]
     ids = append_decisions(ws, new) if new and not dry_run else []
     return DecideSummary(
@@ -317,7 +329,7 @@ def _append(
         decision_ids=[int(one) for one in ids],
         ignored_columns=ignored,
         dry_run=dry_run,
-        disagreements=int(current_decisions(ws)["conflict"].sum()) if ids else len(open_),
+        disagreements=len(_disagreed(ws) if ids else words.disagreed),
     )
 
 

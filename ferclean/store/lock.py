@@ -85,7 +85,10 @@ def _take_ticket(root: Path, kind: str, deadline: float, timeout: float) -> tupl
             if time.monotonic() >= deadline:
                 raise busy(root, "another program", timeout)
             time.sleep(_PAUSE / 10)
-        number = max((other.number for other in _queue(root)), default=0) + 1
+        others = _queue(root)
+        number = max((other.number for other in others), default=0) + 1
+        for other in others:
+            _remove_if_dead(other)
         while True:
             path = root / f"{LOCK_NAME}.{number}.{kind}.{secrets.token_hex(4)}"
             lock = make_locked(path)
@@ -108,12 +111,16 @@ def _ahead(root: Path, mine: _Ticket) -> _Ticket | None:
             return None
         if mine.kind == other.kind == "read":
             continue
-        lock = lock_of_the_dead(other.path)
-        if lock is not None:
-            _give_back(other.path, lock)
-        elif other.path.exists():
+        if not _remove_if_dead(other) and other.path.exists():
             return other
     return None
+
+
+def _remove_if_dead(ticket: _Ticket) -> bool:
+    lock = lock_of_the_dead(ticket.path)
+    if lock is not None:
+        _give_back(ticket.path, lock)
+    return lock is not None
 
 
 def _give_back(ticket: Path, lock: int) -> None:
