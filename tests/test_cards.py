@@ -69,6 +69,17 @@ def test_labels_are_known_by_code_canonical_name_and_spelling() -> None:
     ]  # fmt: skip
 
 
+def test_a_card_means_its_names_as_they_are_written() -> None:
+    text = (
+        "---\nferclean:\n  layout: table\n  classes: [yes, null, 1.10]\n  codes: {010: yes, no: null, 2.0: 1.10}\n---\n"
+    )
+    card = parse_card(text, name="x")
+    assert card.classes == ("yes", "null", "1.10")
+    assert card.codes == {"010": "yes", "no": "null", "2": "1.10"}
+    with pytest.raises(BadDataError, match=r"data card 'x': the front matter is not YAML \(the key 010 comes twice"):
+        parse_card(text.replace("no:", "010:"), name="x")
+
+
 def test_splits_are_known_by_the_cards_names_and_the_usual_ones() -> None:
     card = load_card("fer2013")
     assert [card.split_of(name) for name in ("Training", "PublicTest", "PrivateTest", "val", "Extra")] == [

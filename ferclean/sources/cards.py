@@ -155,6 +155,17 @@ def load_card(name_or_path: str | Path) -> Card:
     raise UsageError(f"no data card {text!r}; {among(text, known)}, or give the path of a card file (.md)")
 
 
+class _Words(yaml.BaseLoader):
+    """A card's names as they are written: yes, null, 010 and 1.10 are words. A key that comes twice is refused."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node. Raises ConstructorError (a YAMLError) for a key that comes twice."""
+        for key, _ in node.value:
+            if sum(key.value == other.value for other, _ in node.value) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key.value} comes twice", key.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
 def parse_card(text: str, *, name: str) -> Card:
     """A card from its text: YAML front matter between two `---` lines with a `ferclean:` block, then prose."""
     where = f"data card {name!r}"
@@ -162,7 +173,7 @@ def parse_card(text: str, *, name: str) -> Card:
     if not text.startswith("---\n") or not closed:
         raise BadDataError(f"{where} has no front matter; it starts with a line --- and ends it with another")
     try:
-        front = yaml.safe_load(head)
+        front, words = yaml.safe_load(head), yaml.load(head, _Words)  # noqa: S506 - it makes text only
     except yaml.YAMLError as error:
         raise BadDataError(f"{where}: the front matter is not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(front, dict) or not isinstance(front.get("ferclean"), dict):
@@ -174,12 +185,13 @@ def parse_card(text: str, *, name: str) -> Card:
         raise BadDataError(f"{where}: no layout {block.get('layout')!r}; {among(str(block.get('layout')), LAYOUTS)}")
     if not isinstance(block.get("redistributable", False), bool):
         raise BadDataError(f"{where}: redistributable is true or false (may the pixels be passed on?)")
-    classes = _classes(block.get("classes") or (), where)
+    spelled = words["ferclean"]
+    classes = _classes(spelled.get("classes") or (), where)
     codes = {
-        SourceCode(str(code)): _one_of(label, classes, f"{where}: code {code}")
-        for code, label in _mapping(block, "codes", where).items()
+        SourceCode(code_of(code) or code): _one_of(label, classes, f"{where}: code {code}")
+        for code, label in _mapping(spelled, "codes", where).items()
     }
-    splits = {str(source): str(target) for source, target in _mapping(block, "splits", where).items()}
+    splits = dict(_mapping(spelled, "splits", where))
     if wrong := sorted(set(splits.values()) - {"train", "validation", "test"}):
         raise BadDataError(f"{where}: splits lead to {', '.join(wrong)}; use train, validation and test")
     annotators = block.get("annotators")
@@ -189,14 +201,14 @@ def parse_card(text: str, *, name: str) -> Card:
         classes=classes,
         codes=codes,
         splits=splits,
-        expected=_expected(block, classes, where),
+        expected=_expected(spelled, classes, where),
         licence=str(front.get("license_name") or front.get("license") or "unknown"),
         redistributable=bool(block.get("redistributable", False)),
         title=str(front.get("pretty_name") or name),
         homepage=str(block.get("homepage") or front.get("homepage") or ""),
         attributes={
             str(key): {str(code): str(word) for code, word in values.items()}
-            for key, values in _mapping(block, "attributes", where).items()
+            for key, values in _mapping(spelled, "attributes", where).items()
             if isinstance(values, dict)
         },
         annotators=int(annotators) if annotators is not None else None,

@@ -112,6 +112,8 @@ def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
     Raises UsageError for a file that cannot be read, BadDataError for one that is no CSV in UTF-8.
     """
+    if path.suffix.lower() in PARQUET:
+        raise BadDataError(f"{path} is called Parquet, and only CSV is read here; save it as CSV")
     try:
         with path.open(newline="", encoding="utf-8-sig") as handle:
             lines = csv.reader(handle, strict=True)
