@@ -12,10 +12,11 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from ferclean.errors import FercleanError
 
@@ -134,6 +135,46 @@ def whole_folder(path: Path, *, elsewhere: str = "") -> Iterator[Path]:
                     path.rmdir()  # not every system lets an empty folder give way to another
             os.rename(new, path)
             _settle(path.parent)
+
+
+@contextmanager
+def whole_files(folder: Path, *, elsewhere: str = "") -> Iterator[Callable[[str, bytes], None]]:
+    """Yield what puts many files below `folder`, by name and content, each whole or not at all, from any thread.
+
+    One draft serves them all, and nothing is made before the first file comes; drafts of the dead go at once. Raises
+    as `whole_file` does.
+    """
+    folder = Path(os.path.abspath(folder))
+    if folder.is_dir():
+        with telling(folder, elsewhere=elsewhere):
+            remove_drafts(folder)
+    parents: set[Path] = set()
+    turn = Lock()
+    with ExitStack() as stack:
+        drafts: list[Path] = []
+
+        def put(name: str, content: bytes) -> None:
+            target = folder / name
+            try:
+                with turn:
+                    if not drafts:
+                        folder.mkdir(parents=True, exist_ok=True)
+                        parents.add(folder)
+                        drafts.append(stack.enter_context(_draft(folder / "files")))
+                    if target.parent not in parents:
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        parents.add(target.parent)
+                new = drafts[0] / secrets.token_hex(8)
+                new.write_bytes(content)
+                _settle(new)
+                os.replace(new, target)
+            except OSError as error:
+                raise FercleanError(cannot_write(target, error, elsewhere=elsewhere)) from error
+
+        yield put
+        for parent in parents:
+            with telling(parent, elsewhere=elsewhere):
+                _settle(parent)
 
 
 @contextmanager

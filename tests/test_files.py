@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from disks import fill, small_disk
 
 from ferclean.errors import FercleanError
-from ferclean.files import DRAFT, whole_file, whole_folder
+from ferclean.files import DRAFT, whole_file, whole_files, whole_folder
 
 WRITER = """
 import os, signal, sys
@@ -49,6 +50,22 @@ def test_a_folder_takes_the_place_of_an_empty_one(tmp_path: Path) -> None:
     with whole_folder(out) as draft:
         (draft / "new.txt").write_text("new", "utf-8")
     assert (os.listdir(out), os.listdir(tmp_path)) == (["new.txt"], ["out"])
+
+
+def test_many_files_share_one_draft_and_only_whole_ones_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    with whole_files(folder):
+        pass
+    assert not folder.exists()
+    with whole_files(folder) as put, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: put(f"{n % 3}/{n}.png", str(n).encode()), range(30)))
+        assert len(drafts(folder)) == 1
+        assert (folder / "1" / "25.png").read_bytes() == b"25"
+    assert sorted(os.listdir(folder)) == ["0", "1", "2"]
+    (folder / "3").write_text("a file in the way", "utf-8")
+    with pytest.raises(FercleanError, match=r"cannot write .*3/1\.png"), whole_files(folder) as put:
+        put("3/1.png", b"")
+    assert drafts(folder) == []
 
 
 def test_a_file_appears_when_it_is_whole_and_the_older_one_stays_until_then(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from ferclean import hashes, sources
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import EXPRESSIONS, ClassName
-from ferclean.files import whole_file
+from ferclean.files import whole_files
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.cards import Card, load_card
@@ -129,12 +130,12 @@ def ingest(
                 yield keyed
 
     with reader.taking_back():
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with whole_files(ws.images) as keep, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
             for chunk in _chunks(keyed()):
                 usable = [row for row in chunk if not row.ignored]
                 ignored += len(chunk) - len(usable)
                 codes.update(row.given_code for row in usable if row.given_code is not None)
-                found.extend(pool.map(reader.sample, usable))
+                found.extend(pool.map(partial(reader.sample, keep), usable))
                 progress("reading images", len(found), len(chosen) if chosen is not None else len(found))
         refuse_shifted(codes, card)
         good = [sample for sample in found if sample.quarantine_reason is None]
@@ -206,7 +207,7 @@ class _Reader:
                 file.unlink(missing_ok=True)
             raise
 
-    def sample(self, row: SourceRow) -> store.Sample:
+    def sample(self, keep: Callable[[str, bytes], None], row: SourceRow) -> store.Sample:
         problems = [row.problem] if row.problem else []
         data, content_hash, problem = self._content(row)
         if problem and problem not in problems:
@@ -223,7 +224,7 @@ class _Reader:
         in_source = row.relative_path is not None
         stored = None
         if not in_source and data is not None and content_hash is not None:
-            stored = self._keep(data, content_hash, facts)
+            stored = self._keep(keep, data, content_hash, facts)
         return store.Sample(
             sample_id=store.make_sample_id(self.card.name, row.source_key, content_hash),
             source_key=row.source_key,
@@ -264,14 +265,15 @@ class _Reader:
             return None, None, f"file: cannot be read ({error.strerror})"
         return data, hashes.of_bytes(data), None
 
-    def _keep(self, data: bytes, content_hash: str, facts: image_room.ImageFacts | None) -> str:
+    def _keep(
+        self, keep: Callable[[str, bytes], None], data: bytes, content_hash: str, facts: image_room.ImageFacts | None
+    ) -> str:
         """Write what the row itself held below the workspace's images, once per content; unreadable bytes too."""
         extension = _EXTENSIONS.get(facts.format, "bin") if facts else "bin"
         name = f"{content_hash[:2]}/{content_hash}.{extension}"
         target = self.ws.images / name
         if not self.dry_run and not target.exists():
-            with whole_file(target) as draft:
-                draft.write_bytes(data)
+            keep(name, data)
             self.written.append(target)
         return name
 
