@@ -18,7 +18,7 @@ from apps.fiftyone_view.workspace_dataset import dataset_name, mirror_decisions
 from ferclean.errors import UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.steps.offers import offer
-from ferclean.steps.review import OFFER
+from ferclean.steps.review import OFFER, told_left_out
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.samples import get_dataset
 from ferclean.store.standing import random_checks
@@ -58,13 +58,8 @@ class Recorded:
 
     def __str__(self) -> str:
         """In one line, for the person who decided."""
-        left_out = (
-            (self.random_checks, "of the random check, which are decided one by one"),
-            (self.without_offer, "whose verdict proposes nothing"),
-            (self.newer, "decided elsewhere meanwhile; look again"),
-        )
-        left = ", ".join(f"{count:,} {why}" for count, why in left_out if count)
-        return f"{self.recorded:,} decision(s) recorded" + (f"; left out: {left}" if left else "")
+        left = told_left_out(random_checks=self.random_checks, without_offer=self.without_offer, newer=self.newer)
+        return f"{self.recorded:,} decision(s) recorded{left}"
 
 
 def default_reviewer() -> str:

@@ -81,13 +81,7 @@ def _bar(at: Sitting, waiting: list[str], shown: list[str], chosen: list[str]) -
 def _told(plan: review.Bulk) -> str:
     """What a bulk does and what it leaves out."""
     done = " · ".join(f"{plan.actions[action]:,} {said}" for action, said in _DONE.items() if action in plan.actions)
-    left_out = (
-        (plan.random_checks, "of the random check, which are decided one by one"),
-        (plan.without_offer, "without a proposal"),
-        (plan.newer, "answered in another tab or settled meanwhile"),
-    )
-    left = ", ".join(f"{count:,} {why}" for count, why in left_out if count)
-    return f"{len(plan.sample_ids):,} faces: {done or 'none'}" + (f"; left out: {left}" if left else "")
+    return f"{len(plan.sample_ids):,} faces: {done or 'none'}{plan.left_out}"
 
 
 def _meaning(what: str) -> dict[str, Any]:

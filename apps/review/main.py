@@ -34,15 +34,14 @@ def main() -> None:
         page = sitting.header(at, list(PAGES))
         PAGES[page](at)
     except WorkspaceBusyError as error:
-        _say("The workspace is busy", str(error), retry=True)
+        _say("The workspace is busy", str(error))
     except FercleanError as error:
-        _say("This cannot be shown", str(error), retry=True)
+        _say("This cannot be shown", str(error))
 
 
-def _say(title: str, message: str, *, retry: bool) -> None:
+def _say(title: str, message: str) -> None:
     style.notice(title, message)
-    if retry:
-        st.button("Try again", key="retry", type="primary", on_click=sitting.forget)
+    st.button("Try again", key="retry", type="primary", on_click=sitting.forget)
 
 
 main()

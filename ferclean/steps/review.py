@@ -110,9 +110,29 @@ class Bulk:
     """Left out: decided in another tab, or adjudicated, since this page was drawn."""
 
     @property
+    def left_out(self) -> str:
+        """`told_left_out` of this one."""
+        return told_left_out(random_checks=self.random_checks, without_offer=self.without_offer, newer=self.newer)
+
+    @property
     def asks(self) -> bool:
         """So many that a person is asked first whether they are meant."""
         return len(self.sample_ids) > ASK_ABOVE
+
+
+def told_left_out(*, random_checks: int, without_offer: int, newer: int) -> str:
+    """What a bulk leaves out, as the end of a sentence on every screen; empty when that is nothing.
+
+    >>> told_left_out(random_checks=2, without_offer=0, newer=1)
+    '; left out: 2 of the random check, which are decided one by one, 1 decided elsewhere meanwhile'
+    """
+    counts = (
+        (random_checks, "of the random check, which are decided one by one"),
+        (without_offer, "without a proposal"),
+        (newer, "decided elsewhere meanwhile"),
+    )
+    left = ", ".join(f"{count:,} {why}" for count, why in counts if count)
+    return f"; left out: {left}" if left else ""
 
 
 def plan_bulk(desk: Desk, sample_ids: Sequence[str], *, action: str, label: str | None = None) -> Bulk:

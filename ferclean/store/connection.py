@@ -17,6 +17,9 @@ from ferclean.store import lock
 if TYPE_CHECKING:
     import duckdb
 
+DATABASE_NAME = "ferclean.duckdb"
+"""The database's file in the workspace's folder."""
+
 # Extensions are never fetched or loaded behind the user's back; what the store needs is built in.
 _CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 

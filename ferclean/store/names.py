@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferclean.store.connection import DATABASE_NAME
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -27,7 +29,7 @@ def names_in(root: Path) -> Names:
     import duckdb
 
     try:
-        con = duckdb.connect(str(root / "ferclean.duckdb"), read_only=True)
+        con = duckdb.connect(str(root / DATABASE_NAME), read_only=True)
     except duckdb.Error:  # none there, a writer has it, or it is damaged: the verb itself will say so
         return Names()
     try:

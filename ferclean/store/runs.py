@@ -133,7 +133,7 @@ def latest_run(ws: Workspace, kind: str, method: str | None = None) -> Run | Non
     """The run of a kind (and method) that was done last; None when none is done."""
     with ws.reading("reading runs") as con:
         identity = latest_done(con, kind, method)
-    return get_run(ws, identity) if identity else None
+        return get_run(ws, identity) if identity else None
 
 
 def latest_done(con: Any, kind: str, method: str | None = None) -> str | None:

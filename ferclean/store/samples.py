@@ -24,10 +24,10 @@ from ferclean.store.workspace import Workspace
 
 Location = Literal["source", "workspace"]
 
-SAMPLES = """(
+SAMPLES = f"""(
     SELECT * REPLACE (nullif(concat_ws('; ', quarantine_reason, withdrawn), '') AS quarantine_reason),
-    coalesce(withdrawn, '') NOT LIKE 'source: %' AS in_source FROM sample
-)"""
+    NOT {renewal.GONE} AS in_source FROM sample
+)"""  # noqa: S608 - own text
 """The samples as they stand: what was wrong at ingest and what a later look at the source said are one reason."""
 
 

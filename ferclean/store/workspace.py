@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from ferclean.errors import FercleanError
 from ferclean.files import telling, whole_file
 from ferclean.store import lock, migrate
-from ferclean.store.connection import opened, transaction
+from ferclean.store.connection import DATABASE_NAME, opened, transaction
 
 if TYPE_CHECKING:
     import duckdb
 
-DATABASE_NAME = "ferclean.duckdb"
 CONFIG_NAME = "ferclean.toml"
 
 _ELSEWHERE = "choose another workspace with --workspace"
