@@ -95,6 +95,22 @@ def test_a_picture_that_moved_to_another_class_keeps_its_decision(tmp_path: Path
     assert standing(new) == {"sad/renamed.png": ("relabel", "happiness", "ada"), "sad/b.png": ("exclude", None, "ada")}
 
 
+def test_decisions_about_rows_that_were_renamed_go_to_the_same_pictures_of_this_workspace(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "set", ["happy/a.png", "happy/b.png", "sad/c.png"])
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "image_folder", root)
+    say(ws, "happy/a.png", "relabel", "sadness")
+    say(ws, "happy/b.png", "exclude")
+    (root / "happy/a.png").rename(root / "happy/renamed.png")
+    (root / "happy/b.png").unlink()
+    ingest(ws, "image_folder", root)
+    decisions_to_file(ws, tmp_path / "d.csv")
+    assert decide_from_file(ws, tmp_path / "d.csv").recorded == 1
+    assert standing(ws)["happy/renamed.png"] == ("relabel", "sadness", "ada")
+    assert standing(ws)["happy/b.png"] == ("exclude", None, "ada")
+    assert decide_from_file(ws, tmp_path / "d.csv").recorded == 0
+
+
 def test_decisions_about_another_set_are_refused_and_no_file_is_written_over(tmp_path: Path) -> None:
     made = []
     for name, keys in (("A", ["happy/a.png"]), ("B", ["sad/x/b.png", "happy/y/c.png"])):

@@ -20,6 +20,7 @@ from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods.base import starting_weights
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.train import pretrain
+from ferclean.recognition.weights import load_weights
 
 State = dict[str, Tensor]
 
@@ -133,6 +134,16 @@ def test_what_is_no_weights_file_is_called_what_it_is(
         make_backbone("slim", weights=path)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("kind", "value"), [(torch.float32, float("nan")), (torch.float16, float("inf"))])
+def test_weights_that_are_no_numbers_are_refused_by_layer(tmp_path: Path, kind: torch.dtype, value: float) -> None:
+    state = {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in state_of().items()}
+    name = next(iter(state))
+    state[name].view(-1)[0] = value
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(BadDataError, match=rf"w.pth holds NaN or infinite weights in 1 of \d+ tensors \({name}\)"):
+        load_weights(make_backbone("slim", channels=1, input_size=48).network, tmp_path / "w.pth")
 
 
 def test_a_folder_is_no_weights_file(tmp_path: Path) -> None:

@@ -135,6 +135,10 @@ def ingest(
     ):
         if count:
             session.say(f"{count:,} {what}")
+    if result.added and (result.vanished or result.changed):
+        session.say(
+            "pictures under other names now: `decide --to-file F`, then `--from-file F`, takes decisions to them"
+        )
     session.table(
         ["split", *_columns(result.by_class)],
         [[split, *counts.values()] for split, counts in result.by_class.items()],

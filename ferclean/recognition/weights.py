@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ferclean import hashes
-from ferclean.errors import UsageError, few
+from ferclean.errors import BadDataError, UsageError, few
 from ferclean.recognition.weight_files import read_tensor_sets
 
 PREFIXES = (
@@ -87,7 +87,7 @@ def load_weights(
     `hint` is added where the first convolution does not fit.
 
     Raises UsageError when the file is absent, matches nothing or is another network's, naming the tensors and their
-    shapes; BadDataError when it is no safe weights file.
+    shapes; BadDataError when it is no safe weights file or holds NaN or infinite weights.
     """
     own = {_bare(name): (name, tensor) for name, tensor in network.state_dict().items()}
     sets = read_tensor_sets(path)
@@ -117,6 +117,12 @@ def load_weights(
     stem = next((name for name, (_, tensor) in own.items() if tensor.dim() == 4), "")
     extra = [_bare(name) for name, tensor in unused.items() if _is_body(name, tensor, prefix, own)]
     _refuse_another_network(report, extra, stem=stem, frozen=frozen, idle={_bare(name) for name in idle}, hint=hint)
+    broken = [name for name, value in fitting.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise BadDataError(
+            f"{path} holds NaN or infinite weights in {len(broken)} of {len(fitting)} tensors ({few(broken, 3)}): its "
+            "training broke off numerically; take an earlier checkpoint or another file"
+        )
     with torch.no_grad():
         for name, value in fitting.items():
             own[name][1].copy_(value)

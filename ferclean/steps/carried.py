@@ -57,19 +57,20 @@ class Pictures:
         self._ids = set(samples["sample_id"])
         self._of: dict[str, list[tuple[str, str]]] = {}
         held = samples[samples["in_source"].astype(bool) & samples["content_hash"].notna()]
+        self._held = set(held["sample_id"])
         for sample_id, key, content in zip(held["sample_id"], held["source_key"], held["content_hash"], strict=True):
             self._of.setdefault(content, []).append((sample_id, key))
 
     def find(self, sample_id: str, key: str, content: str) -> str | None:
-        """The same row with the same picture; else the one other row with it, where several the one of that file name.
-        None when there is none."""
-        if sample_id in self._ids:
+        """The same row with the same picture, where the source holds it still; else the one other row with that
+        picture, of several the one of that file name; else the row that is gone. None when there is none."""
+        if sample_id in self._held:
             return sample_id
         found = self._of.get(content, [])
         if len(found) > 1:
             name = PurePosixPath(key).name
             found = [(other, its) for other, its in found if PurePosixPath(its).name == name]
-        return found[0][0] if len(found) == 1 else None
+        return found[0][0] if len(found) == 1 else sample_id if sample_id in self._ids else None
 
 
 def restated(action: str, label: str, *, then: str, now: str | None) -> tuple[str, str]:

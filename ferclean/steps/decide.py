@@ -283,7 +283,7 @@ def _class_name(label: str, classes: tuple[str, ...]) -> str:
 
 
 def _check_header(file: Path, header: tuple[str, ...]) -> None:
-    repeated = [name for name, n in Counter(header).items() if n > 1]
+    repeated = [name for name, n in Counter(header).items() if name and n > 1]
     if repeated:
         raise BadDataError(f"{file}: the column {repeated[0]!r} appears twice")
     if "action" not in header or not {"sample_id", "source_key"} & set(header):
