@@ -260,6 +260,17 @@ def test_a_class_whose_pictures_are_all_broken_is_a_class_all_the_same(ws: Works
     assert (summary.by_class, sum(summary.quarantined.values())) == ({"train": {"fear": 0, "sadness": 1}}, 1)
 
 
+def test_pictures_as_text_in_a_column_of_paths_or_labels_fill_no_screen(ws: Workspace, tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", [["path", "label"], ["iVBOR/" * 400 + "0", "fear"]])
+    for option in ({}, {"label_column": "path"}):
+        with pytest.raises(BadDataError, match=r"characters\)") as raised:
+            ingest(ws, "table", tmp_path / "t.csv", **option)
+        assert len(str(raised.value)) < 1500
+    (tmp_path / "v.csv").write_text("path,label,v_,v_fear\na.png,fear,1,1\n")
+    with pytest.raises(UsageError, match=r"v.csv: column 'v_' \(vote_prefix 'v_'\) is no class; known: surprise"):
+        ingest(ws, "table", tmp_path / "v.csv", vote_prefix="v_")
+
+
 def test_one_label_out_of_range_is_one_quarantined_row(ws: Workspace, tmp_path: Path) -> None:
     rows = [*[fer_row(code, code) for code in FER_CODES.values()], fer_row(9, 7), fer_row(10, 99)]
     summary = ingest(ws, "fer2013", write_fer2013(tmp_path / "fer2013.csv", rows))

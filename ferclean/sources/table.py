@@ -216,7 +216,7 @@ def _vote_columns(path: Path, card: Card, header: Sequence[str], prefix: str) ->
     columns = [name for name in header if name.startswith(prefix)]
     if not columns:
         raise UsageError(f"{path} has no column that starts with {prefix!r} (vote_prefix); {among(prefix, header)}")
-    labels = [_vote_label(name.removeprefix(prefix), card) for name in columns]
+    labels = [_vote_label(name, prefix, card, path) for name in columns]
     rows: dict[str, list[float]] = {}
     bad: list[str] = []
     for number, cells in records_of(path, columns):
@@ -232,5 +232,11 @@ def _vote_columns(path: Path, card: Card, header: Sequence[str], prefix: str) ->
     return [by_label(labels, counts) for counts in whole_votes(path, rows, card.annotators).values()]
 
 
-def _vote_label(name: str, card: Card) -> str:
-    return card.label_of(name) or NOT_EXPRESSIONS.get(name.lower()) or canonical_name(name)
+def _vote_label(column: str, prefix: str, card: Card, path: Path) -> str:
+    name = column.removeprefix(prefix)
+    try:
+        return card.label_of(name) or NOT_EXPRESSIONS.get(name.lower()) or canonical_name(name)
+    except UsageError:
+        raise UsageError(
+            f"{path}: column {column!r} (vote_prefix {prefix!r}) is no class; known: {card.known_labels()}"
+        ) from None

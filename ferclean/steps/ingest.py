@@ -328,7 +328,13 @@ def _missing_pictures(found: list[store.Sample], root: Path, has_option: bool) -
     if not gone:
         return []
     way = "; say with --images DIR where the pictures lie" if has_option else ""
-    return [f"{len(gone):,} pictures are not where they should be, first {root / str(gone[0].relative_path)}{way}"]
+    first = _short(str(root / str(gone[0].relative_path)))
+    return [f"{len(gone):,} pictures are not where they should be, first {first}{way}"]
+
+
+def _short(text: str) -> str:
+    """At most 300 characters: a column of pictures that was taken for one of names or labels fills no screen."""
+    return text if len(text) <= 300 else f"{text[:200]} ... ({len(text):,} characters)"
 
 
 def _check_usable(
@@ -339,7 +345,7 @@ def _check_usable(
     if not found:
         raise BadDataError(f"{path} holds no samples")
     reasons = Counter(str(sample.quarantine_reason) for sample in found)
-    shown = "; ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common(3))
+    shown = "; ".join(f"{_short(reason)} ({count:,})" for reason, count in reasons.most_common(3))
     hint = "; give --classes with the names in the order of the codes" if "label: unknown" in shown else ""
     where = "".join(f"; {sentence}" for sentence in missing)
     raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}{where}")
