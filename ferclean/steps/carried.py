@@ -6,10 +6,8 @@ It never guesses: a decision whose picture the other workspace does not hold sta
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from ferclean.errors import UsageError
 from ferclean.exports.content import records, write_csv
@@ -48,29 +46,6 @@ def decisions_to_file(ws: Workspace, path: str | Path) -> CarriedSummary:
     with whole_file(path, elsewhere="name another file with --to-file") as draft:
         write_csv(draft, COLUMNS, ([row[name] for name in COLUMNS] for row in records(table)))
     return CarriedSummary(path=str(path), written=len(table))
-
-
-class Pictures:
-    """The samples of a workspace (as from `get_samples`) by what they show."""
-
-    def __init__(self, samples: pd.DataFrame) -> None:
-        self._ids = set(samples["sample_id"])
-        self._of: dict[str, list[tuple[str, str]]] = {}
-        held = samples[samples["in_source"].astype(bool) & samples["content_hash"].notna()]
-        self._held = set(held["sample_id"])
-        for sample_id, key, content in zip(held["sample_id"], held["source_key"], held["content_hash"], strict=True):
-            self._of.setdefault(content, []).append((sample_id, key))
-
-    def find(self, sample_id: str, key: str, content: str) -> str | None:
-        """The same row with the same picture, where the source holds it still; else the one other row with that
-        picture, of several the one of that file name; else the row that is gone. None when there is none."""
-        if sample_id in self._held:
-            return sample_id
-        found = self._of.get(content, [])
-        if len(found) > 1:
-            name = PurePosixPath(key).name
-            found = [(other, its) for other, its in found if PurePosixPath(its).name == name]
-        return found[0][0] if len(found) == 1 else sample_id if sample_id in self._ids else None
 
 
 def restated(action: str, label: str, *, then: str, now: str | None) -> tuple[str, str]:

@@ -19,7 +19,8 @@ import pandas as pd
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.sources.tabular import csv_rows, unescape_cell
-from ferclean.steps.carried import COLUMNS, GIVEN, PICTURE, Pictures, restated
+from ferclean.steps.carried import COLUMNS, GIVEN, PICTURE, restated
+from ferclean.steps.named_rows import Pictures, Rows
 from ferclean.store.decisions import (
     ACTIONS,
     Decision,
@@ -149,7 +150,7 @@ def decide_from_file(
     with ws.reading("decide"):
         everything = get_samples(ws, include_quarantined=True)
         classes, words = get_dataset(ws).classes, _Words(ws)
-    known = _Known(everything)
+    known = Rows(everything)
     fallback = reviewer
     decisions: list[Decision] = []
     said: dict[tuple[str, str], tuple[int, Decision]] = {}
@@ -212,37 +213,6 @@ def decide_from_file(
     ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in meant)
     done = _append(ws, decisions, words, repeated=repeated, ignored=ignored, dry_run=dry_run)
     return replace(done, elsewhere=elsewhere)
-
-
-class _Known:
-    """Ids, source keys and given labels of the whole workspace, read once."""
-
-    def __init__(self, samples: pd.DataFrame) -> None:
-        self.given: dict[str, str | None] = dict(zip(samples["sample_id"], samples["given_label"], strict=True))
-        self._key_of = dict(zip(samples["sample_id"], samples["source_key"], strict=True))
-        self._ids_of: dict[str, list[str]] = {}
-        # a key means the sample that holds it now, not one whose bytes it held before
-        held = samples["in_source"].astype(bool)
-        for part in (samples[held], samples[~held]):
-            answered = set(self._ids_of)
-            for sample_id, key in zip(part["sample_id"], part["source_key"], strict=True):
-                if key not in answered:
-                    self._ids_of.setdefault(key, []).append(sample_id)
-
-    def find(self, sample_id: str, key: str) -> str:
-        if sample_id:
-            if sample_id not in self._key_of:
-                raise ValueError(f"no sample has the id {sample_id!r}")
-            if key.strip() and self._key_of[sample_id].strip() != key.strip():
-                raise ValueError(f"sample {sample_id} has the key {self._key_of[sample_id]!r}, not {key!r}")
-            return sample_id
-        if not key.strip():
-            raise ValueError("neither sample_id nor source_key is given")
-        found = self._ids_of.get(key) or self._ids_of.get(key.strip(), [])
-        if len(found) != 1:
-            problem = "no sample has" if not found else f"{len(found)} samples have"
-            raise ValueError(f"{problem} the key {key!r}" + ("; give sample_id" if found else ""))
-        return found[0]
 
 
 def _checked(
