@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 
 from ferclean import hashes, sources
-from ferclean.errors import BadDataError, UsageError
-from ferclean.evidence.labels import EXPRESSIONS, ClassName
+from ferclean.errors import UsageError
+from ferclean.evidence.labels import ClassName
 from ferclean.files import whole_files
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
+from ferclean.steps.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.store import samples as store
 from ferclean.store.renewal import source_name
 from ferclean.store.workspace import Workspace
@@ -139,18 +140,18 @@ def ingest(
                 progress("reading images", len(found), len(chosen) if chosen is not None else len(found))
         refuse_shifted(codes, card)
         good = [sample for sample in found if sample.quarantine_reason is None]
-        missing = _missing_pictures(found, root, "images" in sources.options_of(sources.source(card.layout).read))
-        _check_usable(found, good, card, Path(path), missing)
+        missing = missing_pictures(found, root, "images" in sources.options_of(sources.source(card.layout).read))
+        check_usable(found, good, Path(path), missing)
         before = store.find_dataset(ws)
         if not card.classes:
-            named = _found_classes(found)
+            named = found_classes(found)
             known = tuple(map(ClassName, before.classes)) if before is not None and before.name == card.name else ()
             # a class that has lost its last image is still a class of this workspace
             card = replace(card, classes=known if set(named) <= set(known) else named)
 
         notes = [*sources.notes(Path(path), card, options), *missing]
         if before is not None:
-            _refuse_second_folder(ws, Path(before.root), root, set(keys), source_name(Path(path)))
+            refuse_second_folder(ws, Path(before.root), root, set(keys), source_name(Path(path)))
         seen = numeric_codes(codes, card) | set(before.card.get("numeric_codes", ()) if before is not None else ())
         if shifted := perhaps_shifted(seen, card.codes):
             notes.append(shifted)
@@ -320,59 +321,3 @@ def _chosen(
         order = rng.permutation(len(members))
         ranked += [((place + 0.5) / len(members), rng.random(), members[int(i)]) for place, i in enumerate(order)]
     return {index for _, _, index in sorted(ranked)[:limit]}, total - limit
-
-
-def _missing_pictures(found: list[store.Sample], root: Path, has_option: bool) -> list[str]:
-    """Where pictures were looked for that are not there; empty when all are."""
-    gone = [sample for sample in found if "file: missing" in (sample.quarantine_reason or "") and sample.relative_path]
-    if not gone:
-        return []
-    way = "; say with --images DIR where the pictures lie" if has_option else ""
-    first = _short(str(root / str(gone[0].relative_path)))
-    return [f"{len(gone):,} pictures are not where they should be, first {first}{way}"]
-
-
-def _short(text: str) -> str:
-    """At most 300 characters: a column of pictures that was taken for one of names or labels fills no screen."""
-    return text if len(text) <= 300 else f"{text[:200]} ... ({len(text):,} characters)"
-
-
-def _check_usable(
-    found: list[store.Sample], good: list[store.Sample], card: Card, path: Path, missing: list[str]
-) -> None:
-    if good:
-        return
-    if not found:
-        raise BadDataError(f"{path} holds no samples")
-    reasons = Counter(str(sample.quarantine_reason) for sample in found)
-    shown = "; ".join(f"{_short(reason)} ({count:,})" for reason, count in reasons.most_common(3))
-    hint = "; give --classes with the names in the order of the codes" if "label: unknown" in shown else ""
-    where = "".join(f"; {sentence}" for sentence in missing)
-    raise BadDataError(f"{path} holds no usable image among {len(found):,} rows: {shown}{hint}{where}")
-
-
-def _refuse_second_folder(ws: Workspace, old: Path, new: Path, keys: set[str], source: str | None) -> None:
-    """A workspace has one folder of pictures: a second list must not take the first list's pictures out of sight.
-
-    Where some rows are known, the set has moved: then only rows of other files than this `source` are at stake.
-    """
-    if old == new:
-        return
-    table = store.get_samples(ws, include_quarantined=True)
-    here = table["source_key"].isin(keys)
-    at_stake = table["source"].notna() & (table["source"] != source) & (source is not None) if here.any() else ~here
-    others = [Path(path) for path in table["path"][at_stake & ~here].dropna()]
-    below = [path.relative_to(old) for path in others if path.is_relative_to(old) and path.exists()]
-    lost = [path for path in below if not (new / path).exists()]
-    if lost:
-        raise BadDataError(
-            f"the pictures of {len(lost):,} samples that are here already lie below {old}, and these below {new}: a "
-            "workspace has one folder of pictures; put both below one folder, with lists that name them from there "
-            "(--images FOLDER)"
-        )
-
-
-def _found_classes(found: list[store.Sample]) -> tuple[ClassName, ...]:
-    """The classes that the rows name; one whose pictures are all broken is a class all the same."""
-    names = {sample.given_label for sample in found if sample.given_label}
-    return tuple(ClassName(name) for name in EXPRESSIONS if name in names)
