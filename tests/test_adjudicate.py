@@ -90,6 +90,10 @@ def test_a_file_settles_many_and_may_be_read_twice(work: Small) -> None:
 def test_what_settles_nothing_is_refused(work: Small) -> None:
     with pytest.raises(UsageError, match="nothing to settle"):
         decide(work.ws, "train_00003", "exclude", reviewer="eve", adjudicate=True)
+    with pytest.raises(UsageError, match="nothing to settle"):
+        decide(work.ws, "train_00003", "exclude", reviewer="eve", adjudicate=True, dry_run=True)
+    with pytest.raises(UsageError, match=r"unknown action 'fear'.*a label goes with relabel \(--label fear\)"):
+        decide(work.ws, "train_00001", "fear", reviewer="eve", adjudicate=True)
     with pytest.raises(UsageError, match="skip settles nothing"):
         decide(work.ws, "train_00001", "skip", reviewer="eve", adjudicate=True)
     with pytest.raises(UsageError, match="what about train_00001"):

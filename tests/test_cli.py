@@ -15,7 +15,7 @@ from small_workspace import small
 
 from ferclean import __version__
 from ferclean.cli import app, run
-from ferclean.cli.plumbing import read_settings, split_global_options
+from ferclean.cli.plumbing import Session, read_settings, split_global_options
 from ferclean.errors import FercleanError
 
 VERBS = sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
@@ -210,3 +210,14 @@ def test_verbs_that_read_work_on_a_read_only_workspace(tmp_path: Path, capsys: p
             said = capsys.readouterr().err
             assert len(said.splitlines()) == 1
             assert "Read-only file system; make the folder writable" in said
+
+
+def test_a_table_too_wide_for_its_place_is_turned_and_cuts_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    session = Session(workspace=Path("W"), workspace_origin="default")
+    names = [f"{at} very surprised" for at in range(40)]
+    session.table(["split", *names], [["train", *range(40)], ["test", *range(1000, 1040)]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["split", "train", "test"]
+    assert [line.rsplit(maxsplit=2) for line in lines[1:]] == [[n, str(i), f"1,{i:03}"] for i, n in enumerate(names)]
+    session.table(["split", "fear"], [["train", 3]])
+    assert capsys.readouterr().out.splitlines()[0].split() == ["split", "fear"]

@@ -105,6 +105,7 @@ def test_a_release_is_frozen_and_repeating_it_changes_nothing(work: Small) -> No
     files = {path: path.read_bytes() for path in Path(first.path).iterdir()}
     again = release(work.ws, "v1")
     assert again.unchanged_since == get_release(work.ws, "v1").created_at
+    assert json.dumps(again.counts) == json.dumps(first.counts)  # the classes' order too
     assert {path: path.read_bytes() for path in Path(first.path).iterdir()} == files
     decide(work, "train_00001", "relabel", "fear")
     with pytest.raises(UsageError, match="frozen"):

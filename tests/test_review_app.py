@@ -82,6 +82,14 @@ def test_eight_classes_have_eight_keys(tmp_path: Path, opened: Open) -> None:
     assert "`8` contempt" in [found.label for found in opened(ws.root).button]
 
 
+def test_no_button_names_a_key_that_no_keyboard_has(tmp_path: Path, opened: Open) -> None:
+    many = tuple(f"{letter}fully surprised" for letter in "abcdefghijklm")
+    shown = [found for found in opened(make_workspace(tmp_path, n=26, classes=many).root).button]
+    named = {found.label: found.help for found in shown if "surprised" in found.label and "Accept" not in found.label}
+    assert list(named) == [*(f"`{at % 10}` {name}" for at, name in enumerate(many[:10], 1)), *many[10:]]
+    assert list(named.values()) == list(many)  # the whole name, where a narrow button cuts it
+
+
 def test_the_face_page_says_labels_probabilities_and_reasons_in_words(original: Workspace, opened: Open) -> None:
     page = html(opened(original.root))
     assert "given label</small><strong>surprise</strong>" in page

@@ -41,3 +41,11 @@ def test_a_tile_shows_a_suggestion_only_where_it_is_another_label() -> None:
         found = style.tile("7.png", "fear", suggested, shown)
         assert "→" not in found
         assert found.count("fear") == 1
+
+
+def test_a_long_name_is_shown_whole_or_told_whole() -> None:
+    name = "happily <surprised>"
+    shown = style.bars((name, "fear"), (0.5, 0.5), name, None) + style.labels(name, "fear", hidden=False)
+    assert shown.count('title="happily &lt;surprised&gt;"') == 2
+    assert '<strong class="long" title="happily' in shown
+    assert "<strong>fear</strong>" in shown

@@ -126,7 +126,9 @@ def _evidence(at: Sitting, item: Item) -> None:
             f'<div class="fc fc-blind">Blind mode: suggestion, probabilities and reasons are hidden, {order}.</div>'
         )
         return
-    with st.container(height=26 * len(at.desk.classes), border=False):
+    # so many that the buttons would leave the screen are scrolled; half a row says that there is more
+    shown = len(at.desk.classes) if len(at.desk.classes) <= 11 else 7.5
+    with st.container(height=int(26 * shown), border=False):
         st.html(style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label, item.method_votes))
     st.html(style.why(_verdict(item), item.reasons, aside=_RANDOM if item.drawn_at_random else ""))
 
@@ -223,15 +225,19 @@ def _buttons(at: Sitting, item: Item) -> None:
     hidden = at.filters.blind
     # a button carries what the person saw, and is another one when that has changed
     mine = f"{item.sample_id}_{seen}_{'blind' if hidden else 'seeing'}"
-    for number, (column, name) in enumerate(zip(st.columns(len(at.desk.classes)), at.desk.classes, strict=True), 1):
+    for number, (column, name) in enumerate(zip(_places(len(at.desk.classes)), at.desk.classes, strict=True), 1):
         tone = "given" if name == item.given_label else ""
         tone = "suggested" if name == item.suggested_label and not hidden else tone
         tone = "stands" if stands is not None and stands.label == name else tone
         key = f"do_{tone or 'label'}_{number}_"
-        mapping[str(number)] = key
+        digit = _digit(number)
+        if digit:
+            mapping[digit] = key
         column.button(
-            f"`{number}` {parts.inert(name)}", key=key + mine, on_click=_decide, width="stretch",
+            f"`{digit}` {parts.inert(name)}" if digit else parts.inert(name), key=key + mine, on_click=_decide,
+            width="stretch",
             args=(item.sample_id, "relabel", name, seen, hidden),
+            help=parts.inert(name) if len(name) > 12 else None,  # a narrow button cuts it
         )  # fmt: skip
     proposal = None if hidden else item.offer
     action, label = (proposal.action, proposal.label) if proposal else ("", None)
@@ -259,6 +265,18 @@ def _buttons(at: Sitting, item: Item) -> None:
         column.button(text, key=f"do_{action}_{item.sample_id}", on_click=call, args=arguments, width="stretch")
         mapping[letter] = f"do_{action}_"
     parts.keys(mapping, face=item.sample_id, rests={"enter": _BLIND_ENTER if hidden else _NO_OFFER})
+
+
+def _digit(number: int) -> str:
+    """The key of the class at this place, from 1; only ten of them have one."""
+    return str(number % 10) if number <= 10 else ""
+
+
+def _places(count: int) -> list[Any]:
+    """A column for each of `count` buttons, in rows that leave room for their names."""
+    rows = max(1, -(-count // 11))
+    width = -(-count // rows)
+    return [column for _ in range(rows) for column in st.columns(width)][:count]
 
 
 def _offered(proposal: Offer | None, *, hidden: bool) -> str:

@@ -44,20 +44,20 @@ def notice(title: str, message: str) -> None:
 
 def labels(given: str | None, suggested: str | None, *, hidden: bool) -> str:
     """The given label and the suggested one, in words."""
-    left = (
-        f'<div class="box given"><small>{GIVEN_MARK} given label</small>'
-        f"<strong>{escape(given or 'unknown')}</strong></div>"
-    )
+    left = f'<div class="box given"><small>{GIVEN_MARK} given label</small>{_name(given or "unknown")}</div>'
     if hidden:
         right = '<div class="box none"><small>suggested label</small><strong>hidden</strong></div>'
     elif suggested is None:
         right = '<div class="box none"><small>suggested label</small><strong>none</strong></div>'
     else:
-        right = (
-            f'<div class="box suggested"><small>{SUGGESTED_MARK} suggested label</small>'
-            f"<strong>{escape(suggested)}</strong></div>"
-        )
+        right = f'<div class="box suggested"><small>{SUGGESTED_MARK} suggested label</small>{_name(suggested)}</div>'
     return f'<div class="fc fc-labels">{left}<div class="arrow">→</div>{right}</div>'
+
+
+def _name(label: str) -> str:
+    """A class in large letters; one of several words takes two lines of smaller ones rather than lose its end."""
+    size = f' class="long" title="{escape(label)}"' if len(label) > 10 else ""
+    return f"<strong{size}>{escape(label)}</strong>"
 
 
 def bars(
@@ -78,7 +78,7 @@ def bars(
         mark = {"given": f"{GIVEN_MARK} given", "suggested": f"{SUGGESTED_MARK} suggested"}.get(kind, "")
         share = 0.0 if value is None else max(0.0, min(1.0, value))
         rows.append(
-            f'<span class="{"strong" if kind else ""}">{escape(name)}</span>'
+            f'<span class="name {"strong" if kind else ""}" title="{escape(name)}">{escape(name)}</span>'
             f'<span class="track"><div class="fill {kind}" style="width:{share:.1%}"></div></span>'
             f'<span class="value">{"–" if value is None else f"{share:.0%}"}</span>'
             f"{_votes(list(votes).count(name), len(votes))}"

@@ -63,13 +63,19 @@ class Session:
             _console().print(Text(printable(text), style=style or ""), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
-        """A table for people on stdout; numbers to the right. One without rows is not printed."""
+        """A table for people on stdout; numbers to the right. One without rows is not printed.
+
+        One that is wider than the place for it, by its columns, is turned: a column becomes a line.
+        """
         if self.as_json or self.quiet or not rows:
             return
         from rich.table import Table
         from rich.text import Text
 
-        # tables are as wide as they need to be when nobody's terminal limits them
+        console = _console()
+        if len(columns) > len(rows) + 1 and _width(columns, rows) > console.width:
+            rows = list(zip(columns, *rows, strict=True))
+            columns, rows = [str(name) for name in rows[0]], rows[1:]
         heading = None if title is None else Text(printable(title))
         table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
         numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
@@ -77,7 +83,7 @@ class Session:
             table.add_column(Text(printable(name)), justify="right" if is_number else "left", no_wrap=True)
         for row in rows:
             table.add_row(*(Text(printable(_cell(value))) for value in row))
-        _console().print(table)
+        console.print(table)
 
     def note(self, text: str) -> None:
         """A remark on stderr, so that piped output stays data; silent under --json and --quiet."""
@@ -269,6 +275,14 @@ def _console() -> Any:
 
     # outside a terminal a table must not be squeezed into 80 columns
     return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
+    """Cells of a terminal that a table needs to show every column whole."""
+    from rich.cells import cell_len
+
+    shown = [[printable(_cell(value)) for value in line] for line in (columns, *rows)]
+    return sum(max(map(cell_len, column)) + 2 for column in zip(*shown, strict=True)) - 2
 
 
 def _cell(value: object) -> str:

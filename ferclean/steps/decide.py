@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -83,7 +84,7 @@ def decide(
     for an adjudication where nobody disagrees.
     """
     if action is None and label is None:
-        raise UsageError(f"what about {sample_or_key}? One of {', '.join(ACTIONS)}, or a label")
+        raise UsageError(f"what about {sample_or_key}? One of {', '.join(ACTIONS)}, or --label NAME")
     with ws.reading("decide"):
         sample_id = find_sample(ws, sample_or_key)
         given = given_labels(ws, [sample_id])[sample_id]
@@ -229,7 +230,9 @@ def _checked(
     if adjudicate and action == "skip":
         raise ValueError("skip settles nothing; adjudicate with keep, relabel, ambiguous or exclude")
     if action not in ACTIONS:
-        raise ValueError(f"unknown action {action!r}; {among(action, ACTIONS)}")
+        meant = find_class(action, classes)
+        hint = "" if meant is None else f"; a label goes with relabel (--label {shlex.quote(meant)})"
+        raise ValueError(f"unknown action {action!r}; {among(action, ACTIONS)}{hint}")
     name = _class_name(label, classes) if label else None
     if action == "relabel" and name is None:
         raise ValueError(f"relabel needs a label; known: {', '.join(classes)}")
@@ -291,7 +294,7 @@ def _append(
         if (one.source == "adjudication" and one.sample_id in words.disagreed)
         or not _repeats(one, words.current.get((one.sample_id, one.reviewer)))
     ]
-    ids = append_decisions(ws, new) if new and not dry_run else []
+    ids = append_decisions(ws, new, dry_run=dry_run) if new else []
     return DecideSummary(
         recorded=len(new),
         already=len(decisions) - len(new) + repeated,

@@ -143,6 +143,7 @@ def release(
         "reviewers": sorted(set(decisions["reviewer"].dropna())),
         "content": _content_digest(items),
     }
+    counts = _counts(items, dataset.classes)
     made = Release(
         name=name,
         policy=policy,
@@ -150,7 +151,7 @@ def release(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         fingerprint=fingerprint(ws),
         config=config,
-        counts=_counts(items, dataset.classes),
+        counts=counts,
     )
     existing = next((known for known in list_releases(ws) if known.name == name), None)
     if existing is not None:
@@ -174,7 +175,7 @@ def release(
         threshold=made.threshold,
         path=str(folder),
         fingerprint=made.fingerprint,
-        counts=made.counts,
+        counts=counts,  # in the order of the classes, which the store does not keep
         changes=_changes(_original_items(table), items, _keys(table)),
         unchanged_since=None if existing is None else str(existing.created_at),
         dry_run=dry_run,

@@ -65,8 +65,10 @@ class NewerDecisionError(FercleanError):
         )
 
 
-def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
+def append_decisions(ws: Workspace, decisions: Sequence[Decision], *, dry_run: bool = False) -> list[int]:
     """Append decisions, all or none, and return their ids. They are on the disk when this returns.
+
+    `dry_run` checks all of it, stores nothing and returns [].
 
     Raises UsageError, naming the first wrong one, for an unknown sample, action, source or label, for a relabel
     without a label, and for a label that the action does not take. A decision about a sample that the latest audit
@@ -75,7 +77,7 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
     an adjudication where nobody disagrees: it would overrule a single person.
     """
     given = list(decisions)
-    with ws.session("deciding") as con:
+    with (ws.reading if dry_run else ws.session)("deciding") as con:
         classes = read_dataset(con, ws).classes
         known = _given(con, [decision.sample_id for decision in given])
         for decision in given:
@@ -83,6 +85,8 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision]) -> list[int]:
         _check_disagreement(con, given)
         if newer := _newer(con, given):
             raise NewerDecisionError(newer)
+        if dry_run:
+            return []
         drawn = _drawn(con, [decision.sample_id for decision in given])
         return _append(con, [_row(decision, drawn.get(decision.sample_id)) for decision in given])
 
