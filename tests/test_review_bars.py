@@ -6,6 +6,7 @@ import re
 
 from apps.review import style
 from ferclean.steps.faces_beside import Picture
+from ferclean.steps.offers import Item
 
 CLASSES = ("anger", "fear", "<b>odd</b>")
 
@@ -35,12 +36,18 @@ def test_names_of_classes_are_text_and_nothing_else() -> None:
 
 
 def test_a_tile_shows_a_suggestion_only_where_it_is_another_label() -> None:
-    shown = Picture(uri=None, trouble="gone")
-    assert "→" in style.tile("7.png", "fear", "anger", shown)
+    def tile(suggested: str | None) -> str:
+        item = Item(
+            sample_id="s", source_key="7.png", split="train", given_label="fear", suggested_label=suggested,
+            verdict="mislabelled", rank=1, label_quality=0.1, p_mislabelled=0.9, p_ambiguous=0.05, p_unusable=0.0,
+            p_clean=0.05, pred_probs=None, reasons=(), run_id="r",
+        )  # fmt: skip
+        return style.tile(item, Picture(uri=None, trouble="gone"), hidden=False, drawn=False)
+
+    assert "→" in tile("anger")
     for suggested in ("fear", None):
-        found = style.tile("7.png", "fear", suggested, shown)
-        assert "→" not in found
-        assert found.count("fear") == 1
+        assert "→" not in tile(suggested)
+        assert tile(suggested).count("fear") == 1
 
 
 def test_a_long_name_is_shown_whole_or_told_whole() -> None:
