@@ -58,7 +58,8 @@ class Guard:
         self.origins = frozenset(f"http://{host}" for host in self.hosts)
         self.refusal = refusal
         Guard.stands = True
-        policy = _POLICY.format(sockets=" ".join(f"ws://{host}" for host in self.hosts))
+        # a policy has no words for an IPv6 address: there 'self' alone must do
+        policy = _POLICY.format(sockets=" ".join(f"ws://{host}" for host in self.hosts if "[" not in host))
         self.headers = {
             b"content-security-policy": policy.encode(),
             b"x-frame-options": b"DENY",

@@ -71,8 +71,10 @@ def test_review_release_export_and_retrain(
     spoken(capsys, *w, "export", "--form", "rafdb", "--release", "v1", "--out", str(tmp_path / "rafdb"))
     name = Path("EmoLabel") / "list_patition_label.txt"
     frame = samples.get_samples(ws, include_quarantined=True)
-    broken = set(frame.loc[frame["quarantine_reason"].notna(), "source_key"])
-    before = [line for line in (drawn_set / name).read_text().splitlines() if line.split(".")[0] not in broken]
+    out = set(frame.loc[frame["quarantine_reason"].notna(), "sample_id"])
+    out |= set(decided.loc[decided["action"] == "exclude", "sample_id"])  # Enter's proposal for an unusable face
+    left_out = set(frame.loc[frame["sample_id"].isin(out), "source_key"])
+    before = [line for line in (drawn_set / name).read_text().splitlines() if line.split(".")[0] not in left_out]
     after = (tmp_path / "rafdb" / name).read_text().splitlines()
     assert len(before) == len(after)
     key = frame.set_index("sample_id")["source_key"]

@@ -147,7 +147,10 @@ def test_contained_files_are_real_files_below_the_root(tmp_path: Path) -> None:
 
 
 def test_lists_and_maps_are_taken_from_text_too() -> None:
-    assert name_list(" a, b,") == name_list(["a", "b"]) == ("a", "b")
-    assert name_list(None) == ()
+    assert name_list(" a, b") == name_list(["a", "b"]) == ("a", "b")
+    assert name_list(None) == name_list("") == ()
+    for gap in ("a,,b", "a,b,"):
+        with pytest.raises(UsageError, match="an empty name between its commas"):
+            name_list(gap)
     assert split_names("A=train,B = test") == split_names({"A": "train", "B": "test"})
     assert split_names(None) == {}
