@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,19 @@ def test_the_loss_is_finite_and_its_gradient_reaches_every_trainable_parameter(n
     out["loss"].backward()
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert without == []
+
+
+@every_method
+def test_one_hot_targets_are_labels_and_soft_ones_are_read_whole(name: str) -> None:
+    method, hard = get_method(name), batch_for(name)
+    one_hot = torch.nn.functional.one_hot(hard.labels, 4).float()
+    losses = []
+    for targets in (None, one_hot, 0.5 * one_hot + 0.5 * one_hot.roll(1, 1)):
+        model = model_for(name).train()
+        torch.manual_seed(1)
+        losses.append(method.step(model, replace(hard, targets=targets), method.Config(), 0.5)["loss"])
+    torch.testing.assert_close(losses[1], losses[0])
+    assert abs(float(losses[2] - losses[0])) > 1e-3
 
 
 @every_method

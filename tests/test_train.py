@@ -101,6 +101,50 @@ def test_dynamics_stay_with_the_given_label_after_relabeling(monkeypatch: pytest
     assert result.margin[-1].max() < 0
 
 
+# --- soft targets
+
+
+def test_hard_labels_are_trained_on_with_pytorchs_loss_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ferclean.recognition.methods import cross_entropy
+    from ferclean.recognition.methods.base import Batch
+
+    images, labels = tiny()
+    ours = fit("cross_entropy", images, labels, num_classes=3, config=TINY)
+
+    def plainly(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(logits.float(), batch.labels)
+
+    monkeypatch.setattr(cross_entropy, "loss_of", plainly)
+    plain = fit("cross_entropy", images, labels, num_classes=3, config=TINY)
+    assert ours.given_prob.tobytes() == plain.given_prob.tobytes()
+    assert predict(ours, images)["pred_probs"].tobytes() == predict(plain, images)["pred_probs"].tobytes()
+
+
+def test_a_recognizer_learns_the_shares_of_its_soft_targets() -> None:
+    images, labels = tiny(32, classes=2)
+    images[labels == 0] //= 4
+    shares = np.where(labels[:, None] == 0, [[0.7, 0.3, 0.0]], [[0.1, 0.3, 0.6]])
+    config = replace(TINY, epochs=14, learning_rate=0.01)
+    result = fit("cross_entropy", images, shares, num_classes=3, config=config)
+    predicted = predict(result, images)["pred_probs"]
+    for kind in (0, 1):
+        np.testing.assert_allclose(predicted[labels == kind].mean(0), shares[labels == kind][0], atol=0.1)
+    # what needs one class takes the likeliest
+    assert result.labels.tolist() == shares.argmax(1).tolist()
+    assert result.history[-1]["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("estimator", ["self_cure", "pairwise", "relative"])
+def test_training_changes_no_soft_target(estimator: str) -> None:
+    images, labels = tiny()
+    options = {"supcon_relabel": {"estimator": estimator, "warmup_share": 0.0, "relabel_gap": -1.0, "settled_at": 1.0}}
+    config = replace(TINY, epochs=4, learning_rate=0.01, method_options=options)
+    assert fit("supcon_relabel", images, labels, num_classes=3, config=config).flips
+    soft = fit("supcon_relabel", images, np.eye(3)[labels], num_classes=3, config=config)
+    assert soft.flips == []
+    assert soft.labels.tolist() == labels.tolist()
+
+
 def test_margin_and_probability_of_a_label_by_hand() -> None:
     prob, margin = given_label_dynamics(torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, 3.0]]), torch.tensor([0, 0]))
     torch.testing.assert_close(margin, torch.tensor([1.0, -3.0]))
@@ -140,6 +184,12 @@ def test_one_class_alone_can_be_trained_on() -> None:
         (np.zeros((2, 1, 32, 32), np.uint8), np.array([0, 2]), 2, "row 1 has label 2"),
         (np.zeros((2, 1, 32, 32), np.uint8), np.array([-1, 0]), 2, "row 0 has label -1"),
         (np.zeros((0, 1, 32, 32), np.uint8), np.zeros(0, int), 2, "no images"),
+        (np.zeros((0, 1, 32, 32), np.uint8), np.zeros((0, 2)), 2, "no images"),
+        (np.zeros((2, 1, 32, 32), np.uint8), np.full((2, 3), 1 / 3), 2, "2 rows of 2 shares"),
+        (np.zeros((2, 1, 32, 32), np.uint8), np.array([[1, 0], [0, 1]]), 2, "2 rows of 2 shares"),
+        (np.zeros((2, 1, 32, 32), np.uint8), np.array([[0.5, 0.5], [0.5, 0.4]]), 2, "row 1 of the soft targets"),
+        (np.zeros((2, 1, 32, 32), np.uint8), np.array([[1.5, -0.5], [0.5, 0.5]]), 2, "row 0 of the soft targets"),
+        (np.zeros((2, 1, 32, 32), np.uint8), np.array([[np.nan, 1], [0.5, 0.5]]), 2, "row 0 of the soft targets"),
     ],
 )
 def test_arrays_that_cannot_be_trained_on_are_refused(

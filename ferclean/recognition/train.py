@@ -62,18 +62,22 @@ def fit(
     pretrained: Mapping[str, Tensor] | None = None,
     progress: Progress = silent,
 ) -> FitResult:
-    """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1.
+    """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1, or on soft targets.
 
-    `method_config` is the method's own `Config`; by default it is made from its `config.method_options`. `validation`,
-    a name -> (images, labels), is only measured after each epoch (`NAME_accuracy` in `history`), never selected on.
-    `pretrained` is what `pretrain` gave; by default a method with a first stage runs it here, on these images. The same
-    inputs and seed give the same bytes on a CPU with the same number of threads. `progress` is called after each epoch.
+    Soft targets are (N, num_classes) floats, rows sum to 1: the probability of each class's being the true label. The
+    classification loss of every method reads them whole; what needs one class (contrast, centres, the dynamics, a first
+    stage with labels) takes the likeliest, and no label is changed on the way, since the targets say already how sure
+    each one is. `method_config` is the method's own `Config`; by default it is made from its `config.method_options`.
+    `validation`, a name -> (images, labels), is only measured after each epoch (`NAME_accuracy` in `history`), never
+    selected on. `pretrained` is what `pretrain` gave; by default a method with a first stage runs it here, on these
+    images. The same inputs and seed give the same bytes on a CPU with the same number of threads. `progress` is called
+    after each epoch.
 
     Raises BadDataError for arrays that cannot be trained on, UsageError for impossible settings and FercleanError when
     the loss stops being a number.
     """
     config = config or TrainConfig()
-    images, labels = _checked(images, labels, num_classes)
+    images, labels, targets = _checked(images, labels, num_classes)
     device = choose_device(config.device)
     method = get_method(method_name)
     cfg = _method_config(method_name, method_config, config)
@@ -93,7 +97,7 @@ def fit(
         if pretrained:
             backbone.load_state_dict(dict(pretrained))
         model = method.build(cfg, num_classes, backbone).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        run = _Run(method, cfg, model, config, images, labels, num_classes, device)
+        run = _Run(method, cfg, model, config, images, labels, targets, num_classes, device)
         for epoch in range(config.epochs):
             run.epoch(epoch)
             for name, (own_images, own_labels) in (validation or {}).items():
@@ -145,6 +149,7 @@ class _Run:
         config: TrainConfig,
         images: np.ndarray,
         labels: np.ndarray,
+        targets: np.ndarray | None,
         num_classes: int,
         device: torch.device,
     ) -> None:
@@ -153,6 +158,7 @@ class _Run:
         self.images = as_tensor(images, device)
         self.given = torch.from_numpy(labels).to(device)
         self.working = self.given.clone()
+        self.targets = None if targets is None else torch.from_numpy(targets).to(device)
         self.size = config.network_size(images.shape[2])
         self.views = int(hook(method, "views")(cfg))
         self.order = torch.Generator().manual_seed(config.seed)
@@ -208,6 +214,7 @@ class _Run:
             labels=self.working[index],
             given=self.given[index],
             index=index,
+            targets=None if self.targets is None else self.targets[index],
             label_smoothing=self.config.label_smoothing,
         )
         for group in self.optimizer.param_groups:
@@ -226,6 +233,8 @@ class _Run:
         return {name: value.detach().float() for name, value in result.items() if value.dim() == 0}
 
     def _relabel(self, epoch: int) -> int:
+        if self.targets is not None:
+            return 0
         end = EpochEnd(
             epoch=epoch,
             epochs=self.config.epochs,
@@ -284,19 +293,32 @@ def given_label_dynamics(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
     return torch.exp(at_label - torch.logsumexp(logits, 1)), at_label - others.amax(1)
 
 
-def _checked(images: np.ndarray, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+def _checked(
+    images: np.ndarray, labels: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Images, (N,) int64 labels, and (N, K) float32 targets where `labels` are such."""
     labels = np.asarray(labels)
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[2] != images.shape[3]:
         raise BadDataError(f"images are (N, C, S, S) uint8, not {images.dtype} of shape {images.shape}")
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
-        raise BadDataError(
-            f"labels are {len(images)} integers, one per image, not {labels.dtype} of shape {labels.shape}"
-        )
     if num_classes < 2:
         raise UsageError(f"a recognizer needs at least two classes, not {num_classes}")
+    targets = None
+    if labels.shape == (len(images), num_classes) and np.issubdtype(labels.dtype, np.floating):
+        targets = labels.astype(np.float32)
+        bad = ~np.isclose(labels.sum(1), 1, atol=1e-3) | ~(labels >= 0).all(1)  # NaN is neither
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            raise BadDataError(f"row {row} of the soft targets is {labels[row].tolist()}: shares of 0 or more sum to 1")
+        targets /= targets.sum(1, keepdims=True)
+        labels = targets.argmax(1) if len(targets) else np.zeros(0, dtype=np.int64)
+    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+        raise BadDataError(
+            f"labels are {len(images)} integers, one per image, or {len(images)} rows of {num_classes} shares, not "
+            f"{labels.dtype} of shape {labels.shape}"
+        )
     if not len(labels):
         raise BadDataError("there are no images to train on")
     if labels.min() < 0 or labels.max() >= num_classes:
         row = int(np.flatnonzero((labels < 0) | (labels >= num_classes))[0])
         raise BadDataError(f"row {row} has label {labels[row]}; labels lie in 0..{num_classes - 1}")
-    return images, labels.astype(np.int64)
+    return images, labels.astype(np.int64), targets

@@ -28,13 +28,23 @@ class Batch:
 
     `views`: one or two (B, C, S, S) float32 views of the same images. `labels`: (B,) int64 working labels, which a
     method may have corrected. `given`: (B,) int64, as published. `index`: (B,) int64 rows of the training set.
+    `targets`: (B, K) float32, rows sum to 1, where training is given soft targets; then `labels` are their likeliest
+    classes, for what needs one class (contrast, centres), and the classification loss reads `targets`.
     """
 
     views: tuple[Tensor, ...]
     labels: Tensor
     given: Tensor
     index: Tensor
+    targets: Tensor | None = None
     label_smoothing: float = 0.0
+
+    def rows(self, index: Tensor) -> Batch:
+        """What logits of these rows (M,) are to be compared with; a row may come several times. The views stay."""
+        return replace(
+            self, labels=self.labels[index], given=self.given[index], index=self.index[index],
+            targets=None if self.targets is None else self.targets[index],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +186,9 @@ def config_of(config: TrainConfig, method_name: str) -> Any:
 
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
-    """Mean cross-entropy of (B, K) logits against the working labels, in float32."""
-    return F.cross_entropy(logits.float(), batch.labels, label_smoothing=batch.label_smoothing)
+    """Mean cross-entropy of (B, K) logits against the soft targets or else the working labels, in float32."""
+    wanted = batch.labels if batch.targets is None else batch.targets
+    return F.cross_entropy(logits.float(), wanted, label_smoothing=batch.label_smoothing)
 
 
 def as_predictions(logits: Tensor, embedding: Tensor, **signals: Tensor) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ epochs that left the predictions as they were, or, where half of the epochs did 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -119,7 +119,7 @@ def step(model: nn.Module, batch: Batch, cfg: Config, progress: float) -> dict[s
     count = len(batch.labels)
     views = torch.cat(batch.views)
     feature_map, features = model(erased(views, cfg.erase))
-    both = replace(batch, labels=batch.labels.repeat(len(batch.views)))
+    both = batch.rows(torch.arange(count, device=views.device).repeat(len(batch.views)))
     raw = model.head(feature_map)
     # one view at a time: an image's other view is no witness for its label
     weights = torch.cat([model.estimator(view, batch.labels) for view in features.split(count)])
@@ -129,8 +129,7 @@ def step(model: nn.Module, batch: Batch, cfg: Config, progress: float) -> dict[s
         partner = torch.roll(torch.arange(len(raw), device=raw.device), 1)
         mixed = model.head(model.estimator.mix(feature_map, features, partner))
         # the mixture is to be recognised as either of its two faces
-        theirs = replace(both, labels=both.labels[partner])
-        parts["mixing"] = (cross_entropy(mixed, both) + cross_entropy(mixed, theirs)) / 2
+        parts["mixing"] = (cross_entropy(mixed, both) + cross_entropy(mixed, both.rows(partner))) / 2
     else:
         logits = weights[:, None] * raw.float()
         parts["rank"] = rank_loss(weights, margin=cfg.rank_margin)
