@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ import torch
 from ferclean.errors import UsageError, among
 
 DEVICES = ("auto", "cpu", "cuda")
+_FULL: ContextVar[bool] = ContextVar("full_precision", default=False)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -41,11 +43,48 @@ def describe(name: str = "auto") -> str:
     return f"CPU, {threads} {'thread' if threads == 1 else 'threads'}"
 
 
-def half_precision(device: torch.device, *, enabled: bool = True) -> Any:
-    """bfloat16 autocast on CUDA; nothing on a CPU, where it is slower on most machines."""
-    if device.type == "cuda" and enabled:
+def facts(name: str = "auto") -> dict[str, Any]:
+    """Where a figure was measured: device, torch, the CUDA and cuDNN it was built for (None on a CPU), threads."""
+    on_cuda = choose_device(name).type == "cuda"
+    return {
+        "device": describe(name),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda if on_cuda else None,
+        "cudnn": torch.backends.cudnn.version() if on_cuda else None,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def half_precision(device: torch.device) -> Any:
+    """bfloat16 autocast on CUDA; nothing on a CPU, where it is slower on most machines, and in `full_precision`."""
+    if device.type == "cuda" and not _FULL.get():
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Inside, CUDA computes in float32 as a CPU does: neither bfloat16 nor TF32. For comparing devices."""
+    cudnn = torch.backends.cudnn
+    before, token = cudnn.allow_tf32, _FULL.set(True)
+    cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32 = before
+        _FULL.reset(token)
+
+
+def start_peak_memory(name: str = "auto") -> None:
+    """Forget the most memory that CUDA tensors have held; nothing on a CPU."""
+    if (device := choose_device(name)).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_mb(name: str = "auto") -> float | None:
+    """The most memory that tensors on this CUDA device have held since `start_peak_memory`, in MB; None on a CPU."""
+    device = choose_device(name)
+    return torch.cuda.max_memory_allocated(device) / 1024**2 if device.type == "cuda" else None
 
 
 @contextmanager
