@@ -31,13 +31,14 @@ from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.comparison import paired_difference
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
+from ferclean.recognition.arms import Arm, compare_arms
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.profiles import get_profile
 from ferclean.sources import cards
 from ferclean.steps.gathering import gather
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
-from ferclean.steps.retrain import Arm, compare_arms, copies_of
+from ferclean.steps.retrain import JOBS, copies_of
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
 from ferclean.store import releases, samples, table
@@ -244,8 +245,9 @@ def retraining(
     }
     hits = compare_arms(
         arms, pixels, test_rows, majority[test_rows],
-        classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device, progress=progress,
-    )  # fmt: skip
+        classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device, jobs=ws.runs / JOBS,
+        progress=progress,
+    ).hits  # fmt: skip
     return {
         "measured_against": "clear majorities of the votes on the test images",
         "method": chosen.methods[0],

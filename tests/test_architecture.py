@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "ferclean"
 
 # room -> rooms of the package it may import from (its own is always allowed)
-GROUND = {"errors", "files", "progress", "printable", "bundled_files", "hashes", "__version__"}
+GROUND = {"errors", "files", "progress", "printable", "bundled_files", "hashes", "leases", "processes", "__version__"}
 FLOORS = {
     "evidence": GROUND,
     "store": GROUND,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ferclean.store import processes, runs
+from ferclean import processes
+from ferclean.store import runs
 from ferclean.store.exchange import to_json
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import bare

@@ -26,10 +26,10 @@ KEPT = {
     "ingest": "what was stored stays",
     "decide": "recorded decisions stay",
     "encode": "nothing that was stored is lost, and it begins again",
-    "retrain": "nothing that was stored is lost, and it begins again",
+    "retrain": "finished trainings are kept",
 }
 # with --force again, what this call has finished would be made once more
-WITHOUT_FORCE = {"score", "demo"}
+WITHOUT_FORCE = {"score", "demo", "retrain"}
 
 
 @dataclass(frozen=True, kw_only=True)

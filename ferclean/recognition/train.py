@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,7 @@ def fit(
     method_config: Any = None,
     validation: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     pretrained: Mapping[str, Tensor] | None = None,
+    watch: Callable[[int, Trained], None] | None = None,
     progress: Progress = silent,
 ) -> FitResult:
     """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1, or on soft targets.
@@ -69,9 +70,9 @@ def fit(
     stage with labels) takes the likeliest, and no label is changed on the way, since the targets say already how sure
     each one is. `method_config` is the method's own `Config`; by default it is made from its `config.method_options`.
     `validation`, a name -> (images, labels), is only measured after each epoch (`NAME_accuracy` in `history`), never
-    selected on. `pretrained` is what `pretrain` gave; by default a method with a first stage runs it here, on these
-    images. The same inputs and seed give the same bytes on a CPU with the same number of threads. `progress` is called
-    after each epoch.
+    selected on. `watch` receives each epoch, from 0, and the recognizer as it is then, to look at and not to keep.
+    `pretrained` is what `pretrain` gave; by default a method with a first stage runs it here, on these images. The same
+    inputs and seed give the same bytes on a CPU with the same number of threads. `progress` is called after each epoch.
 
     Raises BadDataError for arrays that cannot be trained on, UsageError for impossible settings and FercleanError when
     the loss stops being a number.
@@ -103,6 +104,8 @@ def fit(
             for name, (own_images, own_labels) in (validation or {}).items():
                 predicted = predict(run.trained(), own_images)["pred_probs"].argmax(1)
                 run.history[-1][f"{name}_accuracy"] = float(np.mean(predicted == own_labels))
+            if watch is not None:
+                watch(epoch, run.trained())
             progress(f"training {method_name}", epoch + 1, config.epochs)
         return run.result()
 

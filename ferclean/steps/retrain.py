@@ -5,9 +5,8 @@ It never trains on a copy of a test image, never tests on corrected labels, and 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,22 +21,17 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence import splits as split_room
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
-from ferclean.recognition.profiles import Profile, get_profile
+from ferclean.recognition.arms import Arm, compare_arms
+from ferclean.recognition.profiles import get_profile
 from ferclean.store import pictures, releases, retrains, runs, samples
 from ferclean.store.workspace import Workspace
 
+JOBS = "jobs"
+"""The folder of finished trainings below the workspace's runs; whatever compares arms shares it."""
 TEST_LABELS_WARNING = (
     "the test labels are the given ones: they may carry the same errors as the training labels did, "
     "so a gain can look smaller (or larger) than it is"
 )
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One training set: which rows of the pixel array, and the label index of each."""
-
-    rows: np.ndarray
-    labels: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +140,8 @@ def retrain(
         correct = compare_arms(
             arms, pixels, test_rows, raw[test_rows],
             classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device,
-            progress=progress, tell=tell,
-        )  # fmt: skip
+            jobs=ws.runs / JOBS, anew=force, progress=progress, tell=tell,
+        ).hits  # fmt: skip
         difference = comparison.paired_difference(correct["raw"], correct["cleaned"], seed=seed)
         summary = RetrainSummary(
             run_id=run_id,
@@ -177,52 +171,6 @@ def retrain(
         retrains.put_results(ws, run_id, frame)
         runs.finish_run(ws, run_id, summary.as_dict())
     return summary
-
-
-def compare_arms(
-    arms: Mapping[str, Arm],
-    pixels: np.ndarray,
-    test_rows: np.ndarray,
-    test_labels: np.ndarray,
-    *,
-    classes: Sequence[str],
-    profile: Profile,
-    seeds: Sequence[int],
-    device: str = "auto",
-    progress: Progress = silent,
-    tell: Tell = unheard,
-) -> dict[str, np.ndarray]:
-    """Train every arm with every seed; returns per arm a (seeds, test images) bool array: was the test label predicted?
-
-    The last epoch counts: nothing is selected on the test images.
-    """
-    from ferclean.recognition.methods.base import with_class_names
-    from ferclean.recognition.train import fit, predict
-
-    hits = {name: np.zeros((len(seeds), len(test_rows)), dtype=bool) for name in arms}
-    trainings = len(arms) * len(seeds)
-    for index, (position, name) in enumerate((p, name) for p in range(len(seeds)) for name in arms):
-        label = f"training on {name} labels, seed {seeds[position]}"
-
-        def scaled(description: str, done: int, total: int, *, index: int = index, label: str = label) -> None:
-            progress("retraining: " + label, index * total + done, trainings * total)
-
-        arm = arms[name]
-        started = time.perf_counter()
-        config = profile.train_config(seed=seeds[position], device=device)
-        config = with_class_names(config, profile.methods[0], classes)
-        result = fit(
-            profile.methods[0],
-            pixels[arm.rows],
-            arm.labels,
-            num_classes=len(classes),
-            config=config,
-            progress=scaled,
-        )
-        predicted = predict(result, pixels[test_rows])["pred_probs"].argmax(1)
-        hits[name][position] = predicted == test_labels
-        tell(f"{label} ({index + 1}/{trainings}): {len(arm.rows):,} images in {time.perf_counter() - started:.1f} s")
-    return hits
 
 
 def copies_of(pixels: np.ndarray, contents: Sequence[str], is_test: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ferclean.errors import FercleanError, UsageError
+from ferclean.processes import may_live, this_process
 from ferclean.store.exchange import now, rows, to_json
-from ferclean.store.processes import may_live, this_process
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 

@@ -1,0 +1,293 @@
+"""One training is a job: a typed specification and rows in, a folder out, never done twice.
+
+It never leaves half a folder, never looks at the labels of what it predicts, and never chooses a specification.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferclean.errors import BadDataError, among
+from ferclean.files import whole_folder
+from ferclean.leases import holder, leased
+from ferclean.progress import Progress, Tell, silent, unheard
+from ferclean.recognition.checkpoint import save_checkpoint
+from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.devices import choose_device
+from ferclean.recognition.inference import Trained, predict
+from ferclean.recognition.methods.base import config_of
+from ferclean.recognition.train import fit
+
+FORMAT = 1
+"""Of the folder and of what a job's name is made from; another one is another job."""
+RECOGNIZER = "recognizer.safetensors"
+_PAUSE = 0.5
+"""Seconds between two looks at jobs that other processes are at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What a job reads of `pixels` (N, C, S, S) uint8: `train` (T,) rows, and `targets`, their labels (T,) or soft
+    targets (T, K); `judged` (J,) rows, which are predicted; and perhaps `validation`, rows (V,) and labels (V,), by
+    which the best epoch is chosen. `contents` (N,), from `row_digests`, spares reading the pixels for every job.
+    """
+
+    pixels: np.ndarray
+    train: np.ndarray
+    targets: np.ndarray
+    judged: np.ndarray
+    validation: tuple[np.ndarray, np.ndarray] | None = None
+    contents: np.ndarray | None = None
+
+    def digest(self) -> str:
+        """32 hex digits of everything that a training on these rows reads, whatever their places in `pixels`."""
+        contents = row_digests(self.pixels) if self.contents is None else self.contents
+        soft = self.targets.ndim == 2
+        shape = [list(self.pixels.shape[1:]), len(self.train), len(self.judged), soft]
+        made = hashlib.sha256(json.dumps(shape).encode())
+        parts = [contents[self.train], self.targets.astype(np.float32 if soft else np.int64), contents[self.judged]]
+        if self.validation is not None:
+            parts += [contents[self.validation[0]], self.validation[1].astype(np.int64)]
+        for part in parts:
+            made.update(np.ascontiguousarray(part).data)
+        return made.hexdigest()[:32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one training is. Everything that changes its result is here, and nothing else: not where files lie."""
+
+    method: str
+    config: TrainConfig
+    """With the seed."""
+    num_classes: int
+    device: str
+    """`cpu` or `cuda`: they round differently."""
+    rows: str
+    """`Rows.digest`."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON. Weights that training starts from count by what their file holds."""
+        settings = {name: value for name, value in self.config.as_dict().items() if name != "device"}
+        settings |= {"weights": self.config.weights_sha256(), "method_options": None}
+        return {
+            "format": FORMAT,
+            "method": self.method,
+            # the method's defaults too: when they change, old folders no longer fit
+            "method_config": asdict(config_of(self.config, self.method)),
+            "config": settings,
+            "num_classes": self.num_classes,
+            "device": self.device,
+            "rows": self.rows,
+        }
+
+    @property
+    def name(self) -> str:
+        """The name of its folder: method, seed, and 16 hex digits of all of it."""
+        digest = hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
+        return f"{self.method}-{self.config.seed}-{digest}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a job leaves. `pred_probs` (J, K) float32 of the judged rows after the last epoch; where there was a
+    validation, `best_pred_probs` after the first epoch with the highest accuracy on it, and `best_epoch` from 0.
+    """
+
+    pred_probs: np.ndarray
+    best_pred_probs: np.ndarray | None
+    best_epoch: int | None
+    history: list[dict[str, float]]
+    seconds: float
+    folder: Path | None
+    """None where no folder was asked for."""
+    reused: bool = False
+
+
+def job_of(method: str, config: TrainConfig, rows: Rows, *, num_classes: int) -> Job:
+    """The specification of a training of `method` on these rows, on the device that is there."""
+    device = choose_device(config.device).type
+    return Job(method=method, config=config, num_classes=num_classes, device=device, rows=rows.digest())
+
+
+def row_digests(pixels: np.ndarray) -> np.ndarray:
+    """(N, 16) uint8, a digest of each row's pixels; one pass over them, 1 s for a gigabyte."""
+    made = [hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=16).digest() for row in pixels]
+    return np.frombuffer(b"".join(made), dtype=np.uint8).reshape(len(pixels), 16)
+
+
+def run(
+    job: Job,
+    rows: Rows,
+    root: Path | None,
+    *,
+    keep_weights: bool = False,
+    anew: bool = False,
+    progress: Progress = silent,
+) -> Outcome | None:
+    """Do a job, or read the folder below `root` that it left before; None while another living process is at it.
+
+    The folder holds `job.json` (the specification), `predictions.parquet`, `history.json` and, with `keep_weights`, the
+    recognizer of the last epoch. `anew` does it again. Without a `root` nothing is kept. Raises as `fit` does.
+    """
+    if root is None:
+        return _train(job, rows, None, keep_weights=False, progress=progress)
+    folder = root / job.name
+    if not anew and (known := read(folder, with_weights=keep_weights)) is not None:
+        return known
+    with leased(root / f"{job.name}.lease") as mine:
+        if not mine:
+            return None
+        # another process may have finished it while we looked
+        if not anew and (known := read(folder, with_weights=keep_weights)) is not None:
+            return known
+        return _train(job, rows, folder, keep_weights=keep_weights, progress=progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One of several jobs: what is done, on what, and how it is called where people are told about it."""
+
+    job: Job
+    rows: Rows
+    title: str
+    keep_weights: bool = False
+
+
+def run_all(
+    work: Sequence[Work],
+    root: Path | None,
+    *,
+    anew: bool = False,
+    progress: Progress = silent,
+    tell: Tell = unheard,
+) -> Iterator[tuple[int, Outcome]]:
+    """Do all jobs, and yield each one's place in `work` and its outcome when it is there.
+
+    Jobs that other processes are at come last: several processes given the same work share it. `progress` counts
+    epochs over all of them; `tell` hears of each job.
+    """
+    pending = deque(range(len(work)))
+    waited = False
+    while pending:
+        moved = False
+        for _ in range(len(pending)):
+            index = pending.popleft()
+            one, finished = work[index], len(work) - len(pending) - 1
+
+            def scaled(
+                description: str, done: int, total: int, *, title: str = one.title, before: int = finished
+            ) -> None:
+                progress(title, before * total + done, len(work) * total)
+
+            outcome = run(one.job, one.rows, root, keep_weights=one.keep_weights, anew=anew, progress=scaled)
+            if outcome is None:
+                pending.append(index)
+                continue
+            moved = True
+            how = "done before, reused" if outcome.reused else f"{outcome.seconds:.1f} s"
+            tell(f"{one.title} ({finished + 1}/{len(work)}): {len(one.rows.train):,} images, {how}")
+            yield index, outcome
+        if pending and not moved:
+            if not waited and root is not None:
+                lease = root / f"{work[pending[0]].job.name}.lease"
+                tell(f"waiting for {holder(lease)}, which is at {work[pending[0]].title}")
+                waited = True
+            time.sleep(_PAUSE)
+
+
+def read(folder: Path, *, with_weights: bool = False) -> Outcome | None:
+    """What a job left in its folder; None where there is none, or none with weights where they are wanted."""
+    import pyarrow.parquet as pq
+
+    if not (folder / "job.json").is_file() or (with_weights and not (folder / RECOGNIZER).is_file()):
+        return None
+    about = json.loads((folder / "history.json").read_text("utf-8"))
+    table = pq.read_table(folder / "predictions.parquet")
+
+    def matrix(name: str) -> np.ndarray | None:
+        if name not in table.column_names:
+            return None
+        flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return np.asarray(flat, dtype=np.float32).reshape(table.num_rows, -1)
+
+    pred_probs = matrix("pred_probs")
+    if pred_probs is None:
+        raise BadDataError(f"{folder} has no pred_probs; {among('pred_probs', table.column_names)}; delete the folder")
+    return Outcome(
+        pred_probs=pred_probs,
+        best_pred_probs=matrix("best_pred_probs"),
+        best_epoch=about["best_epoch"],
+        history=about["history"],
+        seconds=about["seconds"],
+        folder=folder,
+        reused=True,
+    )
+
+
+def _train(job: Job, rows: Rows, folder: Path | None, *, keep_weights: bool, progress: Progress) -> Outcome:
+    started = time.perf_counter()
+    judged = rows.pixels[rows.judged]
+    best = _Best(judged, rows)
+    result = fit(
+        job.method, rows.pixels[rows.train], rows.targets, num_classes=job.num_classes, config=job.config,
+        watch=None if rows.validation is None else best.look, progress=progress,
+    )  # fmt: skip
+    outcome = Outcome(
+        pred_probs=predict(result, judged)["pred_probs"],
+        best_pred_probs=best.pred_probs,
+        best_epoch=best.epoch,
+        history=result.history,
+        seconds=round(time.perf_counter() - started, 3),
+        folder=folder,
+    )
+    if folder is not None:
+        _write(folder, job, outcome, result if keep_weights else None)
+    return outcome
+
+
+class _Best:
+    """The predictions of the epoch that knew the validation rows best, the first of several."""
+
+    def __init__(self, judged: np.ndarray, rows: Rows) -> None:
+        self.judged, self.rows = judged, rows
+        self.accuracy, self.epoch = -1.0, None  # type: float, int | None
+        self.pred_probs: np.ndarray | None = None
+
+    def look(self, epoch: int, trained: Trained) -> None:
+        assert self.rows.validation is not None
+        where, labels = self.rows.validation
+        accuracy = float(np.mean(predict(trained, self.rows.pixels[where])["pred_probs"].argmax(1) == labels))
+        if accuracy > self.accuracy:
+            self.accuracy, self.epoch = accuracy, epoch
+            self.pred_probs = predict(trained, self.judged)["pred_probs"]
+
+
+def _write(folder: Path, job: Job, outcome: Outcome, trained: Trained | None) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"pred_probs": outcome.pred_probs, "best_pred_probs": outcome.best_pred_probs}
+    table = pa.table(
+        {
+            name: pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+            for name, values in columns.items()
+            if values is not None
+        }
+    )
+    about = {"history": outcome.history, "best_epoch": outcome.best_epoch, "seconds": outcome.seconds}
+    with whole_folder(folder) as draft:
+        (draft / "job.json").write_text(json.dumps(job.as_dict(), indent=1) + "\n", "utf-8")
+        (draft / "history.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+        pq.write_table(table, draft / "predictions.parquet", compression="zstd")
+        if trained is not None:
+            save_checkpoint(trained, draft / RECOGNIZER)

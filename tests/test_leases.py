@@ -1,0 +1,67 @@
+"""A lease is held by one living process, and passes from the dead to the next."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ferclean.leases import STALE, holder, leased
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from ferclean.leases import leased
+with leased(Path(sys.argv[1])) as mine:
+    print(mine, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lease_names_its_process_and_is_gone_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.lease"
+    with leased(path) as mine:
+        assert mine
+        assert json.loads(path.read_text("utf-8"))["pid"] == os.getpid()
+        assert holder(path).startswith(f"process {os.getpid()} of ")
+        with leased(path) as second:
+            assert not second
+        assert path.exists()
+    assert list(path.parent.iterdir()) == []
+    assert holder(path) == "another process"
+
+
+def test_a_living_process_keeps_its_lease_and_a_killed_one_loses_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.lease"
+    child = subprocess.Popen([sys.executable, "-c", HOLDING, str(path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "True\n"
+        with leased(path) as mine:
+            assert not mine
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        assert path.exists()
+        with leased(path) as mine:
+            assert mine
+    finally:
+        child.kill()
+        child.communicate()
+    assert not path.exists()
+
+
+def test_a_holder_without_a_sign_of_life_is_taken_for_dead_and_takes_nothing_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.lease"
+    with leased(path) as mine:
+        assert mine
+        long_ago = path.stat().st_mtime - 2 * STALE
+        os.utime(path, (long_ago, long_ago))
+        with leased(path) as taken_over:
+            assert taken_over
+            with leased(path) as third:
+                assert not third
+    # the first one came back to a lease that was no longer its own, after the second had given it back
+    assert not path.exists()
