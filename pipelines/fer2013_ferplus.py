@@ -29,6 +29,7 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence import measures
 from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.comparison import paired_difference
+from ferclean.evidence.signals import confident_joint_membership
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, compare_arms
@@ -45,13 +46,16 @@ from ferclean.store import releases, samples, table
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 from pipelines.ferplus_measures import (
+    flag_figures,
     hog_floor,
     mean_probabilities,
     members,
+    peers,
     ranking_figures,
     read_truth,
     self_estimate,
 )
+from pipelines.peer_scores import flagged
 from pipelines.simulated_reviewer import simulated_decisions
 
 RELEASE = "auto"
@@ -154,15 +158,23 @@ def detection(
 ) -> dict[str, Any]:
     """How well each ranking finds the labels that a clear majority contradicts, on all, even and odd groups.
 
-    Baselines read the plain recognizer's probabilities, and again (`*_on_all_methods`) the mean that ferclean reads.
+    Baselines read the plain recognizer's probabilities, embedding and training dynamics, and again
+    (`*_on_all_methods`) those that ferclean reads. `flags`: what is called wrong, where a method says so.
     """
     given = label_names.encode(list(judged["given_label"]), classes)
-    probs = mean_probabilities(ws, run_ids, list(judged["sample_id"]))
+    ids = list(judged["sample_id"])
+    probs = mean_probabilities(ws, run_ids, ids)
     rankings = {"ferclean": judged["label_quality"].to_numpy(float)}
     rankings |= {"ferclean_p_mislabelled": 1 - judged["p_mislabelled"].to_numpy(float)}
-    rankings |= baseline_scores(given, mean_probabilities(ws, plain_ids, list(judged["sample_id"])))
-    if plain_ids != run_ids:
-        rankings |= {f"{name}_on_all_methods": score for name, score in baseline_scores(given, probs).items()}
+    flags: dict[str, np.ndarray] = {}
+    for suffix, members_read in (("", plain_ids), ("_on_all_methods", run_ids)):
+        if suffix and plain_ids == run_ids:
+            continue
+        read = mean_probabilities(ws, members_read, ids)
+        found_by = peers(ws, members_read, ids, given)
+        rankings |= {f"{name}{suffix}": score for name, score in (baseline_scores(given, read) | found_by).items()}
+        flags |= {f"{name}{suffix}": flagged(found_by[name]) for name in ("simifeat_vote", "simifeat_rank")}
+        flags[f"cleanlab_filter{suffix}"] = confident_joint_membership(labels=given, pred_probs=read) == 0
     pixels = image_room.load_pixels(list(judged["path"]), size=48, channels=1)[:, 0]
     groups = judged["dup_group"].to_numpy()
     rankings["hog_logistic_regression"] = hog_floor(pixels, given, groups)
@@ -183,6 +195,7 @@ def detection(
             "errors": int(wrong[rows].sum()),
             "error_rate": round(float(wrong[rows].mean()), 4),
             "rankings": {key: ranking_figures(quality[rows], wrong[rows]) for key, quality in rankings.items()},
+            "flags": {key: flag_figures(flag[rows], wrong[rows]) for key, flag in flags.items()},
         }
     ambiguous = judged["ambiguous"].to_numpy(bool)
     found["ambiguity"] = {

@@ -132,8 +132,10 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(m
         rankings = result["detection"][part]["rankings"]
         assert {
             "ferclean", "cleanlab_self_confidence", "cleanlab_normalized_margin", "fiftyone_mistakenness",
-            "hog_logistic_regression",
+            "hog_logistic_regression", "simifeat_vote", "simifeat_rank", "relation_graph", "epoch_aum",
+            "epoch_mean_confidence", "relation_graph_on_all_methods",
         } <= set(rankings)  # fmt: skip
+        assert set(result["detection"][part]["flags"]["simifeat_vote"]) == {"flagged", "precision", "recall", "f1"}
         for figures in rankings.values():
             assert set(figures) == {"auroc", "auprc", "precision_at_100", "precision_at_10_percent"}
             assert all(0 <= value <= 1 for value in figures.values())
