@@ -50,6 +50,7 @@ from pipelines.ferplus_measures import (
     hog_floor,
     mean_probabilities,
     members,
+    non_faces,
     peers,
     ranking_figures,
     read_truth,
@@ -132,6 +133,7 @@ def run(
     plain_ids = [row["run_id"] for row in scored.runs if row["method"] == PLAIN] or run_ids
     result["baselines_read"] = PLAIN if plain_ids != run_ids or result["methods"] == [PLAIN] else "mean of all methods"
     result["detection"] = detection(ws, judged, classes, data, run_ids, plain_ids)
+    result["non_faces"] = non_faces(ws, judged)
     result["self_estimate"] = self_estimate(summary, judged)
     result["members"] = members(ws, judged, run_ids, own_methods=get_profile(profile).methods, beside=other, seed=seed)
     found = gather(ws)

@@ -17,6 +17,7 @@ from ferclean.errors import UsageError
 from ferclean.evidence import measures
 from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.verdicts import judge
+from ferclean.steps.copies import faces_seen
 from ferclean.steps.gathering import gather
 from ferclean.steps.triage import TriageSummary
 from ferclean.store import embeddings, runs, scores
@@ -32,7 +33,8 @@ def read_truth(path: Path) -> pd.DataFrame:
     """Per source_key: majority (canonical name, missing without a unique one), clear, ambiguous, dup_group.
 
     Shares are over the seven shared classes; clear = at least five such votes and a unique majority of at least 60 %;
-    ambiguous = no label, contempt included, has half of all ten votes; share_<class> of the seven, NaN without votes.
+    ambiguous = no label, contempt included, has half of all ten votes; share_<class> of the seven, NaN without votes;
+    non_face = at least three people say that this is no face.
     """
     votes = pd.read_parquet(path)
     counts = votes[[f"v_{name}" for name in SHARED]].to_numpy(float)
@@ -52,10 +54,30 @@ def read_truth(path: Path) -> pd.DataFrame:
             "ambiguous": named.max(1) < 0.5 * every.sum(1),
             "half": unique & (top >= 0.5 * every.sum(1)),
             "no_face": (every.sum(1) - named.sum(1)) > 0.5 * every.sum(1),
+            "non_face": votes["v_NF"] >= 3,
             "dup_group": votes["dup_group"],
             **{f"share_{name}": shares[:, k] for k, name in enumerate(SHARED)},
         }
     )
+
+
+def non_faces(ws: Workspace, judged: pd.DataFrame) -> dict[str, Any]:
+    """How well images that show no face are told from faces, on all, even and odd groups: AUROC of the verdict's
+    p_unusable and of the detector alone; None where there are none."""
+    truth = judged["non_face"].to_numpy(bool)
+    even = judged["dup_group"].to_numpy() % 2 == 0
+    faces = {
+        "p_unusable": 1 - judged["p_unusable"].to_numpy(float),
+        "detector_alone": faces_seen(ws, list(judged["sample_id"])),
+    }
+    return {
+        name: {"n": int(rows.sum()), "non_faces": int(truth[rows].sum())}
+        | {
+            f"auroc_{key}": round(measures.auroc(value[rows], truth[rows]), 4) if truth[rows].any() else None
+            for key, value in faces.items()
+        }
+        for name, rows in (("all", np.ones(len(truth), dtype=bool)), ("even_groups", even), ("odd_groups", ~even))
+    }
 
 
 def members(

@@ -31,6 +31,7 @@ OWNERS = {
     "torch": ("recognition",),
     "timm": ("recognition",),
     "torchvision": ("recognition",),
+    "cv2": ("recognition",),
     "datasets": ("exports", "sources/hf.py"),
     "huggingface_hub": ("exports", "sources/hf.py"),
     "typer": ("cli",),

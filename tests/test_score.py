@@ -11,7 +11,7 @@ from conftest import TINY
 from test_crossval import weights_file
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.steps.copies import find_duplicates
+from ferclean.steps.copies import faces_seen, find_duplicates
 from ferclean.steps.score import score
 from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
@@ -116,6 +116,16 @@ def test_planted_copies_are_found(judged_folder: Path, drawn_set: Path) -> None:
     }
     assert planted
     assert len(planted & found) >= 0.8 * len(planted)
+
+
+def test_the_first_look_finds_no_face_in_blank_images_and_one_in_the_others(judged_folder: Path) -> None:
+    ws = Workspace.open(judged_folder)
+    frame = samples.get_samples(ws)
+    blank = frame["contrast"].to_numpy() < 0.02
+    seen = faces_seen(ws, list(frame["sample_id"]))
+    assert blank.any()
+    assert np.isfinite(seen).all()
+    assert seen[blank].max() < -3 < np.quantile(seen[~blank], 0.05)
 
 
 def test_an_unknown_method_or_split_lists_the_known(judged_folder: Path) -> None:

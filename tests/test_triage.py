@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ferclean.errors import FercleanError
+from ferclean.steps.copies import FACE
 from ferclean.steps.desk import open_desk
 from ferclean.steps.triage import triage
 from ferclean.store import decisions, embeddings, runs, samples, scores, table, verdicts
@@ -184,3 +185,25 @@ def test_the_seeds_of_a_recognizer_have_one_vote_in_the_reasons_as_in_the_table(
         assert f"({agreeing} of {len(recognizers)} recognizers prefer {row['suggested_label']})" in sentence
         counted += 1
     assert counted > 20
+
+
+def test_what_no_detector_sees_is_unusable_and_a_set_that_it_does_not_know_is_told(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    look = runs.latest_run(ws, "pairs")
+    assert look is not None
+    seen = scores.get_signals(ws, look.run_id)[FACE]
+    frame = verdicts.get_verdicts(ws).set_index("sample_id")
+    scored = list(frame.index[frame["p_unusable"] < 0.5])
+    scores.put_signals(ws, look.run_id, list(seen.index), {FACE: seen.where(seen.index != scored[0], -12.0)})
+    found = triage(ws)
+    assert found.notes == []
+    row = verdicts.get_verdicts(ws).set_index("sample_id").loc[scored[0]]
+    assert (row["kind"], row["p_unusable"] > 0.9) == ("unusable", True)
+    assert row["reasons"][0].startswith("perhaps no face: a face detector sees none")
+
+    scores.put_signals(ws, look.run_id, list(seen.index), {FACE: np.full(len(seen), -12.0)})
+    assert "does not know this kind of picture" in triage(ws).notes[0]
+    assert verdicts.get_verdicts(ws).set_index("sample_id").loc[scored[0], "p_unusable"] < 0.5
+
+    scores.put_signals(ws, look.run_id, list(seen.index), {FACE: seen.where(seen.index != scored[0])})
+    assert triage(ws).notes == ["nobody looked for a face in 1 images; `ferclean score` does"]

@@ -145,7 +145,7 @@ def test_blank_images_are_unusable_whatever_their_label() -> None:
     assert not (found.kind[~blank] == "unusable").any()
     assert "no readable face" in found.reasons[3][0]
     far = judged(unusable=np.where(blank, 0.8, 0.1))
-    assert far.reasons[3][0] == "unlike all other images: perhaps no face"
+    assert far.reasons[3][0] == "perhaps no face: a face detector sees none, or it is unlike all other images"
     assert not any("no face" in reason for reason in far.reasons[4])
     with pytest.raises(BadDataError, match="unusable"):
         judged(unusable=np.full(len(LABELS), 2.0))

@@ -328,6 +328,8 @@ def triage(
         ],
         title="what the undecided queue is expected to hold, where people would agree on another label",
     )
+    for note in result.notes:
+        session.note(note)
     session.next("review")
 
 

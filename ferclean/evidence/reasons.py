@@ -54,7 +54,7 @@ def in_words(
             said.append(
                 "no readable face: blank or broken"
                 if unusable[row] == 1
-                else "unlike all other images: perhaps no face"
+                else "perhaps no face: a face detector sees none, or it is unlike all other images"
             )
         if votes is not None and votes[row].any():
             most = int(np.argmax(votes[row]))

@@ -1,6 +1,7 @@
-"""Exact and near copies over a whole set, found once, and folds that keep them together.
+"""The first look at all images of a set, once: which are copies of which, and which show a face. And folds that keep
+copies together.
 
-It reads images and stores pairs; it scores and judges nothing.
+It reads images and stores pairs and a signal; it judges nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from ferclean.errors import BadDataError
 from ferclean.evidence import splits as split_room
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.store import runs, samples, verdicts
+from ferclean.recognition.faces import DETECTOR, face_log_odds
+from ferclean.store import runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
 THUMBNAIL_SIDE = 48
+FACE = "face_log_odds"
+"""The signal of the first look: `recognition.faces.face_log_odds` of each image, low = no face."""
 
 
 def folds_of(
@@ -62,19 +66,20 @@ def find_duplicates(
 ) -> pd.DataFrame:
     """All exact and near-duplicate pairs over every split, found once per set of images and stored.
 
-    Columns sample_a, sample_b, kind ('exact' | 'near'), similarity in [-1, 1] (cosine of 16x16 grey thumbnails).
+    Columns sample_a, sample_b, kind ('exact' | 'near'), similarity in [-1, 1] (cosine of 16x16 grey thumbnails). The
+    same look stores for each image whether it shows a face (`faces_seen`).
     """
     frame = samples.get_samples(ws)
-    config = {"threshold": threshold, "thumbnail": "16x16 grey"}
+    config = {"threshold": threshold, "thumbnail": "16x16 grey", "detector": DETECTOR}
     fingerprint = samples.fingerprint(ws)
     run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
     known = runs.get_run(ws, run_id)
     if known is not None and known.state == "done" and not force:
         return verdicts.get_pairs(ws)
     with runs.running(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint):
-        progress("looking for duplicates", 0, 2)
+        progress("looking for duplicates", 0, 3)
         pixels = image_room.load_pixels(list(frame["path"]), size=THUMBNAIL_SIDE, channels=1)
-        progress("looking for duplicates", 1, 2)
+        progress("looking for duplicates", 1, 3)
         index, similarity = split_room.near_duplicate_pairs(image_room.thumbnails(pixels), threshold=threshold)
         ids = frame["sample_id"].to_numpy()
         hashes = frame["content_hash"].to_numpy()
@@ -88,6 +93,17 @@ def find_duplicates(
             }
         )
         verdicts.put_pairs(ws, run_id, pairs)
+        progress("looking for faces", 2, 3)
+        scores.put_signals(ws, run_id, list(ids), {FACE: face_log_odds(pixels)})
         runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int(exact.sum())})
-    progress("looking for duplicates", 2, 2)
+    progress("looking for faces", 3, 3)
     return pairs
+
+
+def faces_seen(ws: Workspace, ids: Sequence[str]) -> np.ndarray:
+    """What the first look said of each image, log-odds of a face: (N,), low = no face, NaN where it never looked."""
+    look = runs.latest_run(ws, "pairs")
+    signals = scores.get_signals(ws, look.run_id) if look is not None else pd.DataFrame()
+    if FACE not in signals:  # images whose scores came in a file alone, or looked at by an older ferclean
+        return np.full(len(ids), np.nan)
+    return signals[FACE].reindex(list(ids)).to_numpy(np.float64)

@@ -17,9 +17,9 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence import neighbours
 from ferclean.evidence import signals as signal_room
 from ferclean.evidence import splits as split_room
-from ferclean.evidence.offtopic import probability_offtopic
+from ferclean.evidence.offtopic import detector_knows, how_far, probability_faceless
 from ferclean.recognition import images as image_room
-from ferclean.steps.copies import pair_rows
+from ferclean.steps.copies import faces_seen, pair_rows
 from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
@@ -31,8 +31,8 @@ class Gathered:
 
     `given` (N,) int64; `pred_probs` (N, K), the members' mean; `recognizer_probs` (R, N, K), the mean over each one's
     seeds; `signals` (N,) each; `around` (N, N) sparse, the weights of each sample's neighbours, or None; `groups`
-    (N,), copies share a number; `unusable` (N,): 1 for blank images, else the chance that an image so far from all
-    others shows no face. `everything`: all samples, quarantined ones too.
+    (N,), copies share a number; `unusable` (N,): 1 for blank images, else the chance of no face, by a detector and by
+    the distance from all others. `everything`: all samples, quarantined ones too.
     """
 
     members: list[Run]
@@ -45,6 +45,8 @@ class Gathered:
     around: sparse.csr_matrix | None
     groups: np.ndarray
     unusable: np.ndarray
+    notes: list[str]
+    """What had no say, and why."""
 
 
 def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
@@ -67,7 +69,9 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
     groups = split_room.group_ids(len(ids), pair_rows(ids, verdicts.get_pairs(ws)), list(frame["content_hash"]))
     # two models need not share their folds
     folds = [_aligned(p.sample_ids, p.fold, ids).astype(np.int64) for p in predictions]
-    signals, around, offtopic = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
+    signals, around, far = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
+    faces = faces_seen(ws, ids)
+    faceless = probability_faceless(far, faces)
     return Gathered(
         members=members,
         ids=ids,
@@ -78,8 +82,17 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
         signals=signals,
         around=around,
         groups=groups,
-        unusable=np.where([image_room.is_blank(value) for value in frame["contrast"]], 1.0, offtopic),
+        unusable=np.where([image_room.is_blank(value) for value in frame["contrast"]], 1.0, faceless),
+        notes=_notes(faces),
     )
+
+
+def _notes(faces: np.ndarray) -> list[str]:
+    if unseen := int(np.isnan(faces).sum()):
+        return [f"nobody looked for a face in {unseen:,} images; `ferclean score` does"]
+    if not detector_knows(faces):
+        return ["the face detector does not know this kind of picture (it misses too many faces) and has no say"]
+    return []
 
 
 def _by_recognizer(members: Sequence[Run], member_probs: np.ndarray) -> np.ndarray:
@@ -129,8 +142,8 @@ def _signals(
     folds: Sequence[np.ndarray],
     groups: np.ndarray,
 ) -> tuple[dict[str, np.ndarray], sparse.csr_matrix | None, np.ndarray]:
-    """Signals of the ensemble, the members' mean weights of each sample's neighbours (None without embeddings), and the
-    chance that an image is none of a face, by its distance from all others.
+    """Signals of the ensemble, the members' mean weights of each sample's neighbours (None without embeddings), and how
+    far each image lies from all others (`offtopic.how_far`).
     """
     stored = [scores.get_signals(ws, run.run_id).loc[list(ids)] for run in members]
     signals: dict[str, np.ndarray] = {}
@@ -161,7 +174,7 @@ def _signals(
         around = sparse.diags(np.divide(1.0, total, out=np.zeros_like(total), where=total > 0)) @ around
     if not similarity:
         return signals, around, np.zeros(len(ids))
-    return signals, around, probability_offtopic(np.stack(similarity), np.stack([fold for _, fold in seeing]))
+    return signals, around, how_far(np.stack(similarity), np.stack([fold for _, fold in seeing]))
 
 
 def _has_embeddings(run: Run) -> bool:

@@ -6,7 +6,7 @@ It trains nothing and reads no image and no test label, and votes only in a set 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class TriageSummary:
     expected: list[dict[str, float]]
     """After looking at the first `depth` undecided samples of the queue: mislabelled ones found, precision, and recall
     among all undecided ones, with 95 % intervals."""
+    notes: list[str] = field(default_factory=list)
+    """What had no say in the verdicts, and why."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -137,6 +139,7 @@ def triage(
             noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
             expected=_expected(judged, table, undecided),
             flows=_flows(table, everything.set_index("sample_id")["given_label"]),
+            notes=found.notes,
         )
         runs.finish_run(ws, run_id, summary.as_dict())
     progress("judging", 3, 3)

@@ -102,7 +102,7 @@ CREATE TABLE prediction (        -- out-of-fold: no model judged an image that i
 );
 
 CREATE TABLE signal (            -- one number per sample from one idea
-    run_id VARCHAR NOT NULL,     -- the score run
+    run_id VARCHAR NOT NULL,     -- the score run; of what was seen in the image itself, the run that found the pairs
     sample_id VARCHAR NOT NULL,  -- what it is about
     name VARCHAR NOT NULL,       -- ferclean.evidence.signals says each one's direction
     value DOUBLE                 -- NULL: not defined for this sample
