@@ -26,10 +26,8 @@ import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
-from ferclean.evidence import measures
 from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.comparison import paired_difference
-from ferclean.evidence.signals import confident_joint_membership
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, compare_arms
@@ -45,18 +43,8 @@ from ferclean.steps.triage import triage
 from ferclean.store import releases, samples, table
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
-from pipelines.ferplus_measures import (
-    flag_figures,
-    hog_floor,
-    mean_probabilities,
-    members,
-    non_faces,
-    peers,
-    ranking_figures,
-    read_truth,
-    self_estimate,
-)
-from pipelines.peer_scores import flagged
+from pipelines.ferplus_detection import detection, peers
+from pipelines.ferplus_measures import mean_probabilities, members, non_faces, read_truth, self_estimate
 from pipelines.simulated_reviewer import simulated_decisions
 
 RELEASE = "auto"
@@ -137,8 +125,9 @@ def run(
     result["self_estimate"] = self_estimate(summary, judged)
     result["members"] = members(ws, judged, run_ids, own_methods=get_profile(profile).methods, beside=other, seed=seed)
     found = gather(ws)
-    plain = mean_probabilities(ws, plain_ids, found.ids)
-    result["decisions"] = simulated_decisions(found, classes, truth, plain)
+    others = baseline_scores(found.given, mean_probabilities(ws, plain_ids, found.ids))
+    others |= peers(ws, plain_ids, found.ids, found.given)
+    result["decisions"] = simulated_decisions(found, classes, truth, others)
     if retrain_arms:
         clock = time.perf_counter()
         release(ws, RELEASE, policy="auto", threshold=threshold)
@@ -148,80 +137,6 @@ def run(
         result["retraining"]["auto_threshold"] = threshold
         result["seconds"]["retraining"] = round(time.perf_counter() - clock, 1)
     return result
-
-
-def detection(
-    ws: Workspace,
-    judged: pd.DataFrame,
-    classes: tuple[str, ...],
-    data: Path,
-    run_ids: list[str],
-    plain_ids: list[str],
-) -> dict[str, Any]:
-    """How well each ranking finds the labels that a clear majority contradicts, on all, even and odd groups.
-
-    Baselines read the plain recognizer's probabilities, embedding and training dynamics, and again
-    (`*_on_all_methods`) those that ferclean reads. `flags`: what is called wrong, where a method says so.
-    """
-    given = label_names.encode(list(judged["given_label"]), classes)
-    ids = list(judged["sample_id"])
-    probs = mean_probabilities(ws, run_ids, ids)
-    rankings = {"ferclean": judged["label_quality"].to_numpy(float)}
-    rankings |= {"ferclean_p_mislabelled": 1 - judged["p_mislabelled"].to_numpy(float)}
-    flags: dict[str, np.ndarray] = {}
-    for suffix, members_read in (("", plain_ids), ("_on_all_methods", run_ids)):
-        if suffix and plain_ids == run_ids:
-            continue
-        read = mean_probabilities(ws, members_read, ids)
-        found_by = peers(ws, members_read, ids, given)
-        rankings |= {f"{name}{suffix}": score for name, score in (baseline_scores(given, read) | found_by).items()}
-        flags |= {f"{name}{suffix}": flagged(found_by[name]) for name in ("simifeat_vote", "simifeat_rank")}
-        flags[f"cleanlab_filter{suffix}"] = confident_joint_membership(labels=given, pred_probs=read) == 0
-    pixels = image_room.load_pixels(list(judged["path"]), size=48, channels=1)[:, 0]
-    groups = judged["dup_group"].to_numpy()
-    rankings["hog_logistic_regression"] = hog_floor(pixels, given, groups)
-
-    clear = judged["clear"].to_numpy(bool)
-    wrong = clear & (judged["majority"] != judged["given_label"]).to_numpy(bool)
-    to_neutral = wrong & (judged["majority"] == "neutral").to_numpy(bool)
-    subsets = {
-        "all": clear,
-        "even_groups": clear & (groups % 2 == 0),
-        "odd_groups": clear & (groups % 2 == 1),
-        "all_without_errors_to_neutral": clear & ~to_neutral,
-    }
-    found: dict[str, Any] = {}
-    for name, rows in subsets.items():
-        found[name] = {
-            "n": int(rows.sum()),
-            "errors": int(wrong[rows].sum()),
-            "error_rate": round(float(wrong[rows].mean()), 4),
-            "rankings": {key: ranking_figures(quality[rows], wrong[rows]) for key, quality in rankings.items()},
-            "flags": {key: flag_figures(flag[rows], wrong[rows]) for key, flag in flags.items()},
-        }
-    ambiguous = judged["ambiguous"].to_numpy(bool)
-    found["ambiguity"] = {
-        "n": len(judged),
-        "ambiguous": int(ambiguous.sum()),
-        # undefined when every face, or none, is ambiguous
-        "auroc_p_ambiguous": (
-            round(measures.auroc(1 - judged["p_ambiguous"].to_numpy(float), ambiguous), 4)
-            if 0 < ambiguous.sum() < len(judged)
-            else None
-        ),
-        "share_in_top_500": {
-            key: round(float(ambiguous[np.argsort(quality, kind="stable")[:500]].mean()), 4)
-            for key, quality in rankings.items()
-        },
-    }
-    found["accuracy_of_out_of_fold_predictions"] = {
-        "on_given_labels": round(float((probs.argmax(1) == given).mean()), 4),
-        "on_clear_majorities": round(
-            float((np.array(classes, dtype=object)[probs.argmax(1)] == judged["majority"].to_numpy())[clear].mean()),
-            4,
-        ),
-    }
-    return found
 
 
 def retraining(

@@ -20,10 +20,9 @@ from ferclean.evidence.verdicts import judge
 from ferclean.steps.copies import faces_seen
 from ferclean.steps.gathering import gather
 from ferclean.steps.triage import TriageSummary
-from ferclean.store import embeddings, runs, scores
+from ferclean.store import scores
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
-from pipelines.peer_scores import Space, peer_scores
 
 SHARED = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 MIN_VOTES, MIN_SHARE = 5, 0.6
@@ -234,36 +233,6 @@ def mean_probabilities(ws: Workspace, run_ids: list[str], ids: list[str]) -> np.
         row = {sample_id: i for i, sample_id in enumerate(stored.sample_ids)}
         total = total + stored.pred_probs[[row[sample_id] for sample_id in ids]].astype(np.float64)
     return np.asarray(total) / len(run_ids)
-
-
-def peers(ws: Workspace, run_ids: list[str], ids: list[str], given: np.ndarray) -> dict[str, np.ndarray]:
-    """`peer_scores` of the embeddings, probabilities and training dynamics that some runs stored, in `ids`' order."""
-    spaces, dynamics = [], []
-    for run_id in run_ids:
-        own, embedding = embeddings.read_embeddings(ws, run_id)
-        row = {sample_id: i for i, sample_id in enumerate(own)}
-        order = [row[sample_id] for sample_id in ids]
-        stored = scores.get_predictions(ws, run_id)
-        at = {sample_id: i for i, sample_id in enumerate(stored.sample_ids)}
-        fold = stored.fold[[at[sample_id] for sample_id in ids]]
-        run = runs.get_run(ws, run_id)
-        shared = run is not None and run.metrics.get("shared_space")
-        spaces.append(Space(embedding=embedding[order], fold=np.zeros_like(fold) if shared else fold))
-        signals = scores.get_signals(ws, run_id).loc[ids]
-        dynamics.append({name: signals[name].to_numpy(float) for name in ("aum", "mean_confidence")})
-    return peer_scores(given, mean_probabilities(ws, run_ids, ids), spaces, dynamics)
-
-
-def flag_figures(flag: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
-    """What share is flagged (N,), precision, recall and F1 of it; 0 where nothing is flagged or wrong."""
-    hits = float((flag & wrong).sum())
-    flags, errors = float(flag.sum()), float(wrong.sum())
-    return {
-        "flagged": round(float(flag.mean()), 4),
-        "precision": round(hits / max(flags, 1.0), 4),
-        "recall": round(hits / max(errors, 1.0), 4),
-        "f1": round(2 * hits / max(flags + errors, 1.0), 4),
-    }
 
 
 def hog_floor(pixels: np.ndarray, given: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ Part of `fer2013_ferplus.py`; nothing is written to the workspace.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ import pandas as pd
 
 from ferclean.evidence import calibration, measures, queueing
 from ferclean.evidence import labels as label_names
-from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.verdicts import Verdicts, judge
 from ferclean.steps.gathering import Gathered
 
@@ -22,14 +21,20 @@ TOP = 500
 
 
 def simulated_decisions(
-    found: Gathered, classes: Sequence[str], truth: pd.DataFrame, plain: np.ndarray, *, draws: int = 20
+    found: Gathered,
+    classes: Sequence[str],
+    truth: pd.DataFrame,
+    baselines: Mapping[str, np.ndarray],
+    *,
+    draws: int = 20,
 ) -> dict[str, Any]:
     """What 0, 100 and 300 decisions on a random sample teach, on the undecided rest of the odd duplicate groups.
 
     The reviewer keeps or relabels where a label has half of all ten votes, excludes where most saw no face, and says
     ambiguous otherwise. Once of a random sample, and once of the beginning of the queue. Means over `draws` with
-    standard deviations. Baselines read the probabilities `plain` (N, K). Rankings are measured on odd groups,
-    probabilities and the top 500 on all rows.
+    standard deviations. `baselines`: what others say without decisions, (N,) each, low = likely mislabelled, with
+    `cleanlab_normalized_margin` among them. Rankings are measured on odd groups, probabilities and the top 500 on all
+    rows.
     """
     keys = found.everything.set_index("sample_id").loc[found.ids, "source_key"].to_numpy()
     rows = truth.set_index("source_key").loc[keys]
@@ -43,7 +48,6 @@ def simulated_decisions(
     said = np.where(rows["no_face"], "exclude", settled)
     said_label = np.where(said == "relabel", label_names.encode(list(majority), classes), -1)
     shares = rows[[f"share_{name}" for name in classes]].to_numpy(float)
-    baselines = baseline_scores(found.given, plain)
     margin = np.argsort(baselines["cleanlab_normalized_margin"], kind="stable")[:TOP]
     result: dict[str, Any] = {
         "draws": draws,

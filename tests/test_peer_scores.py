@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ferclean.evidence import measures
-from pipelines import ferplus_measures
+from pipelines.ferplus_detection import flag_figures, minus_best
 from pipelines.peer_scores import Space, flagged, nearest, peer_scores, relation_graph, simifeat, transitions
 
 # cosines: first to second 0.8, first to third 0.6, second to third 0.96
@@ -97,6 +97,20 @@ def test_every_peer_finds_planted_errors_and_recognizers_are_averaged() -> None:
 
 def test_flags_are_measured_by_precision_recall_and_f1() -> None:
     flag, wrong = np.array([True, True, True, False]), np.array([True, False, True, True])
-    assert ferplus_measures.flag_figures(flag, wrong) == {
+    assert flag_figures(flag, wrong) == {
         "flagged": 0.75, "precision": 0.6667, "recall": 0.6667, "f1": 0.6667
     }  # fmt: skip
+
+
+def test_the_gain_is_over_the_best_peer() -> None:
+    wrong, groups = np.array([True, True, False, False] * 5), np.arange(20)
+    own = np.where(wrong, 0.1, 0.9)
+    half, none = own.copy(), 1 - own
+    half[::4] = 1.0
+    found = minus_best(own, {"none": none, "half": half}, wrong, groups)
+    assert found is not None
+    assert found["peer"] == "half"
+    assert found["mean"] == pytest.approx(1 - measures.auprc(half, wrong), abs=1e-4)
+    assert found["low"] > 0
+    assert minus_best(own, {}, wrong, groups) is None
+    assert minus_best(own, {"half": half}, np.zeros(20, dtype=bool), groups) is None

@@ -139,6 +139,11 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(m
         for figures in rankings.values():
             assert set(figures) == {"auroc", "auprc", "precision_at_100", "precision_at_10_percent"}
             assert all(0 <= value <= 1 for value in figures.values())
+    odd = result["detection"]["odd_groups"]
+    assert odd["minus_best_peer"]["mean"] == pytest.approx(
+        odd["rankings"]["ferclean"]["auprc"] - odd["rankings"][odd["minus_best_peer"]["peer"]]["auprc"], abs=2e-4
+    )
+    assert odd["minus_best_peer_on_all_methods"]["peer"].endswith("_on_all_methods")
     gains = result["members"]["all together"]["minus"]
     alone = {"cross_entropy, seed 0", "supcon_relabel, seed 0"}
     assert set(gains) == alone | {"self-confidence of cross_entropy, seed 0"}
