@@ -1,11 +1,12 @@
-"""A reviewer who says what the votes say: what decisions on a random sample teach, measured on the rest.
+"""A reviewer who says what the votes say: what decisions teach about the labels, measured on the faces not decided.
 
 Part of `fer2013_ferplus.py`; nothing is written to the workspace.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,64 @@ from ferclean.evidence import calibration, measures, queueing
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.verdicts import Verdicts, judge
 from ferclean.steps.gathering import Gathered
+from ferclean.steps.release import THRESHOLD
 
 COUNTS = (0, 100, 300)
+TEACHING_ROUND = 100
 TOP = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reviewed:
+    """The scored faces beside what the votes say, one entry per face.
+
+    `said` (N,) str and `said_label` (N,) int: keep or relabel where a label has half of all ten votes, exclude where
+    most saw no face, else ambiguous. `majority` (N,) int, -1 without one; `clear`, `wrong` (a clear majority is for
+    another label than the given one), `ambiguous`, `odd` (duplicate group) (N,) bool; `shares` (N, K) of the votes.
+    """
+
+    given: np.ndarray
+    said: np.ndarray
+    said_label: np.ndarray
+    majority: np.ndarray
+    clear: np.ndarray
+    wrong: np.ndarray
+    ambiguous: np.ndarray
+    odd: np.ndarray
+    shares: np.ndarray
+
+
+def reviewed(found: Gathered, classes: Sequence[str], truth: pd.DataFrame) -> Reviewed:
+    """The votes' table `truth` (see `ferplus_measures.read_truth`) in the order of the scored faces."""
+    keys = found.everything.set_index("sample_id").loc[found.ids, "source_key"].to_numpy()
+    rows = truth.set_index("source_key").loc[keys]
+    majority = label_names.encode(list(rows["majority"]), classes)
+    clear = rows["clear"].to_numpy(bool)
+    settled = np.where(rows["half"], np.where(majority == found.given, "keep", "relabel"), "ambiguous")
+    said = np.where(rows["no_face"], "exclude", settled)
+    return Reviewed(
+        given=found.given,
+        said=said,
+        said_label=np.where(said == "relabel", majority, -1),
+        majority=majority,
+        clear=clear,
+        wrong=clear & (majority != found.given),
+        ambiguous=rows["ambiguous"].to_numpy(bool),
+        odd=rows["dup_group"].to_numpy() % 2 == 1,
+        shares=rows[[f"share_{name}" for name in classes]].to_numpy(float),
+    )
+
+
+def judged_after(
+    found: Gathered, people: Reviewed, decided: np.ndarray, weight: np.ndarray, *, judges: np.ndarray | None = None
+) -> Verdicts:
+    """Verdicts when the rows of the mask `decided` (N,) have been reviewed; `weight` (N,) as triage makes it."""
+    said = np.where(decided, people.said, "")
+    return judge(
+        found.given, found.pred_probs, found.signals, around=found.around, unusable=found.unusable,
+        duplicates=found.groups, recognizer_probs=found.recognizer_probs, judge_probs=judges,
+        decided=said if decided.any() else None, decided_label=people.said_label, decided_weight=weight,
+    )  # fmt: skip
 
 
 def simulated_decisions(
@@ -26,110 +82,124 @@ def simulated_decisions(
     truth: pd.DataFrame,
     baselines: Mapping[str, np.ndarray],
     *,
+    judges: np.ndarray | None = None,
     draws: int = 20,
 ) -> dict[str, Any]:
-    """What 0, 100 and 300 decisions on a random sample teach, on the undecided rest of the odd duplicate groups.
+    """What 0, 100 and 300 decisions on a random sample teach, and 300 in the default order: a teaching round, then the
+    queue. Means over `draws` with standard deviations.
 
-    The reviewer keeps or relabels where a label has half of all ten votes, excludes where most saw no face, and says
-    ambiguous otherwise. Once of a random sample, and once of the beginning of the queue. Means over `draws` with
-    standard deviations. `baselines`: what others say without decisions, (N,) each, low = likely mislabelled, with
-    `cleanlab_normalized_margin` among them. Rankings are measured on odd groups, probabilities and the top 500 on all
-    rows.
+    `baselines`: what others say without decisions, (N,) each, low = likely mislabelled. Rankings, changes and label accuracy are measured on undecided rows
+    of odd duplicate groups; the queue and calibration on all undecided rows. `judges` (J, N, K): nets from elsewhere.
     """
-    keys = found.everything.set_index("sample_id").loc[found.ids, "source_key"].to_numpy()
-    rows = truth.set_index("source_key").loc[keys]
-    given = np.array(classes, dtype=object)[found.given]
-    majority = rows["majority"].to_numpy(object)
-    clear = rows["clear"].to_numpy(bool)
-    wrong = clear & (majority != given)
-    ambiguous = rows["ambiguous"].to_numpy(bool)
-    odd = rows["dup_group"].to_numpy() % 2 == 1
-    settled = np.where(rows["half"], np.where(majority == given, "keep", "relabel"), "ambiguous")
-    said = np.where(rows["no_face"], "exclude", settled)
-    said_label = np.where(said == "relabel", label_names.encode(list(majority), classes), -1)
-    shares = rows[[f"share_{name}" for name in classes]].to_numpy(float)
-    margin = np.argsort(baselines["cleanlab_normalized_margin"], kind="stable")[:TOP]
-    result: dict[str, Any] = {
-        "draws": draws,
-        "base_rate_brier": round(float(wrong.mean() * (1 - wrong.mean())), 4),
-        "margin_top_500": _top(margin, ambiguous, wrong),
-        "soft_label_brier": {"raw_probabilities": soft_brier(found.pred_probs, shares)},
-    }
-    first = judge(
-        found.given, found.pred_probs, found.signals, around=found.around, unusable=found.unusable,
-        duplicates=found.groups,
-    )  # fmt: skip
-    for way, count in [("random", count) for count in COUNTS] + [("queue", count) for count in COUNTS[1:]]:
-        figures = []
-        for draw in range(draws if count else 1):
-            decided = np.full(len(said), "", dtype="<U9")
-            chosen, weight = _chosen(first, len(said), min(count, len(said)), way=way, seed=draw)
-            decided[chosen] = said[chosen]
-            judged = judge(
-                found.given, found.pred_probs, found.signals, around=found.around, unusable=found.unusable,
-                duplicates=found.groups, decided=decided if count else None, decided_label=said_label,
-                decided_weight=weight,
-            )  # fmt: skip
-            undecided = decided == ""
-            one = {
-                "auroc_p_ambiguous": _auroc(1 - judged.p_ambiguous[odd], ambiguous[odd]),
-                "calibration_error_p_ambiguous": calibration.expected_calibration_error(judged.p_ambiguous, ambiguous),
-                "calibration_error": calibration.expected_calibration_error(judged.p_mislabelled, wrong),
-                "brier": calibration.brier(judged.p_mislabelled, wrong),
-                "soft_label_brier": soft_brier(judged.soft_label, shares),
-                "stated_gain": judged.taught["mislabelled"].gain if count else 0.0,
+    people = reviewed(found, classes, truth)
+    nobody = np.zeros(len(found.ids), dtype=bool)
+    first = judged_after(found, people, nobody, np.ones(len(nobody)), judges=judges)
+    result: dict[str, Any] = {"draws": draws, "threshold": THRESHOLD, "judges": 0 if judges is None else len(judges)}
+
+    def told(judged: Verdicts, decided: np.ndarray) -> dict[str, float]:
+        rest = people.clear & people.odd & ~decided
+        one = figures(judged, people, ~decided)
+        if people.wrong[rest].any():
+            best = max(measures.auprc(score[rest], people.wrong[rest]) for score in baselines.values())
+            one |= {
+                "best_baseline": best,
+                "auprc_before": measures.auprc(first.label_quality[rest], people.wrong[rest]),
             }
-            if undecided.any():  # a set of a few hundred may be decided altogether
-                top = _top(_flagged(judged, undecided), ambiguous, wrong)
-                one |= {f"{name}_in_top_500": value for name, value in top.items()}
-            rest = clear & odd & undecided
-            for name, which in (("", rest), ("_without_neutral", rest & ~(wrong & (majority == "neutral")))):
-                if wrong[which].any():
-                    best = max(measures.auprc(score[which], wrong[which]) for score in baselines.values())
-                    own = measures.auprc(judged.label_quality[which], wrong[which])
-                    before = measures.auprc(first.label_quality[which], wrong[which])
-                    one |= {
-                        f"auprc{name}": own,
-                        f"auprc_before{name}": before,
-                        f"best_baseline{name}": best,
-                        f"ratio{name}": own / best,
-                    }
-            figures.append(one)
-        table = pd.DataFrame(figures)
-        result[str(count) if way == "random" else f"{count} of the queue"] = {
-            name: {"mean": round(float(table[name].mean()), 4), "sd": round(float(table[name].std(ddof=0)), 4)}
-            for name in table
-            if table[name].notna().all()  # undefined where no face, or every one, is ambiguous
+        return one | {
+            "stated_gain": judged.taught.gain if judged.taught else 0.0,
+            "accuracy_with_decisions": accuracy_with_decisions(judged, people, decided),
+        }
+
+    def random(count: int) -> Callable[[int], tuple[Verdicts, np.ndarray]]:
+        def once(draw: int) -> tuple[Verdicts, np.ndarray]:
+            decided = nobody.copy()
+            decided[np.random.default_rng(draw).choice(len(nobody), min(count, len(nobody)), replace=False)] = True
+            return judged_after(found, people, decided, np.ones(len(nobody)), judges=judges), decided
+
+        return once
+
+    def flow(draw: int) -> tuple[Verdicts, np.ndarray]:
+        return default_flow(found, people, first, COUNTS[-1], judges=judges, seed=draw)
+
+    ways = {str(count): random(count) for count in COUNTS} | {f"{COUNTS[-1]} in the default order": flow}
+    for name, way in ways.items():
+        rows = [told(*way(draw)) for draw in range(draws if name != "0" else 1)]
+        table = pd.DataFrame(rows)
+        result[name] = {
+            column: {"mean": round(float(table[column].mean()), 4), "sd": round(float(table[column].std(ddof=0)), 4)}
+            for column in table
+            if table[column].notna().all()  # undefined where no face, or every one, is ambiguous
         }
     return result
+
+
+def figures(judged: Verdicts, people: Reviewed, undecided: np.ndarray) -> dict[str, float]:
+    """How good verdicts are on the `undecided` (N,) rows."""
+    rest = people.clear & people.odd & undecided
+    majority, given = people.majority, people.given
+    own = judged.true_label[np.arange(len(given)), given]
+    changed = (judged.p_suggested >= THRESHOLD) & (judged.p_suggested > own) & (judged.suggested_label != given)
+    mended = rest & changed & people.wrong
+    label = np.where(changed, judged.suggested_label, given)
+    order = np.argsort(judged.rank)
+    top = order[undecided[order]][:TOP]
+    named = undecided & people.clear
+    error = calibration.expected_calibration_error
+    return {
+        "auprc": measures.auprc(judged.label_quality[rest], people.wrong[rest]) if people.wrong[rest].any() else np.nan,
+        "label_accuracy_before": float((given == majority)[rest].mean()) if rest.any() else np.nan,
+        "label_accuracy": float((label == majority)[rest].mean()) if rest.any() else np.nan,
+        "right_among_wrong_changed": float((label == majority)[mended].mean()) if mended.any() else np.nan,
+        "changed": float((rest & changed).sum()),
+        "ambiguous_in_top_500": float(people.ambiguous[top].mean()) if len(top) else np.nan,
+        "clear_errors_in_top_500": float(people.wrong[top].mean()) if len(top) else np.nan,
+        "calibration_error_p_mislabelled": error(judged.p_mislabelled[undecided], people.wrong[undecided])
+        if undecided.any() else np.nan,
+        "calibration_error_p_suggested": error(
+            judged.p_suggested[named], (judged.suggested_label == majority)[named]
+        ) if named.any() else np.nan,
+        "auroc_p_ambiguous": _auroc(1 - judged.p_ambiguous[people.odd], people.ambiguous[people.odd]),
+        "soft_label_brier": soft_brier(judged.soft_label, people.shares),
+    }  # fmt: skip
+
+
+def accuracy_with_decisions(judged: Verdicts, people: Reviewed, decided: np.ndarray) -> float:
+    """Share of the clear rows of odd groups whose label is right after `auto`, what people decided applied."""
+    given = people.given
+    own = judged.true_label[np.arange(len(given)), given]
+    changed = (judged.p_suggested >= THRESHOLD) & (judged.p_suggested > own)
+    label = np.where(changed, judged.suggested_label, given)
+    label = np.where(decided & (people.said == "keep"), given, label)
+    label = np.where(decided & (people.said == "relabel"), people.said_label, label)
+    return float((label == people.majority)[people.clear & people.odd].mean())
+
+
+def default_flow(
+    found: Gathered, people: Reviewed, first: Verdicts, count: int, *, judges: np.ndarray | None, seed: int
+) -> tuple[Verdicts, np.ndarray]:
+    """Verdicts and decided rows after the first `count` faces as ferclean shows them: a teaching round of random faces,
+    then the queue, judged again after every hundred.
+    """
+    total = len(found.ids)
+    decided, drawn = np.zeros(total, dtype=bool), np.zeros(total, dtype=bool)
+    judged = first
+    while (left := count - int(decided.sum())) > 0:
+        share = 1.0 if not decided.any() else queueing.RANDOM_SHARE
+        rank, lot, _ = queueing.mixed_order(np.argsort(judged.rank), seed=seed, share=share, eligible=~decided)
+        order = np.argsort(rank)
+        now = order[~decided[order]][: min(left, TEACHING_ROUND)]
+        decided[now] = True
+        drawn[now] = lot[now]
+        chosen = int((decided & ~drawn).sum())
+        weight = np.where(drawn, (total - chosen) / max(int(drawn.sum()), 1), 1.0)
+        judged = judged_after(found, people, decided, weight, judges=judges)
+    return judged, decided
 
 
 def soft_brier(soft: np.ndarray, shares: np.ndarray) -> float:
     """Mean squared distance (summed over classes) of soft labels from the votes' shares, (N, K); NaN rows left out."""
     voted = np.isfinite(shares).all(1)
     return round(float(((soft[voted] - shares[voted]) ** 2).sum(1).mean()), 4)
-
-
-def _chosen(first: Verdicts, rows: int, count: int, *, way: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The decided rows, and every row's weight: drawn at random, or the queue's first ones as triage mixes them."""
-    if way == "random":
-        return np.random.default_rng(seed).choice(rows, count, replace=False), np.ones(rows)
-    rank, drawn, _ = queueing.mixed_order(np.argsort(first.rank), seed=seed)
-    chosen = np.argsort(rank)[:count]
-    picked = int((~drawn[chosen]).sum())
-    # as triage weighs them: the drawn ones stand for all that nobody chose
-    weight = np.where(drawn, (rows - picked) / max(count - picked, 1), 1.0)
-    return chosen, weight
-
-
-def _flagged(judged: Verdicts, undecided: np.ndarray) -> np.ndarray:
-    """The first undecided rows of the queue."""
-    order = np.argsort(judged.rank)
-    return order[undecided[order]][:TOP]
-
-
-def _top(rows: np.ndarray, ambiguous: np.ndarray, wrong: np.ndarray) -> dict[str, float]:
-    return {"ambiguous": round(float(ambiguous[rows].mean()), 4), "clear_errors": round(float(wrong[rows].mean()), 4)}
 
 
 def _auroc(quality: np.ndarray, event: np.ndarray) -> float:

@@ -48,27 +48,6 @@ def test_transitions_say_which_class_passes_for_which() -> None:
     assert np.abs(NOISE - calibration.noise_transitions(LABELS, PROBS)).max() < 0.1
 
 
-def test_what_people_saw_moves_their_classes_transitions_the_more_the_more_they_say() -> None:
-    away = [np.abs(NOISE - MIXED_UP)[0].sum()]
-    for decided in (20, 250):
-        known = np.where(np.cumsum(TRUE == 0) <= decided, np.where(TRUE == 0, TRUE, -1), -1)
-        found = transitions(LABELS, PROBS, known=known)
-        np.testing.assert_allclose(found.sum(1), 1)
-        np.testing.assert_allclose(found[1:], NOISE[1:])  # nobody looked at these
-        away.append(np.abs(found - MIXED_UP)[0].sum())
-    assert away[2] < away[1] < away[0]
-    np.testing.assert_array_equal(transitions(LABELS, PROBS, known=np.full(len(LABELS), -1)), NOISE)
-
-
-def test_a_decided_row_counts_as_many_rows_as_it_stands_for() -> None:
-    kept, lost = (np.flatnonzero((TRUE == 0) & (name == LABELS))[:20] for name in (0, 1))
-    known = np.where(np.isin(ROWS, np.r_[kept, lost]), 0, -1)
-    weight = np.where(np.isin(ROWS, kept), 9.0, 1.0)
-    alike, weighted, scaled = (transitions(LABELS, PROBS, known=known, weight=by) for by in (None, weight, 7 * weight))
-    assert alike[0, 1] > weighted[0, 1] + 0.02
-    np.testing.assert_allclose(scaled, weighted)
-
-
 def test_corrected_neighbours_rank_systematic_errors_better_than_their_given_labels() -> None:
     error = TRUE != LABELS
     found = posterior(LABELS, PANEL, NOISE)[ROWS, LABELS]
@@ -78,23 +57,11 @@ def test_corrected_neighbours_rank_systematic_errors_better_than_their_given_lab
         assert auprc(found, error) > auprc(rival[ROWS, LABELS], error) + 0.015
 
 
-def test_decided_neighbours_bring_undecided_faces_nearer_to_the_truth() -> None:
-    known = np.where(ROWS % 2 == 0, TRUE, -1)
-    helped = consult(LABELS, PROBS, NOISE, around=AROUND.weights, known=known)
-    undecided = known < 0
-    votes, before, after = (np.log(panel[ROWS, TRUE])[undecided].mean() for panel in (UNCORRECTED, PANEL, helped))
-    assert votes < before < after - 0.03
-    contrary = consult(LABELS, PROBS, NOISE, around=AROUND.weights, known=np.where(ROWS % 2 == 0, 2, -1))
-    assert contrary[undecided, 2].mean() > PANEL[undecided, 2].mean() + 0.2
-
-
 def test_a_panel_is_a_distribution_and_follows_rows_and_classes() -> None:
     np.testing.assert_allclose(PANEL.sum(1), 1)
     rows = np.random.default_rng(1).permutation(len(LABELS))
-    known = np.where(ROWS % 3 == 0, TRUE, -1)
-    expected = consult(LABELS, PROBS, NOISE, around=AROUND.weights, known=known)
-    moved = consult(LABELS[rows], PROBS[rows], NOISE, around=AROUND.weights[rows][:, rows], known=known[rows])
-    np.testing.assert_allclose(moved, expected[rows])
+    moved = consult(LABELS[rows], PROBS[rows], NOISE, around=AROUND.weights[rows][:, rows])
+    np.testing.assert_allclose(moved, PANEL[rows])
     order = np.array([2, 0, 3, 1])
     noise = transitions(np.argsort(order)[LABELS], PROBS[:, order])
     np.testing.assert_allclose(noise, NOISE[np.ix_(order, order)])
@@ -124,7 +91,7 @@ def test_posteriors_of_drawn_truths_are_calibrated() -> None:
 def test_nothing_one_face_and_one_class_have_a_panel_too() -> None:
     none = np.empty(0, dtype=int)
     np.testing.assert_array_equal(transitions(none, np.empty((0, 3))), np.eye(3))
-    assert consult(none, np.empty((0, 3)), np.eye(3), around=sparse.csr_matrix((0, 0)), known=none).shape == (0, 3)
+    assert consult(none, np.empty((0, 3)), np.eye(3), around=sparse.csr_matrix((0, 0))).shape == (0, 3)
     one = np.array([[0.2, 0.8]])
     np.testing.assert_array_equal(consult(np.array([1]), one, NOISE[:2, :2], around=sparse.csr_matrix((1, 1))), one)
     assert transitions(np.zeros(3, dtype=int), np.ones((3, 1))).tolist() == [[1.0]]

@@ -137,7 +137,7 @@ def test_decisions_move_the_verdicts_and_the_summary_says_how_much(judged_copy: 
     ws = Workspace.open(judged_copy)
     first = triage(ws)
     assert first.decisions == 0
-    assert first.taught == {}
+    assert first.taught == 0
     before = verdicts.get_verdicts(ws).set_index("sample_id")
     given = table.sample_table(ws).set_index("sample_id")["given_label"]
     chosen = before[before["soft_label"].notna()].sort_values("label_quality").index
@@ -150,7 +150,6 @@ def test_decisions_move_the_verdicts_and_the_summary_says_how_much(judged_copy: 
     second = triage(ws)
     assert second.decisions == 42
     assert second.run_id != first.run_id
-    assert set(second.taught) == {"mislabelled", "ambiguous"}
     after = verdicts.get_verdicts(ws).set_index("sample_id")
     assert (after["p_mislabelled"] - before["p_mislabelled"]).abs().max() > 0.01
     np.testing.assert_allclose(

@@ -295,7 +295,7 @@ def triage(
         f"({100 * low:.0f} to {100 * high:.0f} %), faces on which nobody would agree included"
     )
     if result.decisions:
-        session.say(_taught(result.decisions, result.taught.get("mislabelled", 0.0)))
+        session.say(_taught(result.decisions, result.taught))
     session.table(
         ["given", "suggested", "samples"],
         [list(flow.values()) for flow in result.flows],

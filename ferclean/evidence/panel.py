@@ -10,7 +10,6 @@ from scipy import sparse
 
 from ferclean.errors import BadDataError
 from ferclean.evidence import calibration
-from ferclean.evidence.people import effective_number
 
 NEIGHBOURS_SHARE = 0.7
 """How much the neighbours weigh beside the calibrated probabilities once their labels are corrected. Of 0.5, 0.7, 0.85
@@ -23,28 +22,17 @@ ROUNDS = 6
 SPARE_NOISE = 0.1
 """Share of the noise that is taken to be spread as the given labels are, beside the estimated transitions: less of it
 ranks FER2013's errors a little better and CIFAR-10N's a little worse."""
-DECIDED_PRIOR = 100.0
-"""The estimated transitions of a class count like this many decided faces of it. With 10, the decisions of a queue,
-which were not drawn evenly, spoil more than random ones gain."""
 RARE = 0.5
 """To which power the share of a given label is divided out of the panel before its posterior: recognizers underrate
 rare classes, and of a label that they never prefer every face looks wrong. On the even half of FER2013's development
 rows it costs 0.01 of AUPRC and the first 60 of the queue gain 7 points of precision; 0.3 does half of both."""
 
 
-def transitions(
-    labels: np.ndarray,
-    pred_probs: np.ndarray,
-    *,
-    known: np.ndarray | None = None,
-    weight: np.ndarray | None = None,
-) -> np.ndarray:
+def transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     """P(given label | true label): (K, K), row = true class, rows sum to 1, no cell that occurs is 0.
 
     The confident joint of `labels` (N,) and out-of-fold `pred_probs` (N, K), SPARE_NOISE of it spread over every label
-    that occurs. `known` (N,) int: true labels from people, -1 where nobody said; each class's row then leans towards
-    what they saw, by as much as they outnumber DECIDED_PRIOR. `weight` (N,): how many rows each known one stands for;
-    uneven weights make them count for less (`people.effective_number`).
+    that occurs.
 
     >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
     >>> transitions(labels, probs).round(2).tolist()
@@ -54,13 +42,6 @@ def transitions(
     if not len(labels):
         return np.eye(classes)
     estimated = calibration.noise_transitions(labels, pred_probs)
-    share = np.ones(len(labels)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if known is not None and (rows := np.flatnonzero((known >= 0) & (share > 0))).size:
-        share = share[rows]
-        seen = np.zeros((classes, classes))
-        np.add.at(seen, (known[rows], labels[rows]), share / share.sum() * effective_number(share))
-        estimated = seen + DECIDED_PRIOR * estimated
-        estimated /= estimated.sum(1, keepdims=True)
     prior = np.bincount(labels, minlength=classes) / len(labels)
     return (1 - SPARE_NOISE) * estimated + SPARE_NOISE * prior
 
@@ -71,7 +52,6 @@ def consult(
     noise: np.ndarray,
     *,
     around: sparse.csr_matrix | None = None,
-    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """P(true label | face) without asking its own label: (N, K), rows sum to 1.
 
@@ -79,8 +59,8 @@ def consult(
     weights of each sample's neighbours (rows sum to 1; an empty row has no say). The neighbours' given labels are noisy
     too, so they do not vote with those but with what their labels most likely stand for: the posterior under their own
     panel and the noise. That changes their panels in turn, for ROUNDS rounds (expectation-maximisation with the noise
-    held fixed). Decided neighbours vote with what people said (`known` (N,) int, -1 = undecided). Ours; from the second
-    round on a sample's own label comes back through its neighbours with about 1/k of 1/k of the weight.
+    held fixed). Ours; from the second round on a sample's own label comes back through its neighbours with about 1/k of
+    1/k of the weight.
 
     >>> near = sparse.csr_matrix((np.ones((4, 4)) - np.eye(4)) / 3)
     >>> noise = np.array([[0.9, 0.1], [0.1, 0.9]])
@@ -94,12 +74,8 @@ def consult(
         raise BadDataError(f"around must be a weight per pair of samples, {len(labels)} x {len(labels)}")
     has = np.asarray(around.sum(1)).ravel()[:, None] > 0
     told = np.eye(calibrated.shape[1])
-    decided = np.flatnonzero(known >= 0) if known is not None else np.empty(0, dtype=np.int64)
 
     def heard(votes: np.ndarray, share: float) -> np.ndarray:
-        if known is not None:
-            votes = votes.copy()
-            votes[decided] = told[known[decided]]
         return np.where(has, (1 - share) * calibrated + share * (around @ votes), calibrated)
 
     panel = heard(told[labels], FIRST_SHARE)

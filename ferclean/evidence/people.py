@@ -30,12 +30,6 @@ class Decided:
         """The decided rows."""
         return np.flatnonzero(self.said != "")
 
-    def without(self, rows: np.ndarray) -> np.ndarray:
-        """`known` as if nobody had decided about `rows`."""
-        known = self.known.copy()
-        known[rows] = -1
-        return known
-
 
 def check_decisions(
     labels: np.ndarray, decided: np.ndarray, chosen: np.ndarray | None, weight: np.ndarray | None, *, num_classes: int
@@ -80,6 +74,28 @@ def count_votes(votes: np.ndarray | None, panel: np.ndarray) -> Voted | None:
     strength = fit_strength(counts[rows], prior=panel[rows])
     shares, _ = vote_distribution(counts[rows], prior=panel[rows], strength=strength)
     return Voted(rows=rows, shares=shares, number=counts[rows].sum(1) + strength)
+
+
+def design_weights(chance: np.ndarray, draw: np.ndarray, *, total: int) -> np.ndarray:
+    """How many of `total` rows each decided one stands for: (M,), for the mean over everything that nobody chose.
+
+    `chance` (M,) in (0, 1]: with which chance a draw brought in the row, NaN where a person or a score chose it: such a
+    row stands for itself alone. `draw` (M,): which draw it was, an audit or the queue. Within a draw a row stands for
+    one over its chance (Horvitz and Thompson, 1952): an audit draws more where errors are likely, so that its plain
+    mean says too much. Only the beginning of a draw may have been answered, so each draw is brought to the mean one;
+    all drawn rows together stand for those that nobody chose.
+
+    >>> design_weights(np.array([0.1, 0.3, np.nan]), np.array(["a", "a", "a"]), total=9).round(2).tolist()
+    [6.0, 2.0, 1.0]
+    """
+    drawn = ~np.isnan(chance)
+    weight = np.ones(len(chance))
+    for name in np.unique(draw[drawn]):
+        mine = drawn & (draw == name)
+        inverse = 1 / chance[mine]
+        weight[mine] = inverse / inverse.mean()
+    weight[drawn] *= (total - int((~drawn).sum())) / max(int(drawn.sum()), 1)
+    return weight
 
 
 def effective_number(weight: np.ndarray) -> float:

@@ -31,7 +31,7 @@ def in_words(
     `learned_share` (N,) is told when it is 0, with the number of `epochs` when known; `unusable` (N,) is the
     chance of those called so, 1 for blank ones, else 0; `ambiguous` (N,) is a mask; `duplicates` (N,) are groups of
     copies, of which differing labels are told; `recognizer_probs` (R, N, K) tells how many of several recognizers
-    prefer the suggestion; `votes` (N, K) counts of people are told first.
+    prefer the same; `votes` (N, K) counts of people are told first.
 
     >>> in_words(np.array([1]), np.array([[0.71, 0.29]]), np.array([0]), names=["anger", "fear"])
     [['the recognizer gives anger 71 %, the given label fear 29 %']]
@@ -43,13 +43,15 @@ def in_words(
     def share(probs: np.ndarray, label: int) -> str:
         return f"{names[label]} {percent(probs[label])}"
 
-    agreeing, recognizers = None, 1 if recognizer_probs is None else len(recognizer_probs)
+    favourite, recognizers = None, 1 if recognizer_probs is None else len(recognizer_probs)
     if recognizer_probs is not None and recognizers > 1:
-        agreeing = (np.asarray(recognizer_probs).argmax(2) == np.asarray(suggested)).sum(0)
+        favourite = np.asarray(recognizer_probs).argmax(2)
     copies = _labels_of_copies(labels, duplicates)
     told: list[list[str]] = []
     for row, given in enumerate(labels):
-        probs, best, said = pred_probs[row], int(suggested[row]), []
+        probs, said = pred_probs[row], []
+        # where the label is left as it is, what the recognizer would rather say is still evidence
+        best = int(suggested[row]) if suggested[row] != given else int(np.argmax(probs))
         if unusable is not None and unusable[row]:
             said.append(
                 "no readable face: blank or broken"
@@ -65,8 +67,8 @@ def in_words(
             said.append(f"the recognizer gives the given label {share(probs, given)}")
         else:
             said.append(f"the recognizer gives {share(probs, best)}, the given label {share(probs, given)}")
-        if agreeing is not None:
-            said[-1] += f" ({agreeing[row]} of {recognizers} recognizers prefer {names[best]})"
+        if favourite is not None:
+            said[-1] += f" ({(favourite[:, row] == best).sum()} of {recognizers} recognizers prefer {names[best]})"
         if ambiguous is not None and ambiguous[row] and len(names) > 1:
             first, second = np.argsort(-probs, kind="stable")[:2]
             said.append(f"torn between {names[first]} ({probs[first]:.0%}) and {names[second]} ({probs[second]:.0%})")

@@ -12,15 +12,18 @@ import numpy as np
 from scipy import sparse
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.evidence import ambiguity, calibration, planting, reasons
+from ferclean.evidence import ambiguity, calibration, planting, reasons, truth
 from ferclean.evidence import panel as panel_room
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
-from ferclean.evidence.learning import AMBIGUOUS_RIDGE, RIDGE, Learned, decision_features, folds, learn
 from ferclean.evidence.people import Voted, check_decisions, count_votes
 from ferclean.evidence.votes import majority_chances
 
-USEFULNESS = {"mislabelled": 1.0, "unusable": 0.5, "ambiguous": 0.3}
-"""What finding one is worth to a reviewer: the queue is ordered by the expected worth."""
+UNUSABLE_WORTH = 0.5
+"""What finding an unusable image is worth to a reviewer beside a label that is mended: the queue is ordered by the
+expected worth. Ambiguous faces are worth nothing there: they are a list of their own."""
+CLEARLY = 0.82
+"""Of labels that people would change, how many a large panel would *clearly* call something else (six in ten): where
+five of ten say so, the other five often do not agree. From the votes of FER2013's development rows, even half."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +52,11 @@ class Verdicts:
     `label_quality` (N,) in [0, 1], low = likely mislabelled: one minus the chance that the label of a usable image is
     clearly wrong. `p_mislabelled`, `p_ambiguous`,
     `p_unusable`, `p_clean` (N,) in [0, 1] sum to 1. `suggested_label` (N,) int64, never the given label where `kind`
-    is mislabelled. `kind` (N,) str: mislabelled, ambiguous, unusable or clean. `rank` (N,) int64, 1 = look first.
-    `reasons`: a few sentences per sample. `soft_label` (N, K) float64, rows sum to 1: a training target. `taught`: what
-    people's decisions changed about the verdicts mislabelled and ambiguous; empty without decisions. `error_rate`: the
-    share of wrong given labels, ambiguous faces included, as estimated before any decision or vote. `true_label`
-    (N, K): P(true label | everything), rows sum to 1.
+    is mislabelled, and `p_suggested` (N,), its own probability: `true_label` (N, K) = P(true label | everything) of a
+    face that has one, rows sum to 1. `kind` (N,) str: mislabelled, ambiguous, unusable or clean. `rank` (N,) int64, 1 =
+    look first. `reasons`: a few sentences per sample. `soft_label` (N, K) float64, rows sum to 1: a training target.
+    `taught`: what people's decisions taught; None without decisions. `error_rate`: the share of wrong given labels,
+    ambiguous faces included, as estimated before any decision or vote.
     """
 
     label_quality: np.ndarray
@@ -62,11 +65,12 @@ class Verdicts:
     p_unusable: np.ndarray
     p_clean: np.ndarray
     suggested_label: np.ndarray
+    p_suggested: np.ndarray
     kind: np.ndarray
     rank: np.ndarray
     reasons: list[list[str]]
     soft_label: np.ndarray
-    taught: Mapping[str, Learned]
+    taught: truth.Learned | None
     error_rate: calibration.ErrorRate
     true_label: np.ndarray
 
@@ -87,6 +91,7 @@ def judge(
     class_names: Sequence[str] | None = None,
     epochs: int | None = None,
     recognizer_probs: np.ndarray | None = None,
+    judge_probs: np.ndarray | None = None,
 ) -> Verdicts:
     """Judge every sample from out-of-fold `pred_probs` (N, K), its given `labels` (N,) and `signals` ((N,) each).
 
@@ -95,7 +100,9 @@ def judge(
     `votes` (N, K): how many people chose each class, in sets that were ingested with them; rows without any are zeros.
     `decided` (N,) str: what people said, keep, relabel, ambiguous or exclude, empty for undecided; `decided_label` (N,)
     int: the label that a relabel chose, -1 elsewhere; `decided_weight` (N,): one over the chance with which a decided
-    row was drawn. `class_names`, `epochs` and `recognizer_probs` (R, N, K) only serve the reasons.
+    row was drawn. `recognizer_probs` (R, N, K) are the members that `pred_probs` is the mean of, default itself alone;
+    `judge_probs` (J, N, K) what nets from elsewhere say, NaN for classes that they do not know. `class_names` and
+    `epochs` only serve the reasons.
 
     How the probabilities come about (ours). The panel (`panel.consult`) is what the calibrated probabilities and the
     neighbours, their own labels corrected, say about a face. P(given label wrong) is one minus the posterior of the
@@ -104,9 +111,11 @@ def judge(
     (`planting.error_rate`). Where neighbours are known, it is averaged with what it would be if people's errors were as
     blatant as planted ones (`planting.planted_probability`): the one is too flat where they are, the other too steep
     where they are not, and both rank alike. P(ambiguous) is `ambiguity.probability_torn`; the two exclude each other.
-    Decisions move the transitions and the neighbours' say, then both probabilities (`learning`). A row with votes is
-    judged by them: mislabelled if a very large panel would give another label at least half, ambiguous if it would give
-    none that much, the recognizer's panel standing for a few votes more.
+    What is right where a label is wrong, the members and judges say (`truth.automatic`). Decisions move the whole
+    P(true label | face, given label) and P(ambiguous) with it (`truth.learn_truth`): from that one model follow
+    P(mislabelled), the suggestion and its probability, and the soft label. A row with votes is judged by them:
+    mislabelled if a very large panel would give another label at least half, ambiguous if it would give none that much,
+    the recognizer's panel standing for a few votes more.
 
     A logistic stack and boosted trees fitted on errors planted by the same transitions, over these and other signals,
     were tried in place of the posterior: AUPRC 0.59 to 0.62 against 0.66 on the even half of FER2013's development
@@ -127,78 +136,58 @@ def judge(
     if not ((spoilt >= 0) & (spoilt <= 1)).all():
         raise BadDataError("unusable must be a mask or probabilities in [0, 1]")
 
+    members = probs[None] if recognizer_probs is None else np.asarray(recognizer_probs)
+    sources = truth.calibrated_sources(labels, members, judge_probs)
     calibrated = calibration.apply_temperature(probs, calibration.fit_temperature(probs, labels))
     noise = panel_room.transitions(labels, probs)
     panel = panel_room.consult(labels, calibrated, noise, around=around)
     rate = _error_rate(labels, probs, panel, noise, planted=around is not None)
+    panel = truth.with_judges(panel, sources[len(members) :])
     torn = ambiguity.probability_torn(labels, panel, signals)
     voted = count_votes(votes, panel)
+    wrong = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None)
+    true_label = truth.automatic(labels, wrong, sources)
     # Which faces are torn is known far less well than which labels are wrong: the share of torn ones among the wrong
     # lowers every P(wrong) alike, so that it cannot spoil the order.
-    wrong = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None)
-    settles = 1 - _torn_share(wrong, torn)
-    mislabelled = _with_votes(wrong * settles, labels, voted)
-    if voted is not None:
-        torn = torn.copy()
-        torn[voted.rows] = (1 - majority_chances(voted.shares, voted.number).sum(1)).clip(0.0, 1.0)
-    shares = None if around is None else np.asarray(around @ np.eye(probs.shape[1])[labels])
-    taught: dict[str, Learned] = {}
+    mislabelled = wrong * (1 - _torn_share(wrong, torn))
+    taught = None
     if decided is not None:
         people = check_decisions(labels, decided, decided_label, decided_weight, num_classes=probs.shape[1])
-
-        def informed(known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            """Noise, panel and P(mislabelled) with the decided labels at work."""
-            noise = panel_room.transitions(labels, probs, known=known, weight=people.weight)
-            panel = panel_room.consult(labels, calibrated, noise, around=around, known=known)
-            wrong = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None)
-            return noise, panel, _with_votes(wrong * settles, labels, voted)
-
-        noise, panel, offset = informed(people.known)
-        held_out = offset.copy()
-        fold = folds(people.rows if duplicates is None else np.asarray(duplicates)[people.rows])
-        for number in np.unique(fold):
-            rows = people.rows[fold == number]
-            held_out[rows] = informed(people.without(rows))[2][rows]
-        features = decision_features(labels, probs, signals, knn_shares=shares)
-        for name, action, before, automatic, unseen, ridge in (
-            ("mislabelled", "relabel", mislabelled, offset, held_out, RIDGE),
-            ("ambiguous", "ambiguous", torn, torn, torn, AMBIGUOUS_RIDGE),
-        ):
-            happened = np.where(people.said == "", np.nan, (people.said == action).astype(np.float64))
-            taught[name] = learn(
-                automatic, features, happened,
-                held_out=unseen, before=before, weight=people.weight, groups=duplicates, ridge=ridge,
-            )  # fmt: skip
-        mislabelled, torn = taught["mislabelled"].probability, taught["ambiguous"].probability
+        taught = truth.learn_truth(labels, true_label, sources, torn, people, groups=duplicates)
+        if taught.log_loss_after is not None:
+            true_label, torn = taught.p_true, taught.p_ambiguous
+            mislabelled = CLEARLY * (1 - torn) * (1 - true_label[np.arange(count), labels])
+    if voted is not None:
+        true_label, torn = true_label.copy(), torn.copy()
+        true_label[voted.rows] = voted.shares
+        torn[voted.rows] = (1 - majority_chances(voted.shares, voted.number).sum(1)).clip(0.0, 1.0)
+        mislabelled = _with_votes(mislabelled, labels, voted)
     torn = np.minimum(torn, 1 - mislabelled)
     p_ambiguous = (1 - spoilt) * torn
     p_mislabelled = (1 - spoilt) * mislabelled
     p_clean = (1 - spoilt) * (1 - torn - mislabelled).clip(min=0.0)
 
-    suggested = _suggested(labels, panel, noise, doubted=p_mislabelled >= thresholds.mislabelled)
-    if voted is not None:
-        suggested[voted.rows] = voted.shares.argmax(1)
+    others = true_label.copy()
+    others[np.arange(count), labels] = -1.0
+    best, own = others.max(1), true_label[np.arange(count), labels]
+    changes = (best > own) | (p_mislabelled >= thresholds.mislabelled)
+    suggested = np.where(changes & (best >= 0), others.argmax(1), labels)
     kind = np.full(count, "clean", dtype="<U11")
     kind[p_ambiguous >= thresholds.ambiguous] = "ambiguous"
     kind[(p_mislabelled >= thresholds.mislabelled) & (suggested != labels)] = "mislabelled"
     kind[spoilt > thresholds.unusable] = "unusable"
-    worth = (
-        USEFULNESS["mislabelled"] * p_mislabelled
-        + USEFULNESS["unusable"] * spoilt
-        + USEFULNESS["ambiguous"] * p_ambiguous
-    )
+    # A reviewer's look is worth most where it is likely that the best other label stands in the end. P(ambiguous)
+    # counts twice: it is too flat to keep torn faces, of which a reviewer can make nothing, out of the first hundreds.
+    mends = best.clip(min=0.0) * (1 - torn) ** 2
+    if voted is not None:
+        mends[voted.rows] = mislabelled[voted.rows]
+    worth = (1 - spoilt) * mends + UNUSABLE_WORTH * spoilt
     quality = 1 - mislabelled
     rank = np.empty(count, dtype=np.int64)
     # equal worth: lower quality first; rounding keeps noise in the last bits from deciding
     rank[np.lexsort((quality, -np.round(worth, 9)))] = np.arange(1, count + 1)
-    given = np.eye(probs.shape[1])[labels]
-    others = panel_room.normalised(panel_room.posterior(labels, panel, noise) * (1 - given), given)
-    true_label = (1 - mislabelled)[:, None] * given + mislabelled[:, None] * others
-    doubt = np.divide(mislabelled, 1 - torn, out=np.zeros(count), where=torn < 1).clip(0.0, 1.0)
-    settled = (1 - doubt)[:, None] * given + doubt[:, None] * others
-    # a single given label is no whole vote: the panel keeps half even where the label stands
-    blend = 0.5 + 0.5 * torn[:, None]
-    soft = blend * panel + (1 - blend) * settled
+    # a face on which people do not agree is no example of one expression: there the panel's own doubt is kept
+    soft = (1 - torn)[:, None] * true_label + torn[:, None] * panel
     if voted is not None:
         soft[voted.rows] = voted.shares
     return Verdicts(
@@ -208,6 +197,7 @@ def judge(
         p_unusable=spoilt,
         p_clean=p_clean,
         suggested_label=suggested.astype(np.int64),
+        p_suggested=true_label[np.arange(count), suggested],
         kind=kind,
         rank=rank,
         reasons=reasons.in_words(
@@ -215,7 +205,7 @@ def judge(
             calibrated,
             suggested,
             names=class_names or [f"class {k}" for k in range(probs.shape[1])],
-            knn_shares=shares,
+            knn_shares=None if around is None else np.asarray(around @ np.eye(probs.shape[1])[labels]),
             learned_share=signals.get("learned_share"),
             epochs=epochs,
             unusable=np.where(spoilt > thresholds.unusable, spoilt, 0.0),
@@ -251,14 +241,6 @@ def _error_rate(
 ) -> calibration.ErrorRate:
     rate = planting.error_rate(labels, probs, panel, noise) if planted else None
     return rate or calibration.error_rate_interval(labels, probs)
-
-
-def _suggested(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray, *, doubted: np.ndarray) -> np.ndarray:
-    """The class that most likely lies behind, (N,); the given label where the panel prefers it undoubted."""
-    rows = np.arange(len(labels))
-    behind = panel * noise[:, labels].T  # P(true k | x) P(given y | true k)
-    behind[rows, labels] = -1.0
-    return np.where((panel.argmax(1) == labels) & ~doubted, labels, behind.argmax(1))
 
 
 def _probability_wrong(

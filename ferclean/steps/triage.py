@@ -16,9 +16,10 @@ from ferclean.evidence import calibration, queueing
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import verdicts as judging
 from ferclean.evidence.expectation import expected_at
+from ferclean.evidence.people import design_weights
 from ferclean.progress import Progress, silent
 from ferclean.steps.gathering import gather
-from ferclean.store import decisions, runs, samples, verdicts, votes
+from ferclean.store import audits, decisions, runs, samples, verdicts, votes
 from ferclean.store.workspace import Workspace
 
 DEPTHS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -38,8 +39,9 @@ class TriageSummary:
     error_rate_interval: tuple[float, float]
     decisions: int
     """People's decisions that the verdicts learned from."""
-    taught: dict[str, float]
-    """Share of the automatic verdict's log loss that the decisions removed, on decisions left out; 0 = nothing yet."""
+    taught: float
+    """Share of the automatic log loss of the true label that the decisions removed, on decisions left out; 0 = nothing
+    yet."""
     flows: list[dict[str, Any]]
     """Given label, suggested label, and how many samples are flagged so; the most frequent first."""
     noise: list[dict[str, Any]]
@@ -135,7 +137,7 @@ def triage(
             estimated_error_rate=judged.error_rate.estimate,
             error_rate_interval=(judged.error_rate.low, judged.error_rate.high),
             decisions=decided.learned_from,
-            taught={name: round(learned.gain, 4) for name, learned in judged.taught.items()},
+            taught=round(judged.taught.gain, 4) if judged.taught else 0.0,
             noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
             expected=_expected(judged, table, undecided),
             flows=_flows(table, everything.set_index("sample_id")["given_label"]),
@@ -165,16 +167,21 @@ class _Decided:
 
 
 def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Decided:
-    """Current decisions, newest per sample. Those drawn at random stand for all that nobody chose; the others for
-    themselves, since a queue's top says nothing about the rest.
+    """Current decisions, newest per sample. Those drawn at random stand for all that nobody chose, each for one over
+    its chance; the others for themselves, since a queue's top says nothing about the rest.
     """
     by_id = decisions.current_decisions(ws).set_index("sample_id")
     history = decisions.decision_history(ws)
     chance = history[history["inclusion_probability"].notna()].groupby("sample_id")["inclusion_probability"].last()
     action = by_id["action"].reindex(list(ids)).fillna("").to_numpy().astype(str)
-    drawn = chance.reindex(list(ids)).notna().to_numpy() & (action != "")
-    chosen = int((action != "").sum()) - int(drawn.sum())
-    weight = np.where(drawn, (len(ids) - chosen) / max(int(drawn.sum()), 1), 1.0)
+    said = np.flatnonzero(action != "")
+    audited = audits.draws(ws)
+    weight = np.ones(len(ids))
+    weight[said] = design_weights(
+        chance.reindex(list(ids)).to_numpy(float)[said],
+        np.array([audited.get(ids[int(row)], "queue") for row in said], dtype=str),
+        total=len(ids),
+    )
     newest = 0 if by_id.empty else int(history["decision_id"].max())
     label = label_names.encode(list(by_id["label"].reindex(list(ids))), classes)
     return _Decided(action=action, label=label, weight=weight, ids=by_id.index.to_numpy(), newest=newest)
@@ -194,6 +201,8 @@ def _frame(ids: Sequence[str], judged: judging.Verdicts, classes: Sequence[str])
             "rank": judged.rank,
             "reasons": judged.reasons,
             "soft_label": list(judged.soft_label),
+            "p_suggested": judged.p_suggested,
+            "p_true": list(judged.true_label),
         }
     )
 
@@ -239,6 +248,8 @@ def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataF
             "rank": np.arange(start + 1, start + n + 1),
             "reasons": [[text] for text in broken["quarantine_reason"]],
             "soft_label": [None] * n,
+            "p_suggested": np.full(n, np.nan),
+            "p_true": [None] * n,
             "drawn_at_random": np.zeros(n, dtype=bool),
             "inclusion_probability": np.full(n, np.nan),
         }

@@ -57,3 +57,15 @@ def get_audit(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
             [run_id or latest_done(con, "audit")],
         )
     return found.astype({"position": "Int64"})
+
+
+def draws(ws: Workspace) -> dict[str, str]:
+    """sample_id -> the newest audit run that drew it; samples that none drew are not named."""
+    with ws.reading("reading the audits") as con:
+        found = frame(
+            con,
+            "SELECT a.sample_id, arg_max(a.run_id, r.started_at) AS run_id FROM audit_item a JOIN run r USING (run_id) "
+            "WHERE a.position IS NOT NULL GROUP BY a.sample_id",
+            [],
+        )
+    return dict(zip(found["sample_id"], found["run_id"], strict=True))

@@ -132,7 +132,9 @@ CREATE TABLE verdict (                     -- what triage thinks of a sample; th
     reasons VARCHAR[] NOT NULL,            -- the evidence in short sentences
     soft_label DOUBLE[],                   -- calibrated probability per class in the card's order
     drawn_at_random BOOLEAN DEFAULT false, -- true: a random draw brought it to its rank, not its score
-    inclusion_probability DOUBLE           -- chance in (0, 1] of that draw; NULL: it is there for its rank
+    inclusion_probability DOUBLE,          -- chance in (0, 1] of that draw; NULL: it is there for its rank
+    p_suggested DOUBLE,                    -- 0 to 1: chance that suggested_label is the true one, where there is one
+    p_true DOUBLE[]                        -- chance of each true label in the card's order, sums to 1; NULL: not known
 );
 
 CREATE TABLE audit_item (                  -- one row per sample that an audit could have drawn

@@ -29,7 +29,7 @@ _SELECT = f"""
         CASE c.action WHEN 'relabel' THEN c.label WHEN 'keep' THEN s.given_label END AS corrected_label,
         c.reviewer, coalesce(c.conflict, false) AS conflict, s.quarantine_reason, v.run_id, v.soft_label,
         s.location, s.relative_path, v.reasons, coalesce(v.drawn_at_random, false) AS drawn_at_random,
-        v.inclusion_probability
+        v.inclusion_probability, v.p_suggested, v.p_true
     FROM {SAMPLES} s
     LEFT JOIN (SELECT * FROM verdict WHERE run_id = $triage) v USING (sample_id)
     LEFT JOIN current_decision c USING (sample_id)
@@ -44,7 +44,8 @@ def sample_table(ws: Workspace) -> pd.DataFrame:
     corrected_label (after relabel or keep, else None), reviewer, conflict (bool), quarantine_reason, fold (Int64),
     run_id (the triage run), pred_probs (list of K floats in the card's order, or None), soft_label, path, reasons
     (list), drawn_at_random (bool: its rank is by a random draw), inclusion_probability (of that draw, else NaN),
-    method_votes (dict: recognizer -> the class that it finds most probable, over its seeds; or None).
+    method_votes (dict: recognizer -> the class that it finds most probable, over its seeds; or None), p_suggested (the
+    chance that suggested_label is the true one), p_true (list of K floats, or None).
     Verdict columns are of the latest done triage run; `pred_probs` are the mean over the runs that its config names
     under `score_runs`, `fold` is of the first of them.
     """
@@ -115,7 +116,7 @@ def _complete(con: Any, ws: Workspace, table: pd.DataFrame, triage: str | None) 
         "sample_id", "source_key", "split", "given_label", "suggested_label", "label_quality", "p_mislabelled",
         "p_ambiguous", "p_unusable", "p_clean", "verdict", "rank", "decision", "corrected_label", "reviewer",
         "conflict", "quarantine_reason", "fold", "run_id", "pred_probs", "soft_label", "path", "reasons",
-        "drawn_at_random", "inclusion_probability", "method_votes",
+        "drawn_at_random", "inclusion_probability", "method_votes", "p_suggested", "p_true",
     ]  # fmt: skip
     return table[[*order, *(["skipped"] if "skipped" in table else [])]]
 

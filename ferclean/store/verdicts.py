@@ -20,9 +20,10 @@ from ferclean.store.workspace import Workspace
 
 KINDS = ("mislabelled", "ambiguous", "unusable", "duplicate", "leak", "clean")
 NUMBERS = ("label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean")
+_DISTRIBUTIONS = ("soft_label", "p_true")
 _COLUMNS = (
     "sample_id", "kind", *NUMBERS, "suggested_label", "rank", "reasons", "soft_label", "drawn_at_random",
-    "inclusion_probability", "run_id",
+    "inclusion_probability", "p_suggested", "p_true", "run_id",
 )  # fmt: skip
 
 
@@ -32,10 +33,12 @@ def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
     Columns: sample_id, kind, label_quality (low = likely mislabelled), p_mislabelled, p_ambiguous, p_unusable,
     p_clean (all in [0, 1], NaN = not known), suggested_label (class name or None), rank (1 = look first), reasons
     (list of str), soft_label (list of K floats or None); optionally drawn_at_random (bool) and
-    inclusion_probability (in (0, 1] exactly where drawn): without them nothing was drawn. Raises BadDataError, naming
-    the first sample, otherwise.
+    inclusion_probability (in (0, 1] exactly where drawn): without them nothing was drawn; and p_suggested (in [0, 1])
+    and p_true (list of K floats or None). Raises BadDataError, naming the first sample, otherwise.
     """
     ids = list(verdicts["sample_id"])
+    unknown = {name: None for name in ("p_suggested", "p_true") if name not in verdicts}
+    verdicts = verdicts.assign(**unknown) if unknown else verdicts
     drawn, chance = _draw(verdicts)
     with ws.session("storing verdicts") as con:
         check_run(con, run_id)
@@ -43,26 +46,29 @@ def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
         classes = read_dataset(con, ws).classes
         _check_verdicts(verdicts, classes, run_id, drawn, chance)
         con.execute("DELETE FROM verdict WHERE run_id = ?", [run_id])
-        soft = [optional(value) for value in verdicts["soft_label"]]
         insert(
             con,
             "verdict",
             {
                 "run_id": text([run_id] * len(ids)),
                 **{name: text(list(verdicts[name])) for name in ("sample_id", "kind", "suggested_label")},
-                **{name: numbers(verdicts[name], pa.float64()) for name in NUMBERS},
+                **{name: numbers(verdicts[name], pa.float64()) for name in (*NUMBERS, "p_suggested")},
                 "rank": pa.array([int(value) for value in verdicts["rank"]], type=pa.int64()),
                 "reasons": pa.array(
                     [[str(reason) for reason in value] for value in verdicts["reasons"]], type=pa.list_(pa.string())
                 ),
-                "soft_label": pa.array(
-                    [None if value is None else [float(p) for p in value] for value in soft],
-                    type=pa.list_(pa.float64()),
-                ),
+                **{name: _lists(verdicts[name]) for name in _DISTRIBUTIONS},
                 "drawn_at_random": pa.array(drawn.tolist(), type=pa.bool_()),
                 "inclusion_probability": numbers(chance.tolist(), pa.float64()),
             },
         )
+
+
+def _lists(values: pd.Series) -> pa.Array:
+    known = [optional(value) for value in values]
+    return pa.array(
+        [None if value is None else [float(p) for p in value] for value in known], type=pa.list_(pa.float64())
+    )
 
 
 def _draw(verdicts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -82,15 +88,16 @@ def _check_verdicts(
             raise BadDataError(f"run {run_id}: {problem}, first for sample {verdicts['sample_id'].iloc[where[0]]}")
 
     refuse(~verdicts["kind"].isin(KINDS), f"a kind of verdict that is none of {', '.join(KINDS)}")
-    for name in NUMBERS:
+    for name in (*NUMBERS, "p_suggested"):
         values = pd.to_numeric(verdicts[name]).to_numpy(np.float64, na_value=np.nan)
         refuse(~np.isnan(values) & ~((values >= -1e-6) & (values <= 1 + 1e-6)), f"{name} outside [0, 1]")
     suggested = verdicts["suggested_label"].map(optional)
     refuse(suggested.notna() & ~suggested.isin(classes), f"a suggested label that is none of {', '.join(classes)}")
-    refuse(
-        [optional(value) is not None and len(value) != len(classes) for value in verdicts["soft_label"]],
-        f"a soft label without {len(classes)} numbers",
-    )
+    for name, called in zip(_DISTRIBUTIONS, ("a soft label", "a P(true label)"), strict=True):
+        refuse(
+            [optional(value) is not None and len(value) != len(classes) for value in verdicts[name]],
+            f"{called} without {len(classes)} numbers",
+        )
     refuse(~np.isnan(chance) & ~((chance > 0) & (chance <= 1)), "an inclusion probability outside (0, 1]")
     refuse(drawn == np.isnan(chance), "an inclusion probability belongs to what was drawn at random, and only there")
 
