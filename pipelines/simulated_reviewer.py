@@ -88,8 +88,9 @@ def simulated_decisions(
     """What 0, 100 and 300 decisions on a random sample teach, and 300 in the default order: a teaching round, then the
     queue. Means over `draws` with standard deviations.
 
-    `baselines`: what others say without decisions, (N,) each, low = likely mislabelled. Rankings, changes and label accuracy are measured on undecided rows
-    of odd duplicate groups; the queue and calibration on all undecided rows. `judges` (J, N, K): nets from elsewhere.
+    `baselines`: what others say without decisions, (N,) each, low = likely mislabelled. Rankings, changes and label
+    accuracy are measured on undecided rows of odd duplicate groups; the queue and calibration on all undecided rows.
+    `judges` (J, N, K): nets from elsewhere.
     """
     people = reviewed(found, classes, truth)
     nobody = np.zeros(len(found.ids), dtype=bool)
