@@ -1,4 +1,4 @@
-"""The verbs about recognizers themselves: train or import an encoder, list the methods.
+"""The verbs about recognizers themselves: train or import an encoder, list the methods, use a retrained model.
 
 Like all verbs: parse, one call, print.
 """
@@ -13,12 +13,14 @@ import typer
 from ferclean.cli import completion
 from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed, names
 from ferclean.cli.plumbing import Session, quoted
+from ferclean.errors import BadDataError, UsageError
 
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module on the command line."""
     app.command(epilog="Example: `ferclean -w W encode && ferclean -w W score --probe distilled`")(encode)
     app.command(epilog="Example: `ferclean methods --measure`")(methods)
+    app.command(epilog="Example: `ferclean predict MODEL face.jpg folder/ --json`")(predict)
 
 
 def encode(
@@ -103,3 +105,48 @@ def methods(
         session.say(f"{row['name']}: {row['summary']} ({row['paper']}, {row['year']})")
     if not measure:
         session.say("`ferclean methods --measure` trains each for a few seconds and adds its speed here")
+
+
+def predict(
+    context: typer.Context,
+    model: Annotated[Path, typer.Argument(help="The folder that `retrain --keep` wrote.")],
+    paths: Annotated[list[Path] | None, typer.Argument(help="Images, and folders of images.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write a table too: a row per file, a column per class.", metavar="FILE")
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the model as one ONNX file, checked against torch (needs ferclean[onnx]).", metavar="FILE"
+        ),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 4 when a file is no readable image.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Which expression a retrained model sees in images. Broken files are listed with the reason."""
+    from ferclean.steps.predict import predict as step
+    from ferclean.steps.predict import save_onnx, write_predictions
+
+    session: Session = context.obj
+    if not paths and onnx is None:
+        raise UsageError("name an image or a folder of images, or --onnx FILE")
+    result: dict[str, Any] = {"model": str(model), "predictions": [], "broken": []}
+    if onnx is not None:
+        result["onnx"] = save_onnx(model, onnx)
+        session.say(f"{onnx}: differs from torch by at most {result['onnx']['difference']:.0e}")
+    if paths:
+        with session.progress() as progress:
+            found = step(model, paths, device=device, progress=progress)
+        result |= found.as_dict()
+        if csv is not None:
+            write_predictions(found, csv)
+        session.table(
+            ["image", "expression", "probability"],
+            [[row["path"], row["label"], f"{row['probability']:.3f}"] for row in found.predictions],
+        )
+        session.table(["not read", "why"], [[row["path"], row["reason"]] for row in found.broken])
+    session.emit("predict", result)
+    if result["broken"]:
+        session.note(f"{len(result['broken']):,} file(s) are no readable images")
+        if strict:
+            raise typer.Exit(BadDataError.exit_code)

@@ -31,6 +31,13 @@ def write_card(content: Content, path: Path, *, form: str, front_matter: str | N
 
 def render_card(content: Content, *, form: str, front_matter: str | None = None) -> str:
     """The card's text."""
+    return card_template("card.md.jinja").render(
+        **_facts(content), form=form, front_matter=Verbatim(front_matter or "")
+    )
+
+
+def card_template(name: str) -> Any:
+    """A template of this room, in which every value is shown and none is obeyed."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -42,12 +49,10 @@ def render_card(content: Content, *, form: str, front_matter: str | None = None)
         autoescape=False,  # noqa: S701  every value passes `inert`, which escapes for Markdown too
         finalize=inert,
     )
-    return environment.get_template("card.md.jinja").render(
-        **_facts(content), form=form, front_matter=_Verbatim(front_matter or "")
-    )
+    return environment.get_template(name)
 
 
-class _Verbatim(str):
+class Verbatim(str):
     """Text that is already what it should be."""
 
 
@@ -57,7 +62,7 @@ def inert(value: Any) -> Any:
     >>> inert("<b>a|b</b>")
     '&lt;b&gt;a&#124;b&lt;/b&gt;'
     """
-    if not isinstance(value, str) or isinstance(value, _Verbatim):
+    if not isinstance(value, str) or isinstance(value, Verbatim):
         return value
     flat = html.escape(" ".join(value.split()), quote=False)
     return re.sub(r"[|`*\[\]\\#!~]", lambda found: f"&#{ord(found[0])};", flat)

@@ -139,18 +139,24 @@ def make_backbone(
     return backbone
 
 
-def _timm_network(name: str, channels: int, input_size: int) -> Any:
-    options: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": channels}
+def timm_options(name: str, *, channels: int, input_size: int, num_classes: int = 0) -> tuple[Any, dict[str, Any]]:
+    """A network as timm makes it, and the options that `timm.create_model` made it with. Raises UsageError."""
+    options: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels}
     try:
         if not timm.is_model(name):
             near = difflib.get_close_matches(name, timm.list_models(), n=5) or ["resnet18"]
             raise UsageError(f"unknown backbone {name!r}; use {SLIM!r} or a timm model such as {', '.join(near)}")
         try:
-            network = timm.create_model(name, img_size=input_size, **options)
+            sized = options | {"img_size": input_size}
+            return timm.create_model(name, pretrained=False, **sized), sized
         except TypeError:  # a convolutional network has no fixed image size
-            network = timm.create_model(name, **options)
+            return timm.create_model(name, pretrained=False, **options), options
     except (RuntimeError, AssertionError, ValueError) as error:
         raise UsageError(f"timm cannot build {name}: {error}") from error
+
+
+def _timm_network(name: str, channels: int, input_size: int) -> Any:
+    network, _ = timm_options(name, channels=channels, input_size=input_size)
     if not hasattr(network, "forward_intermediates"):
         raise UsageError(f"timm's {name} gives no feature maps; choose another, such as resnet18")
     if input_size < SMALL_IMAGE:

@@ -6,6 +6,7 @@ It never pickles, and never leaves half a file.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,8 +23,12 @@ from ferclean.recognition.weight_files import checked_head
 FORMAT = "ferclean recognizer 1"
 
 
-def save_checkpoint(trained: Trained, path: Path) -> None:
-    """Write `trained` to `path` (.safetensors), replacing it at once."""
+def save_checkpoint(trained: Trained, path: Path, *, names: Mapping[str, str] | None = None) -> None:
+    """Write `trained` to `path` (.safetensors), replacing it at once.
+
+    `names` says how the beginnings of the tensors' names are written in the file, for readers that know the network by
+    other names: {"backbone.network.": ""}; the header keeps it.
+    """
     about = {
         "method": trained.method,
         "config": trained.config.as_dict(),
@@ -31,8 +36,10 @@ def save_checkpoint(trained: Trained, path: Path) -> None:
         "num_classes": trained.num_classes,
         "channels": trained.channels,
         "input_size": trained.input_size,
+    } | ({"names": dict(names)} if names else {})
+    tensors = {
+        _in_file(name, names or {}): value.cpu().contiguous() for name, value in trained.model.state_dict().items()
     }
-    tensors = {name: value.cpu().contiguous() for name, value in trained.model.state_dict().items()}
     write_tensors(path, tensors, {"format": FORMAT, "ferclean": json.dumps(about)})
 
 
@@ -69,8 +76,9 @@ def load_checkpoint(path: Path) -> Trained:
         size = config.network_size(about["input_size"])
         backbone = make_backbone(config.backbone, channels=about["channels"], input_size=size)
         model = method.build(cfg, about["num_classes"], backbone)
+    own = {_in_file(name, about.get("names", {})): name for name in model.state_dict()}
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict({own.get(name, name): value for name, value in tensors.items()})
     except RuntimeError as error:
         raise BadDataError(
             f"{path} was made by another version of ferclean, whose {config.backbone} was built otherwise: train or "
@@ -87,3 +95,10 @@ def load_checkpoint(path: Path) -> Trained:
         channels=about["channels"],
         input_size=about["input_size"],
     )
+
+
+def _in_file(name: str, names: Mapping[str, str]) -> str:
+    for beginning, written in names.items():
+        if name.startswith(beginning):
+            return written + name.removeprefix(beginning)
+    return name

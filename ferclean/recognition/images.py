@@ -98,12 +98,18 @@ def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
 
 def unusable_reason(facts: ImageFacts) -> str | None:
     """Why an image that decodes still cannot be scored (too small, too long a strip); None when it can."""
-    short, long = sorted((facts.width, facts.height))
-    if short < MIN_SIDE:
-        return f"too small ({facts.width}x{facts.height}; at least {MIN_SIDE} pixels a side)"
-    if long > MAX_ASPECT * short:
-        return f"too long a strip ({facts.width}x{facts.height}; at most {MAX_ASPECT:g}:1)"
-    return None
+    return _unusable_size(facts.width, facts.height)
+
+
+def readable_pixels(data: bytes, *, size: int, channels: int) -> np.ndarray:
+    """One encoded image as `load_pixels` gives it: (channels, size, size) uint8.
+
+    Raises UnreadableImageError, for what `unusable_reason` names too.
+    """
+    image = _open(data, MAX_PIXELS)[0]
+    if reason := _unusable_size(image.width, image.height):
+        raise UnreadableImageError(reason)
+    return _square(image, size, channels)
 
 
 def is_blank(contrast: float) -> bool:
@@ -299,8 +305,20 @@ def _named(fill: Callable[[int], None], index: int, item: object) -> None:
         ) from error
 
 
+def _unusable_size(width: int, height: int) -> str | None:
+    short, long = sorted((width, height))
+    if short < MIN_SIDE:
+        return f"too small ({width}x{height}; at least {MIN_SIDE} pixels a side)"
+    if long > MAX_ASPECT * short:
+        return f"too long a strip ({width}x{height}; at most {MAX_ASPECT:g}:1)"
+    return None
+
+
 def _fitted(data: bytes, size: int, channels: int) -> np.ndarray:
-    image = _open(data, MAX_PIXELS)[0]
+    return _square(_open(data, MAX_PIXELS)[0], size, channels)
+
+
+def _square(image: Image.Image, size: int, channels: int) -> np.ndarray:
     if channels == 1:
         image = image.convert("L")
     side = min(image.size)
