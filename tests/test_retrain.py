@@ -14,6 +14,7 @@ from ferclean.errors import UsageError
 from ferclean.recognition import images
 from ferclean.recognition.backbones import make_backbone
 from ferclean.steps.export import export
+from ferclean.steps.predict import predict
 from ferclean.steps.release import release
 from ferclean.steps.report import report
 from ferclean.steps.retrain import copies_of, retrain
@@ -49,6 +50,33 @@ def test_both_arms_are_tested_on_the_same_images_and_the_result_is_kept(judged_c
     assert status(ws).next == "report"
     page = Path(report(ws).path).read_text("utf-8")
     assert done.gain in page
+
+
+def test_the_recognizer_of_the_cleaned_labels_is_kept_where_it_is_asked_for(judged_copy: Path, tmp_path: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "v1", policy="auto", threshold=0.3)
+    options = TINY | {"epochs": 1}
+    first = retrain(ws, release="v1", method="cross_entropy", seeds=1, **options)
+    assert first.kept is None
+    # a run that is done kept no weights: only the arm that is asked for is trained again, to the same figures
+    lines: list[str] = []
+    kept = retrain(
+        ws, release="v1", method="cross_entropy", seeds=1, keep=tmp_path / "model", tell=lines.append, **options
+    )
+    assert kept.kept == str(tmp_path / "model")
+    assert kept.accuracy == first.accuracy
+    assert sum("reused" in line for line in lines) == 1
+    tests = samples.get_samples(ws, splits=["test"])
+    found = predict(tmp_path / "model", [Path(path) for path in tests["path"]], device="cpu")
+    right = [row["label"] for row in found.predictions] == tests["given_label"].to_numpy()
+    assert right.mean() == pytest.approx(kept.accuracy["cleaned"][0])
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert "| labels | release v1 |" in card
+    assert samples.get_dataset(ws).licence.split()[0] in card
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds something else than a model"):
+        retrain(ws, release="v1", keep=tmp_path / "mine", **options)
 
 
 def test_the_original_labels_gain_nothing_over_themselves(judged_copy: Path) -> None:

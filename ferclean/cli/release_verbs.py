@@ -150,6 +150,10 @@ def retrain(
     backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
     weights: Annotated[Path | None, typer.Option(help="Local weights for the backbone.")] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Write the recognizer of the cleaned labels as a folder for `ferclean predict` and timm."),
+    ] = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:
@@ -161,7 +165,7 @@ def retrain(
     with session.progress() as progress:
         result = step(
             workspace, release=release, dataset=dataset, profile=profile, method=method, seeds=seeds, seed=seed,
-            test_split=test_split, device=device, force=force, progress=progress, tell=session.tell,
+            test_split=test_split, device=device, force=force, keep=keep, progress=progress, tell=session.tell,
             epochs=epochs, backbone=backbone, input_size=input_size, weights=weights,
         )  # fmt: skip
     session.emit("retrain", result.as_dict())
@@ -176,7 +180,9 @@ def retrain(
     session.say(f"note: {result.warning}")
     if result.weights_report:
         session.note(result.weights_report)
-    session.next("report")
+    if result.kept:
+        session.say(f"the recognizer of the cleaned labels: {result.kept}")
+    session.next(f"predict {quoted(result.kept)} IMAGE" if result.kept else "report")
 
 
 def report(

@@ -27,14 +27,14 @@ _MEND = "`ferclean retrain --keep FOLDER` writes one"
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A recognizer from its folder. `classes`: names in the order of its probabilities; `config`: all of config.json."""
+    """A recognizer from its folder. `classes`: names in the order of its outputs; `config`: all of config.json."""
 
     trained: Trained
     classes: tuple[str, ...]
     config: dict[str, Any]
 
     def probabilities(self, images: np.ndarray, *, device: str = "auto") -> np.ndarray:
-        """(N, channels, input_size, input_size) uint8, as `images.readable_pixels` makes each -> (N, K), rows sum to 1."""
+        """(N, channels, input_size, input_size) uint8, as `images.readable_pixels` makes them -> (N, K)."""
         return predict(self.trained, images, device=device)["pred_probs"]
 
 

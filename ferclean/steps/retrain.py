@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,19 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import comparison
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import splits as split_room
+from ferclean.exports.model import write_model
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, compare_arms
 from ferclean.recognition.profiles import get_profile
 from ferclean.store import pictures, releases, retrains, runs, samples
+from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 
 JOBS = "jobs"
 """The folder of finished trainings below the workspace's runs; whatever compares arms shares it."""
+KEPT = "cleaned"
+"""The arm whose recognizer `keep` writes, with the first seed."""
 TEST_LABELS_WARNING = (
     "the test labels are the given ones: they may carry the same errors as the training labels did, "
     "so a gain can look smaller (or larger) than it is"
@@ -61,6 +65,8 @@ class RetrainSummary:
     weights_report: str | None = None
     """What `--weights` brought, and what not."""
     reused: bool = False
+    kept: str | None = None
+    """The model folder that was asked for."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -79,6 +85,7 @@ def retrain(
     test_split: str | None = None,
     device: str = "auto",
     force: bool = False,
+    keep: Path | None = None,
     progress: Progress = silent,
     tell: Tell = unheard,
     **overrides: Any,
@@ -89,12 +96,18 @@ def retrain(
     Hugging Face folder `dataset`, whose own `given_label` column is the raw arm. Seeds are paired: both arms start
     from the same weights and see the same augmentation stream. Training images that are exact or near copies of a
     test image are left out of both arms; images that are no longer what was ingested are quarantined and take no part.
-    `test_split` defaults to `test`, else `validation`.
+    `test_split` defaults to `test`, else `validation`. `keep` is a folder for the recognizer trained on the cleaned
+    labels with the first seed, as `ferclean predict` takes it.
 
-    Raises UsageError for an unknown release or split, BadDataError when there is nothing to test on.
+    Raises UsageError for an unknown release or split, or a folder that holds something else, BadDataError when there is
+    nothing to test on.
     """
+    from ferclean.recognition.engine import RECOGNIZER
     from ferclean.recognition.methods.base import starting_weights
+    from ferclean.recognition.model_folder import check_free
 
+    if keep is not None:
+        check_free(keep)
     chosen = get_profile(profile, methods=[method] if method else None, seeds=1, **overrides)
     chosen_method = chosen.methods[0]
     if dataset is not None:
@@ -116,7 +129,7 @@ def retrain(
     fingerprint = _fingerprint(table)
     run_id = runs.run_id("retrain", chosen_method, config, seed, fingerprint)
     known = runs.get_run(ws, run_id)
-    if known is not None and known.state == "done" and not force:
+    if known is not None and known.state == "done" and not force and keep is None:
         tell(f"{chosen_method}: done before, reused")
         return RetrainSummary(**(known.metrics | {"source": source, "quarantined": quarantined, "reused": True}))
 
@@ -137,11 +150,13 @@ def retrain(
         if len(np.unique(arm.labels)) < 2 or not len(test_rows):
             raise BadDataError(f"the {name} arm has {len(arm.rows)} training and {len(test_rows)} test images: too few")
     with runs.running(ws, kind="retrain", method=chosen_method, config=config, seed=seed, fingerprint=fingerprint):
-        correct = compare_arms(
+        compared = compare_arms(
             arms, pixels, test_rows, raw[test_rows],
             classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device,
-            jobs=ws.runs / JOBS, anew=force, progress=progress, tell=tell,
-        ).hits  # fmt: skip
+            jobs=ws.runs / JOBS, keep_weights=[KEPT] if keep is not None else (), anew=force, progress=progress,
+            tell=tell,
+        )  # fmt: skip
+        correct = compared.hits
         difference = comparison.paired_difference(correct["raw"], correct["cleaned"], seed=seed)
         summary = RetrainSummary(
             run_id=run_id,
@@ -170,7 +185,22 @@ def retrain(
         )
         retrains.put_results(ws, run_id, frame)
         runs.finish_run(ws, run_id, summary.as_dict())
-    return summary
+    trained_in = compared.folders[KEPT][0]
+    if keep is None or trained_in is None:
+        return summary
+    made_from = {
+        "labels": source,
+        "training images": len(arms[KEPT].rows),
+        "profile": chosen.name,
+        "seed": seed,
+        f"accuracy on {len(test_rows):,} given labels of {test_name}": round(summary.accuracy[KEPT][0], 4),
+        "ferclean": code_version(),
+    }
+    if dataset is None:
+        about = samples.get_dataset(ws)
+        made_from |= {"data set": about.name, "licence": about.licence}
+    write_model(trained_in / RECOGNIZER, keep, classes=classes, made_from=made_from)
+    return replace(summary, kept=str(keep))
 
 
 def copies_of(pixels: np.ndarray, contents: Sequence[str], is_test: np.ndarray) -> np.ndarray:
