@@ -115,5 +115,7 @@ def test_a_judge_moves_the_panel_and_says_nothing_about_classes_that_it_does_not
     # calibration may flatten, alike for all faces; between unknown classes only their shares differ
     assert np.ptp(sources[1][:, 2]) < 1e-12
     assert sources[1][0, 2] / sources[1][0, 3] == pytest.approx(share[2] / share[3], rel=0.2)
+    probs[0, 5] = np.nan  # an image that it could not read
+    np.testing.assert_allclose(calibrated_sources(np.arange(3000) % K, PROBS[None], probs)[1][5], 1 / K)
     np.testing.assert_array_equal(with_judges(PROBS, sources[1:][:0]), PROBS)
     assert with_judges(PROBS, sources[1:])[:, 0].mean() != PROBS[:, 0].mean()

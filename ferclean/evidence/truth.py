@@ -11,6 +11,7 @@ import numpy as np
 
 from ferclean.evidence import calibration
 from ferclean.evidence.checks import check_same_length
+from ferclean.evidence.panel import normalised
 from ferclean.evidence.people import Decided, effective_number
 
 LEAST = 10
@@ -66,7 +67,8 @@ def calibrated_sources(
     """Everyone who says something about the faces, calibrated to the given `labels` (N,): (R + J, N, K), rows sum to 1.
 
     `recognizer_probs` (R, N, K) out-of-fold; `judge_probs` (J, N, K) of nets from elsewhere, NaN for classes that a
-    judge does not know: those get the share that the labels have, so that it says nothing about them.
+    judge does not know, and for images that it could not read: those get the share that the labels have, so that it
+    says nothing about them.
 
     >>> both = calibrated_sources(np.array([0, 0, 1]), np.full((1, 3, 2), 0.5), np.full((1, 3, 2), 0.5))
     >>> both.shape, both.sum(2).round(6).min()
@@ -75,12 +77,12 @@ def calibrated_sources(
     said = [np.asarray(probs, dtype=np.float64) for probs in recognizer_probs]
     share = np.bincount(labels, minlength=recognizer_probs.shape[2]) / max(len(labels), 1)
     for probs in judge_probs if judge_probs is not None else ():
-        known = ~np.isnan(probs).all(0)
+        known, silent = ~np.isnan(probs).all(0), np.isnan(probs).all(1)
         whole = np.broadcast_to(share, probs.shape).copy()
         inside = np.nan_to_num(probs[:, known])
         whole[:, known] = inside / np.maximum(inside.sum(1, keepdims=True), SMALLEST) * share[known].sum()
-        total = whole.sum(1, keepdims=True)
-        said.append(np.where(total > 0, whole / np.where(total > 0, total, 1.0), 1 / whole.shape[1]))
+        whole[silent] = share
+        said.append(normalised(whole, np.full(whole.shape, 1 / whole.shape[1])))
     return np.stack([calibration.apply_temperature(p, calibration.fit_temperature(p, labels)) for p in said])
 
 
@@ -163,9 +165,8 @@ def learn_truth(
         mine = fold == number
         chance[rows[mine]] = model.probabilities(rows[mine], fit(~mine))
     before = np.column_stack([(1 - torn)[:, None] * prior, torn])
-    settled = chance[:, :classes].sum(1, keepdims=True)
     return Learned(
-        p_true=np.where(settled > 0, chance[:, :classes] / np.where(settled > 0, settled, 1.0), prior),
+        p_true=normalised(chance[:, :classes], prior),
         p_ambiguous=chance[:, classes],
         decisions=len(rows),
         log_loss_before=_log_loss(before[rows], outcome[rows], weight),
