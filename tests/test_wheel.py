@@ -92,7 +92,7 @@ def test_demo_prints_one_object_and_no_noise(demo: tuple[Path, dict, str]) -> No
     folder, result, stderr = demo
     lines = stderr.splitlines()
     assert len(lines) == 9  # one per fold and training, as nobody watches a bar
-    assert all(re.search(r"\(\d/6\): \d+ images in |fold \d/3: \d+ images in ", line) for line in lines)
+    assert all(re.search(r"\(\d/6\): \d+ images, |fold \d/3: \d+ images in ", line) for line in lines)
     assert {"schema", "seconds", "peak_rss_mb", "found", "release", "report", "workspace"} <= set(result)
     assert set(result["found"]) >= {"mislabelled", "ambiguous", "duplicate", "broken", "blank"}
     for row in result["found"].values():
