@@ -139,6 +139,7 @@ def test_what_is_no_model_folder_is_called_so(tmp_path: Path) -> None:
     for content, message in (
         ("{", "is not JSON"),
         (json.dumps(config | {"format": "other"}), "describes no ferclean model 1 but 'other'"),
+        (json.dumps({"format": config["format"]}), "does not say classes, preprocessing, mirror_average"),
         (json.dumps(config | {"classes": ["fear"]}), "names 1 classes for weights of 3"),
     ):
         (folder / "config.json").write_text(content)

@@ -128,6 +128,8 @@ def _config(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise BadDataError(f"{path} is not JSON ({error}); copy the model again") from error
     known = config.get("format") if isinstance(config, dict) else None
-    if known != FORMAT or not isinstance(config.get("classes"), list):
+    if known != FORMAT:
         raise BadDataError(f"{path} describes no {FORMAT} but {known!r}; {_MEND}")
+    if missing := [name for name in ("classes", "preprocessing", "mirror_average") if name not in config]:
+        raise BadDataError(f"{path} does not say {', '.join(missing)}; copy the model again")
     return dict(config)
