@@ -73,9 +73,7 @@ def run(
         }
         if name in methods:
             row["share_of_gap"] = share_of_gap(accuracy, floor, ceiling)
-            row["minus_untrained"] = paired_difference(
-                np.stack(hits[UNTRAINED]), np.stack(hits[name]), seed=seed
-            ).as_dict()
+            row["minus_untrained"] = paired_difference(np.stack(hits[UNTRAINED]), np.stack(hits[name])).as_dict()
         table.append(row)
     from ferclean.recognition.devices import describe
 

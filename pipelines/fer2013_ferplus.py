@@ -197,8 +197,8 @@ def retraining(
             }
             for name, hit in hits.items()
         },
-        "auto_minus_given": paired_difference(hits["given"], hits["auto"], seed=seed).as_dict(),
-        "oracle_minus_given": paired_difference(hits["given"], hits["oracle"], seed=seed).as_dict(),
+        "auto_minus_given": paired_difference(hits["given"], hits["auto"]).as_dict(),
+        "oracle_minus_given": paired_difference(hits["given"], hits["oracle"]).as_dict(),
         "note": "the test rows' given labels carry the same noise, so the votes are the measure here",
     }
 

@@ -98,7 +98,7 @@ def run(
         "test_images": len(faces.test),
         "seeds": seeds,
         "table": [
-            _summary(method, noise, rows, seed=seed) for noise in noises for method in chosen_methods
+            _summary(method, noise, rows) for noise in noises for method in chosen_methods
         ],
         "rows": rows,
     }  # fmt: skip
@@ -196,7 +196,7 @@ def _train(method: str, faces: Faces, noisy: np.ndarray, config: TrainConfig, fo
     }
 
 
-def _summary(method: str, noise: float, rows: list[dict[str, Any]], *, seed: int) -> dict[str, Any]:
+def _summary(method: str, noise: float, rows: list[dict[str, Any]]) -> dict[str, Any]:
     own = [row for row in rows if row["method"] == method and row["noise"] == noise]
     plain = [row for row in rows if row["method"] == PLAIN and row["noise"] == noise]
     found: dict[str, Any] = {"method": method, "noise": noise}
@@ -208,7 +208,7 @@ def _summary(method: str, noise: float, rows: list[dict[str, Any]], *, seed: int
     found["flip_precision"] = round(float(np.mean(flips)), 4) if flips else None
     found["seconds"] = round(float(np.mean([row["seconds"] for row in own])), 1)
     if method != PLAIN and plain:
-        found["minus_plain"] = paired_difference(_hits(plain), _hits(own), seed=seed).as_dict()
+        found["minus_plain"] = paired_difference(_hits(plain), _hits(own)).as_dict()
     return found
 
 

@@ -173,7 +173,7 @@ def three_seeds(root: Path, tell: object = print) -> str:
     arms = {"given": Arm(np.arange(20), LABELS[:20]), "soft": Arm(np.arange(20), np.eye(3)[LABELS[:20]] * 0.7 + 0.1)}
     found = compare_arms(
         arms, PIXELS, np.arange(25, 30), LABELS[25:], classes=("a", "b", "c"),
-        profile=replace(PROFILE, epochs=20), seeds=range(3), device="cpu", jobs=root, tell=tell,  # type: ignore[arg-type]
+        profile=replace(PROFILE, epochs=8), seeds=range(3), device="cpu", jobs=root, tell=tell,  # type: ignore[arg-type]
     )  # fmt: skip
     return repr({name: probs.sum(1).tolist() for name, probs in found.pred_probs.items()})
 

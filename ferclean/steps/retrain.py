@@ -157,7 +157,7 @@ def retrain(
             tell=tell,
         )  # fmt: skip
         correct = compared.hits
-        difference = comparison.paired_difference(correct["raw"], correct["cleaned"], seed=seed)
+        difference = comparison.paired_difference(correct["raw"], correct["cleaned"])
         summary = RetrainSummary(
             run_id=run_id,
             source=source,
