@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from ferclean import __version__
-from ferclean.cli import completion, data_verbs, people_verbs, recognizer_verbs, release_verbs
+from ferclean.cli import completion, data_verbs, judge_verb, people_verbs, recognizer_verbs, release_verbs
 from ferclean.cli.failures import INTERRUPTED, failure_of, lost_output, tell
 from ferclean.cli.plumbing import check_words, make_session, split_global_options
 from ferclean.cli.settings import check_settings
@@ -73,6 +73,7 @@ def _root(
 
 data_verbs.add_to(app)
 recognizer_verbs.add_to(app)
+judge_verb.add_to(app)
 people_verbs.add_to(app)
 release_verbs.add_to(app)
 

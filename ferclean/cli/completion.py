@@ -124,6 +124,13 @@ def encoders(context: typer.Context) -> list[str]:
     return sorted(path.stem for path in (_workspace(context) / "encoders").glob("*.safetensors"))
 
 
+def judges() -> list[str]:
+    """For judge."""
+    from ferclean.recognition.judges import shelf
+
+    return shelf.names()
+
+
 def _names(context: typer.Context) -> Names:
     from ferclean.store.names import names_in
 

@@ -277,6 +277,9 @@ def triage(
     random_share: Annotated[
         float, typer.Option(help="Share of the queue that is drawn at random, whatever its score.", min=0, max=1)
     ] = 0.2,
+    without_judges: Annotated[
+        bool, typer.Option("--without-judges", help="As if no outside judge had been asked.")
+    ] = False,
 ) -> None:
     """Turn signals into verdicts and a ranked queue. Thresholds can be changed without scoring again."""
     from ferclean.steps.triage import triage as step
@@ -285,7 +288,7 @@ def triage(
     with session.progress() as progress:
         result = step(
             session.open(), mislabelled_at=mislabelled_at, ambiguous_at=ambiguous_at, random_share=random_share,
-            progress=progress,
+            outside=not without_judges, progress=progress,
         )  # fmt: skip
     session.emit("triage", result.as_dict())
     session.table(["verdict", "samples"], list(result.verdicts.items()))

@@ -85,6 +85,35 @@ def in_words(
     return told
 
 
+def judges_in_words(
+    labels: np.ndarray, judge_probs: np.ndarray, *, judges: Sequence[str], names: Sequence[str]
+) -> list[list[str]]:
+    """What each outside judge says of a face, one sentence each; none where it has no say.
+
+    `labels` (N,) index `names`; `judge_probs` (J, N, K), NaN for classes that a judge does not know.
+
+    >>> said = np.array([[[0.9, 0.1]], [[np.nan, 1.0]]])
+    >>> judges_in_words(np.array([1]), said, judges=["one", "two"], names=["anger", "fear"])
+    [['one, an outside judge, gives anger 90 %, the given label 10 %',
+      'two, an outside judge, gives the given label fear 100 %']]
+    """
+    told: list[list[str]] = [[] for _ in labels]
+    for judge, probs in zip(judges, judge_probs, strict=True):
+        # a row without a say is NaN throughout; a class that it does not know is never its best
+        best = np.where(np.isnan(probs), -1.0, probs).argmax(1)
+        for row in np.flatnonzero(~np.isnan(probs).all(1)):
+            label, most = int(labels[row]), int(best[row])
+            shown = f"{names[most]} {100 * probs[row, most]:.0f} %"
+            if most == label:
+                said = f"gives the given label {shown}"
+            elif np.isnan(probs[row, label]):
+                said = f"gives {shown} and does not know the given label"
+            else:
+                said = f"gives {shown}, the given label {100 * probs[row, label]:.0f} %"
+            told[row].append(f"{judge}, an outside judge, {said}")
+    return told
+
+
 def _labels_of_copies(labels: np.ndarray, duplicates: np.ndarray | None) -> list[list[int]]:
     """For each sample the labels, other than its own, that its copies carry."""
     if duplicates is None:

@@ -30,9 +30,11 @@ class Gathered:
     """Everything that a verdict rests on, one entry per scored sample in the order of `ids`.
 
     `given` (N,) int64; `pred_probs` (N, K), the members' mean; `recognizer_probs` (R, N, K), the mean over each one's
-    seeds; `signals` (N,) each; `around` (N, N) sparse, the weights of each sample's neighbours, or None; `groups`
-    (N,), copies share a number; `unusable` (N,): 1 for blank images, else the chance of no face, by a detector and by
-    the distance from all others. `everything`: all samples, quarantined ones too.
+    seeds; `judge_probs` (J, N, K), what each of `judge_names` said: out-of-sample, rows sum to 1 over the classes that
+    it knows, NaN for the others and for images that it was not asked about; `signals` (N,) each; `around` (N, N)
+    sparse, the weights of each sample's neighbours, or None; `groups` (N,), copies share a number; `unusable` (N,): 1
+    for blank images, else the chance of no face, by a detector and by the distance from all others. `everything`: all
+    samples, quarantined ones too.
     """
 
     members: list[Run]
@@ -47,12 +49,15 @@ class Gathered:
     unusable: np.ndarray
     notes: list[str]
     """What had no say, and why."""
+    judges: list[Run]
+    judge_names: tuple[str, ...]
+    judge_probs: np.ndarray
 
 
-def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
+def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None, outside: bool = True) -> Gathered:
     """Read the newest scores of each method and seed, and what follows from them. Raises as `triage` does.
 
-    With `run_ids` only those runs make the ensemble.
+    With `run_ids` only those runs make the ensemble; without `outside` no judge has a say.
     """
     members = [run for run in current_score_runs(ws) if run_ids is None or run.run_id in run_ids]
     if not members:
@@ -64,6 +69,8 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
     frame = everything.set_index("sample_id").loc[ids]
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
     member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
+    judges = [run for run in accepted_judges(ws) if outside and (run_ids is None or run.run_id in run_ids)]
+    judge_probs = _judge_probs(ws, judges, ids, dataset.classes)
     pred_probs = member_probs.mean(0)
     pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
     groups = split_room.group_ids(len(ids), pair_rows(ids, verdicts.get_pairs(ws)), list(frame["content_hash"]))
@@ -84,7 +91,47 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None) -> Gathered:
         groups=groups,
         unusable=np.where([image_room.is_blank(value) for value in frame["contrast"]], 1.0, faceless),
         notes=_notes(faces),
+        judges=judges,
+        judge_names=tuple(run.method for run in judges),
+        judge_probs=judge_probs,
     )
+
+
+def out_of_fold(ws: Workspace) -> tuple[list[str], np.ndarray]:
+    """Ids of the scored samples, and the mean (N, K) of the members that were trained here without them.
+
+    Raises FercleanError where there is none: models from elsewhere, whose word a file brought, vouch for nobody.
+    """
+    members = [run for run in current_score_runs(ws) if not run.config.get("file", {}).get("out_of_sample")]
+    if not members:
+        raise FercleanError("nothing here was scored out-of-fold, so nothing can vouch; run `ferclean score` first")
+    predictions = [scores.get_predictions(ws, run.run_id) for run in members]
+    ids = list(predictions[0].sample_ids)
+    return ids, np.mean([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions], axis=0)
+
+
+def accepted_judges(ws: Workspace) -> list[Run]:
+    """The newest run of each outside judge, where its word was accepted; by name.
+
+    What a judge says rests on pictures alone, so it holds whatever became of the labels since.
+    """
+    newest: dict[str, Run] = {}
+    for run in sorted(runs.list_runs(ws), key=lambda run: run.finished_at or run.started_at):
+        if run.kind == "score" and run.state == "done" and "judge" in run.config:
+            newest[run.method] = run
+    return [newest[name] for name in sorted(newest) if newest[name].metrics.get("accepted")]
+
+
+def _judge_probs(ws: Workspace, judges: Sequence[Run], ids: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """(J, N, K); NaN where a judge has no say."""
+    found = np.full((len(judges), len(ids), len(classes)), np.nan)
+    for own, run in zip(found, judges, strict=True):
+        said = scores.get_predictions(ws, run.run_id)
+        place = {sample_id: row for row, sample_id in enumerate(said.sample_ids)}
+        rows = np.array([place.get(sample_id, -1) for sample_id in ids], dtype=np.int64)
+        own[rows >= 0] = said.pred_probs[rows[rows >= 0]]
+        own[:, [name not in run.config["known"] for name in classes]] = np.nan
+    return found
 
 
 def _notes(faces: np.ndarray) -> list[str]:
@@ -103,7 +150,9 @@ def _by_recognizer(members: Sequence[Run], member_probs: np.ndarray) -> np.ndarr
 
 def current_score_runs(ws: Workspace) -> list[Run]:
     """The newest finished run per method and seed, of the newest profile and splits, for the labels as they are now."""
-    done = [run for run in runs.list_runs(ws) if run.kind == "score" and run.state == "done"]
+    done = [
+        run for run in runs.list_runs(ws) if run.kind == "score" and run.state == "done" and "judge" not in run.config
+    ]
     fresh = [run for run in done if run.fingerprint == samples.fingerprint(ws, splits=run.config["splits"])]
     if not fresh:
         raise FercleanError(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.evidence import calibration, queueing
+from ferclean.evidence import calibration, queueing, reasons
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import verdicts as judging
 from ferclean.evidence.expectation import expected_at
@@ -51,6 +51,8 @@ class TriageSummary:
     among all undecided ones, with 95 % intervals."""
     notes: list[str] = field(default_factory=list)
     """What had no say in the verdicts, and why."""
+    judges: list[str] = field(default_factory=list)
+    """Outside judges that were heard beside the recognizers: out-of-sample, not out-of-fold."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -63,6 +65,7 @@ def triage(
     mislabelled_at: float | None = None,
     ambiguous_at: float | None = None,
     random_share: float = queueing.RANDOM_SHARE,
+    outside: bool = True,
     progress: Progress = silent,
 ) -> TriageSummary:
     """Judge every scored sample from the newest runs of each method and seed.
@@ -73,11 +76,12 @@ def triage(
     probabilities from which a sample is flagged. `random_share` of the samples that nobody has decided about are
     drawn at random, whatever their score, and mixed into the queue; 0 ranks by score alone. In sets ingested with
     votes, verdicts and soft labels rest on them, the model's word counting as a few votes more.
+    Accepted outside judges are heard beside them about the classes that they know; without `outside` they are not.
 
     Raises FercleanError when nothing has been scored since the labels were ingested.
     """
     progress("judging", 0, 3)
-    found = gather(ws)
+    found = gather(ws, outside=outside)
     members, ids, everything, given = found.members, found.ids, found.everything, found.given
     dataset = samples.get_dataset(ws)
 
@@ -89,7 +93,7 @@ def triage(
             if value is not None
         }
     )
-    score_runs = [run.run_id for run in members]
+    score_runs = [run.run_id for run in [*members, *found.judges]]
     counts_of, _ = votes.get_vote_counts(ws, ids, dataset.classes)  # zeros unless the set was ingested with votes
     decided = _decided(ws, ids, dataset.classes)
     config = {
@@ -114,8 +118,11 @@ def triage(
         class_names=dataset.classes,
         epochs=None if epochs is None else int(epochs),
         recognizer_probs=found.recognizer_probs,
+        judge_probs=found.judge_probs,
     )
     table = _frame(ids, judged, dataset.classes)
+    said = reasons.judges_in_words(given, found.judge_probs, judges=found.judge_names, names=dataset.classes)
+    table["reasons"] = [[*own, *more] for own, more in zip(table["reasons"], said, strict=True)]
     undecided = ~np.isin(table["sample_id"].to_numpy(), decided.ids)
     table["rank"], table["drawn_at_random"], table["inclusion_probability"] = queueing.mixed_order(
         np.argsort(table["rank"].to_numpy()), share=random_share, eligible=undecided
@@ -142,6 +149,7 @@ def triage(
             expected=_expected(judged, table, undecided),
             flows=_flows(table, everything.set_index("sample_id")["given_label"]),
             notes=found.notes,
+            judges=list(found.judge_names),
         )
         runs.finish_run(ws, run_id, summary.as_dict())
     progress("judging", 3, 3)
