@@ -184,7 +184,7 @@ def default_flow(
     total = len(found.ids)
     decided, drawn = np.zeros(total, dtype=bool), np.zeros(total, dtype=bool)
     judged = first
-    while (left := count - int(decided.sum())) > 0:
+    while (left := min(count, total) - int(decided.sum())) > 0:
         share = 1.0 if not decided.any() else queueing.RANDOM_SHARE
         rank, lot, _ = queueing.mixed_order(np.argsort(judged.rank), seed=seed, share=share, eligible=~decided)
         order = np.argsort(rank)

@@ -158,7 +158,9 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(m
     assert "cleanlab_normalized_margin_on_all_methods" in result["detection"]["odd_groups"]["rankings"]
     taught = result["decisions"]
     assert taught["0"]["auprc"]["sd"] == 0  # without decisions there is nothing to draw
-    assert taught["100 of the queue"].keys() >= {"calibration_error", "stated_gain"}
+    assert taught["100"].keys() >= {"calibration_error_p_mislabelled", "label_accuracy", "stated_gain"}
+    # 300 decisions are more than this set has faces: the default order ends with the last one
+    assert taught["300 in the default order"]["accuracy_with_decisions"]["mean"] == 1
     wrong = round(result["self_estimate"]["clear_errors"] * 120)
     for row in result["self_estimate"]["depths"]:
         assert row["recall_low"] <= row["recall"] <= row["recall_high"]
