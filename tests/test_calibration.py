@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from cleanlab.count import compute_confident_joint, estimate_latent
 from evidence_data import planted
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
 from ferclean.errors import BadDataError, UsageError
@@ -86,15 +88,53 @@ def test_the_error_rate_of_planted_errors_is_found(wrong: float) -> None:
     assert found.low <= found.estimate <= found.high <= found.low + 0.15
 
 
-def test_a_weak_recognizers_own_confusion_is_not_all_taken_for_label_errors() -> None:
+def weakened(wrong: float, skill: float, *, n: int = 4000, classes: int = 5) -> tuple[np.ndarray, np.ndarray, float]:
+    """Labels, `wrong` of them another one at random; probabilities of a recognizer that never saw its own label; and
+    the share of wrong ones."""
     rng = np.random.default_rng(0)
-    true = rng.integers(0, 5, 4000)
-    logits = rng.normal(size=(4000, 5))
-    logits[np.arange(4000), true] += 0.8  # right in less than half of the cases
-    probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    joint = calibration.confident_joint_error_rate(true, probs)
-    assert joint > 0.3
-    assert calibration.estimated_error_rate(true, probs) < 0.6 * joint
+    true = rng.integers(0, classes, n)
+    labels = np.where(rng.random(n) < wrong, (true + rng.integers(1, classes, n)) % classes, true)
+    logits = rng.normal(size=(n, classes))
+    logits[np.arange(n), true] += skill
+    probs = np.exp(skill * logits) / np.exp(skill * logits).sum(1, keepdims=True)
+    return labels, (1 - wrong) * probs + wrong * (1 - probs) / (classes - 1), float((labels != true).mean())
+
+
+@pytest.mark.parametrize("skill", [1.5, 2.0, 3.0, 5.0])
+@pytest.mark.parametrize("wrong", [0.02, 0.1, 0.2, 0.4])
+def test_high_noise_and_weak_recognizers_are_told_an_interval_that_holds(wrong: float, skill: float) -> None:
+    labels, probs, truth = weakened(wrong, skill)
+    found = calibration.error_rate_interval(labels, probs)
+    assert found.low <= truth <= found.high
+    assert found.low <= found.estimate <= found.high
+
+
+def test_a_recognizer_that_contradicts_most_labels_blames_none_of_them() -> None:
+    labels, probs, _ = weakened(0.0, 0.8)
+    assert calibration.confident_joint_error_rate(labels, probs) > 0.3
+    found = calibration.error_rate_interval(labels, probs)
+    assert found.low == 0
+    assert found.high > (probs.argmax(1) != labels).mean()
+
+
+def test_the_stronger_the_recognizer_the_narrower_the_interval() -> None:
+    intervals = [calibration.error_rate_interval(*weakened(0.2, skill)[:2]) for skill in (1.5, 2.0, 3.0, 5.0)]
+    widths = [found.high - found.low for found in intervals]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < 0.06 < 0.2 < widths[0]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000))
+def test_the_interval_follows_neither_rows_nor_names(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.full(3, 0.4), size=60).round(1) + 0.01  # full of ties
+    probs += np.eye(3)[probs.argmax(1)] * 0.001  # but for the class that is preferred
+    probs /= probs.sum(1, keepdims=True)
+    labels, rows, order = rng.integers(0, 3, 60), rng.permutation(60), rng.permutation(3)
+    expected = calibration.error_rate_interval(labels, probs)
+    assert calibration.error_rate_interval(labels[rows], probs[rows]) == expected
+    assert calibration.error_rate_interval(np.argsort(order)[labels], probs[:, order]) == expected
 
 
 def test_one_class_and_one_sample_have_no_errors() -> None:

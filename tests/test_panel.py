@@ -12,7 +12,7 @@ from ferclean.errors import BadDataError
 from ferclean.evidence import calibration
 from ferclean.evidence.measures import auprc, auroc
 from ferclean.evidence.neighbours import Neighbourhood, neighbourhood
-from ferclean.evidence.panel import FIRST_SHARE, NEIGHBOURS_SHARE, consult, posterior, transitions
+from ferclean.evidence.panel import FIRST_SHARE, NEIGHBOURS_SHARE, consult, hedged, posterior, transitions
 
 CLASSES = 4
 MIXED_UP = 0.7 * np.eye(CLASSES) + 0.3 * np.roll(np.eye(CLASSES), 1, axis=1)  # every class passes for the next one
@@ -121,3 +121,25 @@ def test_a_crowd_of_equal_faces_names_nobody_and_a_handful_does() -> None:
     assert found.weights[:300].nnz == 0
     np.testing.assert_allclose(found.shares[:300], 0.5, atol=0.01)
     np.testing.assert_allclose(found.weights[300:].toarray()[:, 300:], (1 - np.eye(4)) / 3)
+
+
+def test_without_neighbours_small_sets_lean_towards_self_confidence() -> None:
+    apart = []
+    for count in (40, 400, 1200):
+        found = hedged(LABELS[:count], PROBS[:count], NOISE)
+        np.testing.assert_allclose(found.sum(1), 1)
+        apart.append(np.abs(found[ROWS[:count], LABELS[:count]] - PROBS[ROWS[:count], LABELS[:count]]).mean())
+    assert apart[0] < apart[1] < apart[2]
+
+
+def test_a_label_is_doubted_too_where_no_other_label_is_right() -> None:
+    rng, n = np.random.default_rng(0), 600
+    labels, rows = rng.integers(0, CLASSES, n), np.arange(n)
+    nothing = rows % 6 == 0  # a face of no class, given any label; all others are right
+    logits = 1.5 * rng.normal(size=(n, CLASSES))
+    logits[rows, labels] += np.where(nothing, 0, 4)
+    probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    noise = transitions(labels, probs)
+    plain = auprc(probs[rows, labels], nothing)
+    assert auprc(posterior(labels, probs, noise)[rows, labels], nothing) < plain - 0.005
+    assert auprc(hedged(labels, probs, noise)[rows, labels], nothing) > plain - 0.001

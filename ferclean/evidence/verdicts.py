@@ -112,9 +112,11 @@ def judge(
     neighbours, their own labels corrected, say about a face. P(given label wrong) is one minus the posterior of the
     given label under the panel and the noise transitions that the set itself shows, so that a label which the set often
     gives wrongly is doubted sooner; all log-odds are shifted until their mean is the estimated error rate
-    (`planting.error_rate`). Where neighbours are known, it is averaged with what it would be if people's errors were as
-    blatant as planted ones (`planting.planted_probability`): the one is too flat where they are, the other too steep
-    where they are not, and both rank alike. P(ambiguous) is `ambiguity.probability_torn`; the two exclude each other.
+    (`planting.error_rate`). Where no neighbours are known, the posterior leans towards plain self-confidence, the more
+    so the smaller the set (`panel.hedged`, `calibration.error_rate_interval`). Where they are, it is averaged with what
+    it would be if people's errors were as blatant as planted ones (`planting.planted_probability`): the one is too flat
+    where they are, the other too steep where they are not, and both rank alike. P(ambiguous) is
+    `ambiguity.probability_torn`; the two exclude each other.
     What is right where a label is wrong, the members and judges say (`truth.automatic`). Decisions move the whole
     P(true label | face, given label) and P(ambiguous) with it (`truth.learn_truth`): from that one model follow
     P(mislabelled), the suggestion and its probability, and the soft label. A row with votes is judged by them:
@@ -145,7 +147,7 @@ def judge(
     calibrated = calibration.apply_temperature(probs, calibration.fit_temperature(probs, labels))
     noise = panel_room.transitions(labels, probs)
     panel = panel_room.consult(labels, calibrated, noise, around=around)
-    rate = _error_rate(labels, probs, panel, noise, planted=around is not None)
+    rate = _error_rate(labels, probs, panel, noise, around)
     panel = truth.with_judges(panel, sources[len(members) :])
     torn = ambiguity.probability_torn(labels, panel, signals)
     voted = count_votes(votes, panel)
@@ -242,10 +244,11 @@ def _torn_share(wrong: np.ndarray, torn: np.ndarray) -> float:
 
 
 def _error_rate(
-    labels: np.ndarray, probs: np.ndarray, panel: np.ndarray, noise: np.ndarray, *, planted: bool
+    labels: np.ndarray, probs: np.ndarray, panel: np.ndarray, noise: np.ndarray, around: sparse.csr_matrix | None
 ) -> calibration.ErrorRate:
-    rate = planting.error_rate(labels, probs, panel, noise) if planted else None
-    return rate or calibration.error_rate_interval(labels, probs)
+    if around is None:
+        return calibration.error_rate_interval(labels, probs)
+    return planting.error_rate(labels, probs, panel, noise, around)
 
 
 def _probability_wrong(
@@ -255,7 +258,8 @@ def _probability_wrong(
     if not len(labels):
         return np.empty(0)
     level = panel_room.levelled(labels, panel)
-    wrong = 1 - panel_room.posterior(labels, level, noise)[np.arange(len(labels)), labels]
+    true = panel_room.posterior(labels, level, noise) if planted else panel_room.hedged(labels, panel, noise)
+    wrong = 1 - true[np.arange(len(labels)), labels]
     if not rate:
         # where nothing speaks for errors, half a case is still possible
         return np.minimum(wrong, 0.5 / len(labels))
