@@ -139,7 +139,6 @@ def test_a_label_is_doubted_too_where_no_other_label_is_right() -> None:
     logits = 1.5 * rng.normal(size=(n, CLASSES))
     logits[rows, labels] += np.where(nothing, 0, 4)
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    noise = transitions(labels, probs)
     plain = auprc(probs[rows, labels], nothing)
-    assert auprc(posterior(labels, probs, noise)[rows, labels], nothing) < plain - 0.005
-    assert auprc(hedged(labels, probs, noise)[rows, labels], nothing) > plain - 0.001
+    assert auprc(posterior(labels, probs, MIXED_UP)[rows, labels], nothing) < plain - 0.05
+    assert auprc(hedged(labels, probs, MIXED_UP)[rows, labels], nothing) > plain - 0.005
