@@ -128,6 +128,8 @@ def run(
     others = baseline_scores(found.given, mean_probabilities(ws, plain_ids, found.ids))
     others |= peers(ws, plain_ids, found.ids, found.given)
     result["decisions"] = simulated_decisions(found, classes, truth, others)
+    if len(found.judge_probs):
+        result["decisions_with_judges"] = simulated_decisions(found, classes, truth, others, judges=found.judge_probs)
     if retrain_arms:
         clock = time.perf_counter()
         release(ws, RELEASE, policy="auto", threshold=threshold)

@@ -18,7 +18,7 @@ from ferclean.evidence import measures
 from ferclean.recognition.profiles import PROFILES
 from ferclean.store.votes import get_votes
 from ferclean.store.workspace import Workspace
-from pipelines import fer2013_ferplus, ferplus_measures
+from pipelines import fer2013_ferplus, ferplus_measures, retraining_grid
 
 COLUMNS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
 
@@ -168,3 +168,14 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(m
     assert set(result["retraining"]["accuracy"]) == {"given", "auto", "oracle"}
     assert result["retraining"]["test_images"] == 40
     assert result["retraining"]["labels_changed"]["oracle"] > 0
+
+    arms = ["own, 100 decisions", "own, 300 decisions, hard"]
+    grid = retraining_grid.run(made, tmp_path / "W", jobs=tmp_path / "jobs", arms=arms, seeds=2, device="cpu")
+    json.dumps(grid, allow_nan=False)
+    assert set(grid["arms"]) == {"given", "oracle", *arms}
+    assert grid["test_images"] == 40
+    # what was decided to be no face is left out, with every seed its own
+    assert all(size <= grid["train_images"]["given"][0] for size in grid["train_images"][arms[0]])
+    mean = sum(grid["arms"]["oracle"]["minus_given"]["per_seed"]) / 2
+    accuracy = {name: row["accuracy"] for name, row in grid["arms"].items()}
+    assert mean == pytest.approx(accuracy["oracle"] - accuracy["given"], abs=2e-4)
