@@ -26,6 +26,7 @@ from ferclean.steps.gathering import gather
 from ferclean.steps.judge import add_judge, ask_judge
 from ferclean.steps.triage import triage
 from ferclean.store import samples
+from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
 
 HALF = {"mean": (0.5,), "std": (0.5,)}
@@ -259,8 +260,14 @@ def test_triage_hears_a_judge_beside_the_recognizers_and_is_as_before_without_it
     with_it, without = triage(ws), triage(ws, outside=False)
     assert (with_it.judges, without.judges) == (["weak"], [])
     assert with_it.run_id != without.run_id
-    run_of = with_it.score_runs[-1]
-    assert run_of.startswith("score-weak-")
+    # a judge is no recognizer: neither the mean nor the votes of those hold its word, but the reasons name it
+    assert with_it.score_runs == without.score_runs
+    triage(ws)
+    whole = sample_table(ws)
+    assert not any("weak" in votes for votes in whole["method_votes"].dropna())
+    judged = whole[whole["split"].eq("train") & whole["fold"].notna()]
+    assert judged["reasons"].map(lambda told: any("weak, an outside judge, gives" in one for one in told)).all()
+    assert whole.loc[whole["split"] == "test", "pred_probs"].isna().all()
     # what it says rests on pictures alone, so a test afterwards takes nothing back
     assert ask_judge(ws, "weak").accepted
 

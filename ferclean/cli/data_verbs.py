@@ -292,6 +292,8 @@ def triage(
         )  # fmt: skip
     session.emit("triage", result.as_dict())
     session.table(["verdict", "samples"], list(result.verdicts.items()))
+    if result.judges:
+        session.say(f"heard beside the recognizers, out-of-sample: the outside judge {', '.join(result.judges)}")
     low, high = result.error_rate_interval
     session.say(
         f"about {100 * result.estimated_error_rate:.0f} % of the given labels are estimated to be wrong "

@@ -93,13 +93,14 @@ def triage(
             if value is not None
         }
     )
-    score_runs = [run.run_id for run in [*members, *found.judges]]
+    score_runs = [run.run_id for run in members]
     counts_of, _ = votes.get_vote_counts(ws, ids, dataset.classes)  # zeros unless the set was ingested with votes
     decided = _decided(ws, ids, dataset.classes)
     config = {
         "score_runs": score_runs, "thresholds": asdict(thresholds), "random_share": random_share,
         # the newest decision that was read: with more of them the same triage is another one
         "decisions": decided.newest, "votes": int(counts_of.sum()),
+        "judges": [run.run_id for run in found.judges],
     }  # fmt: skip
     fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
     epochs = members[0].config.get("epochs")  # a file of probabilities tells none
