@@ -235,7 +235,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--retrain-method", help="recognizer of the retraining arms; default the profile's first")
-    parser.add_argument("--threshold", type=float, default=THRESHOLD, help="p_mislabelled from which auto corrects")
+    parser.add_argument(
+        "--threshold", type=float, default=THRESHOLD, help="P(suggested label) from which auto corrects"
+    )
     parser.add_argument("--no-retrain", action="store_true", help="measure detection only")
     parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     options = parser.parse_args()

@@ -152,6 +152,12 @@ def _make(tmp_path: Path, *, card: str, redistributable: bool, triaged: bool) ->
     return Small(ws, source, ids, data)
 
 
+def p_true(given: str, suggestion: str | None, p: float) -> list[float]:
+    """All but `p` on the given label, `p` on the suggested one, or on the last other class where none is."""
+    other = suggestion or next(name for name in CLASSES[::-1] if name != given)
+    return [1 - p if name == given else p if name == other else 0.0 for name in CLASSES]
+
+
 def triage(ws: Workspace, ids: dict[str, str]) -> None:
     """Store the verdicts of ROWS and flat probabilities."""
     print_ = fingerprint(ws)
@@ -174,9 +180,11 @@ def triage(ws: Workspace, ids: dict[str, str]) -> None:
                 "suggested_label": suggestion,
                 "rank": rank,
                 "reasons": ["said by hand"],
-                "soft_label": [1 / len(CLASSES)] * len(CLASSES),
+                "soft_label": p_true(given, suggestion, p),
+                "p_suggested": p if suggestion else None,
+                "p_true": p_true(given, suggestion, p),
             }
-            for rank, (key, _, kind, p, unusable, suggestion) in enumerate(ROWS, start=1)
+            for rank, (key, given, kind, p, unusable, suggestion) in enumerate(ROWS, start=1)
         ]
     )
     verdicts.put_verdicts(ws, run, frame)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_workspace import CLASSES, Small, shared, small
+from small_workspace import CLASSES, Small, p_true, shared, small
 
 from ferclean.exports.card import inert
 from ferclean.exports.content import read_content
@@ -78,6 +78,37 @@ def test_class_names_survive_in_the_files_without_the_card(exported: Path, tmp_p
     file = str(exported / "data" / "test-00000-of-00001.parquet")
     features = datasets.Features.from_arrow_schema(pq.read_schema(file))
     assert tuple(features["label"].names) == CLASSES
+
+
+def test_the_card_says_how_many_labels_are_expected_to_be_right(exported: Path) -> None:
+    text = (exported / "README.md").read_text("utf-8")
+    assert "**How many labels are right**" in text
+    assert "| 0.9 to 1.0 | 2 | 1.9 | 0.1 | 0.0 | 0.0 |" in text
+
+
+def test_the_cards_five_lines_train_on_the_soft_labels(exported: Path) -> None:
+    import torch
+
+    text = (exported / "README.md").read_text("utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    assert code in (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 5
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12 * 12 * 3, len(CLASSES)))
+    known = {"folder": str(exported), "model": model}
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    exec(code, known)
+    if shown:
+        datasets.enable_progress_bars()
+    known["loss"].backward()
+    assert model[1].weight.grad.abs().sum() > 0
+
+
+def test_every_row_has_a_training_target_and_a_weight(loaded: datasets.DatasetDict) -> None:
+    rows = {row["source_key"]: row for split in loaded.values() for row in split.remove_columns("image")}
+    assert rows["train_00006"]["soft_label"] == pytest.approx(p_true("surprise", "fear", 0.6))
+    assert rows["train_00006"]["weight"] == pytest.approx(0.4)
+    assert rows["test_0001"]["soft_label"] == [float(name == "anger") for name in CLASSES]
 
 
 def test_the_front_matter_is_yaml_that_names_every_split(exported: Path) -> None:

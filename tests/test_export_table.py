@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from small_workspace import BROKEN, CLASSES, ROWS, Small, small
+from small_workspace import BROKEN, CLASSES, ROWS, Small, p_true, small
 
 from ferclean.errors import UsageError
 from ferclean.sources.tabular import escape_cell, unescape_cell
@@ -58,6 +58,9 @@ def test_a_release_adds_its_label_and_whether_a_sample_is_in(work: Small, tmp_pa
     assert (rows["train_00001"]["release_label"], rows["train_00001"]["included"]) == ("fear", True)
     assert rows["train_00005"]["included"] is False
     assert rows["train_00005"]["release_reason"].startswith("automatic: unusable")
+    assert rows["train_00001"]["release_soft_label"] == pytest.approx(p_true("anger", "fear", 0.97))
+    assert rows["test_0002"]["release_soft_label"] == [float(name == "neutral") for name in CLASSES]
+    assert (rows["train_00001"]["release_weight"], rows["train_00005"]["release_soft_label"]) == (1.0, None)
 
 
 def test_csv_holds_the_same_with_lists_as_json(work: Small, tmp_path: Path) -> None:

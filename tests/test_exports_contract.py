@@ -6,13 +6,16 @@ import hashlib
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 from disks import fill, small_disk
-from small_workspace import Small, shared, small
+from small_workspace import CLASSES, Small, shared, small
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.exports import EXPORTS
 from ferclean.exports.content import read_content
+from ferclean.exports.soft_targets import FILE
 from ferclean.exports.target import MANIFEST
 from ferclean.steps.export import export
 from ferclean.store.samples import get_samples
@@ -206,3 +209,23 @@ def test_a_hand_made_manifest_cannot_make_foreign_files_vanish_over_a_clash(
     with pytest.raises(UsageError, match=r"README\.md"):
         export(work.ws, form=form, out=out, release="v1", overwrite=True)
     assert (out / "README.md").read_text("ascii") == "mine"
+
+
+@pytest.mark.parametrize("form", [form for form in FOLDERS if form != "hf"])
+def test_soft_labels_lie_beside_the_images_and_the_cards_lines_train_on_them(
+    work: Small, tmp_path: Path, form: str
+) -> None:
+    out = target(tmp_path, form)
+    export(work.ws, form=form, out=out, release="v1")
+    table = pd.read_csv(out / FILE)
+    assert list(table.columns) == ["file", "split", "weight", *CLASSES]
+    assert len(table) == len(read_content(work.ws, "v1").rows)
+    assert all((out / file).is_file() for file in table["file"])
+    assert table[list(CLASSES)].sum(axis=1).to_numpy() == pytest.approx(1)
+    assert sorted(table.loc[table["split"] == "train", "fear"])[-2:] == pytest.approx([0.6, 0.97])
+    code = (out / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8, len(CLASSES)))
+    known = {"folder": str(out), "model": model, "images": torch.ones((table["split"] == "train").sum(), 8)}
+    exec(code, known)
+    known["loss"].backward()
+    assert model[1].weight.grad.abs().sum() > 0

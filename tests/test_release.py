@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from small_workspace import BROKEN, Small, small
+from small_workspace import BROKEN, CLASSES, Small, p_true, small
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.steps.release import diff, release
+from ferclean.store import runs, verdicts
 from ferclean.store.decisions import Decision, append_decisions
 from ferclean.store.releases import get_release, get_release_items
 
@@ -195,6 +196,104 @@ def test_a_name_that_is_no_safe_folder_name_is_refused(work: Small, name: str) -
 def test_a_threshold_outside_of_0_to_1_is_refused(work: Small, threshold: float) -> None:
     with pytest.raises(UsageError, match="threshold"):
         release(work.ws, "v1", policy="auto", threshold=threshold)
+
+
+def test_a_change_needs_a_suggestion_that_is_likelier_than_the_given_label(work: Small) -> None:
+    # train_00004 is doubted and sadness has .30, the given label .70
+    release(work.ws, "v1", policy="auto", threshold=0.2)
+    assert items(work, "v1")["train_00004"]["label"] == "neutral"
+
+
+@pytest.mark.parametrize(
+    ("unmended", "included", "weight", "reason"),
+    [
+        ("soft", True, 0.4, "automatic: given label in doubt (p 0.400)"),
+        ("keep", True, 1.0, None),
+        ("drop", False, 1.0, "automatic: given label in doubt (p 0.400)"),
+    ],
+)
+def test_what_is_doubted_and_not_mended_weighs_less_or_is_kept_or_dropped(
+    work: Small, unmended: str, included: bool, weight: float, reason: str | None
+) -> None:
+    release(work.ws, "v1", policy="auto", threshold=0.9, unmended=unmended)  # type: ignore[arg-type]
+    row = items(work, "v1")["train_00006"]
+    assert (row["label"], row["included"], row["weight"]) == ("surprise", included, pytest.approx(weight))
+    assert row["reason"] == reason
+    sure = items(work, "v1")["train_00002"]
+    assert (sure["included"], sure["weight"]) == (True, 1.0)
+
+
+def test_soft_labels_are_the_verdicts_or_all_of_it_on_what_people_said(work: Small) -> None:
+    decide(work, "train_00001", "relabel", "surprise")
+    decide(work, "train_00003", "keep")
+    decide(work, "train_00004", "ambiguous")
+    release(work.ws, "v1", policy="auto")
+    rows = items(work, "v1")
+    for key, label in (("train_00001", "surprise"), ("train_00003", "sadness")):
+        assert rows[key]["soft_label"] == [float(name == label) for name in CLASSES]
+    assert rows["train_00004"]["soft_label"] == pytest.approx(p_true("neutral", "sadness", 0.3))
+    assert rows["train_00006"]["soft_label"] == pytest.approx(p_true("surprise", "fear", 0.6))
+    assert rows["test_0001"]["soft_label"] is None
+    release(work.ws, "people")
+    assert all(row["soft_label"] is None for row in items(work, "people").values())
+
+
+def test_a_release_says_how_many_labels_it_expects_to_be_right(work: Small) -> None:
+    counts = release(work.ws, "v1", policy="auto", threshold=0.5).counts
+    before, after = counts["label_accuracy"]["before"], counts["label_accuracy"]["after"]
+    # P(given): .03, .99, .07, .70, .95 (a tenth of a face), .40, .98; three of them change
+    assert before["estimate"] == pytest.approx((0.03 + 0.99 + 0.07 + 0.7 + 0.095 + 0.4 + 0.98) / 6.1, abs=1e-4)
+    assert after["estimate"] == pytest.approx((0.97 + 0.99 + 0.93 + 0.7 + 0.6 + 0.98) / 6, abs=1e-4)
+    assert before["low"] < before["estimate"] < before["high"] < after["high"] <= 1
+    assert [(row["from_p"], row["changes"], row["mended"]) for row in counts["automatic_changes"]] == [
+        (0.9, 2, 1.9), (0.6, 1, 0.6)
+    ]  # fmt: skip
+    assert get_release(work.ws, "v1").counts["label_accuracy"] == counts["label_accuracy"]
+
+
+def test_what_people_decided_is_certain(work: Small) -> None:
+    decide(work, "train_00001", "relabel", "surprise")
+    decide(work, "train_00004", "ambiguous")
+    told = release(work.ws, "v1", policy="auto", threshold=0.5).counts["label_accuracy"]["after"]
+    assert told["estimate"] == pytest.approx((1 + 0.99 + 0.93 + 0.6 + 0.98) / 5, abs=1e-4)
+
+
+def test_a_budget_names_the_faces_whose_label_in_the_release_is_least_sure(work: Small, tmp_path: Path) -> None:
+    ids = tmp_path / "ids.csv"
+    summary = release(work.ws, "v1", policy="auto", threshold=0.5, budget=2, ids_to=ids, dry_run=True)
+    assert [row["source_key"] for row in summary.look_first] == ["train_00006", "train_00004"]
+    assert summary.look_first[0]["sample_id"] == work.ids["train_00006"]
+    gained = sum(row["gain"] for row in summary.look_first)
+    after = summary.counts["label_accuracy"]["after"]
+    assert summary.after_looking == pytest.approx(after["estimate"] + gained / after["faces"], abs=2e-4)
+    assert list(pd.read_csv(ids)["sample_id"]) == [row["sample_id"] for row in summary.look_first]
+    with pytest.raises(UsageError, match="--ids-to"):
+        release(work.ws, "v1", budget=2, ids_to=ids)
+    decide(work, "train_00006", "keep")
+    looked = release(work.ws, "v1", policy="auto", threshold=0.5, budget=9, dry_run=True).look_first
+    assert "train_00006" not in {row["source_key"] for row in looked}
+    assert not any(row["split"] == "test" for row in looked)
+
+
+def test_new_soft_labels_under_a_frozen_name_are_refused(work: Small) -> None:
+    release(work.ws, "v1", policy="auto")
+    run = runs.start_run(work.ws, kind="triage", method="fused", config={"again": 1}, seed=0, fingerprint="f")
+    again = verdicts.get_verdicts(work.ws)
+    again["soft_label"] = [[0.0] * 6 + [1.0]] * len(again)
+    verdicts.put_verdicts(work.ws, run, again)
+    runs.finish_run(work.ws, run)
+    with pytest.raises(UsageError, match="frozen"):
+        release(work.ws, "v1", policy="auto")
+
+
+def test_verdicts_without_the_chance_of_each_true_label_are_refused_with_the_way_out(work: Small) -> None:
+    run = runs.start_run(work.ws, kind="triage", method="fused", config={"old": 1}, seed=0, fingerprint="f")
+    old = verdicts.get_verdicts(work.ws).drop(columns=["p_true", "p_suggested"])
+    verdicts.put_verdicts(work.ws, run, old)
+    runs.finish_run(work.ws, run)
+    with pytest.raises(FercleanError, match="run `ferclean triage` again"):
+        release(work.ws, "v1", policy="auto")
+    assert release(work.ws, "v1").counts["label_accuracy"] is None
 
 
 def test_an_unknown_policy_names_the_known_ones(work: Small) -> None:

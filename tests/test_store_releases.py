@@ -44,6 +44,16 @@ def test_a_release_comes_back_as_it_was_put_in_order_of_arrival(tmp_path: Path) 
     assert [one.name for one in list_releases(ws)] == ["v1", "v2"]
 
 
+def test_a_release_without_weights_counts_each_label_fully(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    put_release(ws, release(), items(ids))
+    assert (get_release_items(ws, "v1")["weight"] == 1).all()
+    put_release(ws, release("v2"), items(ids, weight=0.25))
+    assert (get_release_items(ws, "v2")["weight"] == 0.25).all()
+    with pytest.raises(BadDataError, match="weight"):
+        put_release(ws, release("v3"), items(ids, weight=1.5))
+
+
 def test_the_same_content_again_is_a_no_op_whatever_the_time_and_the_order(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path)
     put_release(ws, release(), items(ids))

@@ -6,7 +6,7 @@ Each body opens the workspace, calls one function and prints what it returned.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ from ferclean.cli import completion
 from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed
 from ferclean.cli.plumbing import Session, quoted
 
+CHANGE_COLUMNS = ("changes", "mended", "spoiled", "still_wrong", "no_true_label")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact change, write nothing.")]
 
 
@@ -34,11 +35,19 @@ def release(
         typer.Option(envvar="FERCLEAN_POLICY", help="People's decisions alone, or automatic corrections too."),
     ] = "decisions",
     threshold: Annotated[
-        float | None, typer.Option(help="auto: correct from this p_mislabelled on.", min=0, max=1)
+        float | None, typer.Option(help="auto: correct from this p_suggested on; default 0.5.", min=0, max=1)
     ] = None,
     ambiguous: Annotated[
         Literal["keep", "exclude"], typer.Option(help="Ambiguous samples: keep the given label, or leave them out.")
     ] = "keep",
+    unmended: Annotated[
+        Literal["soft", "keep", "drop"],
+        typer.Option(
+            help="auto: labels in doubt that nothing mends: weigh less, weigh as the others, or are left out."
+        ),
+    ] = "soft",
+    budget: Annotated[int, typer.Option(help="Name this many faces that a person should still look at.", min=0)] = 0,
+    ids_to: Annotated[Path | None, typer.Option(help="Write those faces to a CSV file.")] = None,
     on_conflict: Annotated[
         Literal["refuse", "latest"], typer.Option(help="While reviewers disagree: refuse, or take the latest decision.")
     ] = "refuse",
@@ -54,7 +63,10 @@ def release(
         policy=policy,
         threshold=threshold,
         ambiguous=ambiguous,
+        unmended=unmended,
         on_conflict=on_conflict,
+        budget=budget,
+        ids_to=ids_to,
         dry_run=dry_run,
     )
     session.emit("release", result.as_dict())
@@ -65,7 +77,14 @@ def release(
         ["split", *_classes(result.counts["after"])], [[s, *c.values()] for s, c in result.counts["after"].items()]
     )
     session.table(["why", "samples"], list(result.counts["reasons"].items()))
-    session.next(f"export --form hf --release {quoted(name)} --out PATH")
+    _tell_accuracy(session, result.counts)
+    if result.look_first:
+        session.table(
+            ["look first", "split", "given", "in the release", "gain"],
+            [[r["source_key"], r["split"], r["given_label"], r["label"], r["gain"]] for r in result.look_first],
+        )
+        session.say(f"after these {len(result.look_first)} looks: {result.after_looking:.1%} of the labels right")
+    session.next("review" if dry_run and result.look_first else f"export --form hf --release {quoted(name)} --out PATH")
 
 
 def diff(
@@ -199,6 +218,22 @@ def report(
     session.emit("report", result.as_dict())
     session.say(f"report: {result.path}")
     session.next("status")
+
+
+def _tell_accuracy(session: Session, counts: dict[str, Any]) -> None:
+    """What the release expects of its own labels, where there are verdicts."""
+    told = counts["label_accuracy"]
+    if told is None:
+        return
+    before, after = (
+        f"{one['estimate']:.1%} ({one['low']:.1%} to {one['high']:.1%})" for one in (told["before"], told["after"])
+    )
+    session.say(f"expected right of the labels of faces with a true one: given {before}, in this release {after}")
+    rows = [
+        [f"{c['from_p']} to {c['to_p']}", *(c[name] for name in CHANGE_COLUMNS)] for c in counts["automatic_changes"]
+    ]
+    if rows:
+        session.table(["sure", *(name.replace("_", " ") for name in CHANGE_COLUMNS)], rows)
 
 
 def _classes(counts: dict[str, dict[str, int]]) -> list[str]:

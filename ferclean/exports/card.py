@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,21 @@ def card_template(name: str) -> Any:
     return environment.get_template(name)
 
 
+_SOFT = (
+    "what a large panel would be expected to say, after everything known, and all of it on the label where people "
+    "decided, and in the test split"
+)
+_HARD = "all of it on the label, since nothing of a model's is in this set"
+
+
+def _accuracy(counts: Mapping[str, Any]) -> dict[str, str] | None:
+    """`before` and `after` as text; None where a release states neither."""
+    told = counts.get("label_accuracy")
+    if told is None:
+        return None
+    return {name: f"{one['estimate']:.1%} ({one['low']:.1%} to {one['high']:.1%})" for name, one in told.items()}
+
+
 class Verbatim(str):
     """Text that is already what it should be."""
 
@@ -85,6 +101,9 @@ def _facts(content: Content) -> dict[str, Any]:
         "release": content.name,
         "made": made,
         "config": made.config if made else {},
+        "accuracy": _accuracy(made.counts) if made else None,
+        "changes": made.counts.get("automatic_changes", []) if made else [],
+        "soft": _SOFT if rows["release_soft_label"].notna().any() else _HARD,
         "reviewers": made.config.get("reviewers", []) if made else [],
         "splits": splits,
         "counts": counts,

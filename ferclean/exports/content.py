@@ -38,7 +38,8 @@ class Content:
     release: Release | None
     """The frozen release; None for "original" and without a release."""
     table: pd.DataFrame = field(repr=False)
-    """`sample_table` of all samples in the source's order, with release_label, included and release_reason."""
+    """`sample_table` of all samples in the source's order, with release_label, included, release_reason,
+    release_soft_label (the release's target, None: the label alone) and release_weight (what the label counts for)."""
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -88,14 +89,16 @@ def _content(ws: Workspace, release: str | None) -> Content:
     if release is None or release == ORIGINAL:
         table["release_label"] = table["given_label"]
         table["included"] = table["quarantine_reason"].isna() & table["given_label"].notna()
-        table["release_reason"] = None
+        table["release_reason"] = table["release_soft_label"] = None
+        table["release_weight"] = 1.0
     else:
         made = get_release(ws, release)
-        items = get_release_items(ws, release).rename(columns={"label": "release_label", "reason": "release_reason"})
-        items = items[["sample_id", "release_label", "included", "release_reason"]]
+        new = {name: f"release_{name}" for name in ("label", "reason", "soft_label", "weight")}
+        items = get_release_items(ws, release).rename(columns=new)[["sample_id", "included", *new.values()]]
         table = table.merge(items, on="sample_id", how="left")
         # samples ingested after the release was frozen are not part of it
         table["included"] = table["included"].eq(True)
+        table["release_soft_label"] = table["release_soft_label"].astype("object").map(_nothing)
     return Content(ws=ws, dataset=get_dataset(ws), name=release, release=made, table=table.reset_index(drop=True))
 
 
@@ -108,7 +111,7 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
     """A UTF-8 CSV in which no cell can act as a spreadsheet formula."""
     with path.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
-        writer.writerow(list(columns))
+        writer.writerow([escape_cell(name) for name in columns])
         writer.writerows([escape_cell(cell) for cell in row] for row in rows)
 
 
@@ -122,6 +125,10 @@ def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def is_missing(value: Any) -> bool:
     """True for None, NaN and NaT; False for lists and arrays."""
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def _nothing(value: Any) -> Any:
+    return None if is_missing(value) else value
 
 
 def needs_release(content: Content, form: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from ferclean.exports.card import write_card
 from ferclean.exports.cells import safe_file_name
 from ferclean.exports.content import Content, needs_release, records, split_order
+from ferclean.exports.soft_targets import target
 from ferclean.progress import Progress
 
 SINGLE_FILE = False
@@ -43,6 +44,7 @@ def features(classes: tuple[str, ...]) -> Any:
             "changed": Value("bool"),
             "verdict": Value("string"),
             "soft_label": List(Value("float32")),
+            "weight": Value("float32"),
         }
     )
 
@@ -86,7 +88,8 @@ def _row(content: Content, row: dict[str, Any], index: dict[str, int]) -> dict[s
         "source_key": row["source_key"],
         "changed": row["release_label"] != row["given_label"],
         "verdict": row["verdict"],
-        "soft_label": None if row["soft_label"] is None else [float(p) for p in row["soft_label"]],
+        "soft_label": target(row, list(index)),
+        "weight": row["release_weight"],
     }
 
 

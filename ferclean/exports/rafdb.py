@@ -15,6 +15,7 @@ from ferclean.errors import BadDataError, UsageError
 from ferclean.exports.card import write_card
 from ferclean.exports.cells import true_suffix
 from ferclean.exports.content import Content, needs_release, records, write_csv
+from ferclean.exports.soft_targets import write_soft_labels
 from ferclean.progress import Progress
 from ferclean.sources.cards import load_card
 
@@ -50,13 +51,14 @@ def check(content: Content, out: Path) -> list[str]:
 
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:
-    """Write Image/aligned, the list file in the source's order, annotations when there are any, and README.md."""
+    """Write Image/aligned, the list file in the source's order, annotations when there are any, soft_labels.csv (files
+    to training targets) and README.md."""
     codes = _codes(content)
     native = _is_native(content)
     aligned = target / "Image" / "aligned"
     aligned.mkdir(parents=True)
     (target / LIST_FILE).parent.mkdir()
-    lines, mapping, keys = [], [], []
+    lines, mapping, keys, targets = [], [], [], []
     numbers = {"train": 0, "test": 0}
     rows = content.rows
     for done, row in enumerate(records(rows)):
@@ -68,6 +70,7 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
         (aligned / f"{key}_aligned.jpg").write_bytes(data)
         lines.append(f"{key}.jpg {codes[row['release_label']]}\n")
         keys.append(key)
+        targets.append((f"Image/aligned/{key}_aligned.jpg", row))
         mapping.append(
             [
                 key,
@@ -82,6 +85,7 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     else:
         columns = ["key", "sample_id", "source_key", "split", "label", "given_label", "format"]
         write_csv(target / "mapping.csv", columns, mapping)
+    write_soft_labels(target, targets, content.dataset.classes)
     write_card(content, target / "README.md", form="rafdb")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ferclean.errors import UsageError
 from ferclean.exports.content import Content, records, write_csv
+from ferclean.exports.soft_targets import target as training_target
 from ferclean.progress import Progress
 
 if TYPE_CHECKING:
@@ -61,10 +62,17 @@ def columns() -> dict[str, pa.DataType]:
 
 
 def release_columns() -> dict[str, pa.DataType]:
-    """What a release adds: its label, whether the sample is in the split, and why it changed or was left out."""
+    """What a release adds: its label, whether the sample is in the split, why it changed or was left out, and for those
+    that are in it the training target (a list in the card's class order, see `soft_targets`) and the label's weight."""
     import pyarrow as pa
 
-    return {"release_label": pa.string(), "included": pa.bool_(), "release_reason": pa.string()}
+    return {
+        "release_label": pa.string(),
+        "included": pa.bool_(),
+        "release_reason": pa.string(),
+        "release_soft_label": pa.list_(pa.float64()),
+        "release_weight": pa.float64(),
+    }
 
 
 def check(content: Content, out: Path) -> list[str]:
@@ -95,6 +103,11 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     wanted = {**columns(), **(release_columns() if content.name is not None else {})}
     progress("writing the table", 0, 1)
     rows = [{name: _plain(row[name]) for name in wanted} for row in records(content.table[list(wanted)])]
+    if content.name is not None:
+        for row in rows:
+            inside = row["included"]
+            row["release_soft_label"] = training_target(row, content.dataset.classes) if inside else None
+            row["release_weight"] = row["release_weight"] if inside else None
     for method in methods_of(content):
         wanted[f"vote_{method}"] = pa.string()
         for row, votes in zip(rows, content.table["method_votes"], strict=True):

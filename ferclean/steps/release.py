@@ -18,10 +18,11 @@ from typing import Any, Literal
 import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError, among, few
-from ferclean.files import whole_folder
+from ferclean.exports.content import write_csv
+from ferclean.files import whole_file, whole_folder
 from ferclean.printable import printable
 from ferclean.progress import Progress, silent
-from ferclean.sources.rows import reason_kind
+from ferclean.steps.curating import UNUSABLE_ABOVE, Rules, curated, text, told_about
 from ferclean.store.decisions import current_decisions
 from ferclean.store.releases import Release, get_release, get_release_items, list_releases, put_release
 from ferclean.store.samples import fingerprint, get_dataset
@@ -29,17 +30,20 @@ from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
 
 Policy = Literal["decisions", "auto"]
+Unmended = Literal["soft", "keep", "drop"]
+UNMENDED: Unmended = "soft"
+"""What policy `auto` does by default with labels that are doubted and not mended. No face is lost (rare classes are
+doubted most), and the label column is as with `keep`; who trains on hard labels can count each by its weight."""
 ORIGINAL = "original"
 """Pseudo release for `diff` and `export`: every readable sample under its given label. Nobody may take the name."""
 
 THRESHOLD = 0.5
-"""Least `p_mislabelled` (0 to 1, high = likely wrong) of an automatic correction: more likely wrong than not."""
-
-UNUSABLE_ABOVE = 0.5
-"""Policy `auto` leaves an image out when `p_unusable` (0 to 1, high = no readable face) is above this."""
+"""Least `p_suggested` (0 to 1, high = likely the true label) of an automatic correction: more likely right than not.
+The probabilities are calibrated, so a change of 0.5 to 0.6 still mends more labels than it spoils: on FER2013's
+development rows, after 300 decisions, 0.5 brings 79.5 % of the clear labels right and 0.6 only 77.6 %, and of the wrong
+labels that are changed 87 % become right."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_ITEM_COLUMNS = ["sample_id", "split", "given_label", "label", "included", "reason", "soft_label"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,15 +55,20 @@ class ReleaseSummary:
     policy: str
     """`decisions` or `auto`."""
     threshold: float | None
-    """Least `p_mislabelled` of an automatic correction; None under `decisions`."""
+    """Least P(suggested label) of an automatic correction; None under `decisions`."""
     path: str
     """The folder with labels.parquet and release.json."""
     fingerprint: str
     """Digest of the ids and given labels that it was made from."""
     counts: dict[str, Any]
-    """`before` and `after`: split -> class -> samples; `reasons`: why rows changed or were left out -> samples."""
+    """`before` and `after`: split -> class -> samples; `reasons`: why rows changed or were left out -> samples;
+    `label_accuracy` and `automatic_changes`: `curating.Told.as_counts`."""
     changes: list[dict[str, Any]] = field(repr=False)
     """One dict per changed row; keys as in `ReleaseDiff.changes`."""
+    look_first: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    """The faces that a person should still look at, the most worthwhile first, as many as the budget allows."""
+    after_looking: float | None = None
+    """The label accuracy that is expected once they have been decided; None without verdicts."""
     unchanged_since: str | None = None
     """When the same content was released under this name before; None for a new release."""
     dry_run: bool = False
@@ -108,7 +117,10 @@ def release(
     policy: Policy = "decisions",
     threshold: float | None = None,
     ambiguous: Literal["keep", "exclude"] = "keep",
+    unmended: Unmended = UNMENDED,
     on_conflict: Literal["refuse", "latest"] = "refuse",
+    budget: int = 0,
+    ids_to: str | Path | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> ReleaseSummary:
@@ -116,26 +128,37 @@ def release(
 
     People's decisions: keep keeps the given label, relabel replaces it, exclude leaves the image out, ambiguous
     keeps the given label (or leaves the image out with `ambiguous="exclude"`), skip decides nothing. Policy `auto`
-    also corrects undecided samples outside the test split: verdict `mislabelled` with `p_mislabelled` (0 to 1, high
-    = likely wrong) at or above `threshold` takes the suggested label, and unusable images are left out. People win
-    over automatic corrections. Quarantined images are left out with their reason. The same name with the same
-    content is a no-op.
+    also corrects undecided samples outside the test split: where the suggested label has a probability of at least
+    `threshold`, and a higher one than the given label, it takes its place; unusable images are left out. What the
+    verdicts doubt and nothing mends keeps its label: with `unmended` "soft" it weighs as much as P(given label), with
+    "keep" 1, with "drop" it is left out. People win over automatic corrections. Quarantined images are left out with
+    their reason. The same name with the same content is a no-op.
+
+    Under `auto` each item outside the test split has a soft label, the verdict's or, where people keep or change the
+    label, all of it on theirs; under `decisions` there is nothing of the model's: the label alone is the target. Under
+    both the summary says how many labels are right before and after, as the verdicts expect it, and at which `budget`
+    faces a person should still look, which `ids_to` takes as a CSV file, also in a dry run.
 
     Raises UsageError for a bad name, policy or threshold and for a taken name with other content; FercleanError
     when reviewers disagree and `on_conflict` is "refuse".
     """
     threshold = THRESHOLD if threshold is None else threshold
-    _check_options(name, policy, threshold, ambiguous, on_conflict)
+    _check_options(name, policy, threshold, ambiguous, unmended, on_conflict, budget)
+    if ids_to is not None and Path(ids_to).exists():
+        raise UsageError(f"{ids_to} exists; name another file with --ids-to")
     progress("reading decisions", 0, 3)
     dataset, table = get_dataset(ws), sample_table(ws)
     decisions = _decisions(ws, table, on_conflict)
-    items = _items(table, decisions, policy=policy, threshold=threshold, ambiguous=ambiguous)
+    rules = Rules(policy=policy, threshold=threshold, unmended=unmended, ambiguous=ambiguous, classes=dataset.classes)
+    items = curated(table, decisions, rules)
+    told = told_about(ws, table, decisions, items, dataset.classes, budget=budget)
     progress("freezing the split", 1, 3)
 
     config: dict[str, Any] = {
         "policy": policy,
         "threshold": threshold if policy == "auto" else None,
         "ambiguous": ambiguous,
+        "unmended": unmended if policy == "auto" else None,
         "on_conflict": on_conflict,
         "unusable_above": UNUSABLE_ABOVE if policy == "auto" else None,
         "triage_run": _triage_run(table) if policy == "auto" else None,
@@ -143,7 +166,7 @@ def release(
         "reviewers": sorted(set(decisions["reviewer"].dropna())),
         "content": _content_digest(items),
     }
-    counts = _counts(items, dataset.classes)
+    counts = _counts(items, dataset.classes) | told.as_counts()
     made = Release(
         name=name,
         policy=policy,
@@ -155,13 +178,15 @@ def release(
     )
     existing = next((known for known in list_releases(ws) if known.name == name), None)
     if existing is not None:
-        recorded = ("content", "policy", "threshold", "ambiguous")
+        recorded = ("content", "policy", "threshold", "ambiguous", "unmended")
         if any(existing.config.get(key) != config[key] for key in recorded):
             raise UsageError(
                 f"release {name!r} is frozen since {existing.created_at} and its content or policy differs from "
                 f"what would be released now; choose another name, and see `ferclean diff {name} NEW_NAME`"
             )
         made = existing
+    if ids_to is not None:
+        _write_look_first(Path(ids_to), told.look_first)
     folder = ws.releases / name
     if not dry_run:
         if existing is None:
@@ -177,6 +202,8 @@ def release(
         fingerprint=made.fingerprint,
         counts=counts,  # in the order of the classes, which the store does not keep
         changes=_changes(_original_items(table), items, _keys(table)),
+        look_first=told.look_first,
+        after_looking=told.after_looking,
         unchanged_since=None if existing is None else str(existing.created_at),
         dry_run=dry_run,
     )
@@ -199,7 +226,9 @@ def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
         return ReleaseDiff(before=before, after=after, changes=_changes(items(before), items(after), _keys(table)))
 
 
-def _check_options(name: str, policy: str, threshold: float, ambiguous: str, on_conflict: str) -> None:
+def _check_options(
+    name: str, policy: str, threshold: float, ambiguous: str, unmended: str, on_conflict: str, budget: int
+) -> None:
     if not _NAME.fullmatch(name) or name == ORIGINAL:
         raise UsageError(
             f"{name!r} cannot name a release: up to 64 letters, digits, '.', '_' or '-', starting with a letter or "
@@ -208,12 +237,15 @@ def _check_options(name: str, policy: str, threshold: float, ambiguous: str, on_
     for option, value, known in (
         ("policy", policy, ("decisions", "auto")),
         ("ambiguous", ambiguous, ("keep", "exclude")),
+        ("unmended", unmended, ("soft", "keep", "drop")),
         ("on_conflict", on_conflict, ("refuse", "latest")),
     ):
         if value not in known:
             raise UsageError(f"unknown {option} {value!r}; {among(value, known)}")
     if not 0 < threshold <= 1:
         raise UsageError(f"threshold is a probability above 0 and at most 1, not {threshold}")
+    if budget < 0:
+        raise UsageError(f"a budget is 0 faces or more, not {budget}")
 
 
 def _decisions(ws: Workspace, table: pd.DataFrame, on_conflict: str) -> pd.DataFrame:
@@ -229,57 +261,6 @@ def _decisions(ws: Workspace, table: pd.DataFrame, on_conflict: str) -> pd.DataF
             "--on-conflict latest"
         )
     return decisions
-
-
-def _items(
-    table: pd.DataFrame, decisions: pd.DataFrame, *, policy: str, threshold: float, ambiguous: str
-) -> pd.DataFrame:
-    """One row per sample: what becomes of it, and why."""
-    by_sample = decisions.to_dict("index")
-    rows = []
-    for sample in table.to_dict("records"):
-        given = _text(sample["given_label"])
-        decision = by_sample.get(sample["sample_id"])
-        automatic = policy == "auto" and sample["split"] != "test"
-        label, included, reason = given, True, None
-        quarantine = _text(sample["quarantine_reason"])
-        relabelled = decision is not None and decision["action"] == "relabel"
-        # an image that cannot be trusted stays out whatever was decided about its label; a label that could not be
-        # read is mended by a person's
-        if quarantine and not (relabelled and _only_the_label(quarantine)):
-            included, reason = False, f"quarantined: {sample['quarantine_reason']}"
-        elif decision is not None and decision["action"] != "skip":
-            label, included, reason = _by_person(given, decision, ambiguous)
-        elif automatic and _number(sample["p_unusable"]) > UNUSABLE_ABOVE:
-            included, reason = False, f"automatic: unusable (p {_number(sample['p_unusable']):.3f})"
-        elif (
-            automatic
-            and sample["verdict"] == "mislabelled"
-            and _number(sample["p_mislabelled"]) >= threshold
-            and _text(sample["suggested_label"]) not in (None, given)
-        ):
-            label = _text(sample["suggested_label"])
-            reason = f"automatic: mislabelled (p {_number(sample['p_mislabelled']):.3f})"
-        if included and label is None:
-            included, reason = False, "no label"
-        # people's decisions alone means: nothing of the model's, not even its soft labels
-        soft = sample["soft_label"] if policy == "auto" and included else None
-        rows.append((sample["sample_id"], sample["split"], given, label, included, reason, soft))
-    return pd.DataFrame(rows, columns=_ITEM_COLUMNS)
-
-
-def _only_the_label(quarantine: str) -> bool:
-    return all(part.startswith("label:") for part in reason_kind(quarantine).split("; "))
-
-
-def _by_person(given: str | None, decision: Mapping[Any, Any], ambiguous: str) -> tuple[str | None, bool, str | None]:
-    action, reviewer = decision["action"], decision["reviewer"]
-    said = f"decision: {action} by {reviewer}"
-    if action == "relabel":
-        return decision["label"], True, said
-    if action == "exclude" or (action == "ambiguous" and ambiguous == "exclude"):
-        return given, False, said
-    return given, True, said
 
 
 def _original_items(table: pd.DataFrame) -> pd.DataFrame:
@@ -309,7 +290,7 @@ def _changes(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str])
                 "change": "added" if was is None else "removed" if now is None else "relabelled",
                 "from": was,
                 "to": now,
-                "reason": _text(fact["reason"]),
+                "reason": text(fact["reason"]),
             }
         )
     return rows
@@ -339,7 +320,9 @@ def _content_digest(items: pd.DataFrame) -> str:
     """Digest of what a release says about each sample, whatever the order of rows."""
     digest = sha256()
     for row in items.sort_values("sample_id").to_dict("records"):
-        said = [row["sample_id"], row["split"], _text(row["label"]), bool(row["included"])]
+        said = [row["sample_id"], row["split"], text(row["label"]), bool(row["included"])]
+        if row["soft_label"] is not None:  # so that releases of labels alone keep the digest that they always had
+            said += [[round(float(p), 6) for p in row["soft_label"]], round(row["weight"], 6)]
         digest.update(json.dumps(said, ensure_ascii=True).encode() + b"\n")
     return digest.hexdigest()
 
@@ -350,10 +333,16 @@ def _write_folder(folder: Path, made: Release, items: pd.DataFrame, table: pd.Da
         return
     with whole_folder(folder) as draft:
         labels = items.merge(table[["sample_id", "source_key"]], on="sample_id", how="left")
-        labels.drop(columns="soft_label").to_parquet(draft / "labels.parquet", index=False)
+        labels.to_parquet(draft / "labels.parquet", index=False)
         facts = {"schema": 1, **asdict(made)}
-        text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
-        (draft / "release.json").write_text(text + "\n", encoding="utf-8")
+        body = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
+        (draft / "release.json").write_text(body + "\n", encoding="utf-8")
+
+
+def _write_look_first(path: Path, rows: list[dict[str, Any]]) -> None:
+    columns = ("sample_id", "source_key", "split", "given_label", "label", "gain")
+    with whole_file(path, elsewhere="name another file with --ids-to") as draft:
+        write_csv(draft, columns, ([row[name] for name in columns] for row in rows))
 
 
 def _triage_run(table: pd.DataFrame) -> str | None:
@@ -363,13 +352,3 @@ def _triage_run(table: pd.DataFrame) -> str | None:
 
 def _keys(table: pd.DataFrame) -> dict[str, str]:
     return dict(zip(table["sample_id"], table["source_key"], strict=True))
-
-
-def _text(value: object) -> str | None:
-    """None for the several ways in which a table says "nothing here"."""
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: Any) -> float:
-    """A missing probability never passes a threshold."""
-    return float(value) if value is not None and not pd.isna(value) else float("-inf")

@@ -14,12 +14,12 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import BadDataError, UsageError, among
-from ferclean.store.exchange import frame, insert, optional, rows, text, to_json
+from ferclean.store.exchange import frame, insert, numbers, optional, rows, text, to_json
 from ferclean.store.samples import read_dataset
 from ferclean.store.scores import check_samples
 from ferclean.store.workspace import Workspace
 
-ITEM_COLUMNS = ("sample_id", "split", "given_label", "label", "included", "reason", "soft_label")
+ITEM_COLUMNS = ("sample_id", "split", "given_label", "label", "included", "reason", "soft_label", "weight")
 _COLUMNS = "name, policy, threshold, created_at, fingerprint, config, counts"
 
 
@@ -31,7 +31,7 @@ class Release:
     policy: str
     """`decisions`: people's decisions alone; `auto`: with automatic corrections above `threshold`."""
     threshold: float | None
-    """Least `p_mislabelled` of an automatic correction; None when there were none."""
+    """Least P(suggested label) of an automatic correction (least p_mislabelled in earlier versions); None: none."""
     created_at: str
     """ISO 8601, UTC."""
     fingerprint: str
@@ -44,7 +44,8 @@ def put_release(ws: Workspace, release: Release, items: pd.DataFrame) -> None:
     """Freeze a release. The same name with the same content (but for the time) is a no-op.
 
     `items` columns: sample_id, split, given_label, label (class name or None), included (bool), reason (or None),
-    soft_label (list of K floats or None). Raises UsageError when the name is taken by another content;
+    soft_label (list of K floats or None); optionally weight (in [0, 1], None = 1). Raises UsageError when the name is
+    taken by another content;
     BadDataError for unknown samples or labels, or for an included sample without a label.
     """
     with ws.session(f"releasing {release.name}") as con:
@@ -92,12 +93,14 @@ def get_release(ws: Workspace, name: str) -> Release:
 
 
 def get_release_items(ws: Workspace, name: str) -> pd.DataFrame:
-    """Every sample of a release, left-out ones too, in order of arrival; columns as `put_release` takes them."""
+    """Every sample of a release, left-out ones too, in order of arrival; columns as `put_release` takes them, `weight`
+    1 where none was stored."""
     get_release(ws, name)
     with ws.reading("reading a release") as con:
         return frame(
             con,
-            f"SELECT {', '.join('i.' + column for column in ITEM_COLUMNS)} FROM release_item i "  # noqa: S608
+            f"SELECT {', '.join('i.' + column for column in ITEM_COLUMNS[:-1])}, coalesce(i.weight, 1.0) AS weight "  # noqa: S608
+            "FROM release_item i "
             "JOIN sample s USING (sample_id) WHERE i.name = ? ORDER BY s.position",
             [name],
         )
@@ -111,10 +114,13 @@ def list_releases(ws: Workspace) -> list[Release]:
 
 
 def _item_columns(name: str, items: pd.DataFrame) -> dict[str, pa.Array]:
-    missing = [column for column in ITEM_COLUMNS if column not in items]
+    missing = [column for column in ITEM_COLUMNS[:-1] if column not in items]
     if missing:
         raise BadDataError(f"release {name}: items lack the columns {', '.join(missing)}")
     soft = [optional(value) for value in items["soft_label"]]
+    weight = items["weight"] if "weight" in items else [None] * len(items)
+    if any(value is not None and not 0 <= value <= 1 for value in map(optional, weight)):
+        raise BadDataError(f"release {name}: a weight outside [0, 1]")
     return {
         "name": text([name] * len(items)),
         **{column: text(list(items[column])) for column in ("sample_id", "split", "given_label", "label", "reason")},
@@ -122,6 +128,7 @@ def _item_columns(name: str, items: pd.DataFrame) -> dict[str, pa.Array]:
         "soft_label": pa.array(
             [None if value is None else [float(p) for p in value] for value in soft], type=pa.list_(pa.float64())
         ),
+        "weight": numbers(weight, pa.float64()),
     }
 
 

@@ -58,7 +58,7 @@ CREATE TABLE decision (            -- append-only: an undo is a row of its own
 CREATE TABLE release (               -- frozen curated splits
     name VARCHAR NOT NULL,           -- unique
     policy VARCHAR NOT NULL,         -- decisions or auto
-    threshold DOUBLE,                -- least p_mislabelled of an automatic correction; NULL: none were made
+    threshold DOUBLE,                -- least P(suggested label) of an automatic correction; NULL: none were made
     created_at VARCHAR NOT NULL,     -- ISO 8601, UTC
     fingerprint VARCHAR NOT NULL,    -- digest of the ids and given labels that it was made from
     config VARCHAR NOT NULL,         -- JSON: every other option
@@ -74,7 +74,8 @@ CREATE TABLE release_item (      -- one row per sample of a release, left-out on
     label VARCHAR,               -- canonical class name in this release; NULL: none
     included BOOLEAN NOT NULL,   -- false: left out
     reason VARCHAR,              -- why the label changed or the sample was left out
-    soft_label DOUBLE[]          -- probability per class in the card's order; NULL: the label alone
+    soft_label DOUBLE[],         -- the training target: probability per class in the card's order; NULL: the label alone
+    weight DOUBLE                -- 0 to 1: what the label counts for in training; NULL: 1
 );
 
 -- Derived: keyed by run, can be thrown away and computed again.
