@@ -98,6 +98,8 @@ def test_demo_prints_one_object_and_no_noise(demo: tuple[Path, dict, str]) -> No
     for row in result["found"].values():
         assert {"planted", "flagged", "precision", "recall"} <= set(row)
     assert (folder / str(result["report"])).is_file()
+    assert set(result["labels"]) == {"faces", "wrong", "mended", "spoiled"}
+    assert re.fullmatch(r"Of [\d,]+ labels \d+ were wrong; .+ measurable (gain|loss)\.", str(result["in_short"]))
 
 
 def test_demo_stays_small_and_plants_every_kind(demo: tuple[Path, dict, str]) -> None:

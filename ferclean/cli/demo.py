@@ -43,6 +43,7 @@ def run_demo(session: Session, *, faces: int, seed: int, device: str, force: boo
     )
     session.say(f"release: {result['release']}")
     session.say(f"report:  {result['report']}")
+    session.say(result["in_short"])
     session.next("review")
 
 
