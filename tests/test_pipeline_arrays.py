@@ -28,3 +28,26 @@ def test_every_model_and_their_mean_are_measured(tmp_path: Path) -> None:
     assert found["n"] == 800
     assert found["true_error_rate"] == round(float(error.mean()), 4)
     assert found["models"]["good"]["auprc"] > found["models"]["weak"]["auprc"] > error.mean()
+
+
+def test_subsets_with_a_class_taken_out_hold_faces_that_fit_none(tmp_path: Path) -> None:
+    from pipelines import label_error_subsets as subsets
+
+    made, error = planted(600, seed=3)
+    given, probs = made["labels"], made["pred_probs"].astype(np.float32)
+    true = np.where(error, (given + 1) % 5, given)
+    paths = np.array([f"{row}.png" for row in range(600)])
+    for name, extra in ((subsets.AGGREGATE, {}), (subsets.WORST, {"true_label": true})):
+        order = np.arange(600) if extra else np.arange(600)[::-1]  # joined by path, not by place
+        np.savez(
+            tmp_path / name, given_label=given[order], image_path=paths[order], pred_probs_one=probs[order], **extra
+        )
+    rows = subsets.run(tmp_path, subsets=3, rows=200)["found"]
+    assert [row["kind"] for row in rows] == [*subsets.KINDS, *subsets.KINDS]
+    assert rows[0] == rows[3] | {"file": subsets.AGGREGATE}
+    assert rows[0]["error_rate"] == round(float(error.mean()), 4)
+    assert all(row["covered"] == row["sets"] for row in rows)
+    labels, narrow, wrong = subsets.chosen(given, probs, true, kind="class taken out", rows=600, seed=2)
+    assert narrow.shape == ((given != 2).sum(), 4)
+    assert wrong.sum() == ((given != true) & (given != 2)).sum()
+    assert set(labels) == {0, 1, 2, 3}

@@ -97,8 +97,9 @@ def hedged(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarr
     own probability of it: then a label is also wrong where no other label is right and none is likelier to have become
     it, as of faces that fit no class. Ours.
 
-    >>> hedged(np.array([1]), np.array([[0.25, 0.75]]), np.array([[0.5, 0.5], [0.5, 0.5]])).round(2).tolist()
-    [[0.25, 0.75]]
+    >>> panel, noise = np.array([[0.75, 0.25], [0.6, 0.4]]), np.array([[0.9, 0.1], [0.1, 0.9]])
+    >>> hedged(np.array([0, 1]), panel, noise).round(2).tolist()  # two samples are next to no trust
+    [[0.75, 0.25], [0.6, 0.4]]
     """
     members = np.bincount(labels, minlength=panel.shape[1])
     per_class = len(labels) / panel.shape[1]
