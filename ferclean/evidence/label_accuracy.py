@@ -15,7 +15,7 @@ from ferclean.evidence.checks import check_same_length
 
 LEVEL = 0.3
 """Standard deviation, in log-odds, by which the level of P(right) may be off before anyone has looked at random faces.
-On the even half of FER2013's development rows it is off by 0.2 to 0.3, with a judge from elsewhere by 0.25 to 0.4."""
+On FER2013's development rows (both halves) it is off by 0.2 to 0.3, with a judge from elsewhere by 0.25 to 0.4."""
 HELD = 1.0
 """The same once decisions have been learned from: how loosely `truth.learn_truth` holds the level where it was."""
 STEPS = 10
