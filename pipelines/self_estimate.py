@@ -50,7 +50,7 @@ def run(
             drawn_faces.draw_set(drawn, train=faces, test=100, seed=seed, mechanism=MECHANISM)
         ingest(ws, "drawn_faces", drawn)
         score(ws, profile=profile, seed=seed, device=device)
-        summary = triage(ws)
+        summary = triage(ws, teaching_round=0)  # the queue alone is stated and measured
         # --- from here on the truth is read
         found.append({"seed": seed} | measure(ws, summary, drawn_faces.read_truth(drawn)))
     progress("drawn sets", seeds, seeds)

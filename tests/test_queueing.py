@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferclean.errors import UsageError
-from ferclean.evidence.queueing import mixed_order
+from ferclean.evidence.queueing import mixed_order, teaching_round
 
 SIZES, SHARES, SEEDS = st.integers(0, 60), st.floats(0, 1), st.integers(0, 9)
 
@@ -92,3 +92,40 @@ def test_inputs_are_not_changed() -> None:
     mixed_order(order, eligible=eligible)
     assert order.tolist() == list(range(20))[::-1]
     assert eligible.all()
+
+
+@given(n=SIZES, share=SHARES, seed=SEEDS, first=st.integers(0, 70))
+def test_a_teaching_round_is_the_first_places_and_all_of_it_is_drawn(
+    n: int, share: float, seed: int, first: int
+) -> None:
+    rank, drawn, chance = mixed_order(np.random.default_rng(seed).permutation(n), share=share, seed=seed, first=first)
+    assert sorted(rank) == list(range(1, n + 1))
+    assert drawn[rank <= first].all()
+    assert abs(drawn.sum() - min(n, first) - max(0, n - first) * share) <= 1
+    assert np.allclose(chance[drawn], drawn.sum() / max(n, 1))
+
+
+def test_the_round_goes_on_where_it_was_and_no_decision_in_it_tells_who_comes_next() -> None:
+    drawn = mixed_order(np.arange(500), seed=2, first=100)[0].argsort()[:100].tolist()
+    for order in (np.arange(500), np.arange(500)[::-1]):
+        eligible = np.ones(500, dtype=bool)
+        eligible[drawn[:37]] = False
+        rank, lot, _ = mixed_order(order, seed=2, first=63, eligible=eligible)
+        coming = [row for row in rank.argsort() if eligible[row]][:63]
+        assert coming == drawn[37:]
+        assert lot[coming].all()
+
+
+def test_the_faces_of_the_round_are_a_fair_sample_of_the_set() -> None:
+    seen = np.zeros(200)
+    for seed in range(2000):
+        seen[mixed_order(np.arange(200), seed=seed, first=20)[0] <= 20] += 1
+    assert np.abs(seen - 200).max() < 4.5 * np.sqrt(2000 * 0.1 * 0.9)
+
+
+def test_a_small_set_is_not_used_up_and_votes_need_no_round() -> None:
+    assert [teaching_round(rows) for rows in (0, 4, 40, 500, 501, 10**7)] == [0, 0, 8, 100, 100, 100]
+    assert teaching_round(6000, asked=0) == teaching_round(6000, voted=4000) == 0
+    assert teaching_round(6000, asked=300, voted=10) == 300
+    with pytest.raises(UsageError, match="0 faces or more"):
+        teaching_round(10, asked=-1)

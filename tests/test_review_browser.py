@@ -74,7 +74,7 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Screen]:
         told: list[str] = []
         page.on("pageerror", lambda error: told.append(str(error)))
         here = Screen(page, ws)
-        here.open(url)
+        here.open(f"{url}/?verdict=mislabelled,ambiguous")
         yield here
         assert told == []
 

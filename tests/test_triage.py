@@ -89,6 +89,7 @@ def test_triage_before_score_says_what_to_do(tmp_path: Path, drawn_set: Path) ->
 
 def test_one_in_five_of_the_undecided_is_drawn_at_random_and_decided_ones_are_not(judged_copy: Path) -> None:
     ws = Workspace.open(judged_copy)
+    triage(ws, teaching_round=0)
     before = verdicts.get_verdicts(ws)
     whole = table.sample_table(ws)
     looked_at = whole[whole["verdict"].notna() & whole["fold"].notna()]
@@ -101,11 +102,11 @@ def test_one_in_five_of_the_undecided_is_drawn_at_random_and_decided_ones_are_no
         ws, [decisions.Decision(sample_id=sample_id, action="keep", reviewer="ann") for sample_id in decided]
     )
     assert decisions.decision_history(ws)["inclusion_probability"].notna().sum() == 1
-    triage(ws)
+    triage(ws, teaching_round=0)
     after = verdicts.get_verdicts(ws)
     assert not after.loc[after["sample_id"].isin(decided), "drawn_at_random"].any()
     assert list(table.queue(ws)["drawn_at_random"])[:5] == [False] * 4 + [True]
-    triage(ws, random_share=0)
+    triage(ws, random_share=0, teaching_round=0)
     assert not verdicts.get_verdicts(ws)["drawn_at_random"].any()
 
 

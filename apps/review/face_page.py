@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from apps.review import parts, sitting, style
+from apps.review import parts, rounds, sitting, style
 from apps.review.sitting import Sitting
 from ferclean.errors import FercleanError
 from ferclean.steps import faces_beside, review
@@ -30,6 +30,7 @@ _VERDICTS = {
     "clean": "Probably labelled right",
 }
 _RANDOM = "This face was drawn at random, to measure how many errors are left."
+_TEACHING = "This face was drawn at random: what you say about it teaches the labels of the whole set."
 _VERBS = {"keep": "kept", "ambiguous": "ambiguous", "exclude": "excluded", "skip": "skipped"}
 _LETTERS = (("K", "keep"), ("A", "ambiguous"), ("X", "exclude"), ("S", "skip"))
 _BLIND_ENTER = "in blind mode there is no suggestion to accept; choose an answer of your own"
@@ -48,7 +49,9 @@ _MAP = (
 
 
 def draw(at: Sitting) -> None:
-    """Draw the face in question, or say that there is none."""
+    """Draw the face in question, or say that there is none, or that a teaching round is over."""
+    if rounds.draw(at):
+        return
     if at.current is None:
         _nothing(at)
         return
@@ -130,7 +133,8 @@ def _evidence(at: Sitting, item: Item) -> None:
     shown = len(at.desk.classes) if len(at.desk.classes) <= 11 else 7.5
     with st.container(height=int(26 * shown), border=False):
         st.html(style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label, item.method_votes))
-    st.html(style.why(_verdict(item), item.reasons, aside=_RANDOM if item.drawn_at_random else ""))
+    aside = _TEACHING if at.teaches else _RANDOM
+    st.html(style.why(_verdict(item), item.reasons, aside=aside if item.drawn_at_random else ""))
 
 
 def _verdict(item: Item) -> str:
@@ -304,6 +308,7 @@ def _decide(sample_id: str, action: str, label: str | None, seen: int, hidden: b
         said = review.decide(
             at.desk, sample_id, action, label=label, seconds=sitting.seconds_on(sample_id),
             model_hidden=hidden, note=st.session_state.get(f"note_{sample_id}", "").strip(), seen=seen,
+            by_choice=at.filters.narrowed,
         )  # fmt: skip
     except NewerDecisionError as error:
         st.session_state["asked"] = (sample_id, action, label, error.newer[sample_id])

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from apps.review import parts
+from apps.review import parts, rounds
 from apps.review.sitting import Sitting
 from ferclean.steps.overview import Overview, overview
+from ferclean.steps.teaching import progress, told
 
 
 def draw(at: Sitting) -> None:
     """Draw the counts; they are read anew each time the page is opened."""
+    if rounds.draw(at):
+        return
     seen = overview(at.desk.ws)
     st.html(_figures(seen))
+    _taught(at)
     if at.filters.blind:
         st.html('<p class="fc quiet">Blind mode: what the model found is hidden.</p>')
         st.html(_classes(seen, hidden=True))
@@ -28,6 +32,18 @@ def draw(at: Sitting) -> None:
     if expected := _expected(seen):
         right.html(expected)
     parts.keys({}, face="")
+
+
+def _taught(at: Sitting) -> None:
+    """Where teaching stands, and the button that learns from newer decisions."""
+    if not at.desk.items:
+        return
+    newer = progress(at.desk.ws).newer
+    line, button = st.columns([4, 1], vertical_alignment="center")
+    line.html(f'<div class="fc">{"<br>".join(map(parts.escape, told(at.desk.ws, among=at.desk.items)))}</div>')
+    if newer:
+        with button:
+            rounds.learn_button()
 
 
 def _figures(seen: Overview) -> str:

@@ -16,12 +16,13 @@ import streamlit as st
 from apps.review.parts import escape, inert
 from ferclean.errors import FercleanError
 from ferclean.steps import faces_beside
-from ferclean.steps.desk import Desk, Filters, Tally, facets, next_open, open_desk, select, tally
+from ferclean.steps.desk import Desk, Filters, Tally, facets, next_open, open_desk, select, tally, teaching_now
+from ferclean.steps.teaching import Teaching
 from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that a key press waits for another process before the page says that it is busy
 _FILTERS = ("verdict", "given", "suggested")
-_QUEUES = {"ranked": "Ranked queue", "audit": "Audit sample"}
+_QUEUES = {"ranked": "Queue", "ambiguous": "Ambiguous faces", "audit": "Audit sample"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,16 @@ class Sitting:
     selection: list[str]
     current: str | None
     """The face in question; None when the selection holds none."""
+
+    @property
+    def teaching(self) -> Teaching:
+        """How far the teaching round is at this moment."""
+        return teaching_now(self.desk)
+
+    @property
+    def teaches(self) -> bool:
+        """The queue that is shown begins with the random faces of a teaching round that is not complete."""
+        return bool(self.teaching.left) and not self.filters.narrowed and not self.filters.audit
 
 
 def open_sitting() -> Sitting:
@@ -110,8 +121,7 @@ def header(at: Sitting, pages: Sequence[str]) -> str:
         f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b>'
         f"<span>reviewed by {escape(at.desk.reviewer)}</span></div>"
     )
-    what = "of the audit decided" if at.filters.audit else "decided"
-    progress.html(_progress(tally(at.desk, at.selection), what=what, hidden=at.filters.blind))
+    progress.html(_teaching(at.teaching) if at.teaches else _progress(at))
     with controls.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         with st.popover("Filters" + _active(at.filters), key="filters"):
             _filter_controls(at)
@@ -140,18 +150,25 @@ def _filters(known: dict[str, dict[str, int]]) -> Filters:
 
 
 def _active(filters: Filters) -> str:
-    if filters.audit:
-        return " · audit"
+    queue = _queue(filters)
+    if queue != "ranked":
+        return f" · {queue}"
     count = sum(map(bool, (filters.kinds, filters.given, filters.suggested)))
     return f" · {count}" if count else ""
 
 
+def _queue(filters: Filters) -> str:
+    if filters.audit:
+        return "audit"
+    return "ambiguous" if filters.kinds == ("ambiguous",) else "ranked"
+
+
 def _filter_controls(at: Sitting) -> None:
-    if at.desk.audited or at.filters.audit:
-        st.session_state["queue"] = "audit" if at.filters.audit else "ranked"
-        st.segmented_control(
-            "Queue", ["ranked", "audit"], key="queue", format_func=_QUEUES.__getitem__, on_change=_set_queue
-        )
+    st.session_state["queue"] = _queue(at.filters)
+    st.segmented_control(
+        "What to look at", [name for name in _QUEUES if name != "audit" or at.desk.audited or at.filters.audit],
+        key="queue", format_func=_QUEUES.__getitem__, on_change=_set_queue,
+    )  # fmt: skip
     if not at.filters.audit:
         _label_controls(at)
     st.session_state["reviewer_name"] = at.desk.reviewer
@@ -173,7 +190,7 @@ def _label_controls(at: Sitting) -> None:
             format_func=_Counted(counts),
         )  # fmt: skip
     if not at.filters.kinds and not at.filters.blind:
-        st.caption("No verdict chosen: every face that is not judged clean, and the random checks.")
+        st.caption("No verdict chosen: every face that is judged neither clean nor ambiguous, and the random ones.")
 
 
 def _set_filter(name: str) -> None:
@@ -189,7 +206,9 @@ def _set_blind() -> None:
 
 
 def _set_queue() -> None:
-    _set("queue", "audit" if st.session_state["queue"] == "audit" else "")
+    queue = st.session_state["queue"]
+    _set("queue", "audit" if queue == "audit" else "")
+    _set("verdict", "ambiguous" if queue == "ambiguous" else "")
     _set("blind", "")
     go(None)
 
@@ -210,20 +229,32 @@ def _set(name: str, value: Any) -> None:
         st.query_params.pop(name, None)
 
 
-def _progress(count: Tally, *, what: str, hidden: bool) -> str:
-    share = count.done / count.total if count.total else 0.0
+def _teaching(round_: Teaching) -> str:
+    done = f"Teaching round: <b>{round_.decided:,}</b> of {round_.size:,} random faces"
+    return _bar(done, f"{_duration(round_.minutes_left)} left", round_.decided / round_.size)
+
+
+def _progress(at: Sitting) -> str:
+    count: Tally = tally(at.desk, at.selection)
     words = []
+    if at.filters.narrowed and at.teaching.left:
+        words.append("not part of the teaching round")
     if count.skipped:
         words.append(f"{count.skipped:,} skipped")
     if count.per_minute and count.minutes_left is not None:
         words.append(f"{count.per_minute:.0f} a minute, {_duration(count.minutes_left)} left")
-    if not hidden and count.total > count.done:
+    if not at.filters.blind and count.total > count.done:
         words.append(f"about {count.expected_errors:,.0f} errors to find")
+    what = "of the audit decided" if at.filters.audit else "decided"
+    done = f"<b>{count.done:,}</b> of {count.total:,} {what}"
+    return _bar(done, " · ".join(words), count.done / count.total if count.total else 0.0)
+
+
+def _bar(done: str, words: str, share: float) -> str:
+    """`done` is HTML; `words` are escaped."""
     return (
-        '<div class="fc fc-progress"><div class="words num">'
-        f"<span><b>{count.done:,}</b> of {count.total:,} {what}</span>"
-        f"<span>{escape(' · '.join(words))}</span></div>"
-        f'<div class="track"><div class="fill" style="width:{share:.2%}"></div></div></div>'
+        f'<div class="fc fc-progress"><div class="words num"><span>{done}</span><span>{escape(words)}</span></div>'
+        f'<div class="track"><div class="fill" style="width:{min(share, 1.0):.2%}"></div></div></div>'
     )
 
 

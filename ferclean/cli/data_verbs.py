@@ -277,18 +277,27 @@ def triage(
     random_share: Annotated[
         float, typer.Option(help="Share of the queue that is drawn at random, whatever its score.", min=0, max=1)
     ] = 0.2,
+    teaching_round: Annotated[
+        int,
+        typer.Option(
+            help="Random faces that come first, until people have decided about so many; at most a fifth of the set, "
+            "0 = none.",
+            min=0,
+        ),
+    ] = 100,
     without_judges: Annotated[
         bool, typer.Option("--without-judges", help="As if no outside judge had been asked.")
     ] = False,
 ) -> None:
     """Turn signals into verdicts and a ranked queue. Thresholds can be changed without scoring again."""
+    from ferclean.steps.teaching import told
     from ferclean.steps.triage import triage as step
 
     session: Session = context.obj
     with session.progress() as progress:
         result = step(
             session.open(), mislabelled_at=mislabelled_at, ambiguous_at=ambiguous_at, random_share=random_share,
-            outside=not without_judges, progress=progress,
+            teaching_round=teaching_round, outside=not without_judges, progress=progress,
         )  # fmt: skip
     session.emit("triage", result.as_dict())
     session.table(["verdict", "samples"], list(result.verdicts.items()))
@@ -301,6 +310,8 @@ def triage(
     )
     if result.decisions:
         session.say(_taught(result.decisions, result.taught))
+    for line in told(session.open()):
+        session.say(line)
     session.table(
         ["given", "suggested", "samples"],
         [list(flow.values()) for flow in result.flows],
@@ -331,7 +342,8 @@ def triage(
             ]
             for row in result.expected
         ],
-        title="what the undecided queue is expected to hold, where people would agree on another label",
+        title="what the undecided queue is expected to hold after the teaching round, where people would agree on "
+        "another label",
     )
     for note in result.notes:
         session.note(note)
@@ -360,6 +372,8 @@ def status(context: typer.Context) -> None:
     session.table(["run", "kind", "method", "seed", "state"], [list(run.values()) for run in result.runs])
     session.table(["verdict", "samples"], list(result.verdicts.items()))
     session.table(["decision", "samples"], list(result.decisions.items()))
+    for line in result.told:
+        session.say(line)
     if result.conflicts:
         session.say(
             f"reviewers disagree about {result.conflicts:,} sample(s): `ferclean decide --adjudicate` lists and settles"

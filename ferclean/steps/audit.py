@@ -141,7 +141,9 @@ def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_n
     sample = (stratum[answered.to_numpy(bool)], wrong[answered].to_numpy(bool), sizes)
     left = auditing.residual_errors(*sample, decided=per_stratum(elsewhere), found=per_stratum(elsewhere & wrong))
     at_draw = auditing.residual_errors(*sample).count + sample[1].sum()
-    coming = table.queue(ws, limit=_NEXT)
+    # what goes on finding errors is the ranking, not the random faces before and among it
+    ranked = whole[whole["decision"].isna() & ~whole["drawn_at_random"]].sort_values("rank")
+    coming = ranked.head(_NEXT)
     promised = float(whole.set_index("sample_id")["p_mislabelled"].reindex(items["sample_id"]).sum())
     scale = float(np.clip(at_draw / promised, *_TRUST)) if promised and not np.isnan(at_draw) else 1.0
     next_errors = min(float(coming["p_mislabelled"].sum()) * scale, float(len(coming)))

@@ -9,14 +9,16 @@ import getpass
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 
+from ferclean.steps import teaching
 from ferclean.steps.calibrated import calibrated_probs
 from ferclean.steps.offers import Item, item_of
 from ferclean.store.audits import get_audit
 from ferclean.store.decisions import decision_history
 from ferclean.store.samples import get_dataset
-from ferclean.store.standing import random_checks, words
+from ferclean.store.standing import random_checks, random_decisions, words
 from ferclean.store.table import queue
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
@@ -29,13 +31,18 @@ class Filters:
     """Which faces are looked at, and in which order. An empty tuple asks for nothing in particular."""
 
     kinds: tuple[str, ...] = ()
-    """Verdicts; empty means every verdict but clean, as long as there are others, and every random draw."""
+    """Verdicts; empty means every one but clean and ambiguous, as long as there are others, and every random draw."""
     given: tuple[str, ...] = ()
     suggested: tuple[str, ...] = ()
     blind: bool = False
     """The order says nothing about what the model thinks (it is shuffled, the same way each time)."""
     audit: bool = False
     """The audit sample in the order of its draw, whole: other filters would make it a random sample no more."""
+
+    @property
+    def narrowed(self) -> bool:
+        """Faces come for what they are called: what is drawn at random among them is no random sample of the set."""
+        return not self.audit and bool(self.kinds or self.given or self.suggested)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +90,13 @@ class Desk:
     audited: tuple[str, ...] = ()
     """The latest audit's sample ids in the order of the draw."""
     random_checks: frozenset[str] = frozenset()
-    """Faces that were drawn to measure errors: each is looked at by itself, no bulk decides about them."""
+    """Faces that were drawn at random: each is looked at by itself, no bulk decides about them."""
+    round: teaching.Teaching
+    """The teaching round when the desk was read; `teaching_now` is up to date."""
+    learned: teaching.Progress
+    """What the triage in force learned from people, and how right it holds the labels to be."""
+    drawn_decided: set[str] = field(default_factory=set)
+    """Faces that a draw brought in and that anybody has decided about."""
     moments: list[float] = field(default_factory=list)
     """When, on the monotonic clock, this sitting's decisions were made."""
 
@@ -112,6 +125,7 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
     desk = Desk(
         ws=ws, reviewer=name, dataset=dataset.name, classes=dataset.classes, items=items, standing={},
         skipped=set(), audited=audited, random_checks=frozenset(random_checks(ws)),
+        round=teaching.teaching(ws, reviewer=name, among=items), learned=teaching.progress(ws, reviewer=name),
     )  # fmt: skip
     refresh(desk)
     return desk
@@ -121,6 +135,7 @@ def refresh(desk: Desk) -> None:
     """Read anew what holds for the reviewer: other tabs, other people and the command line decide too."""
     with desk.ws.reading("reading decisions"):
         history, stand = decision_history(desk.ws), words(desk.ws, desk.reviewer)
+        desk.drawn_decided = {sample_id for sample_id in random_decisions(desk.ws) if sample_id in desk.items}
     mine = history[(history["reviewer"] == desk.reviewer) & ~history["undone"]]
     desk.skipped = set(mine.loc[mine["action"] == "skip", "sample_id"])
     desk.standing = {
@@ -134,7 +149,7 @@ def select(desk: Desk, filters: Filters) -> list[str]:
     if filters.audit:
         return list(desk.audited)
     present = {item.verdict for item in desk.items.values()}
-    kinds = set(filters.kinds) or (present - {"clean"}) or present
+    kinds = set(filters.kinds) or (present - {"clean", "ambiguous"}) or present
     # draws that were shown only where their verdict is bad would be a random sample no more
     every_draw = not filters.kinds
     chosen = [
@@ -144,9 +159,27 @@ def select(desk: Desk, filters: Filters) -> list[str]:
         and (not filters.given or item.given_label in filters.given)
         and (not filters.suggested or item.suggested_label in filters.suggested)
     ]
+    if set(filters.kinds) == {"ambiguous"}:
+        chosen.sort(key=lambda sample_id: -(desk.items[sample_id].p_ambiguous or 0.0))
     if filters.blind:
-        chosen.sort(key=lambda sample_id: hashlib.sha256(f"{desk.reviewer}\0{sample_id}".encode()).digest())
+        first = set() if filters.narrowed else teaching_faces(desk)  # in the order of their draw, which tells nothing
+        chosen.sort(key=lambda sample_id: "" if sample_id in first else _shuffled(desk, sample_id))
     return chosen
+
+
+def _shuffled(desk: Desk, sample_id: str) -> str:
+    return hashlib.sha256(f"{desk.reviewer}\0{sample_id}".encode()).hexdigest()
+
+
+def teaching_faces(desk: Desk) -> set[str]:
+    """The random faces with which the queue began when it was made, until the teaching round is complete."""
+    drawn = (item.sample_id for item in desk.items.values() if item.drawn_at_random)
+    return set(islice(drawn, max(0, desk.round.size - desk.round.at_triage)))
+
+
+def teaching_now(desk: Desk) -> teaching.Teaching:
+    """How far the teaching round is with what was decided here since the desk was read."""
+    return replace(desk.round, decided=len(desk.drawn_decided))
 
 
 def facets(desk: Desk) -> dict[str, dict[str, int]]:
@@ -164,12 +197,14 @@ def facets(desk: Desk) -> dict[str, dict[str, int]]:
 def next_open(desk: Desk, selection: Sequence[str], *, after: str | None = None) -> str | None:
     """The next face without a decision: first those after `after`, then from the start, skipped ones last.
 
-    None when every face of the selection is decided.
+    While the teaching round lasts, random faces that somebody else has decided wait too: it is one round for all. None
+    when every face of the selection is decided.
     """
     start = selection.index(after) + 1 if after in selection else 0
     turned = [*selection[start:], *selection[:start]]
     waiting = [sample_id for sample_id in turned if sample_id not in desk.standing]
-    fresh = [sample_id for sample_id in waiting if sample_id not in desk.skipped]
+    done = desk.drawn_decided if teaching_now(desk).left else frozenset()
+    fresh = [sample_id for sample_id in waiting if sample_id not in desk.skipped and sample_id not in done]
     return next(iter(fresh or waiting), None)
 
 

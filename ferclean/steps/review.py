@@ -34,19 +34,22 @@ def decide(
     model_hidden: bool = False,
     note: str = "",
     seen: int | None = None,
+    by_choice: bool = False,
 ) -> Standing:
     """Record one decision; it is on the disk when this returns.
 
     To relabel a face with the label that it has is to keep it. OFFER stands for what the verdict proposes and raises
     UsageError where that is nothing. `model_hidden` leaves out what the model showed. `seen` is the decision that the
     screen showed as standing (0: none; default: what the desk knows): raises NewerDecisionError, and brings the desk
-    up to date, where another tab or an adjudicator was quicker.
+    up to date, where another tab or an adjudicator was quicker. `by_choice`: a filter brought the person here, not the
+    draw (`Filters.narrowed`).
     """
     saw = {} if seen is None else {sample_id: seen}
     try:
         return decide_many(
-            desk, [sample_id], action, label=label, seconds=seconds, model_hidden=model_hidden, note=note, seen=saw
-        )[0]
+            desk, [sample_id], action, label=label, seconds=seconds, model_hidden=model_hidden, note=note, seen=saw,
+            by_choice=by_choice,
+        )[0]  # fmt: skip
     except NewerDecisionError:
         refresh(desk)
         raise
@@ -63,6 +66,7 @@ def decide_many(
     note: str = "",
     bulk_id: str | None = None,
     seen: Mapping[str, int] | None = None,
+    by_choice: bool = False,
 ) -> list[Standing]:
     """`decide` about several faces at once, all or none; `undo` takes a bulk back as a whole."""
     if action == OFFER and model_hidden:
@@ -77,7 +81,7 @@ def decide_many(
             Decision(
                 sample_id=sample_id, action=said, label=new_label, reviewer=desk.reviewer, note=note, source="review",
                 seconds=None if seconds is None else round(seconds, 2), bulk_id=bulk_id,
-                shown=None if model_hidden else item.shown(), seen=saw,
+                shown=None if model_hidden else item.shown(), seen=saw, by_choice=by_choice,
             )
         )  # fmt: skip
     recorded = []
@@ -89,6 +93,8 @@ def decide_many(
             desk.skipped.add(decision.sample_id)
         else:
             desk.standing[decision.sample_id] = said_now
+            if not by_choice and decision.sample_id in desk.random_checks:
+                desk.drawn_decided.add(decision.sample_id)
     if len(recorded) == 1:  # a bulk says nothing about a person's pace
         desk.moments.append(time.monotonic())
     return recorded

@@ -14,6 +14,7 @@ import pandas as pd
 from ferclean.evidence import agreement
 from ferclean.evidence.labels import encode
 from ferclean.sources.rows import reason_kind
+from ferclean.steps import teaching
 from ferclean.store import decisions, releases, runs, samples, verdicts, votes
 from ferclean.store.workspace import Workspace
 
@@ -39,6 +40,12 @@ class Status:
     releases: list[dict[str, Any]]
     agreement: dict[str, Any] | None
     """What the votes say together (`ferclean.evidence.agreement.summary`); None for a set without votes."""
+    teaching: dict[str, Any] | None
+    """The teaching round: size, decided, left, minutes_left (`ferclean.steps.teaching`); None before triage."""
+    progress: dict[str, Any] | None
+    """What the latest triage said about the labels: decisions it learned from, newer ones, lesson; None before it."""
+    told: list[str]
+    """Both in words."""
     next: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,6 +69,8 @@ def _status(ws: Workspace) -> Status:
     made = releases.list_releases(ws)
     kinds = {run.kind for run in known_runs if run.state == "done"}
     labels = frame["given_label"].value_counts()
+    among = set(judged["sample_id"])
+    round_, triaged = teaching.teaching(ws, among=among), "triage" in kinds
     return Status(
         workspace=str(ws.root),
         dataset=dataset.name,
@@ -89,7 +98,10 @@ def _status(ws: Workspace) -> Status:
         conflicts=(conflicts := int(decided["conflict"].sum())),
         releases=[{"name": item.name, "policy": item.policy, "created_at": str(item.created_at)} for item in made],
         agreement=_agreement(ws, frame, dataset.classes),
-        next=_next(kinds, decided=len(decided), conflicts=conflicts, released=bool(made)),
+        teaching=round_.as_dict() if triaged else None,
+        progress=asdict(teaching.progress(ws)) if triaged else None,
+        told=teaching.told(ws, among=among) if triaged else [],
+        next=_next(kinds, over=round_.over, decided=len(decided), conflicts=conflicts, released=bool(made)),
     )
 
 
@@ -103,10 +115,10 @@ def _agreement(ws: Workspace, table: pd.DataFrame, classes: Sequence[str]) -> di
     return agreement.summary(counts, labels, other=other, labels_multiannotator=named, annotators=annotators)
 
 
-def _next(kinds: set[str], *, decided: int, conflicts: int, released: bool) -> str:
+def _next(kinds: set[str], *, over: bool, decided: int, conflicts: int, released: bool) -> str:
     if "score" not in kinds:
         return "score"
-    if "triage" not in kinds:
+    if "triage" not in kinds or over:
         return "triage"
     if not decided and not released:
         return "review"

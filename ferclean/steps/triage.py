@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ferclean.errors import FercleanError
 from ferclean.evidence import calibration, queueing, reasons
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import verdicts as judging
 from ferclean.evidence.expectation import expected_at
-from ferclean.evidence.people import design_weights
+from ferclean.evidence.lessons import lesson
+from ferclean.evidence.people import check_decisions, design_weights
 from ferclean.progress import Progress, silent
 from ferclean.steps.gathering import gather
-from ferclean.store import audits, decisions, runs, samples, verdicts, votes
+from ferclean.store import audits, decisions, runs, samples, standing, verdicts, votes
 from ferclean.store.workspace import Workspace
 
 DEPTHS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -47,8 +49,14 @@ class TriageSummary:
     noise: list[dict[str, Any]]
     """How labels go wrong in this set: true class, given class, share of the true class, and two estimates of it."""
     expected: list[dict[str, float]]
-    """After looking at the first `depth` undecided samples of the queue: mislabelled ones found, precision, and recall
-    among all undecided ones, with 95 % intervals."""
+    """After looking at the first `depth` undecided samples of the queue behind the teaching round: mislabelled ones
+    found, precision, and recall among all of these, with 95 % intervals."""
+    teaching: dict[str, Any]
+    """The teaching round: size (random faces, 0 = none), decided (of those that a draw brought in), voted (the set came
+    with votes and needs none)."""
+    lesson: dict[str, float | int | None]
+    """How right the labels are expected to be, given and now, errors left, and looks to the next point
+    (`ferclean.evidence.lessons`)."""
     notes: list[str] = field(default_factory=list)
     """What had no say in the verdicts, and why."""
     judges: list[str] = field(default_factory=list)
@@ -65,6 +73,7 @@ def triage(
     mislabelled_at: float | None = None,
     ambiguous_at: float | None = None,
     random_share: float = queueing.RANDOM_SHARE,
+    teaching_round: int = queueing.TEACHING_ROUND,
     outside: bool = True,
     progress: Progress = silent,
 ) -> TriageSummary:
@@ -73,9 +82,11 @@ def triage(
     The members' out-of-fold probabilities are averaged (an ensemble's mean beats its mean member); signals that
     cannot be averaged as probabilities are averaged as ranks. Images that could not be read are judged unusable;
     rows whose label could not be read stay without a verdict. `mislabelled_at` and `ambiguous_at` are the
-    probabilities from which a sample is flagged. `random_share` of the samples that nobody has decided about are
-    drawn at random, whatever their score, and mixed into the queue; 0 ranks by score alone. In sets ingested with
-    votes, verdicts and soft labels rest on them, the model's word counting as a few votes more.
+    probabilities from which a sample is flagged. The queue begins with random samples until people have decided about
+    `teaching_round` of them (`queueing.teaching_round`; 0 = none); of the others that nobody has decided about,
+    `random_share` are drawn at random, whatever their score, and mixed into the queue; 0 ranks by score alone. In sets
+    ingested with votes, verdicts and soft labels rest on them, the model's word counting as a few votes more, and there
+    is no teaching round.
     Accepted outside judges are heard beside them about the classes that they know; without `outside` they are not.
 
     Raises FercleanError when nothing has been scored since the labels were ingested.
@@ -98,6 +109,7 @@ def triage(
     decided = _decided(ws, ids, dataset.classes)
     config = {
         "score_runs": score_runs, "thresholds": asdict(thresholds), "random_share": random_share,
+        "teaching_round": teaching_round, "outside": outside,
         # the newest decision that was read: with more of them the same triage is another one
         "decisions": decided.newest, "votes": int(counts_of.sum()),
         "judges": [run.run_id for run in found.judges],
@@ -125,9 +137,14 @@ def triage(
     said = reasons.judges_in_words(given, found.judge_probs, judges=found.judge_names, names=dataset.classes)
     table["reasons"] = [[*own, *more] for own, more in zip(table["reasons"], said, strict=True)]
     undecided = ~np.isin(table["sample_id"].to_numpy(), decided.ids)
+    voted = int(counts_of.any(axis=1).sum())
+    size = queueing.teaching_round(len(ids), asked=teaching_round, voted=voted)
+    first = max(0, size - decided.drawn)
     table["rank"], table["drawn_at_random"], table["inclusion_probability"] = queueing.mixed_order(
-        np.argsort(table["rank"].to_numpy()), share=random_share, eligible=undecided
+        np.argsort(table["rank"].to_numpy()), share=random_share, eligible=undecided, first=first
     )
+    coming = np.argsort(table["rank"].to_numpy())
+    coming = coming[undecided[coming]]
     _mark_copies(table, everything, verdicts.get_pairs(ws), set(members[0].config["splits"]))
     table = pd.concat([table, _unreadable(everything, start=len(table), width=len(dataset.classes))], ignore_index=True)
 
@@ -147,7 +164,9 @@ def triage(
             decisions=decided.learned_from,
             taught=round(judged.taught.gain, 4) if judged.taught else 0.0,
             noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
-            expected=_expected(judged, table, undecided),
+            expected=_expected(judged, coming[first:]),
+            teaching={"size": size, "decided": decided.drawn, "voted": 2 * voted > len(ids)},
+            lesson=_lesson(given, judged, decided, coming),
             flows=_flows(table, everything.set_index("sample_id")["given_label"]),
             notes=found.notes,
             judges=list(found.judge_names),
@@ -157,17 +176,35 @@ def triage(
     return summary
 
 
+def triage_again(ws: Workspace, *, progress: Progress = silent) -> TriageSummary:
+    """`triage` with the options of the latest one: what was decided since is learned from.
+
+    Raises FercleanError when there was none.
+    """
+    last = runs.latest_run(ws, "triage")
+    if last is None:
+        raise FercleanError("nothing was judged; run `ferclean score` and `ferclean triage` first")
+    thresholds = last.config.get("thresholds", {})
+    return triage(
+        ws, mislabelled_at=thresholds.get("mislabelled"), ambiguous_at=thresholds.get("ambiguous"),
+        random_share=last.config.get("random_share", queueing.RANDOM_SHARE),
+        teaching_round=last.config.get("teaching_round", queueing.TEACHING_ROUND),
+        outside=last.config.get("outside", True), progress=progress,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Decided:
     """What people said about the scored samples. `action` (N,) str, empty = undecided; `label` (N,) int, the class that
-    a relabel chose, else -1; `weight` (N,), 1 = itself alone; `ids`: everyone decided; `newest`: the last decision's
-    number, 0 = none.
+    a relabel chose, else -1; `weight` (N,), 1 = itself alone; `ids`: everyone decided; `drawn`: how many of them a draw
+    brought in; `newest`: the last decision's number, 0 = none.
     """
 
     action: np.ndarray
     label: np.ndarray
     weight: np.ndarray
     ids: np.ndarray
+    drawn: int
     newest: int
 
     @property
@@ -180,20 +217,23 @@ def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Deci
     its chance; the others for themselves, since a queue's top says nothing about the rest.
     """
     by_id = decisions.current_decisions(ws).set_index("sample_id")
-    history = decisions.decision_history(ws)
-    chance = history[history["inclusion_probability"].notna()].groupby("sample_id")["inclusion_probability"].last()
+    drawn = standing.random_decisions(ws)
     action = by_id["action"].reindex(list(ids)).fillna("").to_numpy().astype(str)
     said = np.flatnonzero(action != "")
     audited = audits.draws(ws)
+    chance = np.array([drawn.get(ids[int(row)], np.nan) for row in said], dtype=np.float64)
     weight = np.ones(len(ids))
     weight[said] = design_weights(
-        chance.reindex(list(ids)).to_numpy(float)[said],
+        chance,
         np.array([audited.get(ids[int(row)], "queue") for row in said], dtype=str),
         total=len(ids),
     )
-    newest = 0 if by_id.empty else int(history["decision_id"].max())
+    newest = 0 if by_id.empty else int(decisions.decision_history(ws)["decision_id"].max())
     label = label_names.encode(list(by_id["label"].reindex(list(ids))), classes)
-    return _Decided(action=action, label=label, weight=weight, ids=by_id.index.to_numpy(), newest=newest)
+    return _Decided(
+        action=action, label=label, weight=weight, ids=by_id.index.to_numpy(), newest=newest,
+        drawn=int((~np.isnan(chance)).sum()),
+    )  # fmt: skip
 
 
 def _frame(ids: Sequence[str], judged: judging.Verdicts, classes: Sequence[str]) -> pd.DataFrame:
@@ -265,15 +305,23 @@ def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataF
     )
 
 
-def _expected(judged: judging.Verdicts, table: pd.DataFrame, undecided: np.ndarray) -> list[dict[str, float]]:
-    """What the undecided rest of the queue holds, at DEPTHS."""
-    rows = np.flatnonzero(undecided)
-    if not len(rows):
+def _expected(judged: judging.Verdicts, coming: np.ndarray) -> list[dict[str, float]]:
+    """What the queue holds at DEPTHS; `coming` (M,): its rows in their order, after the teaching round."""
+    if not len(coming):
         return []
-    order = np.argsort(table["rank"].to_numpy()[rows])
-    depths = sorted({max(1, round(share * len(rows))) for share in DEPTHS})
-    found = expected_at(judged.p_mislabelled[rows], order, depths, rate=judged.error_rate)
+    depths = sorted({max(1, round(share * len(coming))) for share in DEPTHS})
+    found = expected_at(judged.p_mislabelled[coming], np.arange(len(coming)), depths, rate=judged.error_rate)
     return [{name: round(value, 4) for name, value in row.as_dict().items()} for row in found]
+
+
+def _lesson(
+    given: np.ndarray, judged: judging.Verdicts, decided: _Decided, coming: np.ndarray
+) -> dict[str, float | int | None]:
+    people = check_decisions(given, decided.action, decided.label, None, num_classes=judged.true_label.shape[1])
+    found = lesson(
+        given, judged.true_label, judged.p_ambiguous + judged.p_unusable, judged.p_mislabelled, people, coming
+    )
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.as_dict().items()}
 
 
 def _noise(

@@ -44,6 +44,9 @@ class Decision:
     """review, cli, file, fiftyone, api, or adjudication: that one settles a disagreement."""
     inclusion_probability: float | None = None
     """Chance in (0, 1] with which a random draw chose the sample; None: that of the draw in force, if it was drawn."""
+    by_choice: bool = False
+    """Not stored: the person came to the sample by its verdict or label, so that the chance of the draw in force says
+    nothing about why it was decided and is not kept."""
     bulk_id: str | None = None
     """Shared by the rows of one bulk act, which is undone as a whole."""
     seen: int | None = None
@@ -72,7 +75,8 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision], *, dry_run: b
 
     Raises UsageError, naming the first wrong one, for an unknown sample, action, source or label, for a relabel
     without a label, and for a label that the action does not take. A decision about a sample that the latest audit
-    or triage drew at random keeps the chance of that draw, whoever records it, unless it names another. Raises
+    or triage drew at random keeps the chance of that draw, whoever records it, unless it names another or was made
+    `by_choice`. Raises
     NewerDecisionError where a decision is newer than the one that the person saw (`Decision.seen`), and UsageError for
     an adjudication where nobody disagrees: it would overrule a single person.
     """
@@ -241,6 +245,9 @@ def _drawn(con: Any, sample_ids: list[str]) -> dict[str, float]:
 
 
 def _row(decision: Decision, drawn: float | None) -> dict[str, Any]:
+    chance = None if decision.by_choice else drawn
+    if decision.inclusion_probability is not None:
+        chance = decision.inclusion_probability
     return {
         "sample_id": decision.sample_id,
         "action": decision.action,
@@ -250,7 +257,7 @@ def _row(decision: Decision, drawn: float | None) -> dict[str, Any]:
         "seconds": decision.seconds,
         "shown": None if decision.shown is None else to_json(decision.shown),
         "source": decision.source,
-        "inclusion_probability": drawn if decision.inclusion_probability is None else decision.inclusion_probability,
+        "inclusion_probability": chance,
         "bulk_id": decision.bulk_id,
     }
 

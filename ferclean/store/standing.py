@@ -109,6 +109,18 @@ def random_checks(ws: Workspace) -> set[str]:
         return {sample_id for sample_id, *_ in found}
 
 
+def random_decisions(ws: Workspace) -> dict[str, float]:
+    """Decided samples that a draw brought in, any draw there was: sample_id -> the chance of the latest of them."""
+    with ws.reading("reading decisions") as con:
+        return dict(
+            rows(
+                con,
+                f"WITH {STANDING} SELECT sample_id, arg_max(inclusion_probability, decision_id) FROM live "  # noqa: S608
+                "WHERE inclusion_probability IS NOT NULL GROUP BY sample_id ORDER BY sample_id",
+            )
+        )
+
+
 def words(ws: Workspace, reviewer: str) -> dict[str, Word]:
     """What stands for this reviewer, by sample: the later of their own last word and an adjudication by anybody."""
     with ws.reading("reading decisions") as con:

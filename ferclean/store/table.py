@@ -67,7 +67,7 @@ def queue(
 
     `undecided` leaves out samples with a decision (of `reviewer`, when one is named: a second person then sees what
     the first has decided, but nobody is asked again about what was adjudicated). Skipped ones (by `reviewer`, when
-    named) come last. `kinds` limits the verdicts.
+    named) come last. `kinds` limits the verdicts; ["ambiguous"] alone is a list of its own, the likeliest first.
 
     Raises UsageError for an unknown kind; empty when nothing was triaged.
     """
@@ -91,7 +91,7 @@ def queue(
         SELECT everything.*, sample_id IN (SELECT sample_id FROM skip) AS skipped FROM everything
         WHERE rank IS NOT NULL AND ($kinds IS NULL OR list_contains($kinds::VARCHAR[], verdict))
         AND (NOT $undecided OR sample_id NOT IN (SELECT sample_id FROM decided))
-        ORDER BY skipped, rank, sample_id LIMIT $limit
+        ORDER BY skipped, CASE WHEN $kinds = ['ambiguous'] THEN -p_ambiguous END, rank, sample_id LIMIT $limit
     """  # noqa: S608 - own text only, every value is a parameter
     with ws.reading("reading the queue") as con:
         triage = latest_done(con, "triage")
