@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from ferclean.errors import UsageError
 from ferclean.recognition import images
 from ferclean.recognition.backbones import make_backbone
 from ferclean.steps.export import export
+from ferclean.steps.ingest import ingest
 from ferclean.steps.predict import predict
 from ferclean.steps.release import release
 from ferclean.steps.report import report
@@ -35,15 +37,18 @@ def test_both_arms_are_tested_on_the_same_images_and_the_result_is_kept(judged_c
     ws = Workspace.open(judged_copy)
     release(ws, "v1", policy="auto", threshold=0.3)
     done = retrain(ws, release="v1", method="cross_entropy", seeds=2, **TINY)
-    assert set(done.accuracy) == {"raw", "cleaned"}
+    assert set(done.accuracy) == {"given", "cleaned"}
     assert all(len(values) == 2 for values in done.accuracy.values())
     assert done.test_images == len(samples.get_samples(ws, splits=["test"]))
     assert done.left_out_copies_of_test > 0
-    paired = np.subtract(done.accuracy["cleaned"], done.accuracy["raw"])
+    paired = np.subtract(done.accuracy["cleaned"], done.accuracy["given"])
     assert done.difference["per_seed"] == pytest.approx(paired.tolist())
     assert done.gain in ("measurable gain", "measurable loss", "no measurable gain")
     assert "given" in done.warning
-    assert len(retrains.get_results(ws, done.run_id)) == 4
+    results = retrains.get_results(ws, done.run_id)
+    assert set(results["arm"]) == {"given", "cleaned"}
+    assert {"accuracy", "macro_f1", "calibration_error", "recall:happiness"} <= set(results["metric"])
+    assert len(results[results["metric"] == "accuracy"]) == 4
     again = retrain(ws, release="v1", method="cross_entropy", seeds=2, **TINY)
     assert again.reused
     assert again.accuracy == done.accuracy
@@ -121,6 +126,67 @@ def test_an_exported_folder_can_be_trained_on(judged_copy: Path, tmp_path: Path)
     pq.write_table(table.set_column(0, "image", pa.array(cells, table.schema.field("image").type)), shard)
     other = retrain(elsewhere, dataset=moved, method="cross_entropy", seeds=1, **(TINY | {"epochs": 1}))
     assert (other.reused, other.run_id == done.run_id) == (False, False)
+
+
+def test_a_release_of_few_decisions_is_trained_on_as_hard_labels_and_one_of_many_as_soft_ones(
+    judged_copy: Path,
+) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "few", policy="auto", threshold=0.3)
+    options = TINY | {"epochs": 1}
+    few = retrain(ws, release="few", method="cross_entropy", seeds=1, **options)
+    assert few.arm == "cleaned"
+    assert few.why.startswith("hard labels: the release stands on 0 decisions and no judge")
+    train = samples.get_samples(ws, splits=["train"])["sample_id"]
+    append_decisions(ws, [Decision(sample_id=one, action="keep", reviewer="ann", source="api") for one in train[:100]])
+    release(ws, "many", policy="auto", threshold=0.3)
+    lines: list[str] = []
+    many = retrain(ws, release="many", method="cross_entropy", seeds=1, tell=lines.append, **options)
+    assert (many.arm, many.why) == ("soft", "soft labels: the release stands on 100 decisions")
+    assert set(many.accuracy) == {"given", "soft"}
+    # the given labels were trained on for the other release already
+    assert [line.endswith("reused") for line in lines] == [True, False]
+    assert many.accuracy["given"] == few.accuracy["given"]
+
+
+def test_all_arms_that_a_set_can_have_are_compared_with_the_given_labels(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "v1", policy="auto", threshold=0.3)
+    names = ["soft", "cleaned", "self_distillation", "random_relabel", "random_removal"]
+    done = retrain(ws, release="v1", method="cross_entropy", seeds=2, arms=names, **(TINY | {"epochs": 1}))
+    assert list(done.accuracy) == ["given", *names]
+    assert set(done.differences) == set(names)
+    assert (done.arm, done.difference) == ("soft", done.differences["soft"])
+    assert done.train_images["random_removal"] < done.train_images["given"] == done.train_images["random_relabel"]
+    assert {len(values) for measured in done.metrics.values() for values in measured.values()} == {2}
+    assert done.share_of_oracle is None
+    assert all(row["images"] >= 30 and row["low"] <= row["mean"] <= row["high"] for row in done.slices)
+    page = Path(report(ws).path).read_text("utf-8")
+    assert "self_distillation" in page
+    with pytest.raises(UsageError, match="--votes"):
+        retrain(ws, release="v1", arms=["oracle"], **TINY)
+    with pytest.raises(UsageError, match="unknown arm"):
+        retrain(ws, release="v1", arms=["softer"], **TINY)
+
+
+def test_a_validation_split_chooses_an_epoch_that_is_measured_beside_the_last(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    for split in ("train", "val", "test"):
+        for number, name in enumerate(("happiness", "sadness")):
+            (folder / split / name).mkdir(parents=True)
+            for k in range(12):
+                rng = np.random.default_rng([k, number, len(split)])
+                pixels = rng.integers(0, 120 + 100 * number, (32, 32), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{k}.png")
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "image_folder", folder)
+    release(ws, "same")
+    done = retrain(ws, method="cross_entropy", seeds=1, arms=["cleaned"], **TINY)
+    assert done.test_split == "test"
+    measured = done.metrics["given"]
+    assert "best_epoch:accuracy" in measured
+    assert {name.removeprefix("best_epoch:") for name in measured} <= set(measured)
+    assert "best_epoch:macro_f1" in set(retrains.get_results(ws, done.run_id)["metric"])
 
 
 def test_an_unknown_test_split_lists_the_known(judged_copy: Path) -> None:

@@ -6,12 +6,13 @@ Each body opens the workspace, calls one function and prints what it returned.
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean
 from typing import Annotated, Any, Literal
 
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed
+from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed, names
 from ferclean.cli.plumbing import Session, quoted
 
 CHANGE_COLUMNS = ("changes", "mended", "spoiled", "still_wrong", "no_true_label")
@@ -165,18 +166,26 @@ def retrain(
     test_split: Annotated[
         str | None, typer.Option(help="Default test, else validation.", autocompletion=completion.split)
     ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            help="What to train on beside the given labels, comma-separated: cleaned, soft, self_distillation, "
+            "random_relabel, random_removal, decisions, oracle. Default soft where at least 100 decisions or an "
+            "accepted judge stand behind the release, else cleaned."
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs per arm.", min=1)] = None,
     backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
     input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
     weights: Annotated[Path | None, typer.Option(help="Local weights for the backbone.")] = None,
     keep: Annotated[
         Path | None,
-        typer.Option(help="Write the recognizer of the cleaned labels as a folder for `ferclean predict` and timm."),
+        typer.Option(help="Write the recognizer of the first of --arms as a folder for `ferclean predict` and timm."),
     ] = None,
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Train on raw and on cleaned labels, test both on the same untouched images, and say what it was worth."""
+    """Train on given and on cleaned labels, test both on the same untouched images, and say what it was worth."""
     from ferclean.steps.retrain import retrain as step
 
     session: Session = context.obj
@@ -184,23 +193,56 @@ def retrain(
     with session.progress() as progress:
         result = step(
             workspace, release=release, dataset=dataset, profile=profile, method=method, seeds=seeds, seed=seed,
-            test_split=test_split, device=device, force=force, keep=keep, progress=progress, tell=session.tell,
-            epochs=epochs, backbone=backbone, input_size=input_size, weights=weights,
+            test_split=test_split, arms=names(arms), device=device, force=force, keep=keep,
+            progress=progress, tell=session.tell, epochs=epochs, backbone=backbone, input_size=input_size,
+            weights=weights,
         )  # fmt: skip
     session.emit("retrain", result.as_dict())
     session.set_aside(result.quarantined)
-    rows = [[arm, result.train_images[arm], *values] for arm, values in result.accuracy.items()]
-    session.table(["arm", "training images", *(f"seed {s}" for s in result.seeds)], rows)
+    if result.why:
+        session.say(f"{result.arm}: {result.why}")
+    rows = []
+    for arm, measured in result.metrics.items():
+        d = result.differences.get(arm)
+        gained = "" if d is None else f"{100 * d['mean']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f})"
+        means = [mean(measured[name]) for name in ("accuracy", "macro_f1", "calibration_error")]
+        rows.append([arm, result.train_images[arm], *means, gained])
+    session.table(["arm", "training images", "accuracy", "macro-F1", "calibration error", "points over given"], rows)
     d = result.difference
     session.say(
-        f"cleaned - raw: {100 * d['mean']:+.1f} points, 95 % interval {100 * d['low']:+.1f} to {100 * d['high']:+.1f} "
-        f"({len(result.seeds)} seeds, {result.test_images} {result.test_split} images): {result.gain}"
+        f"{result.arm} - given: {100 * d['mean']:+.1f} points, 95 % interval {100 * d['low']:+.1f} to "
+        f"{100 * d['high']:+.1f} ({len(result.seeds)} seeds, {result.test_images} {result.test_split} images): "
+        f"{result.gain}"
     )
+    if d["low"] <= 0 <= d["high"] and d["mean"]:
+        enough = d["seeds_to_tell"]
+        session.say(
+            f"a difference of this size could be told with about {enough} seeds" if enough
+            else "no number of seeds could tell a difference of this size on so few test images"
+            if len(result.seeds) > 1
+            else "one seed says nothing about seeds: give --seeds 3 or more"
+        )  # fmt: skip
+    if result.share_of_oracle:
+        share, low, high = result.share_of_oracle
+        session.say(
+            f"that is {100 * share:.0f} % of what the votes' labels would gain ({100 * low:.0f} to {100 * high:.0f})"
+        )
+    if result.slices:
+        session.table(
+            ["test images with", "images", "given", result.arm, "points over given"],
+            [
+                [
+                    f"{row['attribute']} {row['value']}", row["images"], row["given"], row["arm"],
+                    f"{100 * row['mean']:+.1f} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})",
+                ]
+                for row in result.slices
+            ],
+        )  # fmt: skip
     session.say(f"note: {result.warning}")
     if result.weights_report:
         session.note(result.weights_report)
     if result.kept:
-        session.say(f"the recognizer of the cleaned labels: {result.kept}")
+        session.say(f"the recognizer trained on {result.arm}: {result.kept}")
     session.next(f"predict {quoted(result.kept)} IMAGE" if result.kept else "report")
 
 

@@ -72,8 +72,8 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """An exported release as a table for training, and its classes in order.
 
     Columns: sample_id, source_key, split, given_label (before curation; the label itself where the folder has no
-    such column), label, included (always True: left-out rows are not in the folder), image (encoded bytes or an
-    absolute path), content_hash.
+    such column), label, included (always True: left-out rows are not in the folder), soft_label (K floats or None),
+    image (encoded bytes or an absolute path), content_hash.
 
     Raises BadDataError for a folder without a ClassLabel and for rows that cannot be used.
     """
@@ -96,6 +96,7 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
                 "given_label": row.attributes.get("given_label", row.given_label),
                 "label": row.given_label,
                 "included": True,
+                "soft_label": row.attributes.get("soft_label"),
                 "image": image,
                 "content_hash": hashes.of_bytes(image) if isinstance(image, bytes) else hashes.of_file(Path(image)),
             }
@@ -209,6 +210,8 @@ def _attributes(cells: Mapping[str, Any], before: Sequence[ClassName] | None, ca
     kept: dict[str, object] = {name: cells[name] for name in _TEXT_COLUMNS if isinstance(cells.get(name), str)}
     if isinstance(cells.get("changed"), bool):
         kept["changed"] = cells["changed"]
+    if isinstance(cells.get("soft_label"), list):
+        kept["soft_label"] = cells["soft_label"]
     if "given_label" in cells:  # None says that there was no label before curation
         name, code, _ = _label(cells["given_label"], before, card)
         kept["given_label"] = name or code

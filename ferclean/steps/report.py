@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ferclean import __version__
@@ -167,9 +168,23 @@ def _stated(ws: Workspace) -> dict[str, Any]:
 
 
 def _retrains(ws: Workspace) -> list[dict[str, Any]]:
-    """What each retraining measured, the newest last."""
+    """What each retraining measured, the newest last. Those of an older ferclean had two arms, raw and cleaned."""
     return [
-        run.metrics | {"plot": report_plots.accuracy_points(run.metrics), "when": run.finished_at}
+        {"arm": "cleaned", "base": "given" if "given" in run.metrics["accuracy"] else "raw"}
+        | run.metrics
+        | {"plot": report_plots.accuracy_points(run.metrics), "when": run.finished_at, "rows": _arms(run.metrics)}
         for run in runs.list_runs(ws)
         if run.kind == "retrain" and run.state == "done"
+    ]
+
+
+def _arms(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each arm's means over the seeds, in the order of the plot."""
+    measured = metrics.get("metrics", {})
+    shown = ("accuracy", "macro_f1", "calibration_error")
+    return [
+        {"arm": arm, "difference": metrics["differences"].get(arm)}
+        | {name: float(np.mean(measured[arm][name])) for name in shown}
+        for arm in report_plots.arms_in_order(metrics)
+        if arm in measured
     ]

@@ -131,11 +131,16 @@ def class_bars(whole: pd.DataFrame, classes: Sequence[str]) -> str:
     return _svg(figure, name="classes")
 
 
-def accuracy_points(metrics: dict[str, Any]) -> str:
-    """Test accuracy per arm, one line per paired seed: from the raw labels on the left to the cleaned ones."""
-    accuracy = metrics["accuracy"]
+def arms_in_order(metrics: dict[str, Any]) -> list[str]:
+    """The arms of a retraining from the given labels (once called raw) to what it was about."""
     # what is stored comes in the order of the alphabet
-    arms = sorted(accuracy, key=lambda arm: {"raw": 0, "cleaned": 2}.get(arm, 1))
+    last = metrics.get("arm", "cleaned")
+    return sorted(metrics["accuracy"], key=lambda arm: {"given": 0, "raw": 0, last: 2}.get(arm, 1))
+
+
+def accuracy_points(metrics: dict[str, Any]) -> str:
+    """Test accuracy per arm, one line per paired seed: from the given labels on the left to the cleaned ones."""
+    accuracy, arms = metrics["accuracy"], arms_in_order(metrics)
     figure, axes = _figure(2.8)
     for values in zip(*(accuracy[arm] for arm in arms), strict=True):
         axes.plot(
