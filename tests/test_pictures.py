@@ -87,7 +87,7 @@ def test_encoders_probes_and_retraining_leave_out_what_changed(own: Workspace) -
     # of the release all four are gone, those too that were set aside before
     assert trained.quarantined == {"file: changed since ingest": 2, "file: missing since ingest": 2}
     assert trained.test_images == len(files(own, "test"))
-    assert trained.train_images["raw"] + trained.left_out_copies_of_test == len(files(own))
+    assert trained.train_images["given"] + trained.left_out_copies_of_test == len(files(own))
 
 
 @pytest.fixture
