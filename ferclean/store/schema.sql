@@ -95,6 +95,13 @@ CREATE TABLE run (                  -- method + config + seed + data
     process VARCHAR                 -- JSON: host, pid and beginning of the process that computes it; NULL: none does
 );
 
+CREATE TABLE ensemble (          -- a named set of runs that are read together; frozen
+    name VARCHAR NOT NULL,       -- shared by its rows
+    position INTEGER NOT NULL,   -- from 0, in the order given
+    run_id VARCHAR NOT NULL,     -- a member: the run whose probabilities are read
+    made_at TIMESTAMP NOT NULL   -- UTC
+);
+
 CREATE TABLE prediction (        -- out-of-fold: no model judged an image that it was trained on
     run_id VARCHAR NOT NULL,     -- the score run
     sample_id VARCHAR NOT NULL,  -- what was predicted
