@@ -67,23 +67,35 @@ def calibrated_sources(
     """Everyone who says something about the faces, calibrated to the given `labels` (N,): (R + J, N, K), rows sum to 1.
 
     `recognizer_probs` (R, N, K) out-of-fold; `judge_probs` (J, N, K) of nets from elsewhere, NaN for classes that a
-    judge does not know, and for images that it could not read: those get the share that the labels have, so that it
-    says nothing about them.
+    judge does not know, and for images that it could not read. A judge is calibrated over the classes that it knows.
+    One that it does not know gets what it says, on average, of those that the recognizers take the face for, so that
+    it is moved neither up nor down; an image that it could not read gets the same for every class.
 
     >>> both = calibrated_sources(np.array([0, 0, 1]), np.full((1, 3, 2), 0.5), np.full((1, 3, 2), 0.5))
     >>> both.shape, both.sum(2).round(6).min()
     ((2, 3, 2), np.float64(1.0))
     """
-    said = [np.asarray(probs, dtype=np.float64) for probs in recognizer_probs]
-    share = np.bincount(labels, minlength=recognizer_probs.shape[2]) / max(len(labels), 1)
+    said = [_calibrated(np.asarray(probs, dtype=np.float64), labels) for probs in recognizer_probs]
+    ours = np.mean(said, axis=0)
     for probs in judge_probs if judge_probs is not None else ():
-        known, silent = ~np.isnan(probs).all(0), np.isnan(probs).all(1)
-        whole = np.broadcast_to(share, probs.shape).copy()
-        inside = np.nan_to_num(probs[:, known])
-        whole[:, known] = inside / np.maximum(inside.sum(1, keepdims=True), SMALLEST) * share[known].sum()
-        whole[silent] = share
-        said.append(normalised(whole, np.full(whole.shape, 1 / whole.shape[1])))
-    return np.stack([calibration.apply_temperature(p, calibration.fit_temperature(p, labels)) for p in said])
+        known, heard = ~np.isnan(probs).all(0), ~np.isnan(probs).all(1)
+        whole = np.full(probs.shape, 1 / probs.shape[1])
+        if known.sum() > 1 and heard.any():
+            equal = np.full((int(heard.sum()), int(known.sum())), 1 / known.sum())
+            place = (np.cumsum(known) - 1)[labels[heard]]  # of the given label among the known classes
+            inside = _calibrated(normalised(np.nan_to_num(probs[heard][:, known]), equal), place, known[labels[heard]])
+            taken_for = normalised(ours[heard][:, known], equal)
+            spoken = np.repeat((taken_for * inside).sum(1, keepdims=True), len(known), axis=1)
+            spoken[:, known] = inside
+            whole[heard] = spoken / spoken.sum(1, keepdims=True)
+        said.append(whole)
+    return np.stack(said)
+
+
+def _calibrated(probs: np.ndarray, labels: np.ndarray, witnesses: np.ndarray | None = None) -> np.ndarray:
+    """`probs` (N, K) at the temperature that fits the `labels` (N,) of the `witnesses`, a mask, default all rows."""
+    rows = np.ones(len(labels), dtype=bool) if witnesses is None else witnesses
+    return calibration.apply_temperature(probs, calibration.fit_temperature(probs[rows], labels[rows]))
 
 
 def with_judges(panel: np.ndarray, judges: np.ndarray) -> np.ndarray:
@@ -109,7 +121,9 @@ def automatic(labels: np.ndarray, wrong: np.ndarray, sources: np.ndarray) -> np.
     given = np.eye(sources.shape[2])[labels]
     if sources.shape[2] < 2:
         return given
-    others = np.exp(SHARPNESS * _logs(sources).mean(0)) * (1 - given)
+    speaks = np.ptp(sources, axis=2) > 0  # who says the same of every class has no say: it would only blunt the others
+    heard = np.einsum("sn,snk->nk", speaks / np.maximum(speaks.sum(0), 1), _logs(sources))
+    others = np.exp(SHARPNESS * heard) * (1 - given)
     others /= others.sum(1, keepdims=True)
     return (1 - wrong)[:, None] * given + wrong[:, None] * others
 
