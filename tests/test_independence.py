@@ -75,6 +75,9 @@ def test_a_memory_is_contaminated_and_few_rows_or_blind_recognizers_cannot_tell(
     assert independence(given[few], ours[few], ours[few]).verdict == "cannot tell"
     blind = independence(given, shares(rng.normal(size=ours.shape)), shares(look(rng, truth, 2)))
     assert blind.verdict == "cannot tell"
+    nobody = independence(given, np.full(ours.shape, 1 / CLASSES), ours)
+    assert nobody.verdict == "cannot tell"
+    assert "nan" not in nobody.sentence
 
 
 def test_a_judge_of_other_classes_is_refused() -> None:

@@ -135,6 +135,9 @@ def test_a_package_gives_the_files_that_are_known_by_name_and_content_and_nothin
     monkeypatch.setattr(packages, "PACKAGE_LIMIT", 100_000)
     with pytest.raises(BadDataError, match="unpacks to more than"):
         packages.read_package(package(tmp_path / "bomb.tgz", {"package/zeros": bytes(200_000)}), wanted)
+    # a name of 200,000 letters stands in a header of its own, which tarfile reads whole
+    with pytest.raises(BadDataError, match="unpacks to more than"):
+        packages.read_package(package(tmp_path / "header.tgz", {"a" * 200_000: b""}), wanted)
     with pytest.raises(BadDataError, match="is not the file that is known"):
         add_judge("face-api", package=package(tmp_path / "f.tgz", dict.fromkeys(_face_api_names(), b"other")))
 

@@ -164,6 +164,8 @@ def _weigh(count: int, repeats: np.ndarray, on_test: np.ndarray, left: Share, ne
             f"it names {repeats.mean():.0%} of the given labels on the judged images and {on_test.mean():.0%} on test "
             "images: it was trained on the former"
         )
+    if np.isnan(left.estimate):
+        return "cannot tell", "the recognizers, or the judge itself, do not foresee the given labels at all"
     if left.low >= LEFT and news <= NEWS:
         return "independent", f"{beside} in foreseeing the given labels, as beside one that never saw them"
     if left.low >= LEFT:

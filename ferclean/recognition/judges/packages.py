@@ -5,6 +5,7 @@ It unpacks nothing to disk, follows no link and reads no more than it was told t
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import subprocess
 import tarfile
@@ -33,13 +34,10 @@ def read_package(path: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
     if path.stat().st_size > PACKAGE_LIMIT:
         raise BadDataError(f"{path} has more than {PACKAGE_LIMIT >> 20} MB: no package that is known here is so large")
     found: dict[str, bytes] = {}
-    unpacked = 0
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        # as a stream, so that headers, which may claim any size, are bounded like the files
+        with _Bounded(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
-                unpacked += member.size
-                if unpacked > PACKAGE_LIMIT:
-                    raise BadDataError(f"{path} unpacks to more than {PACKAGE_LIMIT >> 20} MB: not read any further")
                 # npm puts everything below package/; by whole names, so that nothing else can pass for a file
                 name = member.name.removeprefix("package/")
                 if name in wanted and member.isfile() and (file := archive.extractfile(member)):
@@ -52,6 +50,21 @@ def read_package(path: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
         if of_bytes(found[name]) != sha256:
             raise BadDataError(f"{name} in {path} is not the file that is known: give the version that is named")
     return {name.rpartition("/")[2]: content for name, content in found.items()}
+
+
+class _Bounded(gzip.GzipFile):
+    """What tarfile reads of a packed file goes through here: at most PACKAGE_LIMIT bytes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.left = PACKAGE_LIMIT
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = super().read(self.left + 1 if size is None or size < 0 else min(size, self.left + 1))
+        self.left -= len(content)
+        if self.left < 0:
+            raise BadDataError(f"{self.name} unpacks to more than {PACKAGE_LIMIT >> 20} MB: not read any further")
+        return content
 
 
 def fetch_package(package: str, wanted: Mapping[str, str]) -> dict[str, bytes]:
