@@ -258,6 +258,27 @@ def test_what_people_decided_is_certain(work: Small) -> None:
     assert told["estimate"] == pytest.approx((1 + 0.99 + 0.93 + 0.6 + 0.98) / 5, abs=1e-4)
 
 
+def test_decisions_that_are_too_few_to_be_learned_from_do_not_loosen_what_is_said_about_the_others(work: Small) -> None:
+    keys = ("train_00002", "train_00003")
+    append_decisions(
+        work.ws,
+        [
+            Decision(sample_id=work.ids[key], action="keep", reviewer="ann", source="cli", inclusion_probability=0.2)
+            for key in keys
+        ],
+    )
+    widths = []
+    for learned in (9, 10):
+        run = runs.start_run(
+            work.ws, kind="triage", method="fused", config={"decisions": 2, "n": learned}, seed=0, fingerprint="f"
+        )
+        verdicts.put_verdicts(work.ws, run, verdicts.get_verdicts(work.ws))
+        runs.finish_run(work.ws, run, {"decisions": learned})
+        told = release(work.ws, "v1", policy="auto", dry_run=True).counts["label_accuracy"]["after"]
+        widths.append(told["high"] - told["low"])
+    assert widths[0] < widths[1]
+
+
 def test_a_budget_names_the_faces_whose_label_in_the_release_is_least_sure(work: Small, tmp_path: Path) -> None:
     ids = tmp_path / "ids.csv"
     summary = release(work.ws, "v1", policy="auto", threshold=0.5, budget=2, ids_to=ids, dry_run=True)

@@ -17,6 +17,7 @@ from ferclean.evidence import label_accuracy as accuracy
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.calibration import ErrorRate
 from ferclean.evidence.people import design_weights, effective_number
+from ferclean.evidence.truth import LEAST
 from ferclean.sources.rows import reason_kind
 from ferclean.store import audits, runs
 from ferclean.store.decisions import decision_history
@@ -180,10 +181,10 @@ def told_about(
 def learned_at_random(ws: Workspace, table: pd.DataFrame, settled: np.ndarray) -> float:
     """How many decided faces, in equal ones, the latest triage learned from that a random draw had chosen.
 
-    `settled` (N,) bool: rows of `table` whose label people keep or change.
+    `settled` (N,) bool: rows of `table` whose label people keep or change. It learns nothing from fewer than LEAST.
     """
     run = runs.latest_run(ws, "triage")
-    if run is None or not run.metrics.get("decisions") or not settled.any():
+    if run is None or run.metrics.get("decisions", 0) < LEAST or not settled.any():
         return 0.0
     history = decision_history(ws)
     learned = history[history["inclusion_probability"].notna() & (history["decision_id"] <= run.config["decisions"])]
