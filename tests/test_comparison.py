@@ -106,6 +106,14 @@ def test_a_share_of_a_gain_has_an_interval_of_both_gains() -> None:
     whole = share_of_gain(given, best, best)
     assert whole is not None
     assert whole == pytest.approx((1.0, 1.0, 1.0))
+    # one image: the gains differ from seed to seed, and what is left over only in the last bit
+    one = np.array([[False], [True], [False], [False], [False]])
+    for row in range(1, 5):
+        few, many = one.copy(), np.ones_like(one)
+        few[:row] = True
+        found = share_of_gain(np.zeros_like(one), few, many)
+        assert found is not None
+        assert found[0] == pytest.approx(few.mean())
     assert share_of_gain(given, best, given ^ (rng.random((5, 1500)) < 0.01)) is None
 
 

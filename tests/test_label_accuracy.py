@@ -96,3 +96,13 @@ def test_looks_go_where_a_label_is_likely_to_be_mended_and_nowhere_else() -> Non
     right, labelled = np.array([1.0, 0.5, 0.2, 0.2]), np.array([1.0, 1.0, 1.0, 0.1])
     assert worth_a_look(right, labelled, 10).tolist() == [2, 1, 3]
     assert worth_a_look(right, labelled, 0).tolist() == []
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-9, 0.1, 1.0])
+def test_the_estimate_lies_in_its_interval_however_sure_everything_is(p: float) -> None:
+    rate = ErrorRate(estimate=0.0, low=0.0, high=1.0)
+    for known in (np.zeros(7, dtype=bool), np.arange(7) < 3):
+        for one in (None, rate):
+            found = label_accuracy(np.full(7, p), np.full(7, 0.3), known, rate=one)
+            assert found is not None
+            assert 0 <= found.low <= found.estimate <= found.high <= 1

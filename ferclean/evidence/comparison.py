@@ -114,7 +114,7 @@ def share_of_gain(
         return abs(float(rest.mean())) - _Parts.of(rest).margin(len(rest), level)
 
     def edge(direction: int) -> float:
-        if outside(share) == 0:  # the gains are the same on every image
+        if outside(share) >= 0:  # the gains are the same on every image, up to the last bit
             return share
         step = 0.01
         while outside(share + direction * step) <= 0:

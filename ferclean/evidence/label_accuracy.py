@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.calibration import ErrorRate, log_odds
@@ -89,9 +90,11 @@ def label_accuracy(
             off = float(log_odds(np.array(1 - told)) - log_odds(np.array(1 - rate.estimate)))
             level = max(level, sign * off / 1.96)
         precision = 1 / HELD**2 + learned / max(mixed, 1e-6) if learned else 1 / level**2
-        ends.append(1 / (1 + np.exp(-middle - sign * 1.96 * np.sqrt(own + 1 / precision))))
-    estimate, low, high = ((settled + rest * share) / faces for share in (mean, *ends))
-    return Accuracy(estimate=estimate, low=float(low), high=float(high), faces=faces)
+        ends.append(float(expit(middle + sign * 1.96 * np.sqrt(own + 1 / precision))))
+    # log-odds end at a millionth: the estimate may lie beyond
+    ends = [min(ends[0], mean), max(ends[1], mean)]
+    estimate, low, high = (min((settled + rest * share) / faces, 1.0) for share in (mean, *ends))
+    return Accuracy(estimate=estimate, low=low, high=high, faces=faces)
 
 
 def by_certainty(p_suggested: np.ndarray, p_given: np.ndarray, p_labelled: np.ndarray) -> list[dict[str, float | int]]:
