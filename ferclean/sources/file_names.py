@@ -17,7 +17,7 @@ _CLUTTER = {
 }  # fmt: skip
 """What operating systems and network drives leave among files, in lower case."""
 
-OWN_FILES = ("README.md", "mapping.csv", "classes.csv")
+OWN_FILES = ("README.md", "mapping.csv", "classes.csv", "soft_labels.csv")
 """What an export writes beside its folders."""
 
 
