@@ -86,6 +86,29 @@ def test_what_is_no_judge_is_refused_with_the_way(tmp_path: Path) -> None:
     assert shelf.names() == []
 
 
+@pytest.mark.parametrize("place", ["w.bin", "../w.bin", "/w.bin"])
+def test_an_onnx_file_reads_no_weights_outside_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    import onnx
+
+    random_net(tmp_path / "net.onnx")
+    model = onnx.load(tmp_path / "net.onnx")
+    weight = model.graph.initializer[0]
+    (tmp_path / "here").mkdir()
+    for folder in (tmp_path, tmp_path / "here"):
+        (folder / "w.bin").write_bytes(weight.raw_data)
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    entry = weight.external_data.add()
+    entry.key, entry.value = "location", place
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(BadDataError, match="save it with its weights in the file itself"):
+        add_judge(str(tmp_path / "net.onnx"), classes=THREE)
+    assert shelf.names() == []
+
+
 def test_a_judge_of_another_size_or_another_file_is_refused_when_it_is_asked(tmp_path: Path, cache: Path) -> None:
     random_net(tmp_path / "net.onnx")
     add_judge(str(tmp_path / "net.onnx"), classes=THREE, **HALF)
@@ -273,6 +296,7 @@ def test_triage_hears_a_judge_beside_the_recognizers_and_is_as_before_without_it
     assert whole.loc[whole["split"] == "test", "pred_probs"].isna().all()
     # what it says rests on pictures alone, so a test afterwards takes nothing back
     assert ask_judge(ws, "weak").accepted
+    assert ask_judge(ws, "weak", force=True).accepted
 
 
 def test_a_judge_says_nothing_about_classes_that_it_does_not_know(judged_copy: Path, tmp_path: Path) -> None:

@@ -168,7 +168,8 @@ def ask_judge(
     metrics: dict[str, Any] = {
         "accuracy_on_given": float((found.pred_probs.argmax(1) == given)[right].mean()),
         "independence": weighed.as_dict(),
-        "accepted": accepted or (not accept and reused and bool(before and before.metrics.get("accepted"))),
+        # a test, also one that asks again, takes nothing back
+        "accepted": accepted or (not accept and bool(before and before.metrics.get("accepted"))),
     }
     # the newest request is what triage reads, also when everything was there
     runs.finish_run(ws, run_id, metrics)

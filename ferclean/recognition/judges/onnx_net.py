@@ -5,6 +5,7 @@ It reads one file, never what that file points to outside itself, and never pick
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,15 @@ class OnnxNet:
             ) from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what it says is told once, below
-        try:
-            self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors have no common kind; none of them is anything but an unreadable file
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise BadDataError(f"{named} cannot be run by onnxruntime: {reason}") from None
+        with tempfile.TemporaryDirectory(prefix="ferclean-onnx-") as nothing:
+            # weights beside the file are looked for here, not where the user happens to be: nobody has checked those
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", nothing)
+            try:
+                self._session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            except Exception as error:  # its errors have no common kind; all of them mean an unreadable file
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                mend = "; save it with its weights in the file itself" if "External data" in reason else ""
+                raise BadDataError(f"{named} cannot be run by onnxruntime: {reason}{mend}") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shape = list(inputs[0].shape)
         if len(inputs) != 1 or len(shape) != 4 or inputs[0].type != "tensor(float)":
