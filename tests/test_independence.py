@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from ferclean.errors import BadDataError
+from ferclean.evidence import independence as independence_room
 from ferclean.evidence.independence import FEWEST, Independence, independence
 
 CLASSES = 5
@@ -83,3 +87,42 @@ def test_a_memory_is_contaminated_and_few_rows_or_blind_recognizers_cannot_tell(
 def test_a_judge_of_other_classes_is_refused() -> None:
     with pytest.raises(BadDataError, match="the judge has 2 classes and the recognizers 3"):
         independence(np.zeros(3, int), np.full((3, 3), 1 / 3), np.full((3, 2), 0.5))
+
+
+def test_many_classes_need_no_more_than_a_few_copies_of_the_probabilities() -> None:
+    rng, many = np.random.default_rng(0), 30
+    given = rng.integers(0, many, 3000)
+    ours, judge = (np.exp(2 * np.eye(many)[given] + rng.normal(size=(3000, many))) for _ in range(2))
+    tracemalloc.start()
+    try:
+        found = independence(given, ours / ours.sum(1, keepdims=True), judge / judge.sum(1, keepdims=True))
+        assert tracemalloc.get_traced_memory()[1] < 20 * ours.nbytes
+    finally:
+        tracemalloc.stop()
+    assert found.left.low > 0.25
+
+
+def test_the_interval_of_what_is_left_is_that_of_a_numeric_second_derivative() -> None:
+    rng, truth, given = faces(400, 8)
+    logs = np.log(np.stack([shares(look(rng, truth, 2)), shares(look(rng, truth, 1))]))
+    weights, covariance, _ = independence_room._pool(logs, given)
+    parameters = np.eye(2 + CLASSES)
+
+    def loss(at: np.ndarray) -> float:
+        scores = np.tensordot(at[:2], logs, 1) + at[2:]
+        own = scores[np.arange(400), given]
+        return float((np.log(np.exp(scores).sum(1)) - own).sum() + 0.005 * at @ at)
+
+    # the intercepts at the optimum, from the weights that are given
+    best = minimize(lambda b: loss(np.r_[weights, b]), np.zeros(CLASSES)).x
+    at, step = np.r_[weights, best], 1e-3
+    second = np.array(
+        [
+            [
+                sum(i * j * loss(at + step * (i * a + j * b)) for i in (1, -1) for j in (1, -1)) / (4 * step**2)
+                for b in parameters
+            ]
+            for a in parameters
+        ]
+    )
+    np.testing.assert_allclose(covariance[:2, :2], np.linalg.inv(second)[:2, :2], rtol=0.01)
