@@ -18,6 +18,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError, among, few
+from ferclean.evidence.lessons import CHANGE_AT
 from ferclean.exports.content import write_csv
 from ferclean.files import whole_file, whole_folder
 from ferclean.printable import printable
@@ -37,7 +38,7 @@ doubted most), and the label column is as with `keep`; who trains on hard labels
 ORIGINAL = "original"
 """Pseudo release for `diff` and `export`: every readable sample under its given label. Nobody may take the name."""
 
-THRESHOLD = 0.5
+THRESHOLD = CHANGE_AT
 """Least `p_suggested` (0 to 1, high = likely the true label) of an automatic correction: more likely right than not.
 The probabilities are calibrated, so a change of 0.5 to 0.6 still mends more labels than it spoils: on FER2013's
 development rows, after 300 decisions, 0.5 brings 79.5 % of the clear labels right and 0.6 only 77.6 %, and of the wrong
