@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from test_model_folder import CLASSES, saved, trained
 
 from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
-from ferclean.steps.predict import PredictSummary, predict
+from ferclean.steps.predict import PredictSummary, predict, write_predictions
 
 BROKEN = {
     "cut.png": "cannot be decoded",
@@ -130,3 +131,19 @@ def test_the_verb_writes_onnx_without_any_image(
     told = json.loads(capsys.readouterr().out)
     assert told["onnx"]["difference"] <= 1e-4
     assert (tmp_path / "model.onnx").stat().st_size > 1e5
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_a_pipe_is_not_waited_for_and_a_name_that_is_no_text_stands_in_the_table(
+    model: Path, folder: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    name = os.fsencode(tmp_path) + b"/bad\xff.png"
+    try:
+        Path(os.fsdecode(name)).write_bytes((folder / "a.png").read_bytes())
+    except OSError:
+        pytest.skip("names are text on this disk")
+    found = predict(model, [tmp_path])
+    assert [row["reason"] for row in found.broken] == ["no regular file"]
+    write_predictions(found, tmp_path / "table.csv")
+    assert "bad\\udcff.png" in (tmp_path / "table.csv").read_text("utf-8")

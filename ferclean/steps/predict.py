@@ -16,6 +16,7 @@ import numpy as np
 from ferclean.errors import BadDataError, UsageError, few
 from ferclean.exports.content import write_csv
 from ferclean.files import whole_file
+from ferclean.printable import printable
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
@@ -48,8 +49,10 @@ def write_predictions(found: PredictSummary, path: Path) -> None:
         [row["path"], row["label"], row["probability"], *row["probabilities"].values(), ""] for row in found.predictions
     ]
     bad = [[row["path"], *[""] * (len(header) - 2), row["reason"]] for row in found.broken]
+    # a name that is no UTF-8 is told as everywhere
+    rows = [[printable(str(row[0])), *row[1:]] for row in (*good, *bad)]
     with whole_file(path, elsewhere="choose another file with --csv") as draft:
-        write_csv(draft, header, [*good, *bad])
+        write_csv(draft, header, rows)
 
 
 def predict(model: Path, paths: Sequence[Path], *, device: str = "auto", progress: Progress = silent) -> PredictSummary:
@@ -120,6 +123,8 @@ def _files(path: Path) -> Iterator[Path]:
 def _read(file: Path, size: int, channels: int) -> np.ndarray | str:
     """The pixels (channels, size, size), or why there are none."""
     try:
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            return "no regular file"
         if file.stat().st_size > MAX_FILE_BYTES:
             return f"too large ({file.stat().st_size:,} bytes)"
         return image_room.readable_pixels(file.read_bytes(), size=size, channels=channels)
