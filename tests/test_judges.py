@@ -351,3 +351,25 @@ def test_the_verb_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> No
         assert message in capsys.readouterr().err
     assert run(["judge", "list"]) == 0
     assert "ferclean judge add face-api" in capsys.readouterr().out
+
+
+def test_numbers_that_are_none_an_edited_card_and_a_cache_of_nobody_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERCLEAN_CACHE", str(tmp_path / "cache"))
+    path = write_onnx(tmp_path / "net.onnx", np.zeros((256, 3)), np.zeros(3))
+    with pytest.raises(UsageError, match="--mean are finite"):
+        add_judge(str(path), classes=["a", "b", "c"], mean=(float("nan"),))
+    broken = write_onnx(tmp_path / "nan.onnx", np.full((256, 3), np.nan), np.zeros(3))
+    with pytest.raises(BadDataError, match="NaN or infinite"):
+        add_judge(str(broken), classes=["a", "b", "c"])
+    add_judge(str(path), classes=["a", "b", "c"])
+    card = tmp_path / "cache" / "judges" / "net" / "judge.json"
+    told = json.loads(card.read_text())
+    for change, size, said in (({"size": 64}, 64, "cannot judge"), ({"classes": ["a", "b"]}, SIDE, "3 outputs")):
+        card.write_text(json.dumps(told | change))
+        with pytest.raises(BadDataError, match=said):
+            predicting.ready(shelf.get("net"))(np.zeros((1, 1, size, size), np.uint8))
+    monkeypatch.setenv("FERCLEAN_CACHE", "~nosuchperson/x")
+    with pytest.raises(UsageError, match="FERCLEAN_CACHE"):
+        shelf.names()

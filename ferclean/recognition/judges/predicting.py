@@ -125,13 +125,9 @@ def _add(files: Mapping[str, bytes], *, classes: Sequence[str], **about: Any) ->
         )
     net = _net(card, files, "cpu")
     noise = np.random.default_rng(0).integers(0, 256, (4, card.channels, card.size, card.size), dtype=np.uint8)
-    try:
-        said = net(_normalised(card, noise))
-    except Exception as error:  # whichever library runs the net: these images do not go through it
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadDataError(
-            f"{card.source} cannot judge images of {card.channels} x {card.size} x {card.size}: {reason}"
-        ) from error
+    said = _asked(card, net, noise)
+    if not np.isfinite(said).all():
+        raise BadDataError(f"{card.source} answers with NaN or infinite numbers: its weights, --mean or --std are off")
     if said.shape != (len(noise), len(card.classes)):
         raise UsageError(
             f"{card.source} has {said.shape[1]} outputs a face, and {len(card.classes)} classes are named: "
@@ -143,6 +139,16 @@ def _add(files: Mapping[str, bytes], *, classes: Sequence[str], **about: Any) ->
     return card
 
 
+def _asked(card: JudgeCard, net: Net, pixels: np.ndarray) -> np.ndarray:
+    try:
+        return net(_normalised(card, pixels))
+    except Exception as error:  # whichever library runs the net: these images do not go through it
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadDataError(
+            f"{card.source} cannot judge images of {card.channels} x {card.size} x {card.size}: {reason}"
+        ) from error
+
+
 def _answers(card: JudgeCard, net: Net, pixels: np.ndarray) -> np.ndarray:
     wanted = (card.channels, card.size, card.size)
     if pixels.ndim != 4 or pixels.shape[1:] != wanted:
@@ -152,7 +158,11 @@ def _answers(card: JudgeCard, net: Net, pixels: np.ndarray) -> np.ndarray:
         )
     found = np.empty((len(pixels), len(card.classes)), dtype=np.float32)
     for start in range(0, len(pixels), BATCH):
-        said = net(_normalised(card, pixels[start : start + BATCH])).astype(np.float64)
+        said = _asked(card, net, pixels[start : start + BATCH]).astype(np.float64)
+        if said.shape[1] != len(card.classes):
+            raise BadDataError(
+                f"judge {card.name} has {said.shape[1]} outputs a face for {len(card.classes)} classes: add it again"
+            )
         if not np.isfinite(said).all():
             raise BadDataError(f"judge {card.name} answers with NaN or infinite numbers; remove it, or add it again")
         if card.output == "logits":
@@ -210,6 +220,8 @@ def _timm() -> Any:
 def _per_channel(values: Sequence[float], channels: int, what: str) -> tuple[float, ...]:
     if len(values) not in (1, channels):
         raise UsageError(f"{what} has {len(values)} numbers: one, or one for each of the {channels} colours")
+    if not np.isfinite(values).all():
+        raise UsageError(f"{what} are finite numbers")
     if what == "--std" and not all(value > 0 for value in values):
         raise UsageError("--std are numbers above 0")
     return tuple(float(value) for value in values) * (channels if len(values) == 1 else 1)

@@ -63,7 +63,10 @@ def folder() -> Path:
     """`judges` in FERCLEAN_CACHE, else in the platform's cache folder for ferclean."""
     named = os.environ.get("FERCLEAN_CACHE")
     if named:
-        return Path(named).expanduser() / "judges"
+        try:
+            return Path(named).expanduser() / "judges"
+        except RuntimeError as error:  # ~somebody
+            raise UsageError(f"FERCLEAN_CACHE is {named!r}: {error}; name a folder that can be found") from None
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "ferclean" / "cache"
     elif sys.platform == "darwin":
