@@ -14,6 +14,7 @@ from test_model_folder import CLASSES, saved, trained
 
 from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
+from ferclean.recognition.model_folder import load_model
 from ferclean.steps.predict import PredictSummary, predict, write_predictions
 
 BROKEN = {
@@ -147,3 +148,11 @@ def test_a_pipe_is_not_waited_for_and_a_name_that_is_no_text_stands_in_the_table
     assert [row["reason"] for row in found.broken] == ["no regular file"]
     write_predictions(found, tmp_path / "table.csv")
     assert "bad\\udcff.png" in (tmp_path / "table.csv").read_text("utf-8")
+
+
+@pytest.mark.parametrize("classes", [5, ["fear", "fear"], ["fear", 1]])
+def test_an_edited_configuration_is_told(model: Path, tmp_path: Path, classes: object) -> None:
+    told = json.loads((model / "config.json").read_text("utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(told | {"classes": classes}), "utf-8")
+    with pytest.raises(BadDataError, match="list of names"):
+        load_model(tmp_path)

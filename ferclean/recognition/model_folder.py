@@ -132,4 +132,8 @@ def _config(folder: Path) -> dict[str, Any]:
         raise BadDataError(f"{path} describes no {FORMAT} but {known!r}; {_MEND}")
     if missing := [name for name in ("classes", "preprocessing", "mirror_average") if name not in config]:
         raise BadDataError(f"{path} does not say {', '.join(missing)}; copy the model again")
+    names = config["classes"]
+    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    if not texts or len(set(names)) < len(names):
+        raise BadDataError(f"{path}: classes is not a list of names, each once; copy the model again")
     return dict(config)
