@@ -348,3 +348,9 @@ def test_a_relabel_mends_a_row_whose_label_could_not_be_read(tmp_path: Path) -> 
     items = get_release_items(ws, "v1")
     assert items["included"].all()
     assert "happiness" in set(items["label"])
+
+
+def test_a_file_for_the_faces_to_look_at_needs_a_budget(work: Small, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--budget"):
+        release(work.ws, "v1", ids_to=tmp_path / "first.csv")
+    assert not (tmp_path / "first.csv").exists()

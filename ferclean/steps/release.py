@@ -145,6 +145,8 @@ def release(
     """
     threshold = THRESHOLD if threshold is None else threshold
     _check_options(name, policy, threshold, ambiguous, unmended, on_conflict, budget)
+    if ids_to is not None and not budget:
+        raise UsageError("--ids-to takes the faces that --budget N names: say how many")
     if ids_to is not None and Path(ids_to).exists():
         raise UsageError(f"{ids_to} exists; name another file with --ids-to")
     progress("reading decisions", 0, 3)
