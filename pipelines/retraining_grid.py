@@ -53,6 +53,7 @@ def targets(
         judged.p_suggested > judged.true_label[np.arange(total), found.given]
     )
     soft, hard = judged.soft_label.copy(), np.where(changed, judged.suggested_label, found.given)
+    hard[decided] = found.given[decided]  # what a person looked at is not changed by itself
     for said, label in (("keep", found.given), ("relabel", people.said_label)):
         rows = decided & (people.said == said)
         hard[rows] = label[rows]

@@ -19,7 +19,6 @@ from ferclean.steps.gathering import Gathered
 from ferclean.steps.release import THRESHOLD
 
 COUNTS = (0, 100, 300)
-TEACHING_ROUND = 100
 TOP = 500
 
 
@@ -170,8 +169,7 @@ def accuracy_with_decisions(judged: Verdicts, people: Reviewed, decided: np.ndar
     own = judged.true_label[np.arange(len(given)), given]
     changed = (judged.p_suggested >= THRESHOLD) & (judged.p_suggested > own)
     label = np.where(changed, judged.suggested_label, given)
-    label = np.where(decided & (people.said == "keep"), given, label)
-    label = np.where(decided & (people.said == "relabel"), people.said_label, label)
+    label = np.where(decided, np.where(people.said == "relabel", people.said_label, given), label)
     return float((label == people.majority)[people.clear & people.odd].mean())
 
 
@@ -188,7 +186,7 @@ def default_flow(
         share = 1.0 if not decided.any() else queueing.RANDOM_SHARE
         rank, lot, _ = queueing.mixed_order(np.argsort(judged.rank), seed=seed, share=share, eligible=~decided)
         order = np.argsort(rank)
-        now = order[~decided[order]][: min(left, TEACHING_ROUND)]
+        now = order[~decided[order]][: min(left, queueing.TEACHING_ROUND)]
         decided[now] = True
         drawn[now] = lot[now]
         chosen = int((decided & ~drawn).sum())

@@ -190,7 +190,8 @@ def test_a_stopped_score_leaves_no_run_running_and_goes_on_at_its_unfinished_fol
 ) -> None:
     ws = Workspace.create(tmp_path / "W")
     ingest(ws, "drawn_faces", drawn_set, limit=100)
-    tiny: dict[str, Any] = {"epochs": 12, "folds": 4, "input_size": 32, "batch_size": 32}
+    # long enough a fold that the signal comes before the last one also where the machine is busy
+    tiny: dict[str, Any] = {"epochs": 24, "folds": 4, "input_size": 32, "batch_size": 32}
     options = [word for name, value in tiny.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     line = ["-w", str(ws.root), "score", "--methods", "cross_entropy", *options]
     child = subprocess.Popen(

@@ -118,7 +118,11 @@ def test_a_judge_of_another_size_or_another_file_is_refused_when_it_is_asked(tmp
     random_net(file, outputs=3, channels=3)
     with pytest.raises(BadDataError, match=r"model.onnx is not the file that was added"):
         predicting.ready(shelf.get("net"))
-    (cache / "net" / shelf.CARD).write_text("{}")
+    card = cache / "net" / shelf.CARD
+    card.write_text(card.read_text().replace('"size": 32', '"size": "x"'))
+    with pytest.raises(BadDataError, match=r"judge.json is damaged \(size is 'x'"):
+        shelf.get("net")
+    card.write_text("{}")
     with pytest.raises(BadDataError, match=r"judge.json is damaged"):
         shelf.get("net")
     shelf.remove("net")

@@ -108,6 +108,9 @@ def get(name: str) -> JudgeCard:
             raise ValueError("another version wrote it")
         for key in ("classes", "mean", "std"):
             told[key] = tuple(told[key])
+        for key in ("size", "channels"):
+            if type(told[key]) is not int or told[key] < 1:
+                raise ValueError(f"{key} is {told[key]!r:.40}, not a number of 1 or more")
         return JudgeCard(**told)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadDataError(f"{path} is damaged ({error}): add the judge again with `ferclean judge add`") from None
