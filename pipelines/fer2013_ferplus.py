@@ -36,7 +36,7 @@ from ferclean.recognition.profiles import get_profile
 from ferclean.sources import cards
 from ferclean.steps.gathering import gather
 from ferclean.steps.ingest import ingest
-from ferclean.steps.release import release
+from ferclean.steps.release import THRESHOLD, release
 from ferclean.steps.retrain import JOBS, copies_of
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
@@ -48,7 +48,6 @@ from pipelines.ferplus_measures import mean_probabilities, members, non_faces, r
 from pipelines.simulated_reviewer import simulated_decisions
 
 RELEASE = "auto"
-THRESHOLD = 0.5
 PLAIN = "cross_entropy"
 
 

@@ -32,7 +32,7 @@ from ferclean.store import samples
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 from pipelines.ferplus_measures import read_truth
-from pipelines.simulated_reviewer import Reviewed, judged_after, reviewed
+from pipelines.simulated_reviewer import Reviewed, automatic_labels, judged_after, reviewed
 
 COUNTS = (0, 100, 300, 600)
 HARD = (0, 300)
@@ -49,10 +49,7 @@ def targets(
     decided = np.zeros(total, dtype=bool)
     decided[np.random.default_rng(FIRST_DRAW + seed).choice(total, min(count, total), replace=False)] = True
     judged = judged_after(found, people, decided, np.ones(total), judges=judges)
-    changed = (judged.p_suggested >= THRESHOLD) & (
-        judged.p_suggested > judged.true_label[np.arange(total), found.given]
-    )
-    soft, hard = judged.soft_label.copy(), np.where(changed, judged.suggested_label, found.given)
+    soft, hard = judged.soft_label.copy(), automatic_labels(judged, found.given)
     hard[decided] = found.given[decided]  # what a person looked at is not changed by itself
     for said, label in (("keep", found.given), ("relabel", people.said_label)):
         rows = decided & (people.said == said)

@@ -137,10 +137,9 @@ def figures(judged: Verdicts, people: Reviewed, undecided: np.ndarray) -> dict[s
     """How good verdicts are on the `undecided` (N,) rows."""
     rest = people.clear & people.odd & undecided
     majority, given = people.majority, people.given
-    own = judged.true_label[np.arange(len(given)), given]
-    changed = (judged.p_suggested >= THRESHOLD) & (judged.p_suggested > own) & (judged.suggested_label != given)
+    label = automatic_labels(judged, given)
+    changed = label != given
     mended = rest & changed & people.wrong
-    label = np.where(changed, judged.suggested_label, given)
     order = np.argsort(judged.rank)
     top = order[undecided[order]][:TOP]
     named = undecided & people.clear
@@ -163,13 +162,18 @@ def figures(judged: Verdicts, people: Reviewed, undecided: np.ndarray) -> dict[s
     }  # fmt: skip
 
 
+def automatic_labels(judged: Verdicts, given: np.ndarray) -> np.ndarray:
+    """The labels (N,) that policy `auto` gives undecided faces with `given` labels (N,)."""
+    own = judged.true_label[np.arange(len(given)), given]
+    return np.where(
+        (judged.p_suggested >= THRESHOLD) & (judged.p_suggested > own), judged.suggested_label, given
+    )  # fmt: skip
+
+
 def accuracy_with_decisions(judged: Verdicts, people: Reviewed, decided: np.ndarray) -> float:
     """Share of the clear rows of odd groups whose label is right after `auto`, what people decided applied."""
-    given = people.given
-    own = judged.true_label[np.arange(len(given)), given]
-    changed = (judged.p_suggested >= THRESHOLD) & (judged.p_suggested > own)
-    label = np.where(changed, judged.suggested_label, given)
-    label = np.where(decided, np.where(people.said == "relabel", people.said_label, given), label)
+    said = np.where(people.said == "relabel", people.said_label, people.given)
+    label = np.where(decided, said, automatic_labels(judged, people.given))
     return float((label == people.majority)[people.clear & people.odd].mean())
 
 

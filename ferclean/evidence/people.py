@@ -25,11 +25,6 @@ class Decided:
     known: np.ndarray
     weight: np.ndarray
 
-    @property
-    def rows(self) -> np.ndarray:
-        """The decided rows."""
-        return np.flatnonzero(self.said != "")
-
 
 def check_decisions(
     labels: np.ndarray, decided: np.ndarray, chosen: np.ndarray | None, weight: np.ndarray | None, *, num_classes: int

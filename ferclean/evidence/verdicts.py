@@ -15,7 +15,7 @@ from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import ambiguity, calibration, planting, reasons, truth
 from ferclean.evidence import panel as panel_room
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
-from ferclean.evidence.people import Voted, check_decisions, count_votes
+from ferclean.evidence.people import check_decisions, count_votes
 from ferclean.evidence.votes import majority_chances
 
 UNUSABLE_WORTH = 0.5
@@ -166,8 +166,12 @@ def judge(
     if voted is not None:
         true_label, torn = true_label.copy(), torn.copy()
         true_label[voted.rows] = voted.shares
-        torn[voted.rows] = (1 - majority_chances(voted.shares, voted.number).sum(1)).clip(0.0, 1.0)
-        mislabelled = _with_votes(mislabelled, labels, voted)
+        # a very large panel gives at least half of its votes to no label, or to another one
+        half = majority_chances(voted.shares, voted.number)
+        own = half[np.arange(len(half)), labels[voted.rows]]
+        torn[voted.rows] = (1 - half.sum(1)).clip(0.0, 1.0)
+        mislabelled = mislabelled.copy()
+        mislabelled[voted.rows] = (half.sum(1) - own).clip(0.0, 1.0)
     torn = np.minimum(torn, 1 - mislabelled)
     p_ambiguous = (1 - spoilt) * torn
     p_mislabelled = (1 - spoilt) * mislabelled
@@ -226,16 +230,6 @@ def judge(
         error_rate=rate,
         true_label=true_label,
     )
-
-
-def _with_votes(mislabelled: np.ndarray, labels: np.ndarray, voted: Voted | None) -> np.ndarray:
-    """P(mislabelled) (N,), of rows with votes the chance that a very large panel gives another label at least half."""
-    if voted is None:
-        return mislabelled
-    half = majority_chances(voted.shares, voted.number)
-    found = mislabelled.copy()
-    found[voted.rows] = (half.sum(1) - half[np.arange(len(half)), labels[voted.rows]]).clip(0.0, 1.0)
-    return found
 
 
 def _torn_share(wrong: np.ndarray, torn: np.ndarray) -> float:

@@ -192,8 +192,7 @@ def learned_at_random(ws: Workspace, table: pd.DataFrame, settled: np.ndarray) -
     ids = table["sample_id"].to_numpy()[settled]
     chance = chances.reindex(ids).to_numpy(float)
     drawn = ~np.isnan(chance)
-    audited = audits.draws(ws)
-    draw = np.array([audited.get(sample_id, "queue") for sample_id in ids[drawn]], dtype=str)
+    draw = np.array(audits.draws(ws, list(ids[drawn])), dtype=str)
     return effective_number(design_weights(chance[drawn], draw, total=len(table)))
 
 

@@ -220,14 +220,10 @@ def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Deci
     drawn = standing.random_decisions(ws)
     action = by_id["action"].reindex(list(ids)).fillna("").to_numpy().astype(str)
     said = np.flatnonzero(action != "")
-    audited = audits.draws(ws)
-    chance = np.array([drawn.get(ids[int(row)], np.nan) for row in said], dtype=np.float64)
+    decided = [ids[int(row)] for row in said]
+    chance = np.array([drawn.get(sample_id, np.nan) for sample_id in decided], dtype=np.float64)
     weight = np.ones(len(ids))
-    weight[said] = design_weights(
-        chance,
-        np.array([audited.get(ids[int(row)], "queue") for row in said], dtype=str),
-        total=len(ids),
-    )
+    weight[said] = design_weights(chance, np.array(audits.draws(ws, decided), dtype=str), total=len(ids))
     newest = 0 if by_id.empty else int(decisions.decision_history(ws)["decision_id"].max())
     label = label_names.encode(list(by_id["label"].reindex(list(ids))), classes)
     return _Decided(

@@ -5,6 +5,8 @@ It never estimates anything, and it never changes a draw that people answer: a n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import pyarrow as pa
 
@@ -59,8 +61,8 @@ def get_audit(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
     return found.astype({"position": "Int64"})
 
 
-def draws(ws: Workspace) -> dict[str, str]:
-    """sample_id -> the newest audit run that drew it; samples that none drew are not named."""
+def draws(ws: Workspace, ids: Sequence[str]) -> list[str]:
+    """Which draw brought in each sample that one did: the newest audit run that drew it, else the queue."""
     with ws.reading("reading the audits") as con:
         found = frame(
             con,
@@ -68,4 +70,5 @@ def draws(ws: Workspace) -> dict[str, str]:
             "WHERE a.position IS NOT NULL GROUP BY a.sample_id",
             [],
         )
-    return dict(zip(found["sample_id"], found["run_id"], strict=True))
+    audited = dict(zip(found["sample_id"], found["run_id"], strict=True))
+    return [audited.get(sample_id, "queue") for sample_id in ids]
