@@ -12,7 +12,15 @@ from ferclean.errors import BadDataError
 from ferclean.evidence import calibration
 from ferclean.evidence.measures import auprc, auroc
 from ferclean.evidence.neighbours import Neighbourhood, neighbourhood
-from ferclean.evidence.panel import FIRST_SHARE, NEIGHBOURS_SHARE, consult, hedged, posterior, transitions
+from ferclean.evidence.panel import (
+    FIRST_SHARE,
+    NEIGHBOURS_SHARE,
+    at_true_shares,
+    consult,
+    hedged,
+    posterior,
+    transitions,
+)
 
 CLASSES = 4
 MIXED_UP = 0.7 * np.eye(CLASSES) + 0.3 * np.roll(np.eye(CLASSES), 1, axis=1)  # every class passes for the next one
@@ -88,6 +96,27 @@ def test_posteriors_of_drawn_truths_are_calibrated() -> None:
     assert calibration.expected_calibration_error(panel[rows, labels], true == labels) > 0.05
 
 
+def test_true_shares_replace_those_of_the_given_labels_and_order_systematic_errors_better() -> None:
+    rng, n = np.random.default_rng(0), 4000
+    noise = np.eye(3)
+    noise[0] = [0.5, 0.5, 0.0]  # half of the first class passes for the second
+    true = rng.choice(3, n, p=[0.6, 0.1, 0.3])
+    labels = (rng.random(n)[:, None] > noise[true].cumsum(1)).sum(1).clip(max=2)
+    logits = 1.5 * rng.normal(size=(n, 3)) + 2 * np.eye(3)[true]
+    seen = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    learned = seen * np.bincount(labels, minlength=3) / np.bincount(true, minlength=3)  # the shares of given labels
+    learned /= learned.sum(1, keepdims=True)
+    found = at_true_shares(labels, learned, noise)
+    np.testing.assert_allclose(found.sum(1), 1)
+    shares = np.bincount(true, minlength=3) / n
+    assert np.abs(found.mean(0) - shares).sum() < 0.7 * np.abs(learned.mean(0) - shares).sum()
+    rows, wrong = np.arange(n), true != labels
+    before, after = (posterior(labels, panel, noise)[rows, labels] for panel in (learned, found))
+    assert auprc(after, wrong) >= auprc(before, wrong)
+    error = calibration.expected_calibration_error
+    assert error(1 - after, wrong) < error(1 - before, wrong)
+
+
 def test_nothing_one_face_and_one_class_have_a_panel_too() -> None:
     none = np.empty(0, dtype=int)
     np.testing.assert_array_equal(transitions(none, np.empty((0, 3))), np.eye(3))
@@ -95,6 +124,8 @@ def test_nothing_one_face_and_one_class_have_a_panel_too() -> None:
     one = np.array([[0.2, 0.8]])
     np.testing.assert_array_equal(consult(np.array([1]), one, NOISE[:2, :2], around=sparse.csr_matrix((1, 1))), one)
     assert transitions(np.zeros(3, dtype=int), np.ones((3, 1))).tolist() == [[1.0]]
+    assert at_true_shares(np.zeros(3, dtype=int), np.ones((3, 1)), np.eye(1)).tolist() == [[1.0]] * 3
+    np.testing.assert_allclose(at_true_shares(np.array([1]), one, np.eye(2)), [[0.05, 0.95]], atol=0.05)
     with pytest.raises(BadDataError, match="around must be a weight per pair of samples, 1200 x 1200"):
         consult(LABELS, PROBS, NOISE, around=AROUND.weights[:, :9])
 

@@ -7,7 +7,7 @@ import pytest
 
 from ferclean.evidence.auditing import draw_audit
 from ferclean.evidence.people import Decided, check_decisions, design_weights
-from ferclean.evidence.truth import automatic, calibrated_sources, learn_truth, with_judges
+from ferclean.evidence.truth import automatic, calibrated_sources, learn_truth, preferred, with_judges
 
 K = 4
 RNG = np.random.default_rng(0)
@@ -121,7 +121,7 @@ def test_a_judge_moves_the_panel_and_says_nothing_about_what_it_does_not_know() 
     np.testing.assert_allclose(heard[:50], ours[:50])
     wrong = np.full(50, 0.3)
     np.testing.assert_allclose(
-        automatic(rare[:50], wrong, sources[:, :50]), automatic(rare[:50], wrong, sources[:1, :50])
+        automatic(rare[:50], wrong, sources[:, :50], judges=1), automatic(rare[:50], wrong, sources[:1, :50])
     )
     rest = np.arange(50, 3000)
     unknown, known = rest[rare[rest] == 3], rest[rare[rest] != 3]
@@ -135,3 +135,14 @@ def test_a_judge_of_one_class_or_of_no_image_says_nothing() -> None:
     one = np.full((2, 3000, K), np.nan)
     one[0, :, 1] = 1.0
     np.testing.assert_array_equal(calibrated_sources(GIVEN, PROBS[None], one)[1:], 1 / K)
+
+
+def test_recognizers_of_one_set_are_one_voice_beside_a_judge() -> None:
+    shared, judge = np.array([[0.5, 0.4, 0.05, 0.05]]), np.array([[0.5, 0.05, 0.4, 0.05]])
+    label, wrong = np.array([0]), np.array([0.9])
+    for members in (1, 2, 5):  # however many repeat what the set's noise taught them
+        said = automatic(label, wrong, np.stack([shared] * members + [judge]), judges=1)
+        assert said[0].argmax() == 2
+        np.testing.assert_allclose(said, automatic(label, wrong, np.stack([shared, judge]), judges=1))
+    assert preferred(np.stack([shared, judge])).tolist() == [0]
+    assert preferred(np.full((2, 3, K), 1 / K)).tolist() == [-1, -1, -1]

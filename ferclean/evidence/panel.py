@@ -22,10 +22,9 @@ ROUNDS = 6
 SPARE_NOISE = 0.1
 """Share of the noise that is taken to be spread as the given labels are, beside the estimated transitions: less of it
 ranks FER2013's errors a little better and CIFAR-10N's a little worse."""
-RARE = 0.5
-"""To which power the share of a given label is divided out of the panel before its posterior: recognizers underrate
-rare classes, and of a label that they never prefer every face looks wrong. On the even half of FER2013's development
-rows it costs 0.01 of AUPRC and the first 60 of the queue gain 7 points of precision; 0.3 does half of both."""
+SHARE_ROUNDS = 2
+"""Rounds in which the classes' true shares are estimated: each ranks FER2013's errors better and, from the third on,
+drawn ones worse."""
 
 
 TRUST, TRUST_AT = 0.65, 400.0
@@ -108,10 +107,30 @@ def hedged(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarr
     return posterior(labels, levelled(labels, panel, power=trust), shrunk)
 
 
-def levelled(labels: np.ndarray, panel: np.ndarray, *, power: float = RARE) -> np.ndarray:
+def at_true_shares(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """The `panel` (N, K) with the true share of each class in place of its share among the noisy labels; rows sum to 1.
+
+    Recognizers learn how often each label is *given*. How often each class is the true one, the posteriors under the
+    `noise` (K, K) say; each class's probabilities are multiplied by what its share grew by, and the posteriors are
+    taken again (Saerens, Latinne and Decaestecker, 2002; SHARE_ROUNDS of it). On the even half of FER2013's development
+    rows AUPRC rises from .719 to .740, on drawn sets it stays (.649 to .651, .591 to .588).
+
+    >>> noise = np.array([[0.9, 0.1], [0.4, 0.6]])
+    >>> at_true_shares(np.array([0, 0, 1]), np.array([[0.6, 0.4], [0.6, 0.4], [0.4, 0.6]]), noise).round(2).tolist()
+    [[0.62, 0.38], [0.62, 0.38], [0.42, 0.58]]
+    """
+    start = panel.mean(0)
+    moved = panel
+    for _ in range(SHARE_ROUNDS):
+        share = posterior(labels, moved, noise).mean(0)
+        moved = normalised(panel * share / np.maximum(start, 1e-9), panel)
+    return moved
+
+
+def levelled(labels: np.ndarray, panel: np.ndarray, *, power: float) -> np.ndarray:
     """The `panel` (N, K) with each class's share among the `labels` (N,) divided out to a `power`; rows sum to 1.
 
-    >>> levelled(np.array([0, 0, 0, 1]), np.full((1, 2), 0.5)).round(2).tolist()
+    >>> levelled(np.array([0, 0, 0, 1]), np.full((1, 2), 0.5), power=0.5).round(2).tolist()
     [[0.37, 0.63]]
     """
     members = np.bincount(labels, minlength=panel.shape[1])

@@ -29,8 +29,9 @@ between half and double of each the figures move by less than 0.005."""
 SMALLEST = 1e-3
 """Probabilities count as at least this, so that no source can veto a class."""
 JUDGE_SHARE = 0.6
-"""To which power a judge's probabilities multiply the panel's before anyone has decided: errors of a net that saw other
-faces are its own, but nobody has shown yet how good it is here."""
+"""To which power a judge's probabilities multiply the panel's before anyone has decided, and how much judges count for
+what is right where a label is wrong: errors of a net that saw other faces are its own, those of recognizers that
+learned from the same labels are shared, but nobody has shown yet how good a judge is here."""
 SHARPNESS = 2.0
 """Power of the sources' geometric mean that says which other label is the true one: recognizers that learned noisy
 labels are too unsure of the right ones. Of 1.6, 2 and 2.6, on the even half of FER2013's development rows, 2 mends most
@@ -109,11 +110,12 @@ def with_judges(panel: np.ndarray, judges: np.ndarray) -> np.ndarray:
     return _softmax(_logs(panel) + JUDGE_SHARE * _logs(judges).sum(0))
 
 
-def automatic(labels: np.ndarray, wrong: np.ndarray, sources: np.ndarray) -> np.ndarray:
+def automatic(labels: np.ndarray, wrong: np.ndarray, sources: np.ndarray, *, judges: int = 0) -> np.ndarray:
     """P(true label) before anyone has decided: (N, K), rows sum to 1; the given label keeps one minus `wrong` (N,).
 
-    The rest goes to the other classes as `sources` (S, N, K) say, without the noise of the set's labels: which label is
-    often given for which says that a label is wrong, but, of those that are, hardly what is right.
+    The rest goes to the other classes as `sources` (S, N, K), the last `judges` of them from elsewhere, say, without
+    the noise of the set's labels: which label is often given for which says that a label is wrong, but, of those that
+    are, hardly what is right. Judges together have JUDGE_SHARE of the say where they have any.
 
     >>> automatic(np.array([0]), np.array([0.4]), np.array([[[0.5, 0.3, 0.2]]])).round(2).tolist()
     [[0.6, 0.28, 0.12]]
@@ -121,11 +123,30 @@ def automatic(labels: np.ndarray, wrong: np.ndarray, sources: np.ndarray) -> np.
     given = np.eye(sources.shape[2])[labels]
     if sources.shape[2] < 2:
         return given
-    speaks = np.ptp(sources, axis=2) > 0  # who says the same of every class has no say: it would only blunt the others
-    heard = np.einsum("sn,snk->nk", speaks / np.maximum(speaks.sum(0), 1), _logs(sources))
-    others = np.exp(SHARPNESS * heard) * (1 - given)
+    own = len(sources) - judges
+    ours, ours_speak = _heard(sources[:own])
+    theirs, theirs_speak = _heard(sources[own:])
+    share = np.where(ours_speak, JUDGE_SHARE, 1.0) * theirs_speak
+    others = np.exp(SHARPNESS * ((1 - share) * ours + share * theirs)) * (1 - given)
     others /= others.sum(1, keepdims=True)
     return (1 - wrong)[:, None] * given + wrong[:, None] * others
+
+
+def preferred(sources: np.ndarray) -> np.ndarray:
+    """The class that `sources` (S, N, K) prefer together: (N,) int, -1 where none of them has a say.
+
+    >>> preferred(np.array([[[0.2, 0.8], [0.5, 0.5]]])).tolist()
+    [1, -1]
+    """
+    logs, speak = _heard(sources)
+    return np.where(speak[:, 0], logs.argmax(1), -1)
+
+
+def _heard(sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean log probabilities (N, K) of those of `sources` (S, N, K) that have a say, and whether any has: (N, 1)."""
+    speaks = np.ptp(sources, axis=2) > 0  # who says the same of every class would only blunt the others
+    logs = np.einsum("sn,snk->nk", speaks / np.maximum(speaks.sum(0), 1), _logs(sources))
+    return logs, speaks.any(0)[:, None]
 
 
 def learn_truth(

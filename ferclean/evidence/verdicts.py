@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.evidence import ambiguity, calibration, planting, reasons, truth
+from ferclean.evidence import ambiguity, calibration, planting, reasons, truth, witnesses
 from ferclean.evidence import panel as panel_room
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
 from ferclean.evidence.people import check_decisions, count_votes
@@ -111,11 +111,12 @@ def judge(
     How the probabilities come about (ours). The panel (`panel.consult`) is what the calibrated probabilities and the
     neighbours, their own labels corrected, say about a face. P(given label wrong) is one minus the posterior of the
     given label under the panel and the noise transitions that the set itself shows, so that a label which the set often
-    gives wrongly is doubted sooner; all log-odds are shifted until their mean is the estimated error rate
-    (`planting.error_rate`). Where no neighbours are known, the posterior leans towards plain self-confidence, the more
-    so the smaller the set (`panel.hedged`, `calibration.error_rate_interval`). Where they are, it is averaged with what
-    it would be if people's errors were as blatant as planted ones (`planting.planted_probability`): the one is too flat
-    where they are, the other too steep where they are not, and both rank alike. P(ambiguous) is
+    gives wrongly is doubted sooner, with the classes' true shares in place of the given ones (`panel.at_true_shares`);
+    all log-odds are shifted until their mean is the estimated error rate (`planting.error_rate`; `witnesses.error_rate`
+    where a judge is heard too). Where no neighbours are known, the posterior leans towards plain self-confidence, the
+    more so the smaller the set (`panel.hedged`, `calibration.error_rate_interval`). Where they are, it is averaged with
+    what it would be if people's errors were as blatant as planted ones (`planting.planted_probability`): the one is too
+    flat where they are, the other too steep where they are not, and both rank alike. P(ambiguous) is
     `ambiguity.probability_torn`; the two exclude each other.
     What is right where a label is wrong, the members and judges say (`truth.automatic`). Decisions move the whole
     P(true label | face, given label) and P(ambiguous) with it (`truth.learn_truth`): from that one model follow
@@ -147,12 +148,16 @@ def judge(
     calibrated = calibration.apply_temperature(probs, calibration.fit_temperature(probs, labels))
     noise = panel_room.transitions(labels, probs)
     panel = panel_room.consult(labels, calibrated, noise, around=around)
+    judges = sources[len(members) :]
     rate = _error_rate(labels, probs, panel, noise, around)
-    panel = truth.with_judges(panel, sources[len(members) :])
+    if len(judges):
+        ours, theirs = truth.preferred(sources[: len(members)]), truth.preferred(judges)
+        rate = witnesses.error_rate(labels, np.where(ours < 0, labels, ours), theirs, within=rate)
+    panel = truth.with_judges(panel, judges)
     torn = ambiguity.probability_torn(labels, panel, signals)
     voted = count_votes(votes, panel)
     wrong = _probability_wrong(labels, panel, noise, rate.estimate, planted=around is not None)
-    true_label = truth.automatic(labels, wrong, sources)
+    true_label = truth.automatic(labels, wrong, sources, judges=len(judges))
     # Which faces are torn is known far less well than which labels are wrong: the share of torn ones among the wrong
     # lowers every P(wrong) alike, so that it cannot spoil the order.
     mislabelled = wrong * (1 - _torn_share(wrong, torn))
@@ -251,8 +256,9 @@ def _probability_wrong(
     """P(given label wrong): (N,), its mean about the error rate."""
     if not len(labels):
         return np.empty(0)
-    level = panel_room.levelled(labels, panel)
-    true = panel_room.posterior(labels, level, noise) if planted else panel_room.hedged(labels, panel, noise)
+    if planted:
+        panel = panel_room.at_true_shares(labels, panel, noise)
+    true = panel_room.posterior(labels, panel, noise) if planted else panel_room.hedged(labels, panel, noise)
     wrong = 1 - true[np.arange(len(labels)), labels]
     if not rate:
         # where nothing speaks for errors, half a case is still possible
