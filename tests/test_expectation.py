@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferclean.errors import BadDataError
-from ferclean.evidence.calibration import ErrorRate
+from ferclean.evidence.calibration import ErrorRate, log_odds, shift_to
 from ferclean.evidence.expectation import Expected, expected_at
 
 DEPTHS = [100, 400, 1800]
@@ -142,3 +142,17 @@ def test_rare_errors_are_not_promised_more_often_than_they_are() -> None:
     assert one.found == pytest.approx(0.1, rel=0.1)
     assert one.recall == pytest.approx(0.1, rel=0.1)
     assert expected_at(np.full(9, 0.5), np.arange(9), [], rate=sure) == []
+
+
+def test_recall_holds_where_fewer_labels_are_wrong_than_estimated_and_those_stand_out() -> None:
+    covered = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        base = log_odds(chances(seed=seed))
+        p = 1 / (1 + np.exp(-base - shift_to(base, 0.27)))  # what is said: flat, and twice as many as there are
+        blatant = 1.3 * base
+        wrong = rng.random(len(p)) < 1 / (1 + np.exp(-blatant - shift_to(blatant, 0.13)))
+        order = np.argsort(-p, kind="stable")
+        found = expected_at(p, order, [400], rate=ErrorRate(estimate=0.27, low=0.07, high=0.38))[0]
+        covered += found.recall_low <= wrong[order[:400]].sum() / wrong.sum() <= found.recall_high
+    assert covered >= 18
