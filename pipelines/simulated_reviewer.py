@@ -14,7 +14,10 @@ import pandas as pd
 
 from ferclean.evidence import calibration, measures, queueing
 from ferclean.evidence import labels as label_names
+from ferclean.evidence.label_accuracy import label_accuracy
+from ferclean.evidence.truth import LEAST
 from ferclean.evidence.verdicts import Verdicts, judge
+from ferclean.steps.curating import UNUSABLE_ABOVE
 from ferclean.steps.gathering import Gathered
 from ferclean.steps.release import THRESHOLD
 
@@ -88,7 +91,8 @@ def simulated_decisions(
     queue. Means over `draws` with standard deviations.
 
     `baselines`: what others say without decisions, (N,) each, low = likely mislabelled. Rankings, changes and label
-    accuracy are measured on undecided rows of odd duplicate groups; the queue and calibration on all undecided rows.
+    accuracy are measured on undecided rows of odd duplicate groups; the queue and calibration on all undecided rows;
+    `stated_accuracy_holds` (mean: the coverage) on all that a release of policy `auto` holds.
     `judges` (J, N, K): nets from elsewhere.
     """
     people = reviewed(found, classes, truth)
@@ -96,7 +100,7 @@ def simulated_decisions(
     first = judged_after(found, people, nobody, np.ones(len(nobody)), judges=judges)
     result: dict[str, Any] = {"draws": draws, "threshold": THRESHOLD, "judges": 0 if judges is None else len(judges)}
 
-    def told(judged: Verdicts, decided: np.ndarray) -> dict[str, float]:
+    def told(judged: Verdicts, decided: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
         rest = people.clear & people.odd & ~decided
         one = figures(judged, people, ~decided)
         if people.wrong[rest].any():
@@ -108,17 +112,18 @@ def simulated_decisions(
         return one | {
             "stated_gain": judged.taught.gain if judged.taught else 0.0,
             "accuracy_with_decisions": accuracy_with_decisions(judged, people, decided),
+            **stated_accuracy(judged, people, decided, drawn),
         }
 
-    def random(count: int) -> Callable[[int], tuple[Verdicts, np.ndarray]]:
-        def once(draw: int) -> tuple[Verdicts, np.ndarray]:
+    def random(count: int) -> Callable[[int], tuple[Verdicts, np.ndarray, np.ndarray]]:
+        def once(draw: int) -> tuple[Verdicts, np.ndarray, np.ndarray]:
             decided = nobody.copy()
             decided[np.random.default_rng(draw).choice(len(nobody), min(count, len(nobody)), replace=False)] = True
-            return judged_after(found, people, decided, np.ones(len(nobody)), judges=judges), decided
+            return judged_after(found, people, decided, np.ones(len(nobody)), judges=judges), decided, decided
 
         return once
 
-    def flow(draw: int) -> tuple[Verdicts, np.ndarray]:
+    def flow(draw: int) -> tuple[Verdicts, np.ndarray, np.ndarray]:
         return default_flow(found, people, first, COUNTS[-1], judges=judges, seed=draw)
 
     ways = {str(count): random(count) for count in COUNTS} | {f"{COUNTS[-1]} in the default order": flow}
@@ -177,11 +182,40 @@ def accuracy_with_decisions(judged: Verdicts, people: Reviewed, decided: np.ndar
     return float((label == people.majority)[people.clear & people.odd].mean())
 
 
+def stated_accuracy(judged: Verdicts, people: Reviewed, decided: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
+    """The label accuracy that a release of policy `auto` states, as `curating.told_about` does, and whether its
+    interval holds the share of right labels among the faces on which half of the people agree: 1 or 0.
+
+    `drawn` (N,) bool: decided rows that a random draw chose.
+    """
+    agreed = np.isin(people.said, ["keep", "relabel"])
+    label = np.where(
+        decided & agreed, np.where(people.said == "relabel", people.said_label, people.given),
+        automatic_labels(judged, people.given),
+    )  # fmt: skip
+    p_right = np.where(decided, agreed, judged.true_label[np.arange(len(label)), label].clip(0.0, 1.0))
+    labelled = np.where(decided, agreed, (1 - judged.p_ambiguous - judged.p_unusable).clip(0.0, 1.0))
+    held = np.where(decided, people.said != "exclude", judged.p_unusable <= UNUSABLE_ABOVE)
+    stated = label_accuracy(
+        p_right[held], labelled[held], decided[held], rate=judged.error_rate,
+        learned=float((drawn & agreed).sum()) if decided.sum() >= LEAST else 0.0,
+    )  # fmt: skip
+    true = float((label == people.majority)[held & agreed].mean()) if (held & agreed).any() else np.nan
+    if stated is None:
+        return {}
+    return {
+        "stated_accuracy": stated.estimate,
+        "stated_accuracy_error": stated.estimate - true,
+        "stated_accuracy_width": stated.high - stated.low,
+        "stated_accuracy_holds": float(stated.low <= true <= stated.high),
+    }
+
+
 def default_flow(
     found: Gathered, people: Reviewed, first: Verdicts, count: int, *, judges: np.ndarray | None, seed: int
-) -> tuple[Verdicts, np.ndarray]:
-    """Verdicts and decided rows after the first `count` faces as ferclean shows them: a teaching round of random faces,
-    then the queue, judged again after every hundred.
+) -> tuple[Verdicts, np.ndarray, np.ndarray]:
+    """Verdicts, decided rows and those of them that were drawn at random, after the first `count` faces as ferclean
+    shows them: a teaching round of random faces, then the queue, judged again after every hundred.
     """
     total = len(found.ids)
     decided, drawn = np.zeros(total, dtype=bool), np.zeros(total, dtype=bool)
@@ -196,7 +230,7 @@ def default_flow(
         chosen = int((decided & ~drawn).sum())
         weight = np.where(drawn, (total - chosen) / max(int(drawn.sum()), 1), 1.0)
         judged = judged_after(found, people, decided, weight, judges=judges)
-    return judged, decided
+    return judged, decided, drawn
 
 
 def soft_brier(soft: np.ndarray, shares: np.ndarray) -> float:

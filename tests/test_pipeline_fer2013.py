@@ -15,10 +15,12 @@ from PIL import Image
 
 from ferclean.errors import UsageError
 from ferclean.evidence import measures
+from ferclean.evidence.calibration import ErrorRate
+from ferclean.evidence.verdicts import judge
 from ferclean.recognition.profiles import PROFILES
 from ferclean.store.votes import get_votes
 from ferclean.store.workspace import Workspace
-from pipelines import fer2013_ferplus, ferplus_measures, retraining_grid
+from pipelines import fer2013_ferplus, ferplus_measures, retraining_grid, simulated_reviewer
 
 COLUMNS = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF"]
 
@@ -123,6 +125,28 @@ def test_a_gain_in_auprc_has_the_sign_of_the_better_ranking_and_an_interval_arou
     assert (back["low"], back["high"]) == (-gain["high"], -gain["low"])
 
 
+def test_a_stated_accuracy_holds_where_probabilities_are_honest_and_not_where_they_are_sure_of_wrong_labels() -> None:
+    rng = np.random.default_rng(0)
+    true, size = rng.integers(0, 3, 300), 300
+    given = np.where(rng.random(size) < 0.4, (true + 1) % 3, true)
+    people = simulated_reviewer.Reviewed(
+        given=given, said=np.where(given == true, "keep", "relabel"), said_label=np.where(given == true, -1, true),
+        majority=true, clear=np.ones(size, bool), wrong=given != true, ambiguous=np.zeros(size, bool),
+        odd=np.ones(size, bool), shares=np.eye(3)[true],
+    )  # fmt: skip
+    judged = judge(given, np.where(np.eye(3)[given] > 0, 0.9, 0.05), {})
+    nobody = np.zeros(size, dtype=bool)
+    for chance, holds in ((0.6, 1), (0.99, 0)):
+        p_true = np.where(np.eye(3)[given] > 0, chance, (1 - chance) / 2)
+        rate = ErrorRate(estimate=1 - chance, low=1 - chance, high=1 - chance)
+        stated = replace(judged, true_label=p_true, p_suggested=p_true[:, 0], suggested_label=given, error_rate=rate)
+        told = simulated_reviewer.stated_accuracy(stated, people, nobody, nobody)
+        assert told["stated_accuracy"] == pytest.approx(chance)
+        assert told["stated_accuracy_holds"] == holds
+    everyone = simulated_reviewer.stated_accuracy(judged, people, ~nobody, ~nobody)
+    assert (everyone["stated_accuracy"], everyone["stated_accuracy_error"]) == (1, 0)
+
+
 def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(made: Path, tmp_path: Path) -> None:
     result = fer2013_ferplus.run(made, tmp_path / "W", seeds=1, retrain_method="cross_entropy")
     json.dumps(result, allow_nan=False)
@@ -161,6 +185,8 @@ def test_the_json_compares_from_the_same_probabilities_and_measures_three_arms(m
     assert taught["100"].keys() >= {"calibration_error_p_mislabelled", "label_accuracy", "stated_gain"}
     # 300 decisions are more than this set has faces: the default order ends with the last one
     assert taught["300 in the default order"]["accuracy_with_decisions"]["mean"] == 1
+    assert taught["300 in the default order"]["stated_accuracy_holds"] == {"mean": 1, "sd": 0}
+    assert taught["300 in the default order"]["stated_accuracy_width"]["mean"] == 0
     wrong = round(result["self_estimate"]["clear_errors"] * 120)
     for row in result["self_estimate"]["depths"]:
         assert row["recall_low"] <= row["recall"] <= row["recall_high"]
