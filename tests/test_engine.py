@@ -46,6 +46,12 @@ def test_a_job_leaves_a_folder_and_is_never_done_twice(tmp_path: Path, monkeypat
     assert first is not None
     assert first.folder is not None
     expected = fit("cross_entropy", PIXELS[:20], LABELS[:20], num_classes=3, config=TINY)
+    weighed = replace(given, weights=np.arange(20.0))
+    other = engine.run(job(weighed), weighed, None)
+    assert other is not None
+    lighter = fit("cross_entropy", PIXELS[:20], LABELS[:20], num_classes=3, weights=np.arange(20.0), config=TINY)
+    assert other.pred_probs.tobytes() == predict(lighter, PIXELS[25:])["pred_probs"].tobytes()
+    assert other.pred_probs.tobytes() != first.pred_probs.tobytes()
     assert first.pred_probs.tobytes() == predict(expected, PIXELS[25:])["pred_probs"].tobytes()
     assert sorted(path.name for path in first.folder.iterdir()) == ["history.json", "job.json", "predictions.parquet"]
     assert [path.name for path in tmp_path.iterdir()] == [first.folder.name]
@@ -72,6 +78,8 @@ def test_whatever_changes_a_result_is_another_job_and_where_rows_lie_is_not() ->
         job(rows(targets=np.eye(3)[LABELS[:20]])),
         job(rows(validation=True)),
         job(replace(given, judged=np.arange(24, 29))),
+        job(replace(given, weights=np.ones(20))),
+        job(replace(given, weights=np.linspace(0, 1, 20))),
         replace(job(given), device="cuda"),
     ]
     assert len({name, *(other.name for other in others)}) == 1 + len(others)

@@ -16,6 +16,7 @@ from small_workspace import CLASSES, Small, p_true, shared, small
 from ferclean.exports.card import inert
 from ferclean.exports.content import read_content
 from ferclean.recognition.images import decode
+from ferclean.sources.hf import read_release
 from ferclean.steps.decide import decide
 from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
@@ -109,6 +110,12 @@ def test_every_row_has_a_training_target_and_a_weight(loaded: datasets.DatasetDi
     assert rows["train_00006"]["soft_label"] == pytest.approx(p_true("surprise", "fear", 0.6))
     assert rows["train_00006"]["weight"] == pytest.approx(0.4)
     assert rows["test_0001"]["soft_label"] == [float(name == "anger") for name in CLASSES]
+
+
+def test_a_training_on_the_folder_knows_the_weights(exported: Path) -> None:
+    weights = read_release(exported)[0].set_index("source_key")["weight"]
+    assert weights["train_00006"] == pytest.approx(0.4)
+    assert weights["train_00002"] == 1
 
 
 def test_the_front_matter_is_yaml_that_names_every_split(exported: Path) -> None:

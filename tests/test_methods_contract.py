@@ -66,6 +66,24 @@ def test_one_hot_targets_are_labels_and_soft_ones_are_read_whole(name: str) -> N
 
 
 @every_method
+def test_equal_weights_change_nothing_and_the_target_of_a_row_without_weight_is_not_learned(name: str) -> None:
+    method, plain = get_method(name), batch_for(name)
+    one_hot = torch.nn.functional.one_hot(plain.labels, 4).float()
+    other = torch.cat([one_hot[:1].roll(1, 1), one_hot[1:]])
+    without_first = torch.tensor([0.0, *[8 / 7] * 7])
+
+    def loss(targets: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+        model = model_for(name).train()
+        torch.manual_seed(1)
+        batch = replace(plain, targets=targets, weights=weights)
+        return method.step(model, batch, method.Config(), 0.5)["loss"].detach()
+
+    torch.testing.assert_close(loss(one_hot, torch.ones(8)), loss(one_hot, None))
+    torch.testing.assert_close(loss(other, without_first), loss(one_hot, without_first))
+    assert abs(float(loss(other, None) - loss(one_hot, None))) > 1e-3
+
+
+@every_method
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [48, 100, 112, 224])
 def test_every_input_size_works_in_grey_and_colour(name: str, channels: int, size: int) -> None:

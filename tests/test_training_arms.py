@@ -43,6 +43,16 @@ def test_given_cleaned_and_decided_labels() -> None:
     assert (alone.rows.tolist(), alone.labels.tolist()) == ([0, 1, 2, 3, 4, 6], [0, 0, 1, 2, 2, 0])
 
 
+def test_a_doubted_label_counts_in_the_cleaned_arm_as_much_as_its_weight_and_in_no_other() -> None:
+    doubted = replace(material(), table=material().table.assign(weight=[1, 1, 1, 1, 0.3, 1, 0.4, 0.2]))
+    found = arm("cleaned", doubted).weights
+    assert found is not None
+    assert found.tolist() == [1, 1, 1, 1, 0.3, 0.4]
+    assert arm("cleaned").weights is None
+    for name in ("given", "soft", "decisions"):
+        assert arm(name, doubted).weights is None
+
+
 def test_soft_targets_are_the_releases_but_one_class_where_a_person_named_one() -> None:
     soft = arm("soft")
     assert soft.rows.tolist() == [0, 1, 2, 3, 4, 6]

@@ -18,10 +18,11 @@ from ferclean.recognition.profiles import Profile
 @dataclass(frozen=True)
 class Arm:
     """One training set: (T,) rows of the pixel array, and what each is to be recognised as: (T,) label indices, or
-    (T, K) soft targets, rows sum to 1 (see `train.fit`)."""
+    (T, K) soft targets, rows sum to 1; perhaps `weights` (T,), what each counts for (see `train.fit`)."""
 
     rows: np.ndarray
     labels: np.ndarray
+    weights: np.ndarray | None = None
 
 
 ArmOfSeed = Arm | Sequence[Arm] | Callable[[int], Arm]
@@ -82,7 +83,7 @@ def compare_arms(
         config = with_class_names(profile.train_config(seed=seed, device=device), method, classes)
         rows = engine.Rows(
             pixels=pixels, train=arm.rows, targets=arm.labels, judged=test_rows, validation=validation,
-            contents=contents,
+            weights=arm.weights, contents=contents,
         )  # fmt: skip
         job = engine.job_of(method, config, rows, num_classes=len(classes))
         title = f"training on {name}, seed {seed}"

@@ -38,7 +38,8 @@ _PAUSE = 0.5
 class Rows:
     """What a job reads of `pixels` (N, C, S, S) uint8: `train` (T,) rows, and `targets`, their labels (T,) or soft
     targets (T, K); `judged` (J,) rows, which are predicted; and perhaps `validation`, rows (V,) and labels (V,), by
-    which the best epoch is chosen. `contents` (N,), from `row_digests`, spares reading the pixels for every job.
+    which the best epoch is chosen, and `weights` (T,), see `fit`. `contents` (N,), from `row_digests`, spares reading
+    the pixels for every job.
     """
 
     pixels: np.ndarray
@@ -46,6 +47,7 @@ class Rows:
     targets: np.ndarray
     judged: np.ndarray
     validation: tuple[np.ndarray, np.ndarray] | None = None
+    weights: np.ndarray | None = None
     contents: np.ndarray | None = None
 
     def digest(self) -> str:
@@ -53,10 +55,14 @@ class Rows:
         contents = row_digests(self.pixels) if self.contents is None else self.contents
         soft = self.targets.ndim == 2
         shape = [list(self.pixels.shape[1:]), len(self.train), len(self.judged), soft]
+        if self.weights is not None:  # jobs without weights keep the name that they always had
+            shape.append("weights")
         made = hashlib.sha256(json.dumps(shape).encode())
         parts = [contents[self.train], self.targets.astype(np.float32 if soft else np.int64), contents[self.judged]]
         if self.validation is not None:
             parts += [contents[self.validation[0]], self.validation[1].astype(np.int64)]
+        if self.weights is not None:
+            parts.append(self.weights.astype(np.float64))
         for part in parts:
             made.update(np.ascontiguousarray(part).data)
         return made.hexdigest()[:32]
@@ -239,7 +245,8 @@ def _train(job: Job, rows: Rows, folder: Path | None, *, keep_weights: bool, pro
     judged = rows.pixels[rows.judged]
     best = _Best(judged, rows)
     result = fit(
-        job.method, rows.pixels[rows.train], rows.targets, num_classes=job.num_classes, config=job.config,
+        job.method, rows.pixels[rows.train], rows.targets, num_classes=job.num_classes,
+        weights=rows.weights, config=job.config,
         watch=None if rows.validation is None else best.look, progress=progress,
     )  # fmt: skip
     outcome = Outcome(

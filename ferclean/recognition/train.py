@@ -56,6 +56,7 @@ def fit(
     labels: np.ndarray,
     *,
     num_classes: int,
+    weights: np.ndarray | None = None,
     config: TrainConfig | None = None,
     method_config: Any = None,
     validation: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
@@ -68,17 +69,21 @@ def fit(
     Soft targets are (N, num_classes) floats, rows sum to 1: the probability of each class's being the true label. The
     classification loss of every method reads them whole; what needs one class (contrast, centres, the dynamics, a first
     stage with labels) takes the likeliest, and no label is changed on the way, since the targets say already how sure
-    each one is. `method_config` is the method's own `Config`; by default it is made from its `config.method_options`.
-    `validation`, a name -> (images, labels), is only measured after each epoch (`NAME_accuracy` in `history`), never
-    selected on. `watch` receives each epoch, from 0, and the recognizer as it is then, to look at and not to keep.
-    `pretrained` is what `pretrain` gave; by default a method with a first stage runs it here, on these images. The same
-    inputs and seed give the same bytes on a CPU with the same number of threads. `progress` is called after each epoch.
+    each one is. `weights` (N,) of 0 or more say how much each image counts in the classification loss, relative to
+    their mean; contrast, centres and a first stage count all alike, and a label that a method changes on the way keeps
+    its weight. By default all count the same. `method_config` is the method's own `Config`; by default it is made from
+    its `config.method_options`. `validation`, a name -> (images, labels), is only measured after each epoch
+    (`NAME_accuracy` in `history`), never selected on. `watch` receives each epoch, from 0, and the recognizer as it is
+    then, to look at and not to keep. `pretrained` is what `pretrain` gave; by default a method with a first stage runs
+    it here, on these images. The same inputs and seed give the same bytes on a CPU with the same number of threads.
+    `progress` is called after each epoch.
 
     Raises BadDataError for arrays that cannot be trained on, UsageError for impossible settings and FercleanError when
     the loss stops being a number.
     """
     config = config or TrainConfig()
     images, labels, targets = _checked(images, labels, num_classes)
+    weights = None if weights is None else _checked_weights(weights, len(images))
     device = choose_device(config.device)
     method = get_method(method_name)
     cfg = _method_config(method_name, method_config, config)
@@ -98,7 +103,7 @@ def fit(
         if pretrained:
             backbone.load_state_dict(dict(pretrained))
         model = method.build(cfg, num_classes, backbone).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        run = _Run(method, cfg, model, config, images, labels, targets, num_classes, device)
+        run = _Run(method, cfg, model, config, images, labels, targets, weights, num_classes, device)
         for epoch in range(config.epochs):
             run.epoch(epoch)
             for name, (own_images, own_labels) in (validation or {}).items():
@@ -153,6 +158,7 @@ class _Run:
         images: np.ndarray,
         labels: np.ndarray,
         targets: np.ndarray | None,
+        weights: np.ndarray | None,
         num_classes: int,
         device: torch.device,
     ) -> None:
@@ -162,6 +168,7 @@ class _Run:
         self.given = torch.from_numpy(labels).to(device)
         self.working = self.given.clone()
         self.targets = None if targets is None else torch.from_numpy(targets).to(device)
+        self.weights = None if weights is None else torch.from_numpy(weights).to(device)
         self.size = config.network_size(images.shape[2])
         self.views = int(hook(method, "views")(cfg))
         self.order = torch.Generator().manual_seed(config.seed)
@@ -218,6 +225,7 @@ class _Run:
             given=self.given[index],
             index=index,
             targets=None if self.targets is None else self.targets[index],
+            weights=None if self.weights is None else self.weights[index],
             label_smoothing=self.config.label_smoothing,
         )
         for group in self.optimizer.param_groups:
@@ -294,6 +302,14 @@ def given_label_dynamics(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
     at_label = logits.gather(1, labels[:, None]).squeeze(1)
     others = logits.scatter(1, labels[:, None], -torch.inf)
     return torch.exp(at_label - torch.logsumexp(logits, 1)), at_label - others.amax(1)
+
+
+def _checked_weights(weights: np.ndarray, count: int) -> np.ndarray:
+    """(N,) float32, 1 on average."""
+    found = np.asarray(weights, dtype=np.float64)
+    if found.shape != (count,) or not (np.isfinite(found) & (found >= 0)).all() or not found.any():
+        raise BadDataError(f"weights are {count} numbers of 0 or more, one per image, and not all 0")
+    return (found / found.mean()).astype(np.float32)
 
 
 def _checked(

@@ -73,7 +73,8 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
     Columns: sample_id, source_key, split, given_label (before curation; the label itself where the folder has no
     such column), label, included (always True: left-out rows are not in the folder), soft_label (K floats or None),
-    image (encoded bytes or an absolute path), content_hash.
+    weight (what the label counts for, 1 where the folder does not say), image (encoded bytes or an absolute path),
+    content_hash.
 
     Raises BadDataError for a folder without a ClassLabel and for rows that cannot be used.
     """
@@ -97,6 +98,7 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
                 "label": row.given_label,
                 "included": True,
                 "soft_label": row.attributes.get("soft_label"),
+                "weight": row.attributes.get("weight", 1.0),
                 "image": image,
                 "content_hash": hashes.of_bytes(image) if isinstance(image, bytes) else hashes.of_file(Path(image)),
             }
@@ -212,6 +214,9 @@ def _attributes(cells: Mapping[str, Any], before: Sequence[ClassName] | None, ca
         kept["changed"] = cells["changed"]
     if isinstance(cells.get("soft_label"), list):
         kept["soft_label"] = cells["soft_label"]
+        # a column of that name means this only beside soft labels, as `export` writes both
+        if isinstance(cells.get("weight"), float) and 0 <= cells["weight"] <= 1:
+            kept["weight"] = cells["weight"]
     if "given_label" in cells:  # None says that there was no label before curation
         name, code, _ = _label(cells["given_label"], before, card)
         kept["given_label"] = name or code

@@ -34,7 +34,7 @@ Policy = Literal["decisions", "auto"]
 Unmended = Literal["soft", "keep", "drop"]
 UNMENDED: Unmended = "soft"
 """What policy `auto` does by default with labels that are doubted and not mended. No face is lost (rare classes are
-doubted most), and the label column is as with `keep`; who trains on hard labels can count each by its weight."""
+doubted most), and the label column is as with `keep`; `retrain` on hard labels counts each by its weight."""
 ORIGINAL = "original"
 """Pseudo release for `diff` and `export`: every readable sample under its given label. Nobody may take the name."""
 

@@ -326,6 +326,8 @@ def _fingerprint(material: Material) -> str:
     columns = material.table[["sample_id", "content_hash", "split", "given_label", "label", "included"]].astype(str)
     said = ["\t".join(row) for row in columns.itertuples(index=False)]
     said += [json.dumps(None if value is None else [float(p) for p in value]) for value in material.table["soft_label"]]
+    if (material.weight != 1).any():
+        said += [repr(float(value)) for value in material.weight]
     parts = [array.tobytes() for array in (material.pred_probs, material.votes) if array is not None]
     return hashes.of_bytes(b"".join(["\n".join(said).encode(), said_by_people(material.table).tobytes(), *parts]))
 

@@ -6,7 +6,7 @@ It trains nothing, and never reads a vote but for the oracle.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,8 @@ from ferclean.store.workspace import Workspace
 GIVEN = "given"
 ARMS: dict[str, str] = {
     GIVEN: "the given labels",
-    "cleaned": "the release's labels",
-    "soft": "the release's soft labels; one class where a person decided",
+    "cleaned": "the release's labels, each counting as much as its weight",
+    "soft": "the release's soft labels, which hold the doubt themselves; one class where a person decided",
     "self_distillation": "the recognizers' own out-of-fold probabilities: what smoothing alone is worth",
     "random_relabel": "as many labels changed as in the release, at random",
     "random_removal": "as many images left out as the release changed or left out, at random",
@@ -40,7 +40,7 @@ none, and no judge, 60 to 63 %)."""
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """Everything that arms are made of, one entry per row of a release; `table` has given_label, label, included,
-    reason and soft_label. `usable` (N,) bool: training rows that are no copy of a test image.
+    reason, soft_label and perhaps weight. `usable` (N,) bool: training rows that are no copy of a test image.
 
     `pred_probs` (N, K) out-of-fold, NaN rows where nothing was predicted, and `votes` (N, K) counts; None where there
     are none.
@@ -62,6 +62,13 @@ class Material:
         """(N,) int64 labels of the release, -1 where it leaves a row out."""
         included = self.table["included"].to_numpy(bool)
         return np.where(included, encode(list(self.table["label"]), self.classes), -1)
+
+    @property
+    def weight(self) -> np.ndarray:
+        """(N,) in [0, 1]: what the release's label counts for, below 1 where it is in doubt."""
+        if "weight" not in self.table:
+            return np.ones(len(self.table))
+        return self.table["weight"].astype(float).fillna(1.0).to_numpy()
 
     @property
     def decided(self) -> np.ndarray:
@@ -131,11 +138,15 @@ def _given(m: Material) -> Arm:
 
 
 def _cleaned(m: Material) -> Arm:
-    return _hard(m.usable, m.label)
+    hard = _hard(m.usable, m.label)
+    weights = m.weight[hard.rows]
+    return hard if (weights == 1).all() else replace(hard, weights=weights)
 
 
 def _soft(m: Material) -> Arm:
-    """A person's word is one class; but for 'ambiguous', which is none. Rows without a soft label have their label."""
+    """A person's word is one class; but for 'ambiguous', which is none. Rows without a soft label have their label.
+
+    Weights are not read: a soft label spreads over the classes what is in doubt, and would say it twice."""
     rows = np.flatnonzero(m.usable & (m.label >= 0))
     soft = m.table["soft_label"].to_numpy() if "soft_label" in m.table else np.full(len(m.table), None)
     if not any(_is_list(soft[row]) for row in rows):

@@ -29,7 +29,8 @@ class Batch:
     `views`: one or two (B, C, S, S) float32 views of the same images. `labels`: (B,) int64 working labels, which a
     method may have corrected. `given`: (B,) int64, as published. `index`: (B,) int64 rows of the training set.
     `targets`: (B, K) float32, rows sum to 1, where training is given soft targets; then `labels` are their likeliest
-    classes, for what needs one class (contrast, centres), and the classification loss reads `targets`.
+    classes, for what needs one class (contrast, centres), and the classification loss reads `targets`. `weights`: (B,)
+    float32, 0 or more, 1 on average over the training set: what each row counts for in the classification loss.
     """
 
     views: tuple[Tensor, ...]
@@ -37,6 +38,7 @@ class Batch:
     given: Tensor
     index: Tensor
     targets: Tensor | None = None
+    weights: Tensor | None = None
     label_smoothing: float = 0.0
 
     def rows(self, index: Tensor) -> Batch:
@@ -44,6 +46,7 @@ class Batch:
         return replace(
             self, labels=self.labels[index], given=self.given[index], index=self.index[index],
             targets=None if self.targets is None else self.targets[index],
+            weights=None if self.weights is None else self.weights[index],
         )  # fmt: skip
 
 
@@ -186,9 +189,13 @@ def config_of(config: TrainConfig, method_name: str) -> Any:
 
 
 def cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
-    """Mean cross-entropy of (B, K) logits against the soft targets or else the working labels, in float32."""
+    """Mean cross-entropy of (B, K) logits against the soft targets or else the working labels, in float32; each row
+    counts by its weight, where there are weights."""
     wanted = batch.labels if batch.targets is None else batch.targets
-    return F.cross_entropy(logits.float(), wanted, label_smoothing=batch.label_smoothing)
+    if batch.weights is None:
+        return F.cross_entropy(logits.float(), wanted, label_smoothing=batch.label_smoothing)
+    each = F.cross_entropy(logits.float(), wanted, label_smoothing=batch.label_smoothing, reduction="none")
+    return (batch.weights * each).mean()
 
 
 def as_predictions(logits: Tensor, embedding: Tensor, **signals: Tensor) -> dict[str, Tensor]:
