@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, UsageError
 
 DRAFT = ".ferclean-draft-"
 """How the name of every draft begins; each is a folder."""
@@ -187,6 +187,18 @@ def telling(path: Path, *, elsewhere: str = "") -> Iterator[None]:
         if isinstance(named, str | os.PathLike) and not _concerns(Path(named), path):
             raise
         raise FercleanError(cannot_write(path, error, elsewhere=elsewhere)) from error
+
+
+def check_absent(path: Path, option: str, *, overwrite: bool | None = None) -> None:
+    """Raise UsageError where the file that a user named with `option` would take the place of another one.
+
+    `overwrite`: what the verb's --overwrite says; None for a verb that has none. A folder never gives way to a file.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; name a file with {option}")
+    if os.path.lexists(path) and not overwrite:
+        mend = "" if overwrite is None else "pass --overwrite, or "
+        raise UsageError(f"{path} exists and is left as it is; {mend}name another file with {option}")
 
 
 def cannot_write(path: Path | str, error: OSError, *, elsewhere: str = "") -> str:

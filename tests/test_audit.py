@@ -134,7 +134,7 @@ def test_the_list_is_blind_and_comes_back_as_decisions(ws: Workspace, tmp_path: 
         rows = list(csv.DictReader(lines))
     assert list(rows[0]) == ["sample_id", "path", "given_label", "action", "label"]
     assert [row["sample_id"] for row in rows] == drawn(ws)
-    with pytest.raises(UsageError, match="may hold answers"):
+    with pytest.raises(UsageError, match="exists and is left as it is; name another file with --out"):
         audit(ws, out=out)
     with out.open("w", encoding="utf-8", newline="") as lines:
         writer = csv.DictWriter(lines, list(rows[0]))

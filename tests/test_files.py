@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from disks import fill, small_disk
 
-from ferclean.errors import FercleanError
-from ferclean.files import DRAFT, whole_file, whole_files, whole_folder
+from ferclean.errors import FercleanError, UsageError
+from ferclean.files import DRAFT, check_absent, whole_file, whole_files, whole_folder
 
 WRITER = """
 import os, signal, sys
@@ -173,3 +173,20 @@ def test_weights_on_a_full_disk_are_told_like_any_other_file(tmp_path: Path) -> 
         with pytest.raises(FercleanError, match=r"cannot write .*/net.safetensors: No space left on device; free some"):
             write_tensors(disk / "net.safetensors", {"weight": torch.zeros(200_000)})
         assert os.listdir(disk) == []
+
+
+def test_a_file_that_a_user_named_takes_no_others_place_unless_told(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    check_absent(file, "--out")
+    file.write_text("answers")
+    with pytest.raises(UsageError, match=r"out\.csv exists and is left as it is; name another file with --out"):
+        check_absent(file, "--out")
+    with pytest.raises(UsageError, match="pass --overwrite, or name another"):
+        check_absent(file, "--out", overwrite=False)
+    check_absent(file, "--out", overwrite=True)
+    # a link to nowhere is something that stands there, too
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="exists"):
+        check_absent(tmp_path / "link", "--out")
+    with pytest.raises(UsageError, match="is a folder"):
+        check_absent(tmp_path, "--out", overwrite=True)

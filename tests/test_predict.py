@@ -124,6 +124,23 @@ def test_the_table_has_a_row_per_file(model: Path, folder: Path, tmp_path: Path,
     assert all(row["problem"] and not row["label"] for row in rows[4:])
 
 
+def test_files_that_are_there_are_replaced_only_when_told(
+    model: Path, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, net = tmp_path / "out.csv", tmp_path / "model.onnx"
+    words = ["predict", str(model), str(folder / "a.png"), "--device", "cpu", "--quiet"]
+    for option, file in (("--csv", table), ("--onnx", net)):
+        file.write_text("somebody's")
+        assert run([*words, option, str(file)]) == 2
+        assert f"pass --overwrite, or name another file with {option}" in capsys.readouterr().err
+        assert file.read_text() == "somebody's"
+    assert run([*words, "--csv", str(table), "--overwrite"]) == 0
+    assert table.read_text().startswith("path,label")
+    assert run([*words, "--csv", str(net), "--onnx", str(net), "--overwrite"]) == 2
+    assert run(["predict", str(model), "--onnx", str(tmp_path / "new"), "--csv", str(table), "--overwrite"]) == 2
+    assert "name the images" in capsys.readouterr().err
+
+
 def test_the_verb_writes_onnx_without_any_image(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

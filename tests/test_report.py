@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, UsageError
 from ferclean.steps import report_plots
 from ferclean.steps.report import report
 from ferclean.store import decisions, table
@@ -29,8 +29,13 @@ def test_the_page_stands_alone_and_names_what_was_found(judged_folder: Path, tmp
 
 
 def test_without_faces_no_pixel_is_in_the_page(judged_folder: Path, tmp_path: Path) -> None:
-    report(Workspace.open(judged_folder), out=tmp_path / "page.html", faces=0)
-    assert "data:image" not in (tmp_path / "page.html").read_text("utf-8")
+    page = tmp_path / "page.html"
+    page.write_text("somebody's")
+    with pytest.raises(UsageError, match="pass --overwrite"):
+        report(Workspace.open(judged_folder), out=page, faces=0)
+    report(Workspace.open(judged_folder), out=page, overwrite=True, faces=0)
+    assert "<html" in page.read_text("utf-8")
+    assert "data:image" not in page.read_text("utf-8")
 
 
 def test_decisions_and_hostile_names_are_shown_inert(judged_copy: Path, tmp_path: Path) -> None:

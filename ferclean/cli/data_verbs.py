@@ -36,6 +36,7 @@ ProfileName = Annotated[
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Do it again even when it is done for the same inputs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
 
 
 def names(text: str | None) -> list[str] | None:

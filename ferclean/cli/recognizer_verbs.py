@@ -11,9 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed, names
+from ferclean.cli.data_verbs import Device, Force, Overwrite, ProfileName, Seed, names
 from ferclean.cli.plumbing import Session, quoted
 from ferclean.errors import BadDataError, UsageError
+from ferclean.files import check_absent
 
 
 def add_to(app: typer.Typer) -> None:
@@ -120,6 +121,7 @@ def predict(
             help="Write the model as one ONNX file, checked against torch (needs ferclean[onnx]).", metavar="FILE"
         ),
     ] = None,
+    overwrite: Overwrite = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 4 when a file is no readable image.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -130,6 +132,13 @@ def predict(
     session: Session = context.obj
     if not paths and onnx is None:
         raise UsageError("name an image or a folder of images, or --onnx FILE")
+    if csv is not None and not paths:
+        raise UsageError("--csv is a table of predictions: name the images, or a folder of images")
+    for option, file in (("--csv", csv), ("--onnx", onnx)):
+        if file is not None:
+            check_absent(file, option, overwrite=overwrite)
+    if csv is not None and onnx is not None and csv.absolute() == onnx.absolute():
+        raise UsageError(f"--csv and --onnx are both {csv}: name two files")
     result: dict[str, Any] = {"model": str(model), "predictions": [], "broken": []}
     if onnx is not None:
         result["onnx"] = save_onnx(model, onnx)

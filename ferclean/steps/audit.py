@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import FercleanError, UsageError
+from ferclean.errors import FercleanError
 from ferclean.evidence import auditing
-from ferclean.files import whole_file
+from ferclean.files import check_absent, whole_file
 from ferclean.sources.tabular import escape_cell
 from ferclean.store import audits, decisions, runs, samples, table
 from ferclean.store.workspace import Workspace
@@ -76,8 +76,8 @@ def audit(ws: Workspace, *, n: int = 200, seed: int = 0, new: bool = False, out:
 
     Raises FercleanError when nothing was judged or nothing is undecided, UsageError when `out` exists.
     """
-    if out is not None and out.exists():
-        raise UsageError(f"{out} exists and may hold answers; name another file with --out")
+    if out is not None:
+        check_absent(out, "--out")  # it may hold answers
     whole = table.sample_table(ws)
     whole = whole[whole["verdict"].notna() & whole["fold"].notna() & whole["quarantine_reason"].isna()]
     if whole.empty:

@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ferclean.errors import UsageError
 from ferclean.exports.content import records, write_csv
-from ferclean.files import whole_file
+from ferclean.files import check_absent, whole_file
 from ferclean.store.standing import standing_decisions
 from ferclean.store.workspace import Workspace
 
@@ -40,8 +39,7 @@ def decisions_to_file(ws: Workspace, path: str | Path) -> CarriedSummary:
     Raises UsageError when the file is there already.
     """
     path = Path(path)
-    if path.exists():
-        raise UsageError(f"{path} exists; name another file with --to-file")
+    check_absent(path, "--to-file")
     table = standing_decisions(ws)
     with whole_file(path, elsewhere="name another file with --to-file") as draft:
         write_csv(draft, COLUMNS, ([row[name] for name in COLUMNS] for row in records(table)))

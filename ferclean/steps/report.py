@@ -19,7 +19,7 @@ import pandas as pd
 
 from ferclean import __version__
 from ferclean.errors import FercleanError
-from ferclean.files import whole_file
+from ferclean.files import check_absent, whole_file
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.steps import report_plots
@@ -47,16 +47,21 @@ def report(
     ws: Workspace,
     *,
     out: Path | None = None,
+    overwrite: bool = False,
     faces: int = 24,
     truth: Sequence[dict[str, Any]] | None = None,
     progress: Progress = silent,
 ) -> ReportSummary:
-    """Write the page to `out` (default `reports/report.html` in the workspace), replacing an older one.
+    """Write the page to `out`, by default to `reports/report.html` in the workspace, in place of an older one there.
+
+    Raises UsageError where something stands at `out` and `overwrite` is not set.
 
     `faces` is how many example faces each gallery shows at most; 0 leaves every pixel out, for sets whose licence
     forbids passing them on. `truth` (rows of kind, planted, flagged, hits, precision, recall) is shown when errors
     were planted on purpose, as in the demo.
     """
+    if out is not None:
+        check_absent(out, "--out", overwrite=overwrite)
     dataset = samples.get_dataset(ws)
     whole = table.sample_table(ws)
     flagged = whole[whole["verdict"].isin(("mislabelled", "ambiguous", "unusable"))]
