@@ -72,7 +72,7 @@ TRIALS: dict[str, Trial] = {
     "ingest again": Trial(words=["ingest", "drawn_faces", SET]),
     "triage": Trial(words=["triage", "--random-share", "0.2"]),
     "release": Trial(words=["release", "v2", "--policy", "auto"]),
-    "report": Trial(words=["report", "--out", "out.html"], out="out.html"),
+    "report": Trial(words=["report", "--out", "out.html", "--overwrite"], out="out.html"),
     **{
         f"export {form}": Trial(words=["export", "--form", form, "--release", "v1", "--out", out], out=out)
         for form, out in EXPORTED.items()

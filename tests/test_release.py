@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 from small_workspace import BROKEN, CLASSES, Small, p_true, small
 
+from ferclean import cli
 from ferclean.errors import FercleanError, UsageError
-from ferclean.steps.release import diff, release
+from ferclean.steps.diff import SOFT_MOVED, diff
+from ferclean.steps.release import release
 from ferclean.store import runs, verdicts
 from ferclean.store.decisions import Decision, append_decisions
 from ferclean.store.releases import get_release, get_release_items
@@ -180,6 +182,38 @@ def test_a_difference_reads_like_a_pull_request(work: Small) -> None:
     assert diff(work.ws, "v1", "v1").changes == []
 
 
+def test_a_difference_shows_the_soft_labels_and_weights_that_moved(
+    work: Small, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release(work.ws, "people")
+    release(work.ws, "soft", policy="auto", threshold=0.95)
+    release(work.ws, "same", policy="auto", threshold=0.95, unmended="keep")
+    decide(work, "train_00006", "keep")
+    release(work.ws, "later", policy="auto", threshold=0.95)
+    found = diff(work.ws, "soft", "later").as_dict()
+    # .4 on surprise before, all of it since a person kept it; its weight was .4
+    assert (found["relabelled"], found["soft_labels"], found["weights"]) == (0, 1, 1)
+    assert found["largest_soft"] == [
+        {
+            "sample_id": work.ids["train_00006"], "source_key": "train_00006", "split": "train", "moved": 0.6,
+            "from": "fear", "from_p": 0.6, "to": "surprise", "to_p": 1.0,
+        }
+    ]  # fmt: skip
+    assert diff(work.ws, "soft", "same").as_dict()["soft_labels"] == 0
+    assert diff(work.ws, "soft", "same").weights == 3
+    # beside labels alone, a soft label is what it takes away from the label
+    beside = diff(work.ws, "people", "soft")
+    assert [row["source_key"] for row in beside.largest_soft] == [
+        "train_00001", "train_00003", "train_00006", "train_00004"
+    ]  # fmt: skip
+    assert all(row["moved"] > SOFT_MOVED for row in beside.largest_soft)
+    assert diff(work.ws, "original", "people").soft_labels == 0
+    assert cli.run(["-w", str(work.ws.root), "diff", "soft", "later"]) == 0
+    shown = capsys.readouterr().out
+    assert "soft labels of 1 faces and weights of 1 moved by more than 0.1" in shown
+    assert "fear 0.60" in shown
+
+
 def test_a_difference_from_an_unknown_release_names_the_known_ones(work: Small) -> None:
     release(work.ws, "v1")
     with pytest.raises(UsageError, match="v1"):
@@ -322,12 +356,31 @@ def test_an_unknown_policy_names_the_known_ones(work: Small) -> None:
         release(work.ws, "v1", policy="magic")  # type: ignore[arg-type]
 
 
-def test_a_workspace_without_triage_releases_the_decisions(tmp_path: Path) -> None:
+def test_without_verdicts_there_are_decisions_to_release_and_nothing_for_auto_or_a_budget_to_go_by(
+    tmp_path: Path,
+) -> None:
     work = small(tmp_path, triaged=False)
     decide(work, "train_00001", "relabel", "fear")
-    release(work.ws, "v1", policy="auto")
+    for options in ({"policy": "auto"}, {"budget": 2}, {"policy": "auto", "dry_run": True}):
+        with pytest.raises(FercleanError, match="nothing was judged; run `ferclean score` first"):
+            release(work.ws, "v1", **options)  # type: ignore[arg-type]
+    run = runs.start_run(work.ws, kind="score", method="m", config={}, seed=0, fingerprint="f")
+    runs.finish_run(work.ws, run)
+    with pytest.raises(FercleanError, match="run `ferclean triage` first, or release people's"):
+        release(work.ws, "v1", policy="auto")
+    release(work.ws, "v1")
     assert items(work, "v1")["train_00001"]["label"] == "fear"
     assert items(work, "v1")["train_00003"]["label"] == "sadness"
+
+
+@pytest.mark.parametrize(("option", "value"), [("threshold", 0.9), ("unmended", "soft"), ("unmended", "drop")])
+def test_what_counts_under_auto_alone_is_refused_for_decisions(work: Small, option: str, value: object) -> None:
+    with pytest.raises(UsageError, match=f"--{option} counts under policy auto alone"):
+        release(work.ws, "v1", **{option: value})  # type: ignore[arg-type]
+    shown = str(value)
+    assert cli.run(["-w", str(work.ws.root), "release", "v1", f"--{option}", shown]) == 2
+    # a budget counts under both: people's decisions have faces that are least sure, too
+    assert len(release(work.ws, "v1", budget=2).look_first) == 2
 
 
 def test_a_relabel_mends_a_row_whose_label_could_not_be_read(tmp_path: Path) -> None:

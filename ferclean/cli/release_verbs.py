@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.data_verbs import Device, Force, ProfileName, Seed, names
+from ferclean.cli.data_verbs import Device, Force, Overwrite, ProfileName, Seed, names
 from ferclean.cli.plumbing import Session, quoted
 
 CHANGE_COLUMNS = ("changes", "mended", "spoiled", "still_wrong", "no_true_label")
@@ -42,11 +42,12 @@ def release(
         Literal["keep", "exclude"], typer.Option(help="Ambiguous samples: keep the given label, or leave them out.")
     ] = "keep",
     unmended: Annotated[
-        Literal["soft", "keep", "drop"],
+        Literal["soft", "keep", "drop"] | None,
         typer.Option(
-            help="auto: labels in doubt that nothing mends: weigh less, weigh as the others, or are left out."
+            help="auto: labels in doubt that nothing mends: weigh less (soft, the default), weigh as the others, or "
+            "are left out."
         ),
-    ] = "soft",
+    ] = None,
     budget: Annotated[int, typer.Option(help="Name this many faces that a person should still look at.", min=0)] = 0,
     ids_to: Annotated[Path | None, typer.Option(help="Write those faces to a CSV file.")] = None,
     on_conflict: Annotated[
@@ -95,8 +96,9 @@ def diff(
     ],
     b: Annotated[str, typer.Argument(help="Another release.", autocompletion=completion.releases_and_original)],
 ) -> None:
-    """What differs between two releases, sample by sample."""
-    from ferclean.steps.release import diff as step
+    """What differs between two releases, sample by sample: labels, and how many soft labels moved by more than .1."""
+    from ferclean.steps.diff import SOFT_MOVED
+    from ferclean.steps.diff import diff as step
 
     session: Session = context.obj
     result = step(session.open(), a, b)
@@ -104,6 +106,18 @@ def diff(
     rows = [[c["source_key"], c["split"], c["change"], c["from"], c["to"]] for c in result.changes]
     session.table(["sample", "split", "change", "from", "to"], rows)
     session.say(f"{len(rows)} difference(s) from {a} to {b}")
+    if result.soft_labels or result.weights:
+        session.say(
+            f"soft labels of {result.soft_labels:,} faces and weights of {result.weights:,} moved by more than "
+            f"{SOFT_MOVED:g} (total variation distance)"
+        )
+    session.table(
+        ["sample", "split", "soft label moved", "from", "to"],
+        [
+            [c["source_key"], c["split"], c["moved"], f"{c['from']} {c['from_p']:.2f}", f"{c['to']} {c['to_p']:.2f}"]
+            for c in result.largest_soft
+        ],
+    )
     session.next(f"export --form hf --release {quoted(b)} --out PATH")
 
 
@@ -249,6 +263,7 @@ def retrain(
 def report(
     context: typer.Context,
     out: Annotated[Path | None, typer.Option(help="Where to write the page.")] = None,
+    overwrite: Overwrite = False,
     faces: Annotated[int, typer.Option(help="Example faces per gallery; 0 leaves all pixels out.", min=0)] = 24,
 ) -> None:
     """Write one self-contained HTML page: found, decided, released, gained."""
@@ -256,7 +271,7 @@ def report(
 
     session: Session = context.obj
     with session.progress() as progress:
-        result = step(session.open(), out=out, faces=faces, progress=progress)
+        result = step(session.open(), out=out, overwrite=overwrite, faces=faces, progress=progress)
     session.emit("report", result.as_dict())
     session.say(f"report: {result.path}")
     session.next("status")

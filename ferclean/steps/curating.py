@@ -91,6 +91,48 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
     return sample["sample_id"], sample["split"], given, label, included, reason, soft if included else None, weight
 
 
+def original_items(table: pd.DataFrame) -> pd.DataFrame:
+    """`curated` where nothing was: every readable sample under its given label."""
+    items = table[["sample_id", "split", "given_label"]].copy()
+    items["label"] = items["given_label"]
+    items["included"] = table["quarantine_reason"].isna() & table["given_label"].notna()
+    items["reason"] = items["soft_label"] = None
+    items["weight"] = 1.0
+    return items
+
+
+def changes(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Whose label or presence differs: one dict per row with sample_id, source_key, split, change (added, removed,
+    relabelled), from, to, reason. Both as `curated` gives them, `keys` sample_id -> source key."""
+    old = before[before["included"].astype(bool)].set_index("sample_id")["label"].to_dict()
+    new = after[after["included"].astype(bool)].set_index("sample_id")["label"].to_dict()
+    facts = {
+        row["sample_id"]: row for frame in (before, after) for row in frame.to_dict("records")
+    }  # the later release has the last word on split and reason
+    rows = []
+    for sample, fact in facts.items():
+        was, now = old.get(sample), new.get(sample)
+        if was == now:
+            continue
+        rows.append(
+            {
+                "sample_id": sample,
+                "source_key": keys.get(sample, sample),
+                "split": fact["split"],
+                "change": "added" if was is None else "removed" if now is None else "relabelled",
+                "from": was,
+                "to": now,
+                "reason": text(fact["reason"]),
+            }
+        )
+    return rows
+
+
+def keys_of(table: pd.DataFrame) -> dict[str, str]:
+    """Sample_id -> source key."""
+    return dict(zip(table["sample_id"], table["source_key"], strict=True))
+
+
 def _by_person(given: str | None, decision: Mapping[Any, Any], ambiguous: str) -> tuple[str | None, bool, str | None]:
     action, reviewer = decision["action"], decision["reviewer"]
     said = f"decision: {action} by {reviewer}"

@@ -1,4 +1,4 @@
-"""Decisions to a frozen, named curated split, and the difference between two of them.
+"""Decisions to a frozen, named curated split.
 
 It never changes a given label, never touches the test split by itself, and never alters a release that exists.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,13 +18,23 @@ import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError, among, few
 from ferclean.evidence.lessons import CHANGE_AT
-from ferclean.exports.content import write_csv
-from ferclean.files import whole_file, whole_folder
+from ferclean.exports.content import ORIGINAL, write_csv
+from ferclean.files import check_absent, whole_file, whole_folder
 from ferclean.printable import printable
 from ferclean.progress import Progress, silent
-from ferclean.steps.curating import UNUSABLE_ABOVE, Rules, curated, text, told_about
+from ferclean.steps.curating import (
+    UNUSABLE_ABOVE,
+    Rules,
+    changes,
+    curated,
+    keys_of,
+    original_items,
+    text,
+    told_about,
+)
+from ferclean.store import runs
 from ferclean.store.decisions import current_decisions
-from ferclean.store.releases import Release, get_release, get_release_items, list_releases, put_release
+from ferclean.store.releases import Release, list_releases, put_release
 from ferclean.store.samples import fingerprint, get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
@@ -35,9 +44,6 @@ Unmended = Literal["soft", "keep", "drop"]
 UNMENDED: Unmended = "soft"
 """What policy `auto` does by default with labels that are doubted and not mended. No face is lost (rare classes are
 doubted most), and the label column is as with `keep`; `retrain` on hard labels counts each by its weight."""
-ORIGINAL = "original"
-"""Pseudo release for `diff` and `export`: every readable sample under its given label. Nobody may take the name."""
-
 THRESHOLD = CHANGE_AT
 """Least `p_suggested` (0 to 1, high = likely the true label) of an automatic correction: more likely right than not.
 The probabilities are calibrated, so a change of 0.5 to 0.6 still mends more labels than it spoils: on FER2013's
@@ -65,7 +71,7 @@ class ReleaseSummary:
     """`before` and `after`: split -> class -> samples; `reasons`: why rows changed or were left out -> samples;
     `label_accuracy` and `automatic_changes`: `curating.Told.as_counts`."""
     changes: list[dict[str, Any]] = field(repr=False)
-    """One dict per changed row; keys as in `ReleaseDiff.changes`."""
+    """One dict per changed row; keys as in `curating.changes`."""
     look_first: list[dict[str, Any]] = field(default_factory=list, repr=False)
     """The faces that a person should still look at, the most worthwhile first, as many as the budget allows."""
     after_looking: float | None = None
@@ -81,36 +87,6 @@ class ReleaseSummary:
         return asdict(self) | changed
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReleaseDiff:
-    """The label changes that lead from one release to another."""
-
-    before: str
-    after: str
-    changes: list[dict[str, Any]] = field(repr=False)
-    """One dict per row: sample_id, source_key, split, change (added, removed, relabelled), from, to, reason."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `added`, `removed` and `relabelled` are counts."""
-        kinds = Counter(change["change"] for change in self.changes)
-        return {
-            "before": self.before,
-            "after": self.after,
-            **{kind: kinds[kind] for kind in ("added", "removed", "relabelled")},
-            "changes": self.changes,
-        }
-
-    def as_lines(self) -> list[str]:
-        """One line per changed row, as a pull request shows it: `~ train_00012  anger -> fear  (reason)`."""
-        lines = []
-        for change in self.changes:
-            sign = {"added": "+", "removed": "-", "relabelled": "~"}[change["change"]]
-            labels = " -> ".join(change[side] or "left out" for side in ("from", "to"))
-            shown = printable(change["source_key"])
-            lines.append(f"{sign} {change['split']}  {shown}  {labels}  ({change['reason'] or 'as given'})")
-        return lines
-
-
 def release(
     ws: Workspace,
     name: str,
@@ -118,7 +94,7 @@ def release(
     policy: Policy = "decisions",
     threshold: float | None = None,
     ambiguous: Literal["keep", "exclude"] = "keep",
-    unmended: Unmended = UNMENDED,
+    unmended: Unmended | None = None,
     on_conflict: Literal["refuse", "latest"] = "refuse",
     budget: int = 0,
     ids_to: str | Path | None = None,
@@ -131,26 +107,41 @@ def release(
     keeps the given label (or leaves the image out with `ambiguous="exclude"`), skip decides nothing. Policy `auto`
     also corrects undecided samples outside the test split: where the suggested label has a probability of at least
     `threshold`, and a higher one than the given label, it takes its place; unusable images are left out. What the
-    verdicts doubt and nothing mends keeps its label: with `unmended` "soft" it weighs as much as P(given label), with
-    "keep" 1, with "drop" it is left out. People win over automatic corrections. Quarantined images are left out with
-    their reason. The same name with the same content is a no-op.
+    verdicts doubt and nothing mends keeps its label: with `unmended` "soft" (the default) it weighs as much as P(given
+    label), with "keep" 1, with "drop" it is left out. People win over automatic corrections. Quarantined images are
+    left out with their reason. The same name with the same content is a no-op.
 
     Under `auto` each item outside the test split has a soft label, the verdict's or, where people keep or change the
     label, all of it on theirs; under `decisions` there is nothing of the model's: the label alone is the target. Under
     both the summary says how many labels are right before and after, as the verdicts expect it, and at which `budget`
     faces a person should still look, which `ids_to` takes as a CSV file, also in a dry run.
 
-    Raises UsageError for a bad name, policy or threshold and for a taken name with other content; FercleanError
-    when reviewers disagree and `on_conflict` is "refuse".
+    Raises UsageError for a bad name, policy or threshold, for a `threshold` or `unmended` under `decisions`, where they
+    mean nothing, and for a taken name with other content; FercleanError when reviewers disagree and `on_conflict` is
+    "refuse", and where `auto` or a `budget` has no verdicts to go by.
     """
+    if policy == "decisions":
+        for option, given in (("--threshold", threshold), ("--unmended", unmended)):
+            if given is not None:
+                raise UsageError(
+                    f"{option} counts under policy auto alone, and this is policy decisions: leave it out, or give "
+                    "--policy auto"
+                )
     threshold = THRESHOLD if threshold is None else threshold
+    unmended = UNMENDED if unmended is None else unmended
     _check_options(name, policy, threshold, ambiguous, unmended, on_conflict, budget)
     if ids_to is not None and not budget:
         raise UsageError("--ids-to takes the faces that --budget N names: say how many")
-    if ids_to is not None and Path(ids_to).exists():
-        raise UsageError(f"{ids_to} exists; name another file with --ids-to")
+    if ids_to is not None:
+        check_absent(Path(ids_to), "--ids-to")
     progress("reading decisions", 0, 3)
     dataset, table = get_dataset(ws), sample_table(ws)
+    if (policy == "auto" or budget) and table["run_id"].isna().all():
+        raise FercleanError(
+            f"{'policy auto' if policy == 'auto' else '--budget'} goes by verdicts, and nothing was judged; run "
+            f"`ferclean {'triage' if runs.latest_run(ws, 'score') else 'score'}` first, or release people's decisions "
+            f"alone{' with --policy decisions' if policy == 'auto' else ', without --budget'}"
+        )
     decisions = _decisions(ws, table, on_conflict)
     rules = Rules(policy=policy, threshold=threshold, unmended=unmended, ambiguous=ambiguous, classes=dataset.classes)
     items = curated(table, decisions, rules)
@@ -204,29 +195,12 @@ def release(
         path=str(folder),
         fingerprint=made.fingerprint,
         counts=counts,  # in the order of the classes, which the store does not keep
-        changes=_changes(_original_items(table), items, _keys(table)),
+        changes=changes(original_items(table), items, keys_of(table)),
         look_first=told.look_first,
         after_looking=told.after_looking,
         unchanged_since=None if existing is None else str(existing.created_at),
         dry_run=dry_run,
     )
-
-
-def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
-    """The rows whose label or presence differs between two releases; "original" is the set as it was given.
-
-    Raises UsageError for an unknown release.
-    """
-    with ws.reading("diff"):
-        table = sample_table(ws)
-
-        def items(name: str) -> pd.DataFrame:
-            if name == ORIGINAL:
-                return _original_items(table)
-            get_release(ws, name)  # names the known ones when there is no such release
-            return get_release_items(ws, name)
-
-        return ReleaseDiff(before=before, after=after, changes=_changes(items(before), items(after), _keys(table)))
 
 
 def _check_options(
@@ -256,7 +230,7 @@ def _decisions(ws: Workspace, table: pd.DataFrame, on_conflict: str) -> pd.DataF
     decisions = current_decisions(ws).set_index("sample_id")
     open_conflicts = decisions.index[decisions["conflict"].astype(bool)]
     if len(open_conflicts) and on_conflict == "refuse":
-        keys = _keys(table)
+        keys = keys_of(table)
         named = few((printable(keys[sample]) for sample in open_conflicts), 20)
         raise FercleanError(
             f"reviewers disagree on {len(open_conflicts)} samples: {named}; "
@@ -264,39 +238,6 @@ def _decisions(ws: Workspace, table: pd.DataFrame, on_conflict: str) -> pd.DataF
             "--on-conflict latest"
         )
     return decisions
-
-
-def _original_items(table: pd.DataFrame) -> pd.DataFrame:
-    items = table[["sample_id", "split", "given_label"]].copy()
-    items["label"] = items["given_label"]
-    items["included"] = table["quarantine_reason"].isna() & table["given_label"].notna()
-    items["reason"] = None
-    return items
-
-
-def _changes(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str]) -> list[dict[str, Any]]:
-    old = before[before["included"].astype(bool)].set_index("sample_id")["label"].to_dict()
-    new = after[after["included"].astype(bool)].set_index("sample_id")["label"].to_dict()
-    facts = {
-        row["sample_id"]: row for frame in (before, after) for row in frame.to_dict("records")
-    }  # the later release has the last word on split and reason
-    rows = []
-    for sample, fact in facts.items():
-        was, now = old.get(sample), new.get(sample)
-        if was == now:
-            continue
-        rows.append(
-            {
-                "sample_id": sample,
-                "source_key": keys.get(sample, sample),
-                "split": fact["split"],
-                "change": "added" if was is None else "removed" if now is None else "relabelled",
-                "from": was,
-                "to": now,
-                "reason": text(fact["reason"]),
-            }
-        )
-    return rows
 
 
 def _counts(items: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, Any]:
@@ -351,7 +292,3 @@ def _write_look_first(path: Path, rows: list[dict[str, Any]]) -> None:
 def _triage_run(table: pd.DataFrame) -> str | None:
     runs = table["run_id"].dropna().unique()
     return str(runs[0]) if len(runs) else None
-
-
-def _keys(table: pd.DataFrame) -> dict[str, str]:
-    return dict(zip(table["sample_id"], table["source_key"], strict=True))
