@@ -36,6 +36,11 @@ def run_demo(session: Session, *, faces: int, seed: int, device: str, force: boo
             for kind, row in result["found"].items()
         ],
     )
+    torn = result["found"]["ambiguous"]
+    session.say(
+        f"{torn['hits']} of the {torn['planted']} faces on which people would not agree are called ambiguous: which "
+        "they are, a recognizer of so few faces cannot tell, and 500 decisions are too few to teach it (README)"
+    )
     gain = result["retrain"]
     session.say(
         f"retrained on cleaned labels: {100 * gain['mean']:+.1f} points on {gain['test_images']} untouched test faces "
