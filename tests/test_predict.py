@@ -167,6 +167,18 @@ def test_a_pipe_is_not_waited_for_and_a_name_that_is_no_text_stands_in_the_table
     assert "bad\\udcff.png" in (tmp_path / "table.csv").read_text("utf-8")
 
 
+def test_a_folder_that_is_no_model_is_told_what_one_is_and_how_it_is_made(model: Path, tmp_path: Path) -> None:
+    for missing in ("config.json", "model.safetensors", "both"):
+        folder = tmp_path / missing
+        folder.mkdir()
+        for name in {"config.json", "model.safetensors"} - {missing} if missing != "both" else ():
+            (folder / name).write_bytes((model / name).read_bytes())
+        with pytest.raises(
+            UsageError, match=r"holds model\.safetensors and config\.json.*retrain --release NAME --keep"
+        ):
+            load_model(folder)
+
+
 @pytest.mark.parametrize("classes", [5, ["fear", "fear"], ["fear", 1]])
 def test_an_edited_configuration_is_told(model: Path, tmp_path: Path, classes: object) -> None:
     told = json.loads((model / "config.json").read_text("utf-8"))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ferclean.errors import UsageError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.recognition import images
 from ferclean.recognition.backbones import make_backbone
 from ferclean.steps.export import export
@@ -95,6 +95,21 @@ def test_the_original_labels_gain_nothing_over_themselves(judged_copy: Path) -> 
     assert done.changed_labels == 0
     assert done.difference["mean"] == 0
     assert done.gain == "no measurable gain"
+
+
+def test_what_was_exported_in_another_form_is_sent_back_for_the_one_that_holds_both_labels(
+    judged_copy: Path, tmp_path: Path
+) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "v1")
+    for form, out in (("image_folder", "if"), ("table", "t.parquet")):
+        export(ws, form=form, release="v1", out=tmp_path / out)
+        with pytest.raises(UsageError, match="ferclean export --form hf"):
+            retrain(ws, dataset=tmp_path / out, **TINY)
+    # as anybody's folder it has no labels of before: the same labels would be compared with themselves
+    (tmp_path / "if" / ".ferclean-export.json").unlink()
+    with pytest.raises(BadDataError, match="does not hold the labels before curation"):
+        retrain(ws, dataset=tmp_path / "if", **TINY)
 
 
 def test_an_exported_folder_can_be_trained_on(judged_copy: Path, tmp_path: Path) -> None:

@@ -15,6 +15,15 @@ from ferclean.cli.data_verbs import Device, Force, names
 from ferclean.cli.plumbing import Session, quoted
 from ferclean.errors import UsageError
 
+OF_ACTION: dict[str, set[str]] = {
+    "add": {"what", "package", "hub", "name", "classes", "size", "mean", "std"},
+    "list": set(),
+    "test": {"what", "device", "force"},
+    "run": {"what", "insist", "device", "force"},
+    "remove": {"what"},
+}
+"""Which options mean something to which action."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verb on the command line."""
@@ -45,9 +54,12 @@ def judge(
     classes: Annotated[str | None, typer.Option(help="add: its classes in the order of its outputs: a,b,c.")] = None,
     size: Annotated[int | None, typer.Option(help="add FILE.onnx: pixels a side.", min=8, max=1024)] = None,
     mean: Annotated[
-        str, typer.Option(help="add FILE.onnx: what is taken off pixels in [0, 1], one number or one per colour.")
-    ] = "0",
-    std: Annotated[str, typer.Option(help="add FILE.onnx: what they are then divided by.")] = "1",
+        str | None,
+        typer.Option(
+            help="add FILE.onnx: what is taken off pixels in [0, 1], one number or one per colour; default 0."
+        ),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="add FILE.onnx: what they are then divided by; default 1.")] = None,
     insist: Annotated[bool, typer.Option("--insist", help="run: take it although it is contaminated.")] = False,
     device: Device = "auto",
     force: Force = False,
@@ -56,6 +68,7 @@ def judge(
     from ferclean.steps import judge as step
 
     session: Session = context.obj
+    _refuse_others(context, action)
     if action == "list":
         _list(session, step.list_judges())
     elif action == "add":
@@ -128,7 +141,18 @@ def _interval(share: dict[str, float]) -> str:
     return f"{100 * share['low']:.0f} to {100 * share['high']:.0f}"
 
 
-def _numbers(text: str, option: str) -> tuple[float, ...]:
+def _refuse_others(context: typer.Context, action: str) -> None:
+    """What was said on the command line and this action would ignore; a workspace's own defaults are for all."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if getattr(source, "name", "") == "COMMANDLINE" and parameter.name not in {"action", *OF_ACTION[action]}:
+            word = parameter.opts[0] if parameter.param_type_name == "option" else "a judge's name"
+            raise UsageError(f"judge {action} would ignore {word}: leave it out (see `ferclean judge --help`)")
+
+
+def _numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+    if text is None:
+        return None
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:

@@ -55,6 +55,14 @@ def check_target(out: Path, *, single_file: bool, overwrite: bool, ours: Callabl
         raise UsageError(f"{out} was not written by ferclean (it has no {MANIFEST}); pass another --out")
 
 
+def form_of(folder: Path) -> str | None:
+    """The form of the export in a folder; None for a folder that ferclean did not export."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["form"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def write_file(out: Path, fill: Callable[[Path], None]) -> Written:
     """Let `fill(path)` write a draft of `out`, then put it in place at once."""
     with whole_file(out, elsewhere=_ELSEWHERE) as draft:

@@ -22,7 +22,10 @@ from ferclean.recognition.timm_twin import TimmTwin
 
 FORMAT = "ferclean model 1"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-_MEND = "`ferclean retrain --keep FOLDER` writes one"
+_MEND = (
+    f"a model folder holds {WEIGHTS} and {CONFIG}, and `ferclean -w WORKSPACE retrain --release NAME --keep FOLDER` "
+    "writes one"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +112,8 @@ def load_model(folder: Path) -> Model:
     if not folder.is_dir():
         raise UsageError(f"no model folder at {folder}; {_MEND}")
     config = _config(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise UsageError(f"{folder} is no whole model folder: there is no {WEIGHTS}; copy the model again, or: {_MEND}")
     trained = load_checkpoint(folder / WEIGHTS)
     classes = tuple(config["classes"])
     if len(classes) != trained.num_classes:

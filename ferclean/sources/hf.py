@@ -71,8 +71,8 @@ def class_names(path: str | Path, *, label_column: str = "label") -> tuple[str, 
 def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """An exported release as a table for training, and its classes in order.
 
-    Columns: sample_id, source_key, split, given_label (before curation; the label itself where the folder has no
-    such column), label, included (always True: left-out rows are not in the folder), soft_label (K floats or None),
+    Columns: sample_id, source_key, split, given_label (before curation; None where the folder has no such column),
+    label, included (always True: left-out rows are not in the folder), soft_label (K floats or None),
     weight (what the label counts for, 1 where the folder does not say), image (encoded bytes or an absolute path),
     content_hash.
 
@@ -82,7 +82,10 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
 
     names = class_names(path)
     if names is None:
-        raise BadDataError(f"{path}: the label column is not a ClassLabel, so the order of the classes is unknown")
+        raise BadDataError(
+            f"{path}: the label column is not a ClassLabel, so the order of the classes is unknown; "
+            "`ferclean export --form hf` writes one"
+        )
     card = load_card("hf").with_classes(names, declared=True)
     rows = []
     for row in read(path, card):
@@ -94,7 +97,7 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
                 "sample_id": row.attributes.get("sample_id", row.source_key),
                 "source_key": row.source_key,
                 "split": row.split,
-                "given_label": row.attributes.get("given_label", row.given_label),
+                "given_label": row.attributes.get("given_label"),
                 "label": row.given_label,
                 "included": True,
                 "soft_label": row.attributes.get("soft_label"),

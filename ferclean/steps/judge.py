@@ -62,24 +62,29 @@ def add_judge(
     name: str | None = None,
     classes: Sequence[str] | None = None,
     size: int | None = None,
-    mean: Sequence[float] = (0.0,),
-    std: Sequence[float] = (1.0,),
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Lay a judge on the shelf in the user's cache, and give its card.
 
     `what` is the name of a known net (`face-api`; through the user's npm client, or out of `package`, a .tgz) or an
-    ONNX file, of which `classes` in the order of its outputs, `size`, `mean` and `std` say how it was trained. `hub` is
-    a timm classifier on the Hugging Face Hub, fetched only because it is named here.
+    ONNX file, of which `classes` in the order of its outputs, `size`, `mean` (0) and `std` (1) say how it was trained.
+    `hub` is a timm classifier on the Hugging Face Hub, fetched only because it is named here.
 
-    Raises UsageError for a judge that is neither, BadDataError for files that are not what they are taken for.
+    Raises UsageError for a judge that is neither, and for options that say nothing about its kind; BadDataError for
+    files that are not what they are taken for.
     """
     from ferclean.recognition.judges import predicting
 
     if (what is None) == (hub is None):
         raise UsageError("name one judge: face-api, a FILE.onnx, or --hub NAME")
+    options = {"--from": package, "--classes": classes, "--size": size, "--mean": mean, "--std": std}
+    given = {option for option, value in options.items() if value is not None}
     if hub is not None:
+        _refuse_others(given - {"--classes"}, "a Hub model, which brings its own preprocessing")
         return predicting.add_hub(hub, classes=classes, name=name).as_dict()
     if what in predicting.NETS:
+        _refuse_others(given - {"--from"}, f"{what}, whose classes and preprocessing are known")
         return predicting.add_face_api(package, name=name or predicting.FACE_API).as_dict()
     if package is not None:
         raise UsageError(f"--from gives the package of a known net; {among(str(what), predicting.NETS)}")
@@ -88,7 +93,14 @@ def add_judge(
         raise UsageError(f"no judge {what!r} is known, and it is no .onnx file; {among(str(what), predicting.NETS)}")
     if not classes:
         raise UsageError(f"say with --classes which classes {path.name} tells apart, in the order of its outputs")
-    return predicting.add_onnx(path, classes=classes, size=size, mean=mean, std=std, name=name).as_dict()
+    return predicting.add_onnx(
+        path, classes=classes, size=size, mean=mean or (0.0,), std=std or (1.0,), name=name
+    ).as_dict()
+
+
+def _refuse_others(options: set[str], kind: str) -> None:
+    if options:
+        raise UsageError(f"{', '.join(sorted(options))} would be ignored: the judge is {kind}; leave it out")
 
 
 def list_judges() -> list[dict[str, Any]]:

