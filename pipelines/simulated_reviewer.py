@@ -15,6 +15,8 @@ import pandas as pd
 from ferclean.evidence import calibration, measures, queueing
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.label_accuracy import label_accuracy
+from ferclean.evidence.lessons import takes_suggestion
+from ferclean.evidence.people import design_weights
 from ferclean.evidence.truth import LEAST
 from ferclean.evidence.verdicts import Verdicts, judge
 from ferclean.steps.curating import UNUSABLE_ABOVE
@@ -170,9 +172,7 @@ def figures(judged: Verdicts, people: Reviewed, undecided: np.ndarray) -> dict[s
 def automatic_labels(judged: Verdicts, given: np.ndarray) -> np.ndarray:
     """The labels (N,) that policy `auto` gives undecided faces with `given` labels (N,)."""
     own = judged.true_label[np.arange(len(given)), given]
-    return np.where(
-        (judged.p_suggested >= THRESHOLD) & (judged.p_suggested > own), judged.suggested_label, given
-    )  # fmt: skip
+    return np.where(takes_suggestion(judged.p_suggested, own), judged.suggested_label, given)
 
 
 def accuracy_with_decisions(judged: Verdicts, people: Reviewed, decided: np.ndarray) -> float:
@@ -227,8 +227,9 @@ def default_flow(
         now = order[~decided[order]][: min(left, queueing.TEACHING_ROUND)]
         decided[now] = True
         drawn[now] = lot[now]
-        chosen = int((decided & ~drawn).sum())
-        weight = np.where(drawn, (total - chosen) / max(int(drawn.sum()), 1), 1.0)
+        weight = np.ones(total)
+        chance = np.where(drawn[decided], share, np.nan)
+        weight[decided] = design_weights(chance, np.full(len(chance), "queue"), total=total)
         judged = judged_after(found, people, decided, weight, judges=judges)
     return judged, decided, drawn
 

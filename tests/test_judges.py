@@ -29,6 +29,7 @@ from ferclean.steps.gathering import gather
 from ferclean.steps.judge import add_judge, ask_judge
 from ferclean.steps.triage import triage
 from ferclean.store import samples
+from ferclean.store.renewal import withdraw
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
 
@@ -304,6 +305,16 @@ def test_triage_hears_a_judge_beside_the_recognizers_and_is_as_before_without_it
     # what it says rests on pictures alone, so a test afterwards takes nothing back
     assert ask_judge(ws, "weak").accepted
     assert ask_judge(ws, "weak", force=True).accepted
+    # with other images it is another question, and that its answer is heard no longer is told
+    tested = samples.get_samples(ws).query("split == 'test'")["sample_id"].iloc[0]
+    withdraw(ws, {tested: "file: changed since ingest"})
+    assert gather(ws).judge_names == ("weak",)
+    capsys.readouterr()
+    assert run(["-w", str(judged_copy), "judge", "test", "weak"]) == 0
+    assert "triage no longer hears it until `ferclean judge run weak`" in " ".join(capsys.readouterr().err.split())
+    assert not gather(ws).judge_names
+    assert not ask_judge(ws, "weak").lapsed  # told once: now it is as everybody knows
+    assert not ask_judge(ws, "weak", accept=True).lapsed
 
 
 def test_a_judge_says_nothing_about_classes_that_it_does_not_know(judged_copy: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ def said(*words: str, chosen: list[int] | None = None, none: np.ndarray | None =
     people = check_decisions(LABELS, decided, None if chosen is None else np.array(chosen), None, num_classes=2)
     waiting = np.argsort(-WRONG, kind="stable")
     waiting = waiting[decided[waiting] == ""]
-    return lesson(LABELS, TRUE, np.zeros(4) if none is None else none, WRONG, people, waiting)
+    own = TRUE[np.arange(4), LABELS]
+    return lesson(LABELS, own, TRUE.max(1), np.zeros(4) if none is None else none, WRONG, people, waiting)
 
 
 def test_before_any_decision_the_suggestion_counts_where_it_is_likelier_than_the_given_label() -> None:
@@ -48,12 +49,12 @@ def test_looks_are_counted_along_the_queue_until_decisions_bring_a_point() -> No
     nobody = check_decisions(labels, np.full(n, ""), None, None, num_classes=2)
     sure = np.full(n, 0.999)
     sure[:40] = 0.6  # each look there is worth 0.4 of a thousandth: 25 make a point
-    true = np.column_stack([sure, 1 - sure])
-    likely_first = lesson(labels, true, np.zeros(n), 1 - sure, nobody, np.arange(n))
-    likely_last = lesson(labels, true, np.zeros(n), 1 - sure, nobody, np.arange(n)[::-1])
+    likely_first = lesson(labels, sure, sure, np.zeros(n), 1 - sure, nobody, np.arange(n))
+    likely_last = lesson(labels, sure, sure, np.zeros(n), 1 - sure, nobody, np.arange(n)[::-1])
     assert likely_first.looks_to_next_point == 25
     assert (likely_last.looks_to_next_point or 0) > 960
-    assert lesson(labels, np.eye(2)[labels], np.zeros(n), 0 * sure, nobody, np.arange(n)).looks_to_next_point is None
+    certain = lesson(labels, np.ones(n), np.ones(n), np.zeros(n), np.zeros(n), nobody, np.arange(n))
+    assert certain.looks_to_next_point is None
 
 
 def test_breaks_are_no_pace() -> None:

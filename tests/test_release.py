@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from small_workspace import BROKEN, CLASSES, Small, p_true, small
 
 from ferclean import cli
 from ferclean.errors import FercleanError, UsageError
+from ferclean.steps.curating import learned_at_random
 from ferclean.steps.diff import SOFT_MOVED, diff
 from ferclean.steps.release import release
 from ferclean.store import runs, verdicts
-from ferclean.store.decisions import Decision, append_decisions
+from ferclean.store.decisions import Decision, append_decisions, undo
 from ferclean.store.releases import get_release, get_release_items
+from ferclean.store.table import sample_table
 
 
 @pytest.fixture
@@ -261,8 +265,11 @@ def test_soft_labels_are_the_verdicts_or_all_of_it_on_what_people_said(work: Sma
     decide(work, "train_00001", "relabel", "surprise")
     decide(work, "train_00003", "keep")
     decide(work, "train_00004", "ambiguous")
+    decide(work, "test_0002", "relabel", "fear")
     release(work.ws, "v1", policy="auto")
     rows = items(work, "v1")
+    assert rows["test_0002"]["label"] == "fear"
+    assert rows["test_0002"]["soft_label"] is None  # decided or not, a test row has no target to train on
     for key, label in (("train_00001", "surprise"), ("train_00003", "sadness")):
         assert rows[key]["soft_label"] == [float(name == label) for name in CLASSES]
     assert rows["train_00004"]["soft_label"] == pytest.approx(p_true("neutral", "sadness", 0.3))
@@ -311,6 +318,20 @@ def test_decisions_that_are_too_few_to_be_learned_from_do_not_loosen_what_is_sai
         told = release(work.ws, "v1", policy="auto", dry_run=True).counts["label_accuracy"]["after"]
         widths.append(told["high"] - told["low"])
     assert widths[0] < widths[1]
+
+
+def test_a_random_decision_that_was_undone_narrows_no_interval(work: Small) -> None:
+    keys = ("train_00002", "train_00003", "train_00004")
+    about = [Decision(sample_id=work.ids[key], action="keep", reviewer="ann", source="cli") for key in keys]
+    drawn = [replace(one, inclusion_probability=0.2) for one in about]
+    append_decisions(work.ws, [*drawn, *about])
+    run = runs.start_run(work.ws, kind="triage", method="fused", config={"decisions": 6}, seed=0, fingerprint="f")
+    verdicts.put_verdicts(work.ws, run, verdicts.get_verdicts(work.ws))
+    runs.finish_run(work.ws, run, {"decisions": 10})
+    table = sample_table(work.ws)
+    assert learned_at_random(work.ws, table, np.isin(table["source_key"], keys)) == pytest.approx(3)
+    undo(work.ws, decision_id=1)
+    assert learned_at_random(work.ws, table, np.isin(table["source_key"], keys)) == pytest.approx(2)
 
 
 def test_a_budget_names_the_faces_whose_label_in_the_release_is_least_sure(work: Small, tmp_path: Path) -> None:

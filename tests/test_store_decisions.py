@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ferclean.errors import UsageError
+from ferclean.store import runs
+from ferclean.store.audits import put_audit
 from ferclean.store.decisions import (
     Decision,
     NewerDecisionError,
@@ -21,7 +23,7 @@ from ferclean.store.decisions import (
     decision_history,
     undo,
 )
-from ferclean.store.standing import open_conflicts, words
+from ferclean.store.standing import open_conflicts, random_decisions, words
 from ferclean.store.table import queue
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import CLASSES, bare, triaged
@@ -315,3 +317,32 @@ def test_a_decision_about_a_sample_drawn_at_random_keeps_the_chance_of_the_draw(
     chance = decision_history(ws)["inclusion_probability"].tolist()
     assert chance[:2] == [0.2, 0.5]
     assert [value != value for value in chance[2:]] == [True, True]
+
+
+def test_a_random_decision_belongs_to_the_draw_whose_chance_it_keeps_until_it_is_undone(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    audits = []
+    for number, drawn in enumerate(([0, 1, 2], [2, 3])):
+        run = runs.start_run(ws, kind="audit", method="stratified", config={"n": number}, seed=0, fingerprint="f")
+        position = [drawn.index(i) + 1 if i in drawn else None for i in range(6)]
+        chances = [0.5 if number else 0.3] * 6
+        table = {"sample_id": ids, "stratum": 0, "inclusion_probability": chances, "position": position}
+        put_audit(ws, run, pd.DataFrame(table))
+        runs.finish_run(ws, run)
+        audits.append(run)
+        if not number:
+            append_decisions(ws, [about(ids[0])])
+    # drawn by the first audit, too, but nobody answered it there
+    queued = [False, True, *[False] * 4]
+    triage = triaged(ws, ids, drawn_at_random=queued, inclusion_probability=[0.2 if one else None for one in queued])
+    append_decisions(
+        ws, [about(ids[1]), about(ids[2]), about(ids[3], "exclude"), about(ids[4]),
+             about(ids[5], inclusion_probability=0.07)]
+    )  # fmt: skip
+    found = random_decisions(ws)
+    assert {ids.index(i): (one.chance, one.draw) for i, one in found.items()} == {
+        0: (0.3, audits[0]), 1: (0.2, triage), 2: (0.5, audits[1]), 3: (0.5, audits[1]), 5: (0.07, "elsewhere"),
+    }  # fmt: skip
+    assert {ids.index(i) for i in random_decisions(ws, until=3)} == {0, 1, 2}
+    undo(ws, decision_id=1)
+    assert ids[0] not in random_decisions(ws)

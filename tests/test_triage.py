@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,9 +148,11 @@ def test_decisions_move_the_verdicts_and_the_summary_says_how_much(judged_copy: 
     }
     said = [Decision(sample_id=i, action="relabel", label=other[given[i]], reviewer="ann") for i in chosen[:12]]
     said += [Decision(sample_id=i, action="keep", reviewer="ann") for i in chosen[-30:]]
-    decisions.append_decisions(ws, said)
+    said += [Decision(sample_id=i, action="exclude", reviewer="ann") for i in chosen[12:15]]
+    decisions.append_decisions(ws, [replace(one, by_choice=True) for one in said])
     second = triage(ws)
-    assert second.decisions == 42
+    assert second.decisions == 42  # an excluded face teaches no label
+    assert "none of the 45 decided faces was drawn at random" in second.notes[-1]
     assert second.run_id != first.run_id
     after = verdicts.get_verdicts(ws).set_index("sample_id")
     assert (after["p_mislabelled"] - before["p_mislabelled"]).abs().max() > 0.01

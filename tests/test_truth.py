@@ -93,6 +93,49 @@ def test_an_audit_that_draws_more_where_errors_are_likely_does_not_shift_the_bas
     assert abs(np.mean(weighted) - wrong.mean()) < 0.01
 
 
+@pytest.mark.parametrize(("audited", "round_", "off"), [(150, 100, 0.008), (600, 300, 0.025)])
+def test_audits_and_a_teaching_round_one_after_the_other_estimate_the_base_rate(
+    audited: int, round_: int, off: float
+) -> None:
+    wrong = TRUE != GIVEN
+    suspicion = np.where(wrong, 0.5, 0.1) * RNG.uniform(0.4, 1.0, 3000)
+    found = []
+    for seed in range(60):
+        left, parts = np.arange(3000), []
+        for name in ("first audit", "second audit", "teaching round"):
+            if name == "teaching round":
+                rows, chance = np.random.default_rng(seed).choice(left, round_, replace=False), round_ / len(left)
+            else:
+                audit = draw_audit(suspicion[left], n=audited, seed=seed)
+                rows, chance = left[audit.rows], audit.inclusion_probability[audit.rows]
+            parts.append((rows, np.broadcast_to(chance, len(rows)), np.full(len(rows), name)))
+            left = np.setdiff1d(left, rows)
+        rows, chances, draws = (np.concatenate(part) for part in zip(*parts, strict=True))
+        assert len(set(rows)) == len(rows)
+        found.append(np.average(wrong[rows], weights=design_weights(chances, draws, total=3000)))
+    assert abs(np.mean(found) - wrong.mean()) < off
+
+
+def test_draws_of_other_sizes_do_not_outweigh_each_other() -> None:
+    # a teaching round alone, then a fifth of the queue: both are simple random samples
+    chance, draw = np.r_[np.full(5, 0.02), np.full(5, 0.2)], np.repeat(["first", "second"], 5)
+    assert design_weights(chance, draw, total=1000).tolist() == [100.0] * 10
+
+
+def test_weights_without_or_with_hardly_a_random_draw_stay_within_bounds() -> None:
+    nobody = design_weights(np.full(150, np.nan), np.full(150, ""), total=3000)
+    np.testing.assert_array_equal(nobody, 1)
+    assert len(design_weights(np.empty(0), np.empty(0, dtype=str), total=3000)) == 0
+    for drawn in (1, 3, 30, 100, 300):
+        chance = np.r_[np.full(drawn, 0.2), np.full(150, np.nan)]
+        weight = design_weights(chance, np.full(len(chance), "queue"), total=3000)
+        assert weight[:drawn].max() <= 2850 / 100
+        assert weight[:drawn].sum() == pytest.approx(2850 * min(drawn, 100) / 100)
+    # in a set that is nearly decided a drawn row still stands for itself
+    full = np.r_[0.2, np.full(149, np.nan)]
+    assert design_weights(full, np.full(150, "queue"), total=150)[0] == 1
+
+
 def test_weights_undo_that_only_the_top_was_looked_at() -> None:
     wrong = TRUE != GIVEN
     drawn = RNG.choice(3000, 100, replace=False)

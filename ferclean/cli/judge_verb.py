@@ -127,6 +127,11 @@ def _told(session: Session, result: Any) -> None:
         ],
     )
     session.say(f"{found['verdict']}: {found['sentence']}")
+    if result.lapsed:
+        session.note(
+            f"{result.judge} was accepted before the images, their labels or its file changed; triage no longer hears "
+            f"it until `ferclean judge run {quoted(result.judge)}`"
+        )
     if result.unknown:
         session.note(f"it does not know {', '.join(result.unknown)} and says nothing of these classes")
     if result.elsewhere:

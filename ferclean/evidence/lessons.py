@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +44,21 @@ class Lesson:
         return asdict(self)
 
 
+def takes_suggestion(p_suggested: Any, p_given: Any, *, change_at: float = CHANGE_AT) -> Any:
+    """Whether an automatic release gives a face its suggested label: bool, or (N,) bool of arrays.
+
+    `p_suggested`, `p_given`: P(the suggested label is the true one) and P(the given one is).
+
+    >>> takes_suggestion(0.5, 0.4), takes_suggestion(0.4, 0.1), takes_suggestion(0.5, 0.5)
+    (True, False, False)
+    """
+    return (p_suggested >= change_at) & (p_suggested > p_given)
+
+
 def lesson(
     labels: np.ndarray,
-    true_label: np.ndarray,
+    p_given: np.ndarray,
+    p_suggested: np.ndarray,
     p_none: np.ndarray,
     p_mislabelled: np.ndarray,
     people: Decided,
@@ -53,23 +66,23 @@ def lesson(
     *,
     change_at: float = CHANGE_AT,
 ) -> Lesson:
-    """Add up P(true label) `true_label` (N, K) of faces with given `labels` (N,).
+    """Add up how likely the given `labels` (N,) of faces are the true ones, and those of an automatic release.
 
-    `p_none` (N,): P(the face has no true label), ambiguous or unusable; `p_mislabelled` (N,); `people`: a decided label
-    counts as the true one, and a face that people call ambiguous or exclude as having none. `queue` (M,) int: rows in
-    the order in which people will look.
+    `p_given` and `p_suggested` (N,): P(the given label is the true one), and P(the suggested one is), of a face that
+    has one; `p_none` (N,): P(the face has no true label), ambiguous or unusable; `p_mislabelled` (N,); `people`: a
+    decided label counts as the true one, and a face that people call ambiguous or exclude as having none. `queue` (M,)
+    int: rows in the order in which people will look.
 
     >>> from ferclean.evidence.people import check_decisions
     >>> labels, none = np.array([0, 0]), np.zeros(2)
     >>> nobody = check_decisions(labels, np.array(["", ""]), None, None, num_classes=2)
-    >>> found = lesson(labels, np.array([[0.9, 0.1], [0.2, 0.8]]), none, np.array([0.1, 0.8]), nobody, np.arange(2))
+    >>> given, best = np.array([0.9, 0.2]), np.array([0.9, 0.8])
+    >>> found = lesson(labels, given, best, none, np.array([0.1, 0.8]), nobody, np.arange(2))
     >>> round(found.accuracy_given, 2), round(found.accuracy_now, 2), found.looks_to_next_point
     (0.55, 0.85, 1)
     """
-    rows = np.arange(len(labels))
-    given = true_label[rows, labels].astype(np.float64)
-    best = true_label.max(1)
-    now = np.where((best >= change_at) & (best > given), best, given)
+    given = p_given.astype(np.float64)
+    now = np.where(takes_suggestion(p_suggested, given, change_at=change_at), p_suggested, given)
     has_one = (1 - p_none).clip(0.0, 1.0)
     decided, known = people.said != "", people.known >= 0
     given = np.where(known, people.known == labels, given)

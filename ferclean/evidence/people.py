@@ -12,6 +12,10 @@ import numpy as np
 from ferclean.errors import BadDataError
 from ferclean.evidence.votes import check_counts, fit_strength, vote_distribution
 
+FEW = 100
+"""Drawn rows from which on they stand for all that nobody chose; a teaching round has as many. Without that limit one
+or three drawn rows beside 300 of the queue's first undo what those taught (AUPRC .68 and .59, with it .75 and .66, the
+300 alone .75, nobody .71; means of 5 draws on the even half of FER2013's development rows)."""
 SAYINGS = ("keep", "relabel", "ambiguous", "exclude")
 
 
@@ -80,6 +84,14 @@ def design_weights(chance: np.ndarray, draw: np.ndarray, *, total: int) -> np.nd
     mean says too much. Only the beginning of a draw may have been answered, so each draw is brought to the mean one;
     all drawn rows together stand for those that nobody chose.
 
+    A later draw is from what earlier ones left, so it stands for slightly less: with 400 audited rows and a round of
+    200 out of 3,000 the estimated error rate is .006 low, with 1,200 and 300 .016. The chance with which *any* draw
+    brings in a row would mend that, but is not known: what an earlier draw took had no chance in a later one.
+
+    Where hardly any row was drawn beside many chosen ones, one of them must not speak for the whole set: none stands
+    for more than one in FEW of those that nobody chose, but always for itself. Where none was drawn all count alike:
+    the model then knows only what was chosen, and what it says of the others is an extrapolation.
+
     >>> design_weights(np.array([0.1, 0.3, np.nan]), np.array(["a", "a", "a"]), total=9).round(2).tolist()
     [6.0, 2.0, 1.0]
     """
@@ -89,7 +101,9 @@ def design_weights(chance: np.ndarray, draw: np.ndarray, *, total: int) -> np.nd
         mine = drawn & (draw == name)
         inverse = 1 / chance[mine]
         weight[mine] = inverse / inverse.mean()
-    weight[drawn] *= (total - int((~drawn).sum())) / max(int(drawn.sum()), 1)
+    many, chosen = int(drawn.sum()), int((~drawn).sum())
+    if many:
+        weight[drawn] *= max((total - chosen) / max(many, min(chosen, FEW)), 1.0)
     return weight
 
 

@@ -16,11 +16,11 @@ from ferclean.errors import FercleanError
 from ferclean.evidence import label_accuracy as accuracy
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.calibration import ErrorRate
+from ferclean.evidence.lessons import takes_suggestion
 from ferclean.evidence.people import design_weights, effective_number
 from ferclean.evidence.truth import LEAST
 from ferclean.sources.rows import reason_kind
-from ferclean.store import audits, runs
-from ferclean.store.decisions import decision_history
+from ferclean.store import runs, standing
 from ferclean.store.workspace import Workspace
 
 UNUSABLE_ABOVE = 0.5
@@ -64,7 +64,8 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
     auto = rules.policy == "auto"
     automatic = auto and sample["split"] != "test"
     label, included, reason, weight = given, True, None, 1.0
-    # people's decisions alone means: nothing of the model's, not even its soft labels
+    # people's decisions alone means: nothing of the model's, not even its soft labels; what is tested on has a label,
+    # a person's or the given one, and no target to train on
     soft = sample["soft_label"] if automatic else None
     quarantine = text(sample["quarantine_reason"])
     relabelled = decision is not None and decision["action"] == "relabel"
@@ -74,14 +75,14 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
         included, reason = False, f"quarantined: {sample['quarantine_reason']}"
     elif decision is not None and decision["action"] != "skip":
         label, included, reason = _by_person(given, decision, rules.ambiguous)
-        if auto and label is not None and decision["action"] in ("keep", "relabel"):
+        if automatic and label is not None and decision["action"] in ("keep", "relabel"):
             soft = [float(name == label) for name in rules.classes]
     elif automatic and _number(sample["p_unusable"]) > UNUSABLE_ABOVE:
         included, reason = False, f"automatic: unusable (p {_number(sample['p_unusable']):.3f})"
     elif automatic and sample["p_true"] is not None:
         own = _chance(sample["p_true"], given, rules.classes)
         suggested, likely = text(sample["suggested_label"]), _number(sample["p_suggested"])
-        if suggested not in (None, given) and likely >= rules.threshold and likely > own:
+        if suggested not in (None, given) and takes_suggestion(likely, own, change_at=rules.threshold):
             label, reason = suggested, f"automatic: suggested label (p {likely:.3f})"
         elif sample["verdict"] in DOUBTED and rules.unmended != "keep":
             reason = f"automatic: given label in doubt (p {own:.3f})"
@@ -228,14 +229,11 @@ def learned_at_random(ws: Workspace, table: pd.DataFrame, settled: np.ndarray) -
     run = runs.latest_run(ws, "triage")
     if run is None or run.metrics.get("decisions", 0) < LEAST or not settled.any():
         return 0.0
-    history = decision_history(ws)
-    learned = history[history["inclusion_probability"].notna() & (history["decision_id"] <= run.config["decisions"])]
-    chances = learned.groupby("sample_id")["inclusion_probability"].last()
-    ids = table["sample_id"].to_numpy()[settled]
-    chance = chances.reindex(ids).to_numpy(float)
-    drawn = ~np.isnan(chance)
-    draw = np.array(audits.draws(ws, list(ids[drawn])), dtype=str)
-    return effective_number(design_weights(chance[drawn], draw, total=len(table)))
+    known = standing.random_decisions(ws, until=run.config["decisions"])
+    drawn = [known[sample_id] for sample_id in table["sample_id"].to_numpy()[settled] if sample_id in known]
+    chance = np.array([one.chance for one in drawn], dtype=np.float64)
+    draw: np.ndarray = np.array([one.draw for one in drawn], dtype=str)
+    return effective_number(design_weights(chance, draw, total=len(table)))
 
 
 def _error_rate(ws: Workspace) -> ErrorRate | None:

@@ -19,7 +19,7 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence.independence import Independence, independence
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.steps.gathering import out_of_fold
+from ferclean.steps.gathering import accepted_judges, out_of_fold
 from ferclean.store import pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
 
@@ -45,6 +45,8 @@ class JudgeSummary:
     accuracy_on_given: float
     independence: dict[str, Any]
     accepted: bool
+    lapsed: bool
+    """It was accepted before, about other images or labels or as another file, and triage hears it no longer."""
     quarantined: dict[str, int]
     """Reason -> images that this call has set aside, since they are no longer what was ingested."""
     reused: bool
@@ -160,6 +162,7 @@ def ask_judge(
     fingerprint = samples.fingerprint(ws)
     run_id = runs.run_id("score", name, config, 0, fingerprint)
     before = runs.get_run(ws, run_id)
+    heard = name in {run.method for run in accepted_judges(ws)}
     reused = before is not None and before.state == "done" and not force
     if not reused:
         with runs.running(ws, kind="score", method=name, config=config, seed=0, fingerprint=fingerprint):
@@ -195,6 +198,7 @@ def ask_judge(
         unknown=[one for one in classes if one not in columns],
         elsewhere=[word for word, one in zip(card.classes, known, strict=True) if one is None],
         accuracy_on_given=metrics["accuracy_on_given"], independence=weighed.as_dict(), accepted=metrics["accepted"],
+        lapsed=heard and not metrics["accepted"],
         quarantined=dict(Counter(lost.values())), reused=reused,
     )  # fmt: skip
 

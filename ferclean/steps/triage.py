@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ferclean.errors import FercleanError
-from ferclean.evidence import calibration, queueing, reasons
+from ferclean.evidence import calibration, queueing, reasons, truth
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import verdicts as judging
 from ferclean.evidence.expectation import expected_at
@@ -21,7 +21,7 @@ from ferclean.evidence.lessons import lesson
 from ferclean.evidence.people import check_decisions, design_weights
 from ferclean.progress import Progress, silent
 from ferclean.steps.gathering import gather
-from ferclean.store import audits, decisions, runs, samples, standing, verdicts, votes
+from ferclean.store import decisions, runs, samples, standing, verdicts, votes
 from ferclean.store.workspace import Workspace
 
 DEPTHS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -40,7 +40,8 @@ class TriageSummary:
     """From labels and probabilities alone, as is its interval; decisions do not enter."""
     error_rate_interval: tuple[float, float]
     decisions: int
-    """People's decisions that the verdicts learned from."""
+    """People's decisions that the verdicts learn from: those that name a label, or say that there is no clear one.
+    Excluded faces teach no label."""
     taught: float
     """Share of the automatic log loss of the true label that the decisions removed, on decisions left out; 0 = nothing
     yet."""
@@ -161,14 +162,14 @@ def triage(
             verdicts={str(kind): int(count) for kind, count in counts.items()},
             estimated_error_rate=judged.error_rate.estimate,
             error_rate_interval=(judged.error_rate.low, judged.error_rate.high),
-            decisions=decided.learned_from,
+            decisions=judged.taught.decisions if judged.taught else 0,
             taught=round(judged.taught.gain, 4) if judged.taught else 0.0,
             noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
             expected=_expected(judged, coming[first:]),
             teaching={"size": size, "decided": decided.drawn, "voted": 2 * voted > len(ids)},
             lesson=_lesson(given, judged, decided, coming),
             flows=_flows(table, everything.set_index("sample_id")["given_label"]),
-            notes=found.notes,
+            notes=[*found.notes, *decided.notes],
             judges=list(found.judge_names),
         )
         runs.finish_run(ws, run_id, summary.as_dict())
@@ -208,8 +209,15 @@ class _Decided:
     newest: int
 
     @property
-    def learned_from(self) -> int:
-        return int((self.action != "").sum())
+    def notes(self) -> list[str]:
+        """What is to be known about what they teach."""
+        said = int((self.action != "").sum())
+        if self.drawn or said < truth.LEAST:
+            return []
+        return [
+            f"none of the {said:,} decided faces was drawn at random: what they teach about the others is a guess; "
+            "answer the teaching round, or `ferclean audit`"
+        ]
 
 
 def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Decided:
@@ -221,9 +229,10 @@ def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Deci
     action = by_id["action"].reindex(list(ids)).fillna("").to_numpy().astype(str)
     said = np.flatnonzero(action != "")
     decided = [ids[int(row)] for row in said]
-    chance = np.array([drawn.get(sample_id, np.nan) for sample_id in decided], dtype=np.float64)
+    chance = np.array([drawn[i].chance if i in drawn else np.nan for i in decided], dtype=np.float64)
+    draw = np.array([drawn[i].draw if i in drawn else "" for i in decided], dtype=str)
     weight = np.ones(len(ids))
-    weight[said] = design_weights(chance, np.array(audits.draws(ws, decided), dtype=str), total=len(ids))
+    weight[said] = design_weights(chance, draw, total=len(ids))
     newest = 0 if by_id.empty else int(decisions.decision_history(ws)["decision_id"].max())
     label = label_names.encode(list(by_id["label"].reindex(list(ids))), classes)
     return _Decided(
@@ -314,8 +323,9 @@ def _lesson(
     given: np.ndarray, judged: judging.Verdicts, decided: _Decided, coming: np.ndarray
 ) -> dict[str, float | int | None]:
     people = check_decisions(given, decided.action, decided.label, None, num_classes=judged.true_label.shape[1])
+    own = judged.true_label[np.arange(len(given)), given]
     found = lesson(
-        given, judged.true_label, judged.p_ambiguous + judged.p_unusable, judged.p_mislabelled, people, coming
+        given, own, judged.p_suggested, judged.p_ambiguous + judged.p_unusable, judged.p_mislabelled, people, coming
     )
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.as_dict().items()}
 

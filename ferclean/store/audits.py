@@ -5,8 +5,6 @@ It never estimates anything, and it never changes a draw that people answer: a n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 import pyarrow as pa
 
@@ -59,16 +57,3 @@ def get_audit(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
             [run_id or latest_done(con, "audit")],
         )
     return found.astype({"position": "Int64"})
-
-
-def draws(ws: Workspace, ids: Sequence[str]) -> list[str]:
-    """Which draw brought in each sample that one did: the newest audit run that drew it, else the queue."""
-    with ws.reading("reading the audits") as con:
-        found = frame(
-            con,
-            "SELECT a.sample_id, arg_max(a.run_id, r.started_at) AS run_id FROM audit_item a JOIN run r USING (run_id) "
-            "WHERE a.position IS NOT NULL GROUP BY a.sample_id",
-            [],
-        )
-    audited = dict(zip(found["sample_id"], found["run_id"], strict=True))
-    return [audited.get(sample_id, "queue") for sample_id in ids]

@@ -109,16 +109,38 @@ def random_checks(ws: Workspace) -> set[str]:
         return {sample_id for sample_id, *_ in found}
 
 
-def random_decisions(ws: Workspace) -> dict[str, float]:
-    """Decided samples that a draw brought in, any draw there was: sample_id -> the chance of the latest of them."""
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """How a decided sample came to be drawn at random."""
+
+    chance: float
+    """With which the draw chose it, in (0, 1]."""
+    draw: str
+    """The run that drew it, of an audit or a triage; `elsewhere` where none here did, as for decisions of a file."""
+
+
+def random_decisions(ws: Workspace, *, until: int | None = None) -> dict[str, Drawn]:
+    """Decided samples that a draw brought in, any draw there was, in order of their ids.
+
+    The chance is the one that the latest such decision keeps, and the draw the newest that chose the sample with that
+    very chance: another audit may have drawn it, too, without having been answered. What was undone counts no longer,
+    nor what was said after the decision `until`. Reads all draws once: a fifth of the rows of each triage.
+    """
     with ws.reading("reading decisions") as con:
-        return dict(
-            rows(
-                con,
-                f"WITH {STANDING} SELECT sample_id, arg_max(inclusion_probability, decision_id) FROM live "  # noqa: S608
-                "WHERE inclusion_probability IS NOT NULL GROUP BY sample_id ORDER BY sample_id",
-            )
+        found = rows(
+            con,
+            f"WITH {STANDING}, kept AS ("  # noqa: S608
+            "SELECT sample_id, arg_max(inclusion_probability, decision_id) AS chance FROM live "
+            "WHERE inclusion_probability IS NOT NULL AND ($until IS NULL OR decision_id <= $until) "
+            "GROUP BY sample_id), made AS ("
+            "SELECT run_id, sample_id, inclusion_probability AS chance FROM verdict WHERE drawn_at_random UNION ALL "
+            "SELECT run_id, sample_id, inclusion_probability FROM audit_item WHERE position IS NOT NULL) "
+            "SELECT sample_id, any_value(kept.chance), coalesce(arg_max(run.run_id, run.started_at), 'elsewhere') "
+            "FROM kept LEFT JOIN made USING (sample_id, chance) LEFT JOIN run USING (run_id) "
+            "GROUP BY sample_id ORDER BY sample_id",
+            {"until": until},
         )
+        return {sample_id: Drawn(chance=chance, draw=draw) for sample_id, chance, draw in found}
 
 
 def words(ws: Workspace, reviewer: str) -> dict[str, Word]:
