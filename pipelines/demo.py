@@ -17,7 +17,7 @@ import pandas as pd
 
 from ferclean.errors import UsageError
 from ferclean.progress import Progress, Tell, silent, unheard
-from ferclean.sources import drawn_faces
+from ferclean.sources.drawn_faces import drawing as drawn_faces
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
 from ferclean.steps.report import report

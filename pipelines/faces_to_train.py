@@ -16,7 +16,7 @@ from ferclean.evidence import labels as label_names
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile
-from ferclean.sources import drawn_faces
+from ferclean.sources.drawn_faces import drawing as drawn_faces
 from ferclean.steps.ingest import ingest
 from ferclean.steps.retrain import copies_of
 from ferclean.store import samples

@@ -26,15 +26,15 @@ import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
-from ferclean.evidence.baselines import baseline_scores
 from ferclean.evidence.comparison import paired_difference
+from ferclean.evidence.compat.baselines import baseline_scores
+from ferclean.parts.gathering import gather
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, compare_arms
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.profiles import get_profile
 from ferclean.sources import cards
-from ferclean.steps.gathering import gather
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import THRESHOLD, release
 from ferclean.steps.retrain import JOBS, copies_of

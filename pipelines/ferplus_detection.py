@@ -14,8 +14,8 @@ import pandas as pd
 
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import measures
-from ferclean.evidence.baselines import baseline_scores
-from ferclean.evidence.signals import confident_joint_membership
+from ferclean.evidence.compat.baselines import baseline_scores
+from ferclean.evidence.signals.label_signals import confident_joint_membership
 from ferclean.recognition import images as image_room
 from ferclean.store import embeddings, runs, scores
 from ferclean.store.workspace import Workspace

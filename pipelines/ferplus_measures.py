@@ -15,10 +15,10 @@ import pandas as pd
 
 from ferclean.errors import UsageError
 from ferclean.evidence import measures
-from ferclean.evidence.baselines import baseline_scores
-from ferclean.evidence.verdicts import judge
-from ferclean.steps.copies import faces_seen
-from ferclean.steps.gathering import gather
+from ferclean.evidence.compat.baselines import baseline_scores
+from ferclean.evidence.verdict.verdicts import judge
+from ferclean.parts.copies import faces_seen
+from ferclean.parts.gathering import gather
 from ferclean.steps.triage import TriageSummary
 from ferclean.store import scores
 from ferclean.store.runs import Run

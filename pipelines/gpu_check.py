@@ -41,8 +41,8 @@ from ferclean.recognition.methods.base import with_class_names
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.recognition.train import FitResult, fit, predict
-from ferclean.sources import drawn_faces
-from ferclean.sources.face_expressions import CLASSES
+from ferclean.sources.drawn_faces import drawing as drawn_faces
+from ferclean.sources.drawn_faces.face_expressions import CLASSES
 from ferclean.store.version import code_version
 
 SAME_WEIGHTS = 1e-3

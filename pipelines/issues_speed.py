@@ -60,7 +60,7 @@ def measure(side: str, folder: Path, n_jobs: int | None) -> dict[str, Any]:
     if side == "cleanlab":
         from cleanlab.filter import find_label_issues as find
     else:
-        from ferclean.evidence.issues import find_label_issues as find
+        from ferclean.evidence.compat.issues import find_label_issues as find
     labels, probs = np.load(folder / "labels.npy"), np.load(folder / "pred_probs.npy")
     small = slice(0, 1000)
     find(labels[small], probs[small], n_jobs=1)  # late imports are not what is measured

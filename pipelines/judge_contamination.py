@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 
 from ferclean.evidence import labels as label_names
-from ferclean.evidence.independence import independence
+from ferclean.evidence.verdict.independence import independence
 from ferclean.files import whole_file
+from ferclean.parts.gathering import out_of_fold
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import get_profile
 from ferclean.recognition.train import fit, predict
-from ferclean.steps.gathering import out_of_fold
 from ferclean.steps.judge import ask_judge
 from ferclean.store import samples, scores
 from ferclean.store.version import code_version

@@ -35,8 +35,9 @@ import pandas as pd
 
 from ferclean import cli
 from ferclean.exports import EXPORTS
-from ferclean.sources.drawn_faces import draw_set
-from ferclean.steps import desk, review
+from ferclean.review import desk
+from ferclean.sources.drawn_faces.drawing import draw_set
+from ferclean.steps import review
 from ferclean.store.workspace import Workspace
 from pipelines.kill_checks import BULK, BULKER, counted, digest, hidden, torn, unlike, unstored
 

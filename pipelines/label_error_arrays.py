@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from ferclean import __version__
-from ferclean.evidence import calibration, measures
-from ferclean.evidence.baselines import baseline_scores
-from ferclean.evidence.signals import logit_margin
-from ferclean.evidence.verdicts import judge
+from ferclean.evidence import measures
+from ferclean.evidence.compat.baselines import baseline_scores
+from ferclean.evidence.signals.label_signals import logit_margin
+from ferclean.evidence.verdict import calibration
+from ferclean.evidence.verdict.verdicts import judge
 
 CIFAR = "cifar-10n-aggregate.npz"
 PREFIX = "pred_probs_"

@@ -19,8 +19,8 @@ import numpy as np
 
 from ferclean import __version__
 from ferclean.evidence import measures
-from ferclean.evidence.signals import logit_margin, probability_margin, self_confidence
-from ferclean.evidence.verdicts import judge
+from ferclean.evidence.signals.label_signals import logit_margin, probability_margin, self_confidence
+from ferclean.evidence.verdict.verdicts import judge
 
 AGGREGATE, WORST = "cifar-10n-aggregate.npz", "cifar-10n-worst.npz"
 PREFIX = "pred_probs_"

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from ferclean.errors import WorkspaceBusyError
-from ferclean.sources.drawn_faces import draw_set
+from ferclean.sources.drawn_faces.drawing import draw_set
 from ferclean.steps import decide, export, ingest, status
 from ferclean.store.decisions import Decision, append_decisions, decision_history
 from ferclean.store.samples import get_samples

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
-from ferclean.evidence import neighbours
+from ferclean.evidence.signals import neighbours
 
 VOTERS = 10
 """SimiFeat: faces that say what a label should be, the face itself among them."""

@@ -21,11 +21,11 @@ import numpy as np
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.comparison import paired_difference, share_of_gain
+from ferclean.parts.gathering import Gathered, gather
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, compare_arms
 from ferclean.recognition.devices import describe
 from ferclean.recognition.profiles import get_profile
-from ferclean.steps.gathering import Gathered, gather
 from ferclean.steps.release import THRESHOLD
 from ferclean.steps.retrain import copies_of
 from ferclean.store import samples
@@ -142,7 +142,7 @@ def figures(pred_probs: dict[str, np.ndarray], truth: np.ndarray, classes: Seque
     calibration error, the paired difference from `given`, and the share of the oracle's gain that it recovers."""
     from sklearn.metrics import f1_score, recall_score
 
-    from ferclean.evidence.calibration import expected_calibration_error
+    from ferclean.evidence.verdict.calibration import expected_calibration_error
 
     hits = {name: probs.argmax(2) == truth for name, probs in pred_probs.items()}
     every = np.arange(len(classes))

@@ -18,9 +18,10 @@ import numpy as np
 import pandas as pd
 
 from ferclean import __version__
-from ferclean.evidence import calibration, measures
+from ferclean.evidence import measures
+from ferclean.evidence.verdict import calibration
 from ferclean.progress import Progress, silent
-from ferclean.sources import drawn_faces
+from ferclean.sources.drawn_faces import drawing as drawn_faces
 from ferclean.steps.ingest import ingest
 from ferclean.steps.score import score
 from ferclean.steps.triage import TriageSummary, triage

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.evidence import calibration, measures, queueing
 from ferclean.evidence import labels as label_names
-from ferclean.evidence.label_accuracy import label_accuracy
-from ferclean.evidence.lessons import takes_suggestion
-from ferclean.evidence.people import design_weights
-from ferclean.evidence.truth import LEAST
-from ferclean.evidence.verdicts import Verdicts, judge
-from ferclean.steps.curating import UNUSABLE_ABOVE
-from ferclean.steps.gathering import Gathered
+from ferclean.evidence import measures
+from ferclean.evidence.people.people import design_weights
+from ferclean.evidence.verdict import calibration, queueing
+from ferclean.evidence.verdict.label_accuracy import label_accuracy
+from ferclean.evidence.verdict.lessons import takes_suggestion
+from ferclean.evidence.verdict.truth import LEAST
+from ferclean.evidence.verdict.verdicts import Verdicts, judge
+from ferclean.parts.curating import UNUSABLE_ABOVE
+from ferclean.parts.gathering import Gathered
 from ferclean.steps.release import THRESHOLD
 
 COUNTS = (0, 100, 300)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ferclean.steps.serve_review import launch_command, launch_environment
+from ferclean.review.serve import launch_command, launch_environment
 from tests.prepare import BROWSER_FLAGS, find_browser
 
 

@@ -58,7 +58,7 @@ def only_loopback() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """150 training and 60 test faces with planted errors, copies, broken files and blanks; do not write into it."""
-    from ferclean.sources import drawn_faces
+    from ferclean.sources.drawn_faces import drawing as drawn_faces
 
     folder = tmp_path_factory.mktemp("drawn") / "set"
     drawn_faces.draw_set(folder, train=150, test=60, seed=1, duplicates=0.06, broken=0.02, blank=0.02)

@@ -17,7 +17,7 @@ from filelock import FileLock
 from apps.fiftyone_view.workspace_dataset import dataset_name, mirror_decisions
 from ferclean.errors import UsageError, among
 from ferclean.evidence.labels import find_class
-from ferclean.steps.offers import offer
+from ferclean.review.offers import offer
 from ferclean.steps.review import OFFER, told_left_out
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.samples import get_dataset

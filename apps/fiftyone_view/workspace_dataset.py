@@ -16,8 +16,8 @@ from typing import Any
 
 import fiftyone as fo
 
+from ferclean.parts.calibrated import calibrated_probs
 from ferclean.progress import Progress, silent
-from ferclean.steps.calibrated import calibrated_probs
 from ferclean.store.decisions import current_decisions
 from ferclean.store.pictures import lost_pictures
 from ferclean.store.samples import get_dataset

@@ -13,9 +13,10 @@ import streamlit as st
 from apps.review import parts, rounds, sitting, style
 from apps.review.sitting import Sitting
 from ferclean.errors import FercleanError
-from ferclean.steps import faces_beside, review
-from ferclean.steps.desk import contender, last_word, next_open
-from ferclean.steps.offers import Item, Offer
+from ferclean.review import beside as faces_beside
+from ferclean.review.desk import contender, last_word, next_open
+from ferclean.review.offers import Item, Offer
+from ferclean.steps import review
 from ferclean.store.decisions import NewerDecisionError
 from ferclean.store.standing import Word
 

@@ -14,7 +14,8 @@ from apps.review import parts, sitting, style
 from apps.review.sitting import Sitting
 from ferclean.errors import FercleanError
 from ferclean.printable import printable
-from ferclean.steps import faces_beside, review
+from ferclean.review import beside as faces_beside
+from ferclean.steps import review
 
 _COLUMNS, _ROWS = 8, 3
 _SIDE = 160

@@ -1,6 +1,6 @@
 """The overview page: how far the review is, what was found per class, and which label would become which.
 
-It draws counts that `ferclean.steps.overview` made.
+It draws counts that `ferclean.review.overview` made.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import streamlit as st
 
 from apps.review import parts, rounds
 from apps.review.sitting import Sitting
-from ferclean.steps.overview import Overview, overview
-from ferclean.steps.teaching import progress, told
+from ferclean.parts.teaching import progress, told
+from ferclean.review.overview import Overview, overview
 
 
 def draw(at: Sitting) -> None:

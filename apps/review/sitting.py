@@ -15,9 +15,9 @@ import streamlit as st
 
 from apps.review.parts import escape, inert
 from ferclean.errors import FercleanError
-from ferclean.steps import faces_beside
-from ferclean.steps.desk import Desk, Filters, Tally, facets, next_open, open_desk, select, tally, teaching_now
-from ferclean.steps.teaching import Teaching
+from ferclean.parts.teaching import Teaching
+from ferclean.review import beside as faces_beside
+from ferclean.review.desk import Desk, Filters, Tally, facets, next_open, open_desk, select, tally, teaching_now
 from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that a key press waits for another process before the page says that it is busy

@@ -12,8 +12,8 @@ from pathlib import Path
 import streamlit as st
 
 from apps.review.parts import escape
-from ferclean.steps.faces_beside import Beside, Picture
-from ferclean.steps.offers import Item, Offer
+from ferclean.review.beside import Beside, Picture
+from ferclean.review.offers import Item, Offer
 
 GIVEN_MARK, SUGGESTED_MARK = "■", "●"
 

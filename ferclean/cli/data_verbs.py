@@ -291,7 +291,7 @@ def triage(
     ] = False,
 ) -> None:
     """Turn signals into verdicts and a ranked queue. Thresholds can be changed without scoring again."""
-    from ferclean.steps.teaching import told
+    from ferclean.parts.teaching import told
     from ferclean.steps.triage import triage as step
 
     session: Session = context.obj

@@ -40,7 +40,7 @@ def review(
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")] = True,
 ) -> None:
     """Open the review screen in the browser: one face at a time, decided with one key."""
-    from ferclean.steps.serve_review import serve
+    from ferclean.review.serve import serve
 
     session: Session = context.obj
     raise typer.Exit(serve(session.open(), port=port, address=address, reviewer=reviewer, open_browser=open_browser))
@@ -150,7 +150,7 @@ def decide(
 
 
 def _write_decisions(session: Session, path: Path) -> None:
-    from ferclean.steps.carried import decisions_to_file
+    from ferclean.parts.carried import decisions_to_file
 
     result = decisions_to_file(session.open(), path)
     session.emit("decide", result.as_dict())
@@ -224,7 +224,7 @@ def undo(
     bulk: Annotated[str | None, typer.Option(help="Undo this whole bulk.")] = None,
 ) -> None:
     """Take back a decision: the reviewer's last one, a given one, or a whole bulk."""
-    from ferclean.steps.desk import default_reviewer
+    from ferclean.review.desk import default_reviewer
     from ferclean.store.decisions import undo as step
 
     session: Session = context.obj

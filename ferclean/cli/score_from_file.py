@@ -47,7 +47,7 @@ def check_score_options(context: Any) -> None:
 
 def score_from_file(session: Session, path: Path, **options: Any) -> None:
     """Score from a file and say what was taken, what was left aside, and what cannot be known."""
-    from ferclean.steps.score_file import score_file as step
+    from ferclean.steps.import_scores import score_file as step
 
     with session.progress() as progress:
         result = step(session.open(), path, progress=progress, **options)
@@ -69,7 +69,7 @@ def score_from_file(session: Session, path: Path, **options: Any) -> None:
 
 def score_with_probe(session: Session, encoder: str, **options: Any) -> None:
     """Score with linear probes on an encoder, and say what it has seen."""
-    from ferclean.steps.score_probe import score_probe as step
+    from ferclean.steps.probe import score_probe as step
 
     with session.progress() as progress:
         result = step(session.open(), encoder, progress=progress, **options)

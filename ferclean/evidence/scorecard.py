@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ferclean.evidence.calibration import expected_calibration_error
+from ferclean.evidence.verdict.calibration import expected_calibration_error
 
 LEAST = 1e-7
 """What a probability counts as at least, so that one bold mistake is not infinite."""

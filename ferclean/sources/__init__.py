@@ -21,7 +21,7 @@ SOURCES: dict[str, str] = {
     "image_folder": "ferclean.sources.image_folder",
     "table": "ferclean.sources.table",
     "hf": "ferclean.sources.hf",
-    "drawn_faces": "ferclean.sources.drawn_faces",
+    "drawn_faces": "ferclean.sources.drawn_faces.drawing",
 }
 """Layout to the module that reads it, by name, so that nobody pays for a way in that is not taken."""
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ferclean.errors import FercleanError
-from ferclean.evidence import auditing
+from ferclean.evidence.people import auditing
 from ferclean.files import check_absent, whole_file
 from ferclean.sources.tabular import escape_cell
 from ferclean.store import audits, decisions, runs, samples, table

@@ -19,9 +19,9 @@ import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
+from ferclean.parts.carried import COLUMNS, GIVEN, PICTURE, restated
+from ferclean.parts.named_rows import Pictures, Rows
 from ferclean.sources.tabular import csv_rows, unescape_cell
-from ferclean.steps.carried import COLUMNS, GIVEN, PICTURE, restated
-from ferclean.steps.named_rows import Pictures, Rows
 from ferclean.store.decisions import (
     ACTIONS,
     Decision,

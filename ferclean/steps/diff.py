@@ -15,8 +15,8 @@ import pandas as pd
 
 from ferclean.evidence import labels as label_names
 from ferclean.exports.content import ORIGINAL
+from ferclean.parts.curating import changes, keys_of, original_items
 from ferclean.printable import printable
-from ferclean.steps.curating import changes, keys_of, original_items
 from ferclean.store.releases import get_release, get_release_items
 from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table

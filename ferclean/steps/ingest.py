@@ -22,12 +22,12 @@ from ferclean import hashes, sources
 from ferclean.errors import UsageError
 from ferclean.evidence.labels import ClassName
 from ferclean.files import whole_files
+from ferclean.parts.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
-from ferclean.steps.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.store import samples as store
 from ferclean.store.renewal import source_name
 from ferclean.store.workspace import Workspace

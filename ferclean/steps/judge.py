@@ -16,10 +16,10 @@ import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import labels as label_names
-from ferclean.evidence.independence import Independence, independence
+from ferclean.evidence.verdict.independence import Independence, independence
+from ferclean.parts.gathering import accepted_judges, out_of_fold
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.steps.gathering import accepted_judges, out_of_fold
 from ferclean.store import pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
 

@@ -17,12 +17,10 @@ from typing import Any, Literal
 import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError, among, few
-from ferclean.evidence.lessons import CHANGE_AT
+from ferclean.evidence.verdict.lessons import CHANGE_AT
 from ferclean.exports.content import ORIGINAL, write_csv
 from ferclean.files import check_absent, whole_file, whole_folder
-from ferclean.printable import printable
-from ferclean.progress import Progress, silent
-from ferclean.steps.curating import (
+from ferclean.parts.curating import (
     UNUSABLE_ABOVE,
     Rules,
     changes,
@@ -32,6 +30,8 @@ from ferclean.steps.curating import (
     text,
     told_about,
 )
+from ferclean.printable import printable
+from ferclean.progress import Progress, silent
 from ferclean.store import runs
 from ferclean.store.decisions import current_decisions
 from ferclean.store.releases import Release, list_releases, put_release

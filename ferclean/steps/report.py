@@ -20,9 +20,9 @@ import pandas as pd
 from ferclean import __version__
 from ferclean.errors import FercleanError
 from ferclean.files import check_absent, whole_file
+from ferclean.parts import report_plots
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.steps import report_plots
 from ferclean.store import decisions, pictures, releases, runs, samples, table
 from ferclean.store.workspace import Workspace
 

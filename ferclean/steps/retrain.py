@@ -21,11 +21,7 @@ from ferclean.evidence import comparison, scorecard
 from ferclean.evidence import splits as split_room
 from ferclean.exports.model import write_model
 from ferclean.exports.target import form_of
-from ferclean.progress import Progress, Tell, silent, unheard
-from ferclean.recognition import images as image_room
-from ferclean.recognition.arms import Arm, Compared, compare_arms
-from ferclean.recognition.profiles import get_profile
-from ferclean.steps.training_arms import (
+from ferclean.parts.training_arms import (
     ARMS,
     GIVEN,
     Material,
@@ -36,6 +32,10 @@ from ferclean.steps.training_arms import (
     said_by_people,
     vote_counts,
 )
+from ferclean.progress import Progress, Tell, silent, unheard
+from ferclean.recognition import images as image_room
+from ferclean.recognition.arms import Arm, Compared, compare_arms
+from ferclean.recognition.profiles import get_profile
 from ferclean.store import pictures, releases, retrains, runs, samples
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ferclean.errors import UsageError
-from ferclean.steps.desk import Desk, Standing, last_word, refresh, stands
-from ferclean.steps.offers import Item
+from ferclean.review.desk import Desk, Standing, last_word, refresh, stands
+from ferclean.review.offers import Item
 from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, decision_history
 from ferclean.store.decisions import undo as append_undo
 from ferclean.store.standing import random_checks

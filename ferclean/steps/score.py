@@ -17,11 +17,11 @@ import pandas as pd
 
 from ferclean.errors import BadDataError
 from ferclean.evidence import labels as label_names
-from ferclean.evidence import signals as signal_room
+from ferclean.evidence.signals import label_signals as signal_room
+from ferclean.parts.copies import folds_of
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
-from ferclean.steps.copies import folds_of
 from ferclean.store import embeddings, pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from ferclean.evidence import agreement
 from ferclean.evidence.labels import encode
+from ferclean.evidence.people import agreement
+from ferclean.parts import teaching
 from ferclean.sources.rows import reason_kind
-from ferclean.steps import teaching
 from ferclean.store import decisions, releases, runs, samples, verdicts, votes
 from ferclean.store.workspace import Workspace
 
@@ -39,9 +39,9 @@ class Status:
     """Samples about which reviewers disagree now; `ferclean decide --adjudicate` lists and settles them."""
     releases: list[dict[str, Any]]
     agreement: dict[str, Any] | None
-    """What the votes say together (`ferclean.evidence.agreement.summary`); None for a set without votes."""
+    """What the votes say together (`ferclean.evidence.people.agreement.summary`); None for a set without votes."""
     teaching: dict[str, Any] | None
-    """The teaching round: size, decided, left, minutes_left (`ferclean.steps.teaching`); None before triage."""
+    """The teaching round: size, decided, left, minutes_left (`ferclean.parts.teaching`); None before triage."""
     progress: dict[str, Any] | None
     """What the latest triage said about the labels: decisions it learned from, newer ones, lesson; None before it."""
     told: list[str]

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ferclean.errors import FercleanError
-from ferclean.evidence import calibration, queueing, reasons, truth
 from ferclean.evidence import labels as label_names
-from ferclean.evidence import verdicts as judging
-from ferclean.evidence.expectation import expected_at
-from ferclean.evidence.lessons import lesson
-from ferclean.evidence.people import check_decisions, design_weights
+from ferclean.evidence.people.people import check_decisions, design_weights
+from ferclean.evidence.verdict import calibration, queueing, reasons, truth
+from ferclean.evidence.verdict import verdicts as judging
+from ferclean.evidence.verdict.expectation import expected_at
+from ferclean.evidence.verdict.lessons import lesson
+from ferclean.parts.gathering import gather
 from ferclean.progress import Progress, silent
-from ferclean.steps.gathering import gather
 from ferclean.store import decisions, runs, samples, standing, verdicts, votes
 from ferclean.store.workspace import Workspace
 
@@ -57,7 +57,7 @@ class TriageSummary:
     with votes and needs none)."""
     lesson: dict[str, float | int | None]
     """How right the labels are expected to be, given and now, errors left, and looks to the next point
-    (`ferclean.evidence.lessons`)."""
+    (`ferclean.evidence.verdict.lessons`)."""
     notes: list[str] = field(default_factory=list)
     """What had no say in the verdicts, and why."""
     judges: list[str] = field(default_factory=list)

@@ -1,0 +1,1 @@
+"""cleanlab's names, flags and scores, and ferclean's own under the same calls."""

@@ -1,0 +1,1 @@
+"""What people say: votes, decisions, how far they agree, audits."""

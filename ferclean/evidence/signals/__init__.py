@@ -1,0 +1,1 @@
+"""(labels, pred_probs, embeddings, dynamics, neighbours) in, one number per sample out: (N,) each."""

@@ -1,0 +1,262 @@
+"""What becomes of each sample in a release, and how many of its labels are right: by people, by verdicts, as told.
+
+It reads tables that others read from the store, writes nothing, and never changes a given label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ferclean.errors import FercleanError
+from ferclean.evidence import labels as label_names
+from ferclean.evidence.people.people import design_weights, effective_number
+from ferclean.evidence.verdict import label_accuracy as accuracy
+from ferclean.evidence.verdict.calibration import ErrorRate
+from ferclean.evidence.verdict.lessons import takes_suggestion
+from ferclean.evidence.verdict.truth import LEAST
+from ferclean.sources.rows import reason_kind
+from ferclean.store import runs, standing
+from ferclean.store.workspace import Workspace
+
+UNUSABLE_ABOVE = 0.5
+"""Policy `auto` leaves an image out when `p_unusable` (0 to 1, high = no readable face) is above this."""
+DOUBTED = ("mislabelled", "ambiguous")
+"""Verdicts that call a label into question: where it is not mended, it is not trusted as the others are."""
+
+ITEM_COLUMNS = ["sample_id", "split", "given_label", "label", "included", "reason", "soft_label", "weight"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How a release is made: see `ferclean.steps.release.release`."""
+
+    policy: str
+    threshold: float
+    unmended: str
+    ambiguous: str
+    classes: tuple[str, ...]
+
+
+def curated(table: pd.DataFrame, decisions: pd.DataFrame, rules: Rules) -> pd.DataFrame:
+    """One row per sample of `table` (as `sample_table` gives it): what becomes of it, and why; columns ITEM_COLUMNS.
+
+    `decisions` as from `current_decisions`, indexed by sample_id. Raises FercleanError when policy `auto` is to rest on
+    verdicts that do not hold P(true label).
+    """
+    judged = table["run_id"].notna() & (table["p_unusable"] != 1)
+    if rules.policy == "auto" and judged.any() and not table["p_true"].notna().any():
+        raise FercleanError(
+            "the verdicts do not say how likely each label is the true one, as those of earlier versions; "
+            "run `ferclean triage` again, then release"
+        )
+    by_sample = decisions.to_dict("index")
+    rows = [_item(sample, by_sample.get(sample["sample_id"]), rules) for sample in table.to_dict("records")]
+    return pd.DataFrame(rows, columns=ITEM_COLUMNS)
+
+
+def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: Rules) -> tuple[Any, ...]:
+    given = text(sample["given_label"])
+    auto = rules.policy == "auto"
+    automatic = auto and sample["split"] != "test"
+    label, included, reason, weight = given, True, None, 1.0
+    # people's decisions alone means: nothing of the model's, not even its soft labels; what is tested on has a label,
+    # a person's or the given one, and no target to train on
+    soft = sample["soft_label"] if automatic else None
+    quarantine = text(sample["quarantine_reason"])
+    relabelled = decision is not None and decision["action"] == "relabel"
+    # an image that cannot be trusted stays out whatever was decided about its label; a label that could not be
+    # read is mended by a person's
+    if quarantine and not (relabelled and _only_the_label(quarantine)):
+        included, reason = False, f"quarantined: {sample['quarantine_reason']}"
+    elif decision is not None and decision["action"] != "skip":
+        label, included, reason = _by_person(given, decision, rules.ambiguous)
+        if automatic and label is not None and decision["action"] in ("keep", "relabel"):
+            soft = [float(name == label) for name in rules.classes]
+    elif automatic and _number(sample["p_unusable"]) > UNUSABLE_ABOVE:
+        included, reason = False, f"automatic: unusable (p {_number(sample['p_unusable']):.3f})"
+    elif automatic and sample["p_true"] is not None:
+        own = _chance(sample["p_true"], given, rules.classes)
+        suggested, likely = text(sample["suggested_label"]), _number(sample["p_suggested"])
+        if suggested not in (None, given) and takes_suggestion(likely, own, change_at=rules.threshold):
+            label, reason = suggested, f"automatic: suggested label (p {likely:.3f})"
+        elif sample["verdict"] in DOUBTED and rules.unmended != "keep":
+            reason = f"automatic: given label in doubt (p {own:.3f})"
+            included, weight = rules.unmended != "drop", own if rules.unmended == "soft" else 1.0
+    if included and label is None:
+        included, reason = False, "no label"
+    return sample["sample_id"], sample["split"], given, label, included, reason, soft if included else None, weight
+
+
+def original_items(table: pd.DataFrame) -> pd.DataFrame:
+    """`curated` where nothing was: every readable sample under its given label."""
+    items = table[["sample_id", "split", "given_label"]].copy()
+    items["label"] = items["given_label"]
+    items["included"] = table["quarantine_reason"].isna() & table["given_label"].notna()
+    items["reason"] = items["soft_label"] = None
+    items["weight"] = 1.0
+    return items
+
+
+def changes(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Whose label or presence differs: one dict per row with sample_id, source_key, split, change (added, removed,
+    relabelled), from, to, reason. Both as `curated` gives them, `keys` sample_id -> source key."""
+    old = before[before["included"].astype(bool)].set_index("sample_id")["label"].to_dict()
+    new = after[after["included"].astype(bool)].set_index("sample_id")["label"].to_dict()
+    facts = {
+        row["sample_id"]: row for frame in (before, after) for row in frame.to_dict("records")
+    }  # the later release has the last word on split and reason
+    rows = []
+    for sample, fact in facts.items():
+        was, now = old.get(sample), new.get(sample)
+        if was == now:
+            continue
+        rows.append(
+            {
+                "sample_id": sample,
+                "source_key": keys.get(sample, sample),
+                "split": fact["split"],
+                "change": "added" if was is None else "removed" if now is None else "relabelled",
+                "from": was,
+                "to": now,
+                "reason": text(fact["reason"]),
+            }
+        )
+    return rows
+
+
+def keys_of(table: pd.DataFrame) -> dict[str, str]:
+    """Sample_id -> source key."""
+    return dict(zip(table["sample_id"], table["source_key"], strict=True))
+
+
+def _by_person(given: str | None, decision: Mapping[Any, Any], ambiguous: str) -> tuple[str | None, bool, str | None]:
+    action, reviewer = decision["action"], decision["reviewer"]
+    said = f"decision: {action} by {reviewer}"
+    if action == "relabel":
+        return decision["label"], True, said
+    if action == "exclude" or (action == "ambiguous" and ambiguous == "exclude"):
+        return given, False, said
+    return given, True, said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a release says about its own labels; None where nothing was judged.
+
+    `before`, `after`: `label_accuracy` of the given labels and of the release's, outside the test split; `changes`: of
+    the automatic ones, see `by_certainty`; `look_first`: per sample that a person should still look at, its id, source
+    key, split, given label, label in the release, and `gain`, by which a look is expected to raise the number of right
+    labels; `after_looking`: what `after` is expected to become.
+    """
+
+    before: accuracy.Accuracy | None = None
+    after: accuracy.Accuracy | None = None
+    changes: list[dict[str, float | int]]
+    look_first: list[dict[str, Any]]
+    after_looking: float | None = None
+
+    def as_counts(self) -> dict[str, Any]:
+        """What is stored with the release."""
+        both = {"before": self.before, "after": self.after}
+        told = {name: None if one is None else one.as_dict() for name, one in both.items()}
+        return {"label_accuracy": None if self.after is None else told, "automatic_changes": self.changes}
+
+
+def told_about(
+    ws: Workspace, table: pd.DataFrame, decisions: pd.DataFrame, items: pd.DataFrame, classes: tuple[str, ...],
+    *, budget: int = 0,
+) -> Told:  # fmt: skip
+    """How many labels are right before and after, of how many changes how sure, and where `budget` looks pay most.
+
+    `table` and `items` in the same order. The test split, quarantined rows, and rows that neither people nor a triage
+    judged are left out.
+    """
+    action = decisions["action"].astype("object").reindex(table["sample_id"]).fillna("").to_numpy(str)
+    settled = np.isin(action, ["keep", "relabel"])
+    known = settled | np.isin(action, ["ambiguous", "exclude"])
+    judged = table["p_true"].notna().to_numpy()
+    sound = table["quarantine_reason"].isna().to_numpy() | (settled & items["included"].to_numpy(bool))
+    rows = np.flatnonzero((table["split"] != "test").to_numpy() & (known | judged) & sound)
+    if not judged[rows].any():
+        return Told(changes=[], look_first=[])
+    given = label_names.encode(list(table["given_label"].iloc[rows]), classes)
+    label = label_names.encode(list(items["label"].iloc[rows]), classes)
+    right = label_names.encode(list(decisions["label"].reindex(table["sample_id"].iloc[rows])), classes)
+    right = np.where(action[rows] == "relabel", right, given)
+    settled, known, judged = settled[rows], known[rows], judged[rows]
+    included = items["included"].to_numpy(bool)[rows]
+    p_true = np.zeros((len(rows), len(classes)))
+    p_true[judged] = np.stack(list(table["p_true"].iloc[rows[judged]]))
+
+    def chance(named: np.ndarray) -> np.ndarray:
+        """P(the named label is the true one): (n,); what people decided is certain."""
+        said = np.where(settled, named == right, p_true[np.arange(len(rows)), named])
+        return np.asarray(np.where(named < 0, 0.0, said)).clip(0.0, 1.0)
+
+    torn = table[["p_ambiguous", "p_unusable"]].iloc[rows].fillna(0.0).to_numpy(float).sum(1)
+    labelled = np.where(known, settled, (1 - torn).clip(0.0, 1.0))
+    rate, learned = _error_rate(ws), learned_at_random(ws, table.iloc[rows], settled)
+    after = accuracy.label_accuracy(
+        chance(label)[included], labelled[included], known[included], rate=rate, learned=learned
+    )
+    changed = included & ~known & (label != given)
+    first = accuracy.worth_a_look(chance(label)[included & ~known], labelled[included & ~known], budget)
+    chosen = np.flatnonzero(included & ~known)[first]
+    gain = labelled[chosen] * (1 - chance(label)[chosen])
+    shown = table[["sample_id", "source_key", "split", "given_label"]].iloc[rows[chosen]]
+    return Told(
+        before=accuracy.label_accuracy(chance(given), labelled, known, rate=rate, learned=learned),
+        after=after,
+        changes=accuracy.by_certainty(chance(label)[changed], chance(given)[changed], labelled[changed]),
+        look_first=[
+            {**row, "label": classes[label[i]], "gain": round(float(worth), 4)}
+            for row, i, worth in zip(shown.to_dict("records"), chosen, gain, strict=True)
+        ],
+        after_looking=None if after is None else round(min(after.estimate + float(gain.sum()) / after.faces, 1.0), 4),
+    )
+
+
+def learned_at_random(ws: Workspace, table: pd.DataFrame, settled: np.ndarray) -> float:
+    """How many decided faces, in equal ones, the latest triage learned from that a random draw had chosen.
+
+    `settled` (N,) bool: rows of `table` whose label people keep or change. It learns nothing from fewer than LEAST.
+    """
+    run = runs.latest_run(ws, "triage")
+    if run is None or run.metrics.get("decisions", 0) < LEAST or not settled.any():
+        return 0.0
+    known = standing.random_decisions(ws, until=run.config["decisions"])
+    drawn = [known[sample_id] for sample_id in table["sample_id"].to_numpy()[settled] if sample_id in known]
+    chance = np.array([one.chance for one in drawn], dtype=np.float64)
+    draw: np.ndarray = np.array([one.draw for one in drawn], dtype=str)
+    return effective_number(design_weights(chance, draw, total=len(table)))
+
+
+def _error_rate(ws: Workspace) -> ErrorRate | None:
+    run = runs.latest_run(ws, "triage")
+    interval: Sequence[float] | None = None if run is None else run.metrics.get("error_rate_interval")
+    if run is None or interval is None:
+        return None
+    return ErrorRate(estimate=run.metrics["estimated_error_rate"], low=interval[0], high=interval[1])
+
+
+def _only_the_label(quarantine: str) -> bool:
+    return all(part.startswith("label:") for part in reason_kind(quarantine).split("; "))
+
+
+def _chance(p_true: Sequence[float], label: str | None, classes: tuple[str, ...]) -> float:
+    return 0.0 if label is None else float(p_true[classes.index(label)])
+
+
+def text(value: object) -> str | None:
+    """None for the several ways in which a table says "nothing here"."""
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: Any) -> float:
+    """A missing probability never passes a threshold."""
+    return float(value) if value is not None and not pd.isna(value) else float("-inf")

@@ -1,0 +1,55 @@
+"""Three witnesses: the share of wrong labels follows from how they agree, whatever the recognizers share with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ferclean.evidence.verdict.calibration import ErrorRate
+from ferclean.evidence.verdict.witnesses import MARGIN, error_rate
+
+WIDE = ErrorRate(estimate=0.2, low=0.0, high=0.6)
+K = 5
+
+
+def said(true: np.ndarray, right: float, rng: np.random.Generator) -> np.ndarray:
+    """Who errs in `1 - right` of the samples, and then mostly to the next class."""
+    other = (true + np.where(rng.random(len(true)) < 0.6, 1, rng.integers(1, K, len(true)))) % K
+    return np.where(rng.random(len(true)) < right, true, other)
+
+
+@pytest.mark.parametrize("wrong", [0.05, 0.2, 0.4])
+@pytest.mark.parametrize(("ours", "theirs"), [(0.9, 0.8), (0.6, 0.7)])
+def test_the_share_of_wrong_labels_is_found_with_strong_and_with_weak_witnesses(
+    wrong: float, ours: float, theirs: float
+) -> None:
+    rng = np.random.default_rng(0)
+    true = rng.choice(K, 6000, p=[0.4, 0.25, 0.2, 0.1, 0.05])
+    labels = said(true, 1 - wrong, rng)
+    found = error_rate(labels, said(true, ours, rng), said(true, theirs, rng), within=WIDE)
+    assert found.low <= (labels != true).mean() <= found.high
+    assert abs(found.estimate - (labels != true).mean()) < 0.03
+    assert found.high - found.low < 2 * MARGIN + 0.03
+
+
+def test_faces_that_no_judge_could_read_are_left_out_and_nobody_leaves_things_as_they_are() -> None:
+    rng = np.random.default_rng(1)
+    true = rng.integers(0, K, 4000)
+    labels, ours, theirs = (said(true, right, rng) for right in (0.8, 0.8, 0.8))
+    unread = np.arange(4000) % 4 == 0
+    some = error_rate(labels, ours, np.where(unread, -1, theirs), within=WIDE)
+    rest = error_rate(labels[~unread], ours[~unread], theirs[~unread], within=WIDE)
+    assert some.estimate == pytest.approx(rest.estimate)
+    assert error_rate(labels, ours, np.full(4000, -1), within=WIDE) is WIDE
+
+
+def test_nothing_outside_what_is_known_without_judges_is_said() -> None:
+    rng = np.random.default_rng(2)
+    true = rng.integers(0, K, 3000)
+    labels, ours, theirs = (said(true, right, rng) for right in (0.7, 0.8, 0.8))
+    narrow = ErrorRate(estimate=0.1, low=0.05, high=0.2)
+    found = error_rate(labels, ours, theirs, within=narrow)
+    assert (found.estimate, found.high) == (0.2, 0.2)
+    # a net that learned this very set repeats its labels: then few look wrong, and the lower end holds
+    assert error_rate(labels, ours, labels, within=narrow).estimate == 0.05
+    assert narrow.low <= found.low <= found.estimate

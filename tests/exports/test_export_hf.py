@@ -1,0 +1,182 @@
+"""Facts about the Hugging Face form, read back with `datasets` itself and without a network."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from small_workspace import CLASSES, Small, p_true, shared, small
+
+from ferclean.exports.card import inert
+from ferclean.exports.content import read_content
+from ferclean.recognition.images import decode
+from ferclean.sources.hf import read_release
+from ferclean.steps.decide import decide
+from ferclean.steps.export import export
+from ferclean.steps.ingest import ingest
+from ferclean.steps.release import release
+from ferclean.store.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def work() -> Small:
+    return shared(released=True)
+
+
+@pytest.fixture(scope="module")
+def exported(work: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("hf") / "v1"
+    export(work.ws, form="hf", out=out, release="v1")
+    return out
+
+
+@pytest.fixture(scope="module")
+def loaded(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> datasets.DatasetDict:
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    opened = datasets.load_dataset(str(exported), cache_dir=str(tmp_path_factory.mktemp("cache")))
+    if shown:
+        datasets.enable_progress_bars()
+    return opened
+
+
+def test_load_dataset_opens_it_with_class_names_in_the_cards_order(loaded: datasets.DatasetDict) -> None:
+    assert list(loaded) == ["train", "test"]
+    for split in loaded.values():
+        assert tuple(split.features["label"].names) == CLASSES
+        assert tuple(split.features["given_label"].names) == CLASSES
+        assert isinstance(split.features["image"], datasets.Image)
+
+
+def test_rows_carry_the_released_label_and_where_they_come_from(work: Small, loaded: datasets.DatasetDict) -> None:
+    rows = {row["source_key"]: row for row in loaded["train"].remove_columns("image")}
+    assert sorted(rows) == [f"train_0000{n}" for n in (1, 2, 3, 4, 6, 7)]
+    first = rows["train_00001"]
+    assert (CLASSES[first["label"]], CLASSES[first["given_label"]], first["changed"]) == ("fear", "anger", True)
+    assert first["sample_id"] == work.ids["train_00001"]
+    assert first["verdict"] == "mislabelled"
+    assert sum(first["soft_label"]) == pytest.approx(1)
+    assert rows["train_00002"]["changed"] is False
+
+
+def test_image_bytes_are_the_sources_and_decode_to_the_same_pixels(
+    work: Small, exported: Path, loaded: datasets.DatasetDict
+) -> None:
+    stored = pq.read_table(exported / "data" / "train-00000-of-00001.parquet").to_pylist()
+    for row in stored:
+        assert row["image"]["bytes"] == work.data[row["source_key"]]
+    seen = loaded["train"][0]
+    assert np.array_equal(np.asarray(seen["image"]), decode(work.data[seen["source_key"]]))
+
+
+def test_class_names_survive_in_the_files_without_the_card(exported: Path, tmp_path: Path) -> None:
+    file = str(exported / "data" / "test-00000-of-00001.parquet")
+    features = datasets.Features.from_arrow_schema(pq.read_schema(file))
+    assert tuple(features["label"].names) == CLASSES
+
+
+def test_the_card_says_how_many_labels_are_expected_to_be_right(exported: Path) -> None:
+    text = (exported / "README.md").read_text("utf-8")
+    assert "**How many labels are right**" in text
+    assert "| 0.9 to 1.0 | 2 | 1.9 | 0.1 | 0.0 | 0.0 |" in text
+
+
+def test_the_cards_five_lines_train_on_the_soft_labels(exported: Path) -> None:
+    import torch
+
+    text = (exported / "README.md").read_text("utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    assert code in (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    assert len([line for line in code.splitlines() if line.strip()]) <= 5
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12 * 12 * 3, len(CLASSES)))
+    known = {"folder": str(exported), "model": model}
+    shown = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    exec(code, known)
+    if shown:
+        datasets.enable_progress_bars()
+    known["loss"].backward()
+    assert model[1].weight.grad.abs().sum() > 0
+
+
+def test_every_row_has_a_training_target_and_a_weight(loaded: datasets.DatasetDict) -> None:
+    rows = {row["source_key"]: row for split in loaded.values() for row in split.remove_columns("image")}
+    assert rows["train_00006"]["soft_label"] == pytest.approx(p_true("surprise", "fear", 0.6))
+    assert rows["train_00006"]["weight"] == pytest.approx(0.4)
+    assert rows["test_0001"]["soft_label"] == [float(name == "anger") for name in CLASSES]
+
+
+def test_a_training_on_the_folder_knows_the_weights(exported: Path) -> None:
+    weights = read_release(exported)[0].set_index("source_key")["weight"]
+    assert weights["train_00006"] == pytest.approx(0.4)
+    assert weights["train_00002"] == 1
+
+
+def test_the_front_matter_is_yaml_that_names_every_split(exported: Path) -> None:
+    text = (exported / "README.md").read_text("utf-8")
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert [entry["split"] for entry in head["configs"][0]["data_files"]] == ["train", "test"]
+    assert [entry["num_examples"] for entry in head["dataset_info"]["splits"]] == [6, 2]
+    assert (head["license"], head["license_name"]) == ("other", "raf-db-research-only")
+
+
+def test_the_card_says_policy_threshold_counts_and_limits(exported: Path) -> None:
+    text = (exported / "README.md").read_text("utf-8")
+    assert "Policy `auto`" in text
+    assert "at least 0.9" in text
+    assert "| anger | 2 → 0 | 1 → 1 |" in text
+    assert "| neutral | 1 → 2 | 1 → 1 |" in text
+    assert "## Limits" in text
+    assert "8 images are in this release: 2 under another label than given; 2 images" in text
+
+
+def test_the_card_of_decisions_names_who_decided_and_shows_names_inert(tmp_path: Path) -> None:
+    work = small(tmp_path)
+    decide(work.ws, "train_00001", "relabel", label="fear", reviewer="<script>alert(1)</script>|# x\n- y")
+    release(work.ws, "v1")
+    export(work.ws, form="hf", out=tmp_path / "out", release="v1")
+    text = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "people's decisions alone" in text
+    assert "<script>" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;&#124;&#35; x - y" in text
+
+
+def test_the_pseudo_release_original_holds_the_given_labels(work: Small, tmp_path: Path) -> None:
+    export(work.ws, form="hf", out=tmp_path / "raw", release="original")
+    rows = pq.read_table(tmp_path / "raw" / "data" / "train-00000-of-00001.parquet").to_pylist()
+    assert len(rows) == 7
+    assert not any(row["changed"] for row in rows)
+    assert "nothing was corrected" in (tmp_path / "raw" / "README.md").read_text("utf-8")
+
+
+def test_counts_follow_the_cards_order_of_classes(work: Small) -> None:
+    counts = read_content(work.ws, "v1").counts()
+    assert list(counts) == ["train", "test"]
+    assert list(counts["train"]) == [name for name in CLASSES if name in counts["train"]]
+
+
+@pytest.mark.parametrize("text", ["<b>", "a|b", "a\n# b", "`x`", "[x](y)", "![x](y)", "*x*", "~~x~~", "a\\|b"])
+def test_inert_text_is_one_line_without_markup(text: str) -> None:
+    # what is left once the references are taken out has nothing that Markdown or HTML would act upon
+    bare = re.sub(r"&(#\d+|lt|gt|amp);", "", inert(text))
+    assert not set(bare) & set("<>|`*[]#!~\\\n")
+    assert html.unescape(inert(text)) == " ".join(text.split())
+
+
+def test_rows_of_pixels_leave_as_the_lossless_images_that_the_workspace_keeps(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 48 * 48))
+    lines = [f"{label},{' '.join(map(str, row))},Training" for label, row in zip((0, 3), pixels, strict=True)]
+    (tmp_path / "fer2013.csv").write_text("\n".join(["emotion,pixels,Usage", *lines]) + "\n", encoding="ascii")
+    ws = Workspace.create(tmp_path / "workspace")
+    ingest(ws, "fer2013", tmp_path / "fer2013.csv")
+    export(ws, form="hf", out=tmp_path / "out", release="original")
+    rows = pq.read_table(tmp_path / "out" / "data" / "train-00000-of-00001.parquet").to_pylist()
+    assert [row["image"]["path"] for row in rows] == ["0.png", "1.png"]
+    for row, given in zip(rows, pixels, strict=True):
+        assert np.array_equal(decode(row["image"]["bytes"])[..., 0].ravel(), given)

@@ -1,0 +1,156 @@
+"""What every way in promises: the same rows twice, one key each, no path that leads away, nothing without a reason."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferclean import sources
+from ferclean.errors import FercleanError, UsageError
+from ferclean.sources.cards import Card, load_card
+from ferclean.sources.rows import SourceRow, contained_file, name_list, split_names
+from tests.made_sets import fer_row, rafdb_pairs, write_csv, write_fer2013, write_folder, write_rafdb
+
+
+def rafdb(root: Path) -> Path:
+    return write_rafdb(root, rafdb_pairs())
+
+
+def fer2013(root: Path) -> Path:
+    return write_fer2013(root / "fer2013.csv", [fer_row(code, code) for code in range(7)])
+
+
+def image_folder(root: Path) -> Path:
+    return write_folder(root, ["train/happy/a.png", "test/sad/b.png", "test/sad/c.txt"])
+
+
+def table(root: Path) -> Path:
+    write_folder(root, ["a.png"])
+    return write_csv(root / "t.csv", [["path", "label"], ["a.png", "fear"], ["b.png", "bored"]])
+
+
+def hf(root: Path) -> Path:
+    import datasets
+
+    images = [{"bytes": (root.parent / "p.png").read_bytes(), "path": None}] * 2
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["fear", "anger"])})
+    datasets.DatasetDict(
+        train=datasets.Dataset.from_dict({"image": images, "label": [0, 1]}, features=features)
+    ).save_to_disk(str(root))
+    return root
+
+
+def drawn_faces(root: Path) -> Path:
+    from ferclean.sources.drawn_faces.drawing import draw_set
+
+    draw_set(root, train=20, test=10, seed=0)
+    return root
+
+
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    maker.__name__: maker for maker in (rafdb, fer2013, image_folder, table, hf, drawn_faces)
+}
+
+
+@pytest.fixture(scope="module", params=sorted(sources.SOURCES))
+def made(request, tmp_path_factory) -> tuple[str, Path, Card]:
+    root = tmp_path_factory.mktemp(request.param)
+    write_folder(root, ["p.png"])
+    path = MAKERS[request.param](root / "set")
+    card = load_card(request.param)
+    if not card.classes and (names := sources.class_names(path, card, {})):
+        card = card.with_classes(names)
+    return request.param, path, card
+
+
+def same(one: SourceRow, other: SourceRow) -> bool:
+    if one.pixels is not None and other.pixels is not None and not np.array_equal(one.pixels, other.pixels):
+        return False
+    names = set(SourceRow.__dataclass_fields__) - {"pixels"}
+    return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def test_the_same_rows_come_twice(made) -> None:
+    _, path, card = made
+    first, second = (list(sources.read(path, card, {})) for _ in range(2))
+    assert len(first) == len(second) > 0
+    assert all(same(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_rows_have_keys_canonical_splits_and_known_labels(made) -> None:
+    _, path, card = made
+    rows = list(sources.read(path, card, {}))
+    assert len({row.source_key for row in rows}) == len(rows)
+    for row in rows:
+        assert row.source_key
+        row.source_key.encode()  # storable
+        assert row.split in ("train", "validation", "test")
+        assert row.given_label is not None or row.problem or row.ignored
+        assert row.given_label is None or not card.classes or row.given_label in card.classes
+        assert row.problem is None or row.problem.partition(": ")[0] in ("label", "file", "image", "split", "votes")
+        assert row.votes is None
+
+
+def test_a_row_holds_one_picture_inside_the_set(made) -> None:
+    _, path, card = made
+    root = path if path.is_dir() else path.parent
+    for row in sources.read(path, card, {}):
+        held = [value for value in (row.relative_path, row.data, row.pixels) if value is not None]
+        assert len(held) == 1 or (row.problem and not held)
+        if row.relative_path is not None and row.problem is None:
+            assert contained_file(root, row.relative_path)[1] is None
+
+
+def test_a_source_leaves_its_data_set_untouched(made) -> None:
+    _, path, card = made
+    root = path if path.is_dir() else path.parent
+    before = sorted((str(file), file.stat().st_size) for file in root.rglob("*"))
+    list(sources.read(path, card, {}))
+    assert before == sorted((str(file), file.stat().st_size) for file in root.rglob("*"))
+
+
+def test_a_source_says_what_it_reads_and_refuses_other_options(made) -> None:
+    layout, path, card = made
+    module = sources.source(layout)
+    assert inspect.getdoc(module.read)
+    with pytest.raises(UsageError, match="colour"):
+        list(sources.read(path, card, {"colour": "red"}))
+
+
+def test_a_missing_path_is_an_error_that_names_it(made, tmp_path: Path) -> None:
+    _, _, card = made
+    with pytest.raises(FercleanError, match="nowhere"):
+        list(sources.read(tmp_path / "nowhere", card, {}))
+
+
+def test_an_unknown_layout_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"'zip'.*rafdb"):
+        sources.source("zip")
+
+
+def test_contained_files_are_real_files_below_the_root(tmp_path: Path) -> None:
+    write_folder(tmp_path / "set", ["a.png", "sub/b.png"])
+    (tmp_path / "setting").mkdir()
+    write_folder(tmp_path / "setting", ["c.png"])
+    (tmp_path / "alias").symlink_to(tmp_path / "set")
+    root = tmp_path / "set"
+    assert contained_file(root, "sub/../a.png") == ((root / "a.png").resolve(), None)
+    assert contained_file(tmp_path / "alias", "a.png") == ((root / "a.png").resolve(), None)
+    assert contained_file(root, "../setting/c.png") == (None, "file: path leaves the data set's folder")
+    assert contained_file(root, "sub") == (None, "file: not a regular file")
+    assert contained_file(root, "x" * 300)[1] == f"file: cannot be followed ({os.strerror(36)})"
+
+
+def test_lists_and_maps_are_taken_from_text_too() -> None:
+    assert name_list(" a, b") == name_list(["a", "b"]) == ("a", "b")
+    assert name_list(None) == name_list("") == ()
+    for gap in ("a,,b", "a,b,"):
+        with pytest.raises(UsageError, match="an empty name between its commas"):
+            name_list(gap)
+    assert split_names("A=train,B = test") == split_names({"A": "train", "B": "test"})
+    assert split_names(None) == {}
