@@ -101,7 +101,7 @@ def default_arm(ws: Workspace, table: pd.DataFrame, release: str | None) -> tupl
         return "cleaned", "hard labels: an exported folder does not say how many decisions stand behind it"
     if not any(value is not None for value in table["soft_label"]):
         return "cleaned", "hard labels: the release has no soft ones"
-    decided = int(said_by_people(table).sum())
+    decided = int((said_by_people(table) & (table["split"] == "train")).sum())
     triaged = releases.get_release(ws, release.removeprefix("release ")).config.get("triage_run")
     run = runs.get_run(ws, triaged) if triaged else None
     judges = list(run.metrics.get("judges", [])) if run is not None else []

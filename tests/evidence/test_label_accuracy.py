@@ -106,3 +106,12 @@ def test_the_estimate_lies_in_its_interval_however_sure_everything_is(p: float) 
             found = label_accuracy(np.full(7, p), np.full(7, 0.3), known, rate=one)
             assert found is not None
             assert 0 <= found.low <= found.estimate <= found.high <= 1
+
+
+def test_the_first_faces_learned_from_do_not_make_the_interval_jump() -> None:
+    p, nobody = np.full(2000, 0.8), np.zeros(2000, dtype=bool)
+    told = [label_accuracy(p, np.ones(2000), nobody, learned=float(n)) for n in (0, 0.1, 1, 3, 10, 30, 100, 1000)]
+    wide = np.array([one.high - one.low for one in told if one is not None])
+    assert wide[1] == pytest.approx(wide[0], abs=0.02)
+    assert wide.max() < 1.8 * wide[0]
+    assert (np.diff(wide[4:]) < 0).all()  # from ten on, each more says more
