@@ -40,6 +40,8 @@ def test_faces_that_no_judge_could_read_are_left_out_and_nobody_leaves_things_as
     some = error_rate(labels, ours, np.where(unread, -1, theirs), within=WIDE)
     rest = error_rate(labels[~unread], ours[~unread], theirs[~unread], within=WIDE)
     assert some.estimate == pytest.approx(rest.estimate)
+    few = error_rate(labels, ours, np.where(np.arange(4000) < 25, theirs, -1), within=WIDE)
+    assert few.high - few.low > 2 * (some.high - some.low)  # what 25 faces say is said with their uncertainty
     assert error_rate(labels, ours, np.full(4000, -1), within=WIDE) is WIDE
 
 

@@ -28,7 +28,7 @@ def error_rate(labels: np.ndarray, preferred: np.ndarray, judged: np.ndarray, *,
     >>> round(error_rate(labels, seen, seen, within=wide).estimate, 2)
     0.1
     """
-    count = check_same_length(labels=labels, preferred=preferred, judged=judged)
+    check_same_length(labels=labels, preferred=preferred, judged=judged)
     heard = judged >= 0
     if not heard.any():
         return within
@@ -46,7 +46,7 @@ def error_rate(labels: np.ndarray, preferred: np.ndarray, judged: np.ndarray, *,
         true /= true.sum(1, keepdims=True)
     wrong = float(number @ (1 - true[np.arange(len(found)), found[:, 0]]) / number.sum())
     estimate = min(max(wrong, within.low), within.high)
-    margin = MARGIN + 1.96 * standard_error(estimate, count)
+    margin = MARGIN + 1.96 * standard_error(estimate, int(number.sum()))
     return ErrorRate(
         estimate=estimate, low=max(within.low, estimate - margin), high=min(within.high, estimate + margin)
     )
