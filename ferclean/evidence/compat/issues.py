@@ -15,6 +15,7 @@ import numpy as np
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.checks import check_labels, check_rows, check_same_length
 from ferclean.evidence.compat import pruning
+from ferclean.evidence.verdict.calibration import ErrorRate, error_rate_interval
 
 PRUNING = ("prune_by_noise_rate", "prune_by_class", "both")
 COUNTING = ("confident_learning", "predicted_neq_given", "low_normalized_margin", "low_self_confidence")
@@ -126,6 +127,22 @@ def get_label_quality_scores(
     if adjust_pred_probs:
         raise UsageError("adjust_pred_probs has no effect on mislabelled: leave it out")
     return np.asarray(_judged(given, probs, features).label_quality)
+
+
+def error_rate(labels: Any, pred_probs: Any, *, class_names: Sequence[str] | None = None) -> ErrorRate:
+    """Share of wrong given labels in [0, 1]: `estimate`, and from `low` to `high` with 95 % (unpacks in that order).
+
+    Arguments as in `find_label_issues`. From labels and out-of-fold probabilities alone, so the interval is as wide as
+    what the recognizer cannot know about itself (`calibration.error_rate_interval`); people tell more
+    (`ferclean audit`). Raises BadDataError and UsageError as `find_label_issues` does.
+
+    >>> labels = np.repeat([0, 1], 50); probs = np.eye(2)[labels] * 0.8 + 0.1
+    >>> labels[:10] = 1
+    >>> estimate, low, high = error_rate(labels, probs)
+    >>> low <= 0.1 <= high
+    True
+    """
+    return error_rate_interval(*_checked(labels, pred_probs, None, class_names))
 
 
 def _self_confidence(probs: np.ndarray, given: np.ndarray) -> np.ndarray:

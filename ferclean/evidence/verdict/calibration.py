@@ -6,6 +6,7 @@ It never sees the truth: everything is estimated from given labels and out-of-fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -100,8 +101,7 @@ def confident_joint_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> fl
     return float(1.0 - np.trace(confident_joint(labels, pred_probs)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ErrorRate:
+class ErrorRate(NamedTuple):
     """Share of wrong given labels, in [0, 1]: `estimate` and an interval from `low` to `high`."""
 
     estimate: float
