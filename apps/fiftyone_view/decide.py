@@ -19,9 +19,9 @@ from ferclean.errors import UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.review.offers import offer
 from ferclean.steps.review import OFFER, told_left_out
-from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
+from ferclean.store.decisions import Decision, append_decisions, current_decisions
 from ferclean.store.samples import get_dataset
-from ferclean.store.standing import random_checks
+from ferclean.store.standing import random_checks, words
 from ferclean.store.workspace import Workspace
 
 SOURCE = "fiftyone"
@@ -201,17 +201,19 @@ def _append(
 ) -> tuple[int, list[str]]:
     """How many were appended, and the FiftyOne ids of those that the store knows a newer decision about."""
     reviewer = (reviewer or "").strip() or default_reviewer()
-    standing = _standing(ws, reviewer)
-    current = {
-        row["sample_id"]: (row["action"], row["label"] if row["action"] == RELABEL else None)
-        for row in current_decisions(ws).to_dict("records")
-    }
+    # a bulk looks at its own faces alone, in one reading
+    columns = dataset.select(ids, ordered=True).values(["ferclean_id", "decision", "corrected_label.label", *_SHOWN])
+    with ws.reading("reading decisions"):
+        own = words(ws, reviewer, columns[0])
+        current = {
+            row["sample_id"]: (row["action"], row["label"] if row["action"] == RELABEL else None)
+            for row in current_decisions(ws, columns[0]).to_dict("records")
+        }
     # what was decided together can be undone together
     bulk = bulk or (uuid.uuid4().hex if len(ids) > 1 else None)
-    columns = dataset.select(ids, ordered=True).values(["ferclean_id", "decision", "corrected_label.label", *_SHOWN])
     decisions, newer = [], []
     for sample, key, decided, corrected, *shown in zip(ids, *columns, strict=True):
-        if standing.get(key) == (action, label):
+        if (word := own.get(key)) and (word.reviewer, word.action, word.label) == (reviewer, action, label):
             continue  # recorded before, by a run that was ended before it could replace the tag
         if current.get(key) not in (None, (decided, corrected if decided == RELABEL else None)):
             newer.append(sample)
@@ -230,11 +232,3 @@ def _append(
     if decisions:
         append_decisions(ws, decisions)
     return len(decisions), newer
-
-
-def _standing(ws: Workspace, reviewer: str) -> dict[str, tuple[str, str | None]]:
-    """sample_id -> (action, label) of this reviewer's last decision that was not undone."""
-    history = decision_history(ws)
-    mine = history[(history["reviewer"] == reviewer) & (history["action"] != "undo") & ~history["undone"]]
-    rows = zip(mine["sample_id"], mine["action"], mine["label"], strict=True)
-    return {sample: (action, label if isinstance(label, str) else None) for sample, action, label in rows}

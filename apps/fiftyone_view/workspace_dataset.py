@@ -106,7 +106,7 @@ def update_dataset(ws: Workspace, *, progress: Progress = silent) -> DatasetUpda
 
 def mirror_decisions(ws: Workspace, dataset: fo.Dataset, ferclean_ids: list[str]) -> None:
     """Copy what the store now says about these samples' decisions into the dataset, tags included."""
-    current = {row["sample_id"]: row for row in current_decisions(ws).to_dict("records")}
+    current = {row["sample_id"]: row for row in current_decisions(ws, ferclean_ids).to_dict("records")}
     view = dataset.match(fo.ViewField("ferclean_id").is_in(ferclean_ids))
     keys, ids, given, tags = view.values(["ferclean_id", "id", "ground_truth.label", "tags"])
     decision, corrected, new_tags = {}, {}, {}

@@ -73,7 +73,7 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
     # read is mended by a person's
     if quarantine and not (relabelled and _only_the_label(quarantine)):
         included, reason = False, f"quarantined: {sample['quarantine_reason']}"
-    elif decision is not None and decision["action"] != "skip":
+    elif decision is not None:
         label, included, reason = _by_person(given, decision, rules.ambiguous)
         if automatic and label is not None and decision["action"] in ("keep", "relabel"):
             soft = [float(name == label) for name in rules.classes]

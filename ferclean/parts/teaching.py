@@ -9,10 +9,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pandas as pd
-
 from ferclean.evidence.verdict.lessons import SECONDS_A_LOOK, pace
-from ferclean.store.decisions import decision_history
+from ferclean.store.decisions import decisions_after, seconds_taken
 from ferclean.store.runs import Run, latest_run
 from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
@@ -136,7 +134,7 @@ def teaching(ws: Workspace, *, reviewer: str | None = None, among: Collection[st
         decided=sum(among is None or sample_id in among for sample_id in random_decisions(ws)),
         at_triage=int(stated.get("decided", 0)),
         voted=bool(stated.get("voted", False)),
-        seconds=seconds_a_look(decision_history(ws), reviewer),
+        seconds=pace(seconds_taken(ws, reviewer)),
     )
 
 
@@ -150,22 +148,13 @@ def told(ws: Workspace, *, among: Collection[str] | None = None) -> list[str]:
 def progress(ws: Workspace, *, reviewer: str | None = None) -> Progress:
     """What the latest triage said about the labels; nothing is judged anew."""
     run = latest_run(ws, "triage")
-    history = decision_history(ws)
     read = int(run.config.get("decisions", 0)) if run else 0
-    live = history[~history["undone"] & ~history["action"].isin(["undo", "skip"])]
     return Progress(
         decisions=int(run.metrics.get("decisions", 0)) if run else 0,
-        newer=int((live["decision_id"] > read).sum()),
+        newer=decisions_after(ws, read),
         lesson=_stated(run, "lesson"),
-        seconds=seconds_a_look(history, reviewer),
+        seconds=pace(seconds_taken(ws, reviewer)),
     )
-
-
-def seconds_a_look(history: pd.DataFrame, reviewer: str | None = None) -> float:
-    """The pace that a decision history shows, of one reviewer or of all; what a bulk took is no pace."""
-    single = history[history["seconds"].notna() & history["bulk_id"].isna() & ~history["undone"]]
-    mine = single if reviewer is None else single[single["reviewer"] == reviewer]
-    return pace(mine["seconds"].tolist())
 
 
 def _stated(run: Run | None, name: str) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from ferclean.parts import teaching
 from ferclean.parts.calibrated import calibrated_probs
 from ferclean.review.offers import Item, item_of
 from ferclean.store.audits import get_audit
-from ferclean.store.decisions import decision_history
 from ferclean.store.samples import get_dataset
-from ferclean.store.standing import random_checks, random_decisions, words
+from ferclean.store.standing import random_checks, random_decisions, skipped, words
 from ferclean.store.table import queue
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
@@ -134,10 +133,8 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
 def refresh(desk: Desk) -> None:
     """Read anew what holds for the reviewer: other tabs, other people and the command line decide too."""
     with desk.ws.reading("reading decisions"):
-        history, stand = decision_history(desk.ws), words(desk.ws, desk.reviewer)
+        desk.skipped, stand = skipped(desk.ws, desk.reviewer), words(desk.ws, desk.reviewer)
         desk.drawn_decided = {sample_id for sample_id in random_decisions(desk.ws) if sample_id in desk.items}
-    mine = history[(history["reviewer"] == desk.reviewer) & ~history["undone"]]
-    desk.skipped = set(mine.loc[mine["action"] == "skip", "sample_id"])
     desk.standing = {
         sample_id: stands(word.decision_id, word.action, word.label, desk.items.get(sample_id), word.reviewer)
         for sample_id, word in stand.items()

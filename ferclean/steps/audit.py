@@ -17,7 +17,7 @@ from ferclean.errors import FercleanError
 from ferclean.evidence.people import auditing
 from ferclean.files import check_absent, whole_file
 from ferclean.sources.tabular import escape_cell
-from ferclean.store import audits, decisions, runs, samples, table
+from ferclean.store import audits, decisions, runs, samples, standing, table
 from ferclean.store.workspace import Workspace
 
 _ENOUGH = 30  # answers before the interval is narrow enough to advise anybody
@@ -129,7 +129,7 @@ def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_n
     wrong = (said == "relabel") & ~same
     decided, drawn = said.notna(), items["position"].notna()
     # only a beginning is a random sample: whoever reaches an audited face through the queue picked it by its rank
-    done = items["sample_id"].isin(_skipped(ws)) | decided
+    done = items["sample_id"].isin(standing.skipped(ws)) | decided
     begun = drawn & done.cummin()
     answered, elsewhere = begun & decided, decided & ~(begun & decided)
     sizes = np.bincount(items["stratum"])
@@ -164,11 +164,6 @@ def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_n
         whole=len(whole), errors=errors, next_rows=len(coming), next_errors=next_errors if known else None,
         advice=advice, advice_text=text, notes=_notes(whole, items),
     )  # fmt: skip
-
-
-def _skipped(ws: Workspace) -> set[str]:
-    history = decisions.decision_history(ws)
-    return set(history.loc[(history["action"] == "skip") & ~history["undone"].astype(bool), "sample_id"])
 
 
 def _notes(whole: pd.DataFrame, items: pd.DataFrame) -> tuple[str, ...]:

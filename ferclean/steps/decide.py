@@ -10,28 +10,18 @@ import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.parts.carried import COLUMNS, GIVEN, PICTURE, restated
 from ferclean.parts.named_rows import Pictures, Rows
 from ferclean.sources.tabular import csv_rows, unescape_cell
-from ferclean.store.decisions import (
-    ACTIONS,
-    Decision,
-    append_decisions,
-    current_decisions,
-    decision_history,
-    given_labels,
-)
-from ferclean.store.samples import find_sample, get_dataset, get_samples
-from ferclean.store.standing import open_conflicts
+from ferclean.store.deciding import Deciding, deciding
+from ferclean.store.decisions import ACTIONS, Decision
+from ferclean.store.standing import Said, open_conflicts
 from ferclean.store.workspace import Workspace
 
 _COLUMNS = ("sample_id", "source_key", "action", "label", "reviewer", "inclusion_probability", "note")
@@ -58,7 +48,7 @@ class DecideSummary:
     elsewhere: int = 0
     """Rows of another workspace's file about pictures that this one does not hold."""
     disagreements: int = 0
-    """Samples of the whole set about which reviewers disagree now."""
+    """Of the samples that it is about, those about which reviewers disagree now."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -85,23 +75,18 @@ def decide(
     """
     if action is None and label is None:
         raise UsageError(f"what about {sample_or_key}? One of {', '.join(ACTIONS)}, or --label NAME")
-    with ws.reading("decide"):
-        sample_id = find_sample(ws, sample_or_key)
-        given = given_labels(ws, [sample_id])[sample_id]
-        classes, words = get_dataset(ws).classes, _Words(ws)
-    try:
-        checked = _checked(action or "relabel", label, None, given=given, classes=classes, adjudicate=adjudicate)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    decision = Decision(
-        sample_id=sample_id,
-        action=checked["action"],
-        label=checked["label"],
-        reviewer=reviewer or _login_name(),
-        note=note,
-        source="adjudication" if adjudicate else "cli",
-    )
-    return _append(ws, [decision], words, dry_run=dry_run)
+    with deciding(ws, dry_run=dry_run) as log:
+        sample_id = log.find(sample_or_key)
+        given = log.given(sample_id)
+        try:
+            fields = _checked(action or "relabel", label, None, given=given, classes=log.classes, adjudicate=adjudicate)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        decision = Decision(
+            sample_id=sample_id, reviewer=reviewer or _login_name(), note=note,
+            source="adjudication" if adjudicate else "cli", **fields,
+        )  # fmt: skip
+        return _append(log, [decision])
 
 
 def disagreements(ws: Workspace) -> list[dict[str, Any]]:
@@ -148,15 +133,32 @@ def decide_from_file(
     header = tuple(_COLUMN_WORDS.sub("_", name.strip().lower()) for name in spelt)
     _check_header(file, header)
 
-    with ws.reading("decide"):
-        everything = get_samples(ws, include_quarantined=True)
-        classes, words = get_dataset(ws).classes, _Words(ws)
-    known = Rows(everything)
+    with deciding(ws, dry_run=dry_run) as log:
+        lines = _read(file, header, rows, log, reviewer=reviewer, adjudicate=adjudicate)
+        done = _append(log, lines.decisions, from_file=True)
+    meant = COLUMNS if PICTURE in header else _COLUMNS
+    ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in meant)
+    return replace(done, already=done.already + lines.repeated, ignored_columns=ignored, elsewhere=lines.elsewhere)
+
+
+@dataclass(kw_only=True)
+class _Lines:
+    """What a file says: its decisions, and how many of its rows repeat one of them or are about no picture here."""
+
+    decisions: list[Decision]
+    repeated: int = 0
+    elsewhere: int = 0
+
+
+def _read(
+    file: Path, header: tuple[str, ...], rows: list[tuple[int, list[str]]], log: Deciding, *, reviewer: str | None,
+    adjudicate: bool,
+) -> _Lines:  # fmt: skip
+    """Check every row against the samples that the file names. Raises BadDataError naming the lines that are wrong."""
+    known, pictures = _named(header, rows, log)
     fallback = reviewer
-    decisions: list[Decision] = []
+    found = _Lines(decisions=[])
     said: dict[tuple[str, str], tuple[int, Decision]] = {}
-    repeated = elsewhere = 0
-    pictures = Pictures(everything) if PICTURE in header else None
     errors: list[str] = []
     for line, row in rows:
         try:
@@ -171,7 +173,7 @@ def decide_from_file(
             else:
                 there = pictures.find(cells["sample_id"], key, given[PICTURE].strip())
                 if there is None:
-                    elsewhere += 1
+                    found.elsewhere += 1
                     continue
                 sample_id = there
                 cells["action"], cells["label"] = restated(
@@ -181,25 +183,17 @@ def decide_from_file(
             by = cells["reviewer"] or fallback
             if by is None:
                 by = fallback = _login_name()
-            decision = Decision(
-                sample_id=sample_id,
-                reviewer=by,
-                note=cells["note"],
-                source="adjudication" if adjudicate else "file",
-                **_checked(
-                    cells["action"],
-                    cells["label"],
-                    cells["inclusion_probability"],
-                    given=known.given[sample_id],
-                    classes=classes,
-                    adjudicate=adjudicate,
-                ),
-            )
+            fields = _checked(
+                cells["action"], cells["label"], cells["inclusion_probability"], given=known.given[sample_id],
+                classes=log.classes, adjudicate=adjudicate,
+            )  # fmt: skip
+            source = "adjudication" if adjudicate else "file"
+            decision = Decision(sample_id=sample_id, reviewer=by, note=cells["note"], source=source, **fields)
             before = said.setdefault((sample_id, by), (line, decision))
             if before[0] == line:
-                decisions.append(decision)
+                found.decisions.append(decision)
             elif before[1] == decision:
-                repeated += 1
+                found.repeated += 1
             else:
                 raise ValueError(f"contradicts line {before[0]}: the same sample and reviewer, another decision")
         except (ValueError, UsageError) as error:
@@ -208,12 +202,21 @@ def decide_from_file(
         shown = "; ".join(errors[:_SHOWN_ERRORS])
         more = f"; and {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
         raise BadDataError(f"{file}: nothing was recorded, {len(errors)} rows are wrong: {shown}{more}")
-    if elsewhere and not decisions:
-        raise BadDataError(f"{file}: none of its {elsewhere:,} decisions is about a picture of this workspace")
-    meant = _COLUMNS if pictures is None else COLUMNS
-    ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in meant)
-    done = _append(ws, decisions, words, repeated=repeated, ignored=ignored, dry_run=dry_run)
-    return replace(done, elsewhere=elsewhere)
+    if found.elsewhere and not found.decisions:
+        raise BadDataError(f"{file}: none of its {found.elsewhere:,} decisions is about a picture of this workspace")
+    return found
+
+
+def _named(header: tuple[str, ...], rows: list[tuple[int, list[str]]], log: Deciding) -> tuple[Rows, Pictures | None]:
+    """The samples that the rows of a file may mean, and no others."""
+    cells = [dict(zip(header, row, strict=False)) for _, row in rows]
+    keys = [unescape_cell(cell.get("source_key", "")) for cell in cells]
+    samples = log.named(
+        [unescape_cell(cell.get("sample_id", "").strip()) for cell in cells],
+        [*keys, *(key.strip() for key in keys)],
+        [cell.get(PICTURE, "").strip() for cell in cells],
+    )
+    return Rows(samples), Pictures(samples) if PICTURE in header else None
 
 
 def _checked(
@@ -265,62 +268,43 @@ def _check_header(file: Path, header: tuple[str, ...]) -> None:
         )
 
 
-class _Words:
-    """What people have said until now: the latest of each about each sample, and where they disagree."""
-
-    def __init__(self, ws: Workspace) -> None:
-        with ws.reading("reading decisions"):
-            self.current, self.disagreed = _current_by_reviewer(decision_history(ws)), _disagreed(ws)
-
-
-def _disagreed(ws: Workspace) -> set[str]:
-    said = current_decisions(ws)
-    return set(said.loc[said["conflict"].astype(bool), "sample_id"])
-
-
-def _append(
-    ws: Workspace,
-    decisions: list[Decision],
-    words: _Words,
-    *,
-    repeated: int = 0,
-    ignored: tuple[str, ...] = (),
-    dry_run: bool = False,
-) -> DecideSummary:
+def _append(log: Deciding, decisions: list[Decision], *, from_file: bool = False) -> DecideSummary:
+    about = list(dict.fromkeys(decision.sample_id for decision in decisions))
+    said = log.said(about)
+    settling = [decision.sample_id for decision in decisions if decision.source == "adjudication"]
+    open_ = log.conflicts(settling) if settling else set()
     new = [
         one
         for one in decisions
         # what is open again must be settled again, with the same words too
-        if (one.source == "adjudication" and one.sample_id in words.disagreed)
-        or not _repeats(one, words.current.get((one.sample_id, one.reviewer)))
+        if (one.source == "adjudication" and one.sample_id in open_)
+        or not _repeats(one, said.get((one.sample_id, one.reviewer)), from_file=from_file)
     ]
-    ids = append_decisions(ws, new, dry_run=dry_run) if new else []
+    ids = log.append(new) if new else []
     return DecideSummary(
         recorded=len(new),
-        already=len(decisions) - len(new) + repeated,
+        already=len(decisions) - len(new),
         actions=dict(Counter(decision.action for decision in new)),
         decision_ids=[int(one) for one in ids],
-        ignored_columns=ignored,
-        dry_run=dry_run,
-        disagreements=len(_disagreed(ws) if ids else words.disagreed),
+        dry_run=log.dry_run,
+        disagreements=len(log.conflicts(about)),
     )
 
 
-def _repeats(decision: Decision, current: Mapping[Any, Any] | None) -> bool:
-    if current is None or (current["action"], current["label"]) != (decision.action, decision.label):
+def _repeats(decision: Decision, said: Said | None, *, from_file: bool) -> bool:
+    if said is None:
         return False
-    if decision.source == "adjudication" and current["source"] != "adjudication":
+    if decision.action == "skip":
+        return said.put_off
+    if (said.action, said.label) != (decision.action, decision.label):
+        return False
+    if decision.source == "adjudication" and said.source != "adjudication":
+        return False
+    # whoever says again what was overruled objects; a file that is read again does not
+    if said.overruled and not from_file:
         return False
     # a chance that a row states is part of what it says: without it the sample could not be weighted
-    return decision.inclusion_probability in (None, current["inclusion_probability"])
-
-
-def _current_by_reviewer(history: pd.DataFrame) -> Mapping[tuple[str, str], Mapping[Any, Any]]:
-    """(sample, reviewer) -> action, label, source and chance of the latest decision that was not undone."""
-    live = history[(history["action"] != "undo") & ~history["undone"].astype(bool)]
-    columns = ["action", "label", "source", "inclusion_probability"]
-    plain = live[columns].astype(object).where(live[columns].notna(), None)
-    return dict(zip(zip(live["sample_id"], live["reviewer"], strict=True), plain.to_dict("records"), strict=True))
+    return decision.inclusion_probability in (None, said.inclusion_probability)
 
 
 def _login_name() -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ferclean.errors import UsageError
 from ferclean.review.desk import Desk, Standing, last_word, refresh, stands
 from ferclean.review.offers import Item
-from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, decision_history
+from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, decided_about
 from ferclean.store.decisions import undo as append_undo
 from ferclean.store.standing import random_checks
 
@@ -191,8 +191,7 @@ def undo(desk: Desk) -> list[str]:
     refresh(desk)
     if desk.moments:
         desk.moments.pop()
-    history = decision_history(desk.ws)
-    return list(history.loc[history["decision_id"].isin(undone), "sample_id"])
+    return decided_about(desk.ws, undone)
 
 
 def _plain(item: Item, action: str, label: str | None) -> tuple[str, str | None]:

@@ -233,7 +233,7 @@ def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Deci
     draw = np.array([drawn[i].draw if i in drawn else "" for i in decided], dtype=str)
     weight = np.ones(len(ids))
     weight[said] = design_weights(chance, draw, total=len(ids))
-    newest = 0 if by_id.empty else int(decisions.decision_history(ws)["decision_id"].max())
+    newest = 0 if by_id.empty else decisions.newest_decision(ws)
     label = label_names.encode(list(by_id["label"].reindex(list(ids))), classes)
     return _Decided(
         action=action, label=label, weight=weight, ids=by_id.index.to_numpy(), newest=newest,

@@ -18,7 +18,7 @@ from ferclean.errors import FercleanError, UsageError, among
 from ferclean.store.exchange import frame, insert, now, numbers, rows, text, to_json
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import read_dataset
-from ferclean.store.standing import DRAWN, STANDING, Word, words_of
+from ferclean.store.standing import DRAWN, STANDING, Word, conflicts_of, words_of
 from ferclean.store.workspace import Workspace
 
 ACTIONS = ("keep", "relabel", "ambiguous", "exclude", "skip")
@@ -80,25 +80,30 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision], *, dry_run: b
     NewerDecisionError where a decision is newer than the one that the person saw (`Decision.seen`), and UsageError for
     an adjudication where nobody disagrees: it would overrule a single person.
     """
-    given = list(decisions)
     with (ws.reading if dry_run else ws.session)("deciding") as con:
-        classes = read_dataset(con, ws).classes
-        known = _given(con, [decision.sample_id for decision in given])
-        for decision in given:
-            _check(decision, known, classes)
-        _check_disagreement(con, given)
-        if newer := _newer(con, given):
-            raise NewerDecisionError(newer)
-        if dry_run:
-            return []
-        drawn = _drawn(con, [decision.sample_id for decision in given])
-        return _append(con, [_row(decision, drawn.get(decision.sample_id)) for decision in given])
+        return append_in(con, decisions, read_dataset(con, ws).classes, dry_run=dry_run)
 
 
-def given_labels(ws: Workspace, sample_ids: Sequence[str]) -> dict[str, str | None]:
-    """The given label of each of these samples that is here."""
-    with ws.reading("reading given labels") as con:
-        return _given(con, sample_ids)
+def append_in(con: Any, decisions: Sequence[Decision], classes: tuple[str, ...], *, dry_run: bool) -> list[int]:
+    """`append_decisions` in a session that is open already."""
+    given = list(decisions)
+    ids = [decision.sample_id for decision in given]
+    known = given_in(con, ids)
+    for decision in given:
+        _check(decision, known, classes)
+    _check_disagreement(con, given)
+    if newer := _newer(con, given):
+        raise NewerDecisionError(newer)
+    if dry_run:
+        return []
+    drawn = _drawn(con, ids)
+    return _append(con, [_row(decision, drawn.get(decision.sample_id)) for decision in given])
+
+
+def given_in(con: Any, sample_ids: Sequence[str]) -> dict[str, str | None]:
+    """The given label of each of these samples that is here, in a session that is open already."""
+    sql = "SELECT sample_id, given_label FROM sample WHERE sample_id IN (SELECT unnest($ids::VARCHAR[]))"
+    return dict(rows(con, sql, {"ids": list(sample_ids)}))
 
 
 def undo(
@@ -118,10 +123,7 @@ def undo(
     if sum(value is not None for value in (decision_id, bulk_id, since)) > 1:
         raise UsageError("undo takes one of decision_id, bulk_id and since")
     with ws.session("undoing") as con:
-        live = (
-            "SELECT decision_id, sample_id, reviewer, bulk_id FROM decision WHERE action <> 'undo' "
-            "AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)"
-        )
+        live = f"WITH {STANDING} SELECT decision_id, sample_id, reviewer, bulk_id FROM live_decision WHERE true"  # noqa: S608
         if decision_id is not None:
             if not rows(con, "SELECT 1 FROM decision WHERE decision_id = ? AND action <> 'undo'", [decision_id]):
                 raise UsageError(f"there is no decision {decision_id} to undo")
@@ -151,8 +153,8 @@ def undo(
         return _append(con, undone)
 
 
-def current_decisions(ws: Workspace) -> pd.DataFrame:
-    """What stands now, one row per decided sample, in order of arrival.
+def current_decisions(ws: Workspace, sample_ids: Sequence[str] | None = None) -> pd.DataFrame:
+    """What stands now, one row per decided sample (of these, where some are named), in order of arrival.
 
     Columns: sample_id, action, label, reviewer, decided_at, n_reviewers, conflict. Where reviewers disagree,
     `conflict` is True and the row shows the latest of their decisions; all of them stay in `decision_history`.
@@ -162,8 +164,41 @@ def current_decisions(ws: Workspace) -> pd.DataFrame:
         return frame(
             con,
             f"WITH {STANDING} SELECT c.* FROM current_decision c JOIN sample s USING (sample_id) "  # noqa: S608
-            "ORDER BY s.position",
+            "WHERE $ids IS NULL OR c.sample_id IN (SELECT unnest($ids::VARCHAR[])) ORDER BY s.position",
+            {"ids": None if sample_ids is None else list(sample_ids)},
         )
+
+
+def decided_about(ws: Workspace, decision_ids: Sequence[int]) -> list[str]:
+    """The samples that these rows of the log are about, in the order of the rows."""
+    with ws.reading("reading decisions") as con:
+        sql = "SELECT sample_id FROM decision WHERE decision_id IN (SELECT unnest($ids::BIGINT[])) ORDER BY decision_id"
+        return [sample_id for (sample_id,) in rows(con, sql, {"ids": list(decision_ids)})]
+
+
+def newest_decision(ws: Workspace) -> int:
+    """The number of the last row of the log, 0 while it is empty."""
+    with ws.reading("reading decisions") as con:
+        return int(rows(con, "SELECT coalesce(max(decision_id), 0) FROM decision")[0][0])
+
+
+def decisions_after(ws: Workspace, decision_id: int) -> int:
+    """How many rows after this one decide something and are not undone."""
+    with ws.reading("reading decisions") as con:
+        sql = f"WITH {STANDING} SELECT count(*) FROM live_decision WHERE action <> 'skip' AND decision_id > ?"  # noqa: S608
+        return int(rows(con, sql, [decision_id])[0][0])
+
+
+def seconds_taken(ws: Workspace, reviewer: str | None = None) -> list[float]:
+    """The seconds of each decision made alone (not in bulk) and not undone, of one reviewer or of all, in order."""
+    with ws.reading("reading decisions") as con:
+        found = rows(
+            con,
+            f"WITH {STANDING} SELECT seconds FROM live_decision WHERE seconds IS NOT NULL AND bulk_id IS NULL "  # noqa: S608
+            "AND ($reviewer IS NULL OR reviewer = $reviewer) ORDER BY decision_id",
+            {"reviewer": reviewer},
+        )
+        return [seconds for (seconds,) in found]
 
 
 def decision_history(ws: Workspace) -> pd.DataFrame:
@@ -175,11 +210,6 @@ def decision_history(ws: Workspace) -> pd.DataFrame:
             "SELECT *, decision_id IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL) AS undone "
             "FROM decision ORDER BY decision_id",
         )
-
-
-def _given(con: Any, sample_ids: Sequence[str]) -> dict[str, str | None]:
-    sql = "SELECT sample_id, given_label FROM sample WHERE sample_id IN (SELECT unnest($ids::VARCHAR[]))"
-    return dict(rows(con, sql, {"ids": list(sample_ids)}))
 
 
 def _check(decision: Decision, known: dict[str, str | None], classes: tuple[str, ...]) -> None:
@@ -223,8 +253,8 @@ def _check_disagreement(con: Any, decisions: Sequence[Decision]) -> None:
     settling = [one.sample_id for one in decisions if one.source == "adjudication"]
     if not settling:
         return
-    open_ = set(rows(con, f"WITH {STANDING} SELECT sample_id FROM current_decision WHERE conflict"))  # noqa: S608
-    agreed = [sample_id for sample_id in settling if (sample_id,) not in open_]
+    open_ = conflicts_of(con, settling)
+    agreed = [sample_id for sample_id in settling if sample_id not in open_]
     if agreed:
         raise UsageError(
             f"adjudication of sample {agreed[0]!r}: reviewers do not disagree about it, there is nothing to settle; "

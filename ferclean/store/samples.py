@@ -292,16 +292,21 @@ def find_samples(ws: Workspace, samples_or_keys: Sequence[str]) -> list[str]:
     Raises UsageError, naming the first ones, when something is neither.
     """
     with ws.reading("finding samples") as con:
-        wanted = list(dict.fromkeys(str(key) for key in samples_or_keys))
-        ids = {row[0] for row in rows(con, "SELECT sample_id FROM sample WHERE list_contains(?, sample_id)", [wanted])}
-        keys: dict[str, list[str]] = {}
-        for key, sample_id in rows(
-            con,
-            f"SELECT source_key, sample_id FROM {SAMPLES} WHERE list_contains(?, source_key) "  # noqa: S608 - own text
-            "QUALIFY in_source OR NOT bool_or(in_source) OVER (PARTITION BY source_key)",
-            [wanted],
-        ):
-            keys.setdefault(key, []).append(sample_id)
+        return find_in(con, samples_or_keys)
+
+
+def find_in(con: Any, samples_or_keys: Sequence[str]) -> list[str]:
+    """`find_samples` in a session that is open already."""
+    wanted = list(dict.fromkeys(str(key) for key in samples_or_keys))
+    ids = {row[0] for row in rows(con, "SELECT sample_id FROM sample WHERE list_contains(?, sample_id)", [wanted])}
+    keys: dict[str, list[str]] = {}
+    for key, sample_id in rows(
+        con,
+        f"SELECT source_key, sample_id FROM {SAMPLES} WHERE list_contains(?, source_key) "  # noqa: S608 - own text
+        "QUALIFY in_source OR NOT bool_or(in_source) OVER (PARTITION BY source_key)",
+        [wanted],
+    ):
+        keys.setdefault(key, []).append(sample_id)
     unknown = [key for key in wanted if key not in ids and key not in keys]
     if unknown:
         raise UsageError(

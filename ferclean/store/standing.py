@@ -16,39 +16,54 @@ from ferclean.store.exchange import frame, rows
 from ferclean.store.runs import latest_done
 from ferclean.store.workspace import Workspace
 
-# What stands for each sample. An undone row counts no longer, so the reviewer's row before it stands again; a skip
-# decides nothing; of each reviewer the last row counts; an adjudication settles everything that came before it.
-# Reviewers disagree about a sample (`conflict`) while what stands of two of them says different things; to relabel with
-# the given label says the same as to keep it. Whoever decides otherwise after an adjudication objects: that is a
-# disagreement again, as is the old one when the adjudication is undone.
 STANDING = """
-    live AS (
-        SELECT * FROM decision WHERE action NOT IN ('undo', 'skip')
+    -- Not undone. An undo may take back any row, and what was said before it is live still.
+    live_decision AS (
+        SELECT * FROM decision WHERE action <> 'undo'
         AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)
     ),
-    settled AS (SELECT sample_id, max(decision_id) AS since FROM live WHERE source = 'adjudication' GROUP BY sample_id),
-    standing AS (
-        SELECT live.* FROM live LEFT JOIN settled USING (sample_id)
-        WHERE live.decision_id >= coalesce(settled.since, 0)
-        QUALIFY row_number() OVER (PARTITION BY live.sample_id, live.reviewer ORDER BY live.decision_id DESC) = 1
+    -- What stands of each reviewer about a sample: the last row that decides something, which a skip does not. An
+    -- adjudication settles everything that came before it and is everybody's: whoever says otherwise after it, also who
+    -- adjudicated, objects and stands beside it. When it is undone, the old disagreement stands again.
+    standing_decision AS (
+        SELECT live.* FROM live_decision live LEFT JOIN (
+            SELECT sample_id, max(decision_id) AS since FROM live_decision WHERE source = 'adjudication'
+            GROUP BY sample_id
+        ) settled USING (sample_id)
+        WHERE live.action <> 'skip' AND live.decision_id >= coalesce(settled.since, 0)
+        QUALIFY row_number() OVER (
+            PARTITION BY live.sample_id, CASE WHEN live.source <> 'adjudication' THEN live.reviewer END
+            ORDER BY live.decision_id DESC
+        ) = 1
     ),
+    -- What stands of each sample: the latest of them. Reviewers disagree (`conflict`) while what stands of two of them
+    -- says different things; to relabel with the given label says the same as to keep it.
     current_decision AS (
         SELECT
-            standing.sample_id,
-            arg_max(standing.action, standing.decision_id) AS action,
+            stands.sample_id,
+            arg_max(stands.action, stands.decision_id) AS action,
             -- wrapped, because arg_max would skip the NULL label of the latest row and take an older one
-            arg_max({'label': standing.label}, standing.decision_id).label AS label,
-            arg_max(standing.reviewer, standing.decision_id) AS reviewer,
-            max(standing.decided_at) AS decided_at,
-            (SELECT count(DISTINCT live.reviewer) FROM live WHERE live.sample_id = standing.sample_id) AS n_reviewers,
+            arg_max({'label': stands.label}, stands.decision_id).label AS label,
+            arg_max(stands.reviewer, stands.decision_id) AS reviewer,
+            max(stands.decided_at) AS decided_at,
+            any_value(spoke.n_reviewers) AS n_reviewers,
             count(
-                DISTINCT CASE WHEN standing.action = 'relabel' AND standing.label IS NOT DISTINCT FROM given_label
-                THEN 'keep:' ELSE standing.action || ':' || coalesce(standing.label, '') END
+                DISTINCT CASE WHEN stands.action = 'relabel' AND stands.label IS NOT DISTINCT FROM sample.given_label
+                THEN 'keep:' ELSE stands.action || ':' || coalesce(stands.label, '') END
             ) > 1 AS conflict
-        FROM standing LEFT JOIN (SELECT sample_id, given_label FROM sample) USING (sample_id)
-        GROUP BY standing.sample_id
+        FROM standing_decision stands LEFT JOIN sample USING (sample_id) LEFT JOIN (
+            SELECT sample_id, count(DISTINCT reviewer) AS n_reviewers FROM live_decision WHERE action <> 'skip'
+            GROUP BY sample_id
+        ) spoke USING (sample_id)
+        GROUP BY stands.sample_id
     )
 """
+
+SKIPPED = """
+    SELECT sample_id, reviewer FROM live_decision
+    QUALIFY action = 'skip' AND row_number() OVER (PARTITION BY sample_id, reviewer ORDER BY decision_id DESC) = 1
+"""
+"""Who put which sample off: their last act about it is a skip. Beside STANDING."""
 
 # What the draws in force chose at random: the latest triage's share of its queue, and the latest audit.
 DRAWN = """
@@ -73,6 +88,21 @@ class Word:
     """It settled a disagreement, and so stands for everybody."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What one person said last about a sample."""
+
+    action: str | None
+    """None where they only skipped it."""
+    label: str | None
+    source: str | None
+    inclusion_probability: float | None
+    overruled: bool
+    """An adjudication came after it, so that it stands no longer."""
+    put_off: bool
+    """A skip came after it."""
+
+
 def open_conflicts(ws: Workspace) -> pd.DataFrame:
     """What reviewers say who disagree now, in order of arrival: one row per sample and person.
 
@@ -82,7 +112,7 @@ def open_conflicts(ws: Workspace) -> pd.DataFrame:
         return frame(
             con,
             f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.split, s.given_label, w.reviewer, w.action, "  # noqa: S608
-            "w.label, w.note, w.decided_at FROM standing w JOIN sample s USING (sample_id) "
+            "w.label, w.note, w.decided_at FROM standing_decision w JOIN sample s USING (sample_id) "
             "WHERE w.sample_id IN (SELECT sample_id FROM current_decision WHERE conflict) "
             "ORDER BY s.position, w.decision_id",
         )
@@ -97,7 +127,9 @@ def standing_decisions(ws: Workspace) -> pd.DataFrame:
         return frame(
             con,
             f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.content_hash, s.given_label, w.action, w.label, "  # noqa: S608
-            "w.reviewer, w.inclusion_probability, w.note FROM standing w JOIN sample s USING (sample_id) "
+            "w.reviewer, w.inclusion_probability, w.note FROM standing_decision w JOIN sample s USING (sample_id) "
+            # who adjudicated and said otherwise later has one last word, as the rest
+            "QUALIFY row_number() OVER (PARTITION BY w.sample_id, w.reviewer ORDER BY w.decision_id DESC) = 1 "
             "ORDER BY w.decision_id",
         )
 
@@ -130,9 +162,9 @@ def random_decisions(ws: Workspace, *, until: int | None = None) -> dict[str, Dr
         found = rows(
             con,
             f"WITH {STANDING}, kept AS ("  # noqa: S608
-            "SELECT sample_id, arg_max(inclusion_probability, decision_id) AS chance FROM live "
-            "WHERE inclusion_probability IS NOT NULL AND ($until IS NULL OR decision_id <= $until) "
-            "GROUP BY sample_id), made AS ("
+            "SELECT sample_id, arg_max(inclusion_probability, decision_id) AS chance FROM live_decision "
+            "WHERE action <> 'skip' AND inclusion_probability IS NOT NULL "
+            "AND ($until IS NULL OR decision_id <= $until) GROUP BY sample_id), made AS ("
             "SELECT run_id, sample_id, inclusion_probability AS chance FROM verdict WHERE drawn_at_random UNION ALL "
             "SELECT run_id, sample_id, inclusion_probability FROM audit_item WHERE position IS NOT NULL) "
             "SELECT sample_id, any_value(kept.chance), coalesce(arg_max(run.run_id, run.started_at), 'elsewhere') "
@@ -143,10 +175,13 @@ def random_decisions(ws: Workspace, *, until: int | None = None) -> dict[str, Dr
         return {sample_id: Drawn(chance=chance, draw=draw) for sample_id, chance, draw in found}
 
 
-def words(ws: Workspace, reviewer: str) -> dict[str, Word]:
-    """What stands for this reviewer, by sample: the later of their own last word and an adjudication by anybody."""
+def words(ws: Workspace, reviewer: str, sample_ids: Sequence[str] | None = None) -> dict[str, Word]:
+    """What stands for this reviewer, by sample: the later of their own last word and an adjudication by anybody.
+
+    Of these samples alone, where some are named.
+    """
     with ws.reading("reading decisions") as con:
-        return words_of(con, reviewer)
+        return words_of(con, reviewer, sample_ids)
 
 
 def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -> dict[str, Word]:
@@ -154,7 +189,7 @@ def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -
     found = rows(
         con,
         f"WITH {STANDING} SELECT sample_id, decision_id, action, label, reviewer, decided_at, "  # noqa: S608
-        "source = 'adjudication' FROM live "
+        "source = 'adjudication' FROM standing_decision "
         "WHERE (reviewer = $reviewer OR source = 'adjudication') "
         "AND ($ids IS NULL OR sample_id IN (SELECT unnest($ids::VARCHAR[]))) "
         "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1 ORDER BY decision_id",
@@ -166,3 +201,48 @@ def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -
         )
         for sample_id, identity, action, label, who, when, settles in found
     }
+
+
+def skipped(ws: Workspace, reviewer: str | None = None) -> set[str]:
+    """The samples of which this reviewer's (or anybody's) last act was to skip them; an earlier word stands."""
+    with ws.reading("reading decisions") as con:
+        found = rows(
+            con,
+            f"WITH {STANDING} SELECT DISTINCT sample_id FROM ({SKIPPED}) "  # noqa: S608
+            "WHERE $reviewer IS NULL OR reviewer = $reviewer",
+            {"reviewer": reviewer},
+        )
+        return {sample_id for (sample_id,) in found}
+
+
+def said_of(con: Any, sample_ids: Sequence[str]) -> dict[tuple[str, str], Said]:
+    """(sample, reviewer) -> what each said last about these samples, in a session that is open already."""
+    found = rows(
+        con,
+        f"WITH {STANDING}, about AS ("  # noqa: S608
+        "SELECT * FROM live_decision WHERE sample_id IN (SELECT unnest($ids::VARCHAR[])) "
+        "), word AS (SELECT * FROM about WHERE action <> 'skip' "
+        "QUALIFY row_number() OVER (PARTITION BY sample_id, reviewer ORDER BY decision_id DESC) = 1), "
+        f"late AS ({SKIPPED}) SELECT sample_id, reviewer, w.action, w.label, w.source, w.inclusion_probability, "
+        "w.decision_id IS NOT NULL AND w.decision_id NOT IN (SELECT decision_id FROM standing_decision), "
+        "(sample_id, reviewer) IN (SELECT (sample_id, reviewer) FROM late) "
+        "FROM (SELECT DISTINCT sample_id, reviewer FROM about) LEFT JOIN word w USING (sample_id, reviewer)",
+        {"ids": list(sample_ids)},
+    )
+    return {
+        (sample_id, reviewer): Said(
+            action=action, label=label, source=source, inclusion_probability=chance, overruled=overruled, put_off=late
+        )
+        for sample_id, reviewer, action, label, source, chance, overruled, late in found
+    }
+
+
+def conflicts_of(con: Any, sample_ids: Sequence[str]) -> set[str]:
+    """Those of these samples about which reviewers disagree now, in a session that is open already."""
+    found = rows(
+        con,
+        f"WITH {STANDING} SELECT sample_id FROM current_decision WHERE conflict "  # noqa: S608
+        "AND sample_id IN (SELECT unnest($ids::VARCHAR[]))",
+        {"ids": list(sample_ids)},
+    )
+    return {sample_id for (sample_id,) in found}

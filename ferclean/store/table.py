@@ -18,7 +18,7 @@ from ferclean.store.exchange import frame, rows, text
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import SAMPLES, absolute_paths, read_dataset
 from ferclean.store.scores import matrix
-from ferclean.store.standing import STANDING
+from ferclean.store.standing import SKIPPED, STANDING
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 
@@ -78,13 +78,9 @@ def queue(
         raise UsageError(f"a limit is 0 or more, got {limit}")
     sql = f"""
         WITH {STANDING},
-        skip AS (
-            SELECT DISTINCT sample_id FROM decision WHERE action = 'skip'
-            AND ($reviewer IS NULL OR reviewer = $reviewer)
-            AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)
-        ),
+        skip AS (SELECT DISTINCT sample_id FROM ({SKIPPED}) WHERE $reviewer IS NULL OR reviewer = $reviewer),
         decided AS (
-            SELECT DISTINCT sample_id FROM standing
+            SELECT DISTINCT sample_id FROM standing_decision
             WHERE $reviewer IS NULL OR reviewer = $reviewer OR source = 'adjudication'
         ),
         everything AS ({_SELECT})
