@@ -21,3 +21,8 @@ def bundled_path(relative: str) -> Path:
         if found.exists():
             return found
     raise FercleanError(f"{relative} is missing from this installation of ferclean; install the package again")
+
+
+def known_cards() -> dict[str, Path]:
+    """Names of the data cards that travel with ferclean, and their files; documents beside them have capital names."""
+    return {path.stem: path for path in sorted(bundled_path("data_cards").glob("*.md")) if path.stem.islower()}

@@ -131,7 +131,7 @@ def _mean_and_sd(values: np.ndarray) -> dict[str, float | None]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The table as the README shows it."""
+    """The table as RESULTS.md shows it."""
     lines = ["| encoder | test accuracy | share of the gap |", "|---|---|---|"]
     lines += [
         f"| {row['name']} | {percent(row['accuracy']['mean'], row['accuracy']['sd'])} | "

@@ -86,7 +86,7 @@ def run(
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The table as the README shows it."""
+    """The table as RESULTS.md shows it."""
     lines = ["| epochs | stage 1, with | without | stage 2, with | without |", "|---|---|---|---|---|"]
     names = ("stage1_with", "stage1_without", "stage2_with", "stage2_without")
     lines += [

@@ -218,7 +218,7 @@ def _hits(rows: list[dict[str, Any]]) -> np.ndarray:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The results table as the README shows it."""
+    """The results table as RESULTS.md shows it."""
     lines = [
         "| recognizer | noise | last epoch | validation-selected | minus `cross_entropy`, 95 % | changed: were wrong |",
         "|---|---|---|---|---|---|",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ferclean.bundled_files import bundled_path
+from ferclean.bundled_files import known_cards
 from ferclean.cli.plumbing import workspace_of
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def actions() -> tuple[str, ...]:
 
 def cards() -> list[str]:
     """For ingest."""
-    return sorted(path.stem for path in bundled_path("data_cards").glob("*.md"))
+    return list(known_cards())
 
 
 def releases(context: typer.Context) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ def run_demo(session: Session, *, faces: int, seed: int, device: str, force: boo
     torn = result["found"]["ambiguous"]
     session.say(
         f"{torn['hits']} of the {torn['planted']} faces on which people would not agree are called ambiguous: which "
-        "they are, a recognizer of so few faces cannot tell, and 500 decisions are too few to teach it (README)"
+        "they are, a recognizer of so few faces cannot tell, and 500 decisions are too few to teach it (RESULTS.md)"
     )
     gain = result["retrain"]
     session.say(

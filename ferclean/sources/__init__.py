@@ -12,25 +12,15 @@ from pathlib import Path
 from types import ModuleType
 
 from ferclean.errors import BadDataError, UsageError, among
-from ferclean.sources.cards import Card
+from ferclean.sources.cards import Card, layouts
 from ferclean.sources.rows import SourceRow
-
-SOURCES: dict[str, str] = {
-    "rafdb": "ferclean.sources.rafdb",
-    "fer2013": "ferclean.sources.fer2013",
-    "image_folder": "ferclean.sources.image_folder",
-    "table": "ferclean.sources.table",
-    "hf": "ferclean.sources.hf",
-    "drawn_faces": "ferclean.sources.drawn_faces.drawing",
-}
-"""Layout to the module that reads it, by name, so that nobody pays for a way in that is not taken."""
 
 
 def source(layout: str) -> ModuleType:
-    """The module that reads a layout; raises UsageError naming the known ones."""
-    if layout not in SOURCES:
-        raise UsageError(f"no way in for layout {layout!r}; {among(layout, SOURCES)}")
-    return importlib.import_module(SOURCES[layout])
+    """The module that reads a layout, imported when it is asked for; raises UsageError naming the known ones."""
+    if layout not in layouts():
+        raise UsageError(f"no way in for layout {layout!r}; {among(layout, layouts())}")
+    return importlib.import_module(f"ferclean.sources.{layout}")
 
 
 def options_of(function: Callable[..., object]) -> list[str]:

@@ -5,6 +5,7 @@ It never opens the data set: ingest and doctor compare the two.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from typing import Any, NewType
 
 import yaml
 
-from ferclean.bundled_files import bundled_path
+from ferclean.bundled_files import known_cards
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import EXPRESSIONS, ClassName, find_class, vocabulary
 from ferclean.sources.rows import split_word
@@ -22,7 +23,6 @@ from ferclean.sources.tabular import code_of, text_of, unescape_cell
 SourceCode = NewType("SourceCode", str)
 """What a source writes for a class where it does not write the class's name: usually a number."""
 
-LAYOUTS = ("rafdb", "fer2013", "image_folder", "table", "hf", "drawn_faces")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?")
 _KEYS = {
     "layout", "classes", "codes", "splits", "expected", "redistributable", "attributes", "annotators", "homepage",
@@ -135,9 +135,9 @@ class Card:
         }  # fmt: skip
 
 
-def known_cards() -> dict[str, Path]:
-    """Names of the cards that travel with ferclean, and their files."""
-    return {path.stem: path for path in sorted(bundled_path("data_cards").glob("*.md"))}
+def layouts() -> list[str]:
+    """The layouts that have a way in: each is a card and a module of this room under one name."""
+    return [name for name in known_cards() if importlib.util.find_spec(f"ferclean.sources.{name}")]
 
 
 def load_card(name_or_path: str | Path) -> Card:
@@ -181,8 +181,8 @@ def parse_card(text: str, *, name: str) -> Card:
     block = front["ferclean"]
     if unknown := sorted(set(map(str, block)) - _KEYS):
         raise BadDataError(f"{where}: unknown entries {', '.join(unknown)}; {among(unknown, sorted(_KEYS))}")
-    if block.get("layout") not in LAYOUTS:
-        raise BadDataError(f"{where}: no layout {block.get('layout')!r}; {among(str(block.get('layout')), LAYOUTS)}")
+    if block.get("layout") not in layouts():
+        raise BadDataError(f"{where}: no layout {block.get('layout')!r}; {among(str(block.get('layout')), layouts())}")
     if not isinstance(block.get("redistributable", False), bool):
         raise BadDataError(f"{where}: redistributable is true or false (may the pixels be passed on?)")
     spelled = words["ferclean"]

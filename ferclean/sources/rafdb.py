@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ferclean.bundled_files import known_cards
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.labels import EXPRESSIONS
 from ferclean.sources.ballots import by_label, refuse_strangers, vote_number, whole_votes
-from ferclean.sources.cards import Card, known_cards, load_card
+from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, outside, refuse_shifted
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.rows import SourceRow, storable

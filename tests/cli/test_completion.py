@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from ferclean.bundled_files import known_cards
 from ferclean.cli import VERBS, completion, run
 from ferclean.exports import EXPORTS
 from ferclean.recognition.methods.catalogue import METHODS
 from ferclean.recognition.profiles import PROFILES
-from ferclean.sources.cards import known_cards
 from ferclean.steps.release import release
 from ferclean.store import samples
 from ferclean.store.decisions import ACTIONS

@@ -12,7 +12,7 @@ import pytest
 
 from ferclean import sources
 from ferclean.errors import FercleanError, UsageError
-from ferclean.sources.cards import Card, load_card
+from ferclean.sources.cards import Card, layouts, load_card
 from ferclean.sources.rows import SourceRow, contained_file, name_list, split_names
 from tests.made_sets import fer_row, rafdb_pairs, write_csv, write_fer2013, write_folder, write_rafdb
 
@@ -57,7 +57,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-@pytest.fixture(scope="module", params=sorted(sources.SOURCES))
+@pytest.fixture(scope="module", params=layouts())
 def made(request, tmp_path_factory) -> tuple[str, Path, Card]:
     root = tmp_path_factory.mktemp(request.param)
     write_folder(root, ["p.png"])
