@@ -16,11 +16,12 @@ from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import splits as split_room
 from ferclean.evidence.signals import label_signals as signal_room
-from ferclean.evidence.signals import neighbours
+from ferclean.evidence.signals.neighbours import surroundings
 from ferclean.evidence.signals.offtopic import detector_knows, how_far, probability_faceless
 from ferclean.parts.copies import faces_seen, pair_rows
+from ferclean.parts.surroundings import nearest_of, spaces_of
 from ferclean.recognition import images as image_room
-from ferclean.store import embeddings, runs, samples, scores, verdicts
+from ferclean.store import runs, samples, scores, verdicts
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
@@ -202,21 +203,12 @@ def _signals(
     signals |= signal_room.compute_signals(
         {"labels": given, "pred_probs": pred_probs, "member_probs": member_probs if len(members) > 1 else None}
     )
-    seeing = [
-        # a label-free encoder puts all folds into one space
-        (run, np.zeros_like(fold) if run.metrics.get("shared_space") else fold)
-        for run, fold in zip(members, folds, strict=True)
-        if _has_embeddings(run)
-    ]
+    seeing = [(run, spaces_of(run, fold)) for run, fold in zip(members, folds, strict=True) if _has_embeddings(run)]
     around, similarity = None, []
     for run, fold in seeing:
-        own, embedding = embeddings.read_embeddings(ws, run.run_id)
-        found = neighbours.neighbourhood(
-            given, _aligned(own, embedding, ids), num_classes=pred_probs.shape[1], k=signal_room.WIDE, fold=fold,
-            groups=groups,
-        )  # fmt: skip
-        similarity.append(found.similarity)
-        around = found.weights if around is None else around + found.weights
+        weights, near = surroundings(nearest_of(ws, run.run_id, ids, fold=fold, groups=groups), k=signal_room.WIDE)
+        similarity.append(near)
+        around = weights if around is None else around + weights
     if around is not None:
         # a sample may have neighbours in the eyes of some members only
         total = np.asarray(around.sum(1)).ravel()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,8 +15,9 @@ import pandas as pd
 from PIL import Image
 
 from ferclean.errors import FercleanError
+from ferclean.evidence.signals.nearest import Nearest
+from ferclean.parts.surroundings import nearest_for_screens
 from ferclean.recognition.images import decode, encode_png
-from ferclean.store.embeddings import read_embeddings
 from ferclean.store.pictures import images_bytes
 from ferclean.store.runs import get_run
 from ferclean.store.table import sample_table
@@ -61,12 +63,10 @@ class Album:
     twins: dict[str, tuple[Beside, ...]]
     """Sample -> faces that show the same picture."""
     known: dict[str, Beside]
-    folds: dict[str, int]
-    """Sample -> fold of its out-of-fold prediction: embeddings are comparable within a fold only."""
     run_id: str | None
-    """The score run whose embeddings tell what is near; None when there are none."""
-    spaces: dict[int, tuple[list[str], np.ndarray]] | None = None
-    """Fold -> samples and their unit vectors; read when first asked for."""
+    """The score run whose neighbours are shown; None when there is none."""
+    near: tuple[list[str], dict[str, int], Nearest] | None = None
+    """Its samples, their rows, and who is near whom; read when first asked for."""
     kept: dict[tuple[str, int], Picture] = field(default_factory=dict)
 
 
@@ -85,13 +85,11 @@ def open_album(ws: Workspace, *, examples: int = 8) -> Album:
     runs = list(usable["run_id"].dropna().unique())
     triage = get_run(ws, runs[0]) if runs else None
     score_runs = triage.config.get("score_runs", []) if triage else []
-    with_fold = usable[usable["fold"].notna()]
     return Album(
         ws=ws,
         examples=_examples(usable, known, examples),
         twins=_twins(get_pairs(ws), known),
         known=known,
-        folds=dict(zip(with_fold["sample_id"], with_fold["fold"].astype(int), strict=True)),
         run_id=score_runs[0] if score_runs else None,
     )
 
@@ -99,21 +97,20 @@ def open_album(ws: Workspace, *, examples: int = 8) -> Album:
 def beside(album: Album, sample_id: str, *, count: int) -> list[Beside]:
     """The faces most like this one: first those that show the same picture, then the nearest by embedding.
 
-    At most `count`; empty when the workspace holds neither pairs nor embeddings of the scored run.
+    At most `count`; empty when the workspace holds neither pairs nor embeddings of the scored run. Copies are no
+    neighbours: they come first in any case.
     """
     found = list(album.twins.get(sample_id, ()))[:count]
     seen = {sample_id, *(face.sample_id for face in found)}
-    space = _space(album, album.folds.get(sample_id))
-    if space is None or len(found) >= count:
+    ids, rows, nearest = _near(album)
+    if sample_id not in rows:
         return found
-    ids, vectors = space
-    if sample_id not in ids:
-        return found
-    cosine = vectors @ vectors[ids.index(sample_id)]
-    for place in np.argsort(-cosine, kind="stable")[: count + len(seen)]:
-        other = ids[place]
-        if other not in seen and other in album.known and len(found) < count:
-            found.append(_because(album.known[other], f"{max(0.0, float(cosine[place])):.2f} alike"))
+    row = rows[sample_id]
+    for place, cosine in zip(nearest.at[row], nearest.cosine[row], strict=True):
+        if place < 0 or len(found) >= count:
+            break
+        if ids[place] in album.known and ids[place] not in seen:
+            found.append(_because(album.known[ids[place]], f"{max(0.0, float(cosine)):.2f} alike"))
     return found
 
 
@@ -182,22 +179,13 @@ def _because(face: Beside, why: str) -> Beside:
     return Beside(sample_id=face.sample_id, source_key=face.source_key, label=face.label, why=why)
 
 
-def _space(album: Album, fold: int | None) -> tuple[list[str], np.ndarray] | None:
-    if fold is None or album.run_id is None:
-        return None
-    if album.spaces is None:
-        album.spaces = _read_spaces(album)
-    return album.spaces.get(fold)
-
-
-def _read_spaces(album: Album) -> dict[int, tuple[list[str], np.ndarray]]:
-    try:
-        ids, embedding = read_embeddings(album.ws, album.run_id or "")
-    except FercleanError:  # derived data, thrown away or never made: the screen then shows copies and examples only
-        return {}
-    vectors = embedding / np.maximum(np.linalg.norm(embedding, axis=1, keepdims=True), 1e-12)
-    rows: dict[int, list[int]] = {}
-    for row, sample_id in enumerate(ids):
-        if sample_id in album.folds:
-            rows.setdefault(album.folds[sample_id], []).append(row)
-    return {fold: ([ids[row] for row in chosen], vectors[chosen]) for fold, chosen in rows.items()}
+def _near(album: Album) -> tuple[list[str], dict[str, int], Nearest]:
+    if album.near is None:
+        ids: list[str] = []
+        nearest = Nearest.of_nobody()
+        if album.run_id is not None:
+            # derived data, thrown away or never made: the screen then shows copies and examples only
+            with suppress(FercleanError):
+                ids, nearest = nearest_for_screens(album.ws, album.run_id)
+        album.near = ids, {sample_id: row for row, sample_id in enumerate(ids)}, nearest
+    return album.near

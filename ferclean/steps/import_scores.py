@@ -22,6 +22,7 @@ from ferclean.evidence.class_order import find_permutation
 from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.in_sample import refuse_in_sample
 from ferclean.parts.copies import pair_rows
+from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, silent
 from ferclean.sources.pred_probs import PredictionFile, read_predictions
 from ferclean.store import embeddings, runs, samples, scores, verdicts
@@ -96,8 +97,10 @@ def score_file(
     _refuse_permuted(given, pred_probs, dataset.classes)
     pairs = _pairs(ws, frame)
     groups = split_room.group_ids(len(frame), pairs, list(frame["content_hash"]))
+    # stated to be out-of-sample, all share fold 0 and one space
+    nearest = None if embedding is None else seek(embedding, fold=fold, groups=groups)
     evidence = refuse_in_sample(
-        given, pred_probs, embedding, None if out_of_sample else fold, groups=groups, pairs=pairs
+        given, pred_probs, embedding, None if out_of_sample else fold, groups=groups, pairs=pairs, nearest=nearest
     )
 
     progress("storing", 2, 3)
@@ -128,9 +131,12 @@ def score_file(
         with runs.running(ws, kind="score", method=name, config=config, seed=0, fingerprint=fingerprint):
             if embedding is not None:
                 embeddings.write_embeddings(ws, run_id, ids, embedding)
+            if nearest is not None:
+                keep_nearest(ws, run_id, ids, nearest, fold=fold, groups=groups)
             scores.put_predictions(ws, run_id, ids, fold, pred_probs)
             available = {
-                "labels": given, "pred_probs": pred_probs, "embedding": embedding, "fold": fold, "groups": groups
+                "labels": given, "pred_probs": pred_probs, "embedding": embedding, "fold": fold, "groups": groups,
+                "nearest": nearest,
             }  # fmt: skip
             scores.put_signals(ws, run_id, ids, signal_room.compute_signals(available))
             runs.finish_run(ws, run_id, metrics)

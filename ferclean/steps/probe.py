@@ -21,6 +21,7 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.probing import linear_probe
 from ferclean.parts.copies import folds_of
+from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.store import embeddings, encoders, pictures, runs, samples, scores, verdicts
@@ -130,8 +131,10 @@ def score_probe(
             embeddings.write_embeddings(ws, run_id, ids, embedding)
             scores.put_predictions(ws, run_id, ids, fold, probs.astype(np.float32))
             # the encoder saw no label, so all folds share its space: neighbours are sought everywhere
+            nearest = seek(embedding, fold=None, groups=groups)
+            keep_nearest(ws, run_id, ids, nearest, fold=None, groups=groups)
             found = signal_room.compute_signals(
-                {"labels": given, "pred_probs": probs, "embedding": embedding, "groups": groups}
+                {"labels": given, "pred_probs": probs, "embedding": embedding, "groups": groups, "nearest": nearest}
             )
             scores.put_signals(ws, run_id, ids, found)
             metrics = {

@@ -18,7 +18,9 @@ import pandas as pd
 from ferclean.errors import BadDataError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.signals import label_signals as signal_room
+from ferclean.evidence.signals.nearest import Nearest
 from ferclean.parts.copies import folds_of
+from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
@@ -215,7 +217,11 @@ def _run_one(
         embeddings.write_embeddings(ws, run_id, ids, result.embedding)
         scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
         shared = bool(hook(get_method(method), "LABEL_FREE"))
-        scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, None if shared else fold, groups, result))
+        # one label-free encoder serves all folds, so neighbours are sought everywhere
+        space = None if shared else fold
+        nearest = seek(result.embedding, fold=space, groups=groups)
+        keep_nearest(ws, run_id, ids, nearest, fold=space, groups=groups)
+        scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, space, groups, nearest, result))
         flips = pd.DataFrame(result.flips, columns=["index", "fold", "epoch", "from_label", "to_label", "p"])
         flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy(np.int64)]
         for side in ("from_label", "to_label"):
@@ -223,7 +229,6 @@ def _run_one(
         scores.put_flips(ws, run_id, flips)
         metrics = {
             "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
-            # one label-free encoder serves all folds, so neighbours are sought everywhere
             "shared_space": shared,
             "seconds": round(time.perf_counter() - started, 1),
         }
@@ -232,7 +237,7 @@ def _run_one(
 
 
 def out_of_fold_signals(
-    given: np.ndarray, fold: np.ndarray | None, groups: np.ndarray, result: OutOfFold
+    given: np.ndarray, fold: np.ndarray | None, groups: np.ndarray, nearest: Nearest, result: OutOfFold
 ) -> dict[str, np.ndarray]:
     """Every signal whose inputs this run has, plus what the method itself reports (such as `uerm_weight`).
 
@@ -245,6 +250,7 @@ def out_of_fold_signals(
         "fold": fold,
         # a copy must not vouch for its own label
         "groups": groups,
+        "nearest": nearest,
         "given_prob": result.given_prob,
         "margin": result.margin,
     }

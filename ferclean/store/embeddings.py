@@ -1,6 +1,6 @@
 """A run's embeddings as one Parquet file under runs/<run_id>/: derived data, so it can be thrown away and recomputed.
 
-It never touches the database.
+It never touches the database. What followed from earlier ones (`neighbours`) goes when new ones are written.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ferclean.errors import FercleanError
 from ferclean.files import whole_file
+from ferclean.store.neighbours import forget_neighbours
 from ferclean.store.workspace import Workspace
 
 FILE = "embeddings.parquet"
@@ -23,6 +24,7 @@ def write_embeddings(ws: Workspace, run_id: str, sample_ids: Sequence[str], embe
     flat = pa.array(np.ascontiguousarray(embedding, dtype=np.float32).reshape(-1))
     column = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1])
     path = ws.runs / run_id / FILE
+    forget_neighbours(ws, run_id)
     with whole_file(path) as draft:
         pq.write_table(pa.table({"sample_id": pa.array(list(sample_ids), pa.string()), "embedding": column}), draft)
 

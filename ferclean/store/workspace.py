@@ -93,7 +93,7 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        """The folder with one folder per run: checkpoints, embeddings, dynamics."""
+        """The folder with one folder per run: checkpoints, embeddings, neighbours, dynamics."""
         return self.root / "runs"
 
     @property

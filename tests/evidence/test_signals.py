@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ferclean.errors import BadDataError
 from ferclean.evidence import measures
 from ferclean.evidence.signals import label_signals as signals
-from ferclean.evidence.signals import neighbours
+from ferclean.evidence.signals import nearest, neighbours
 
 AVAILABLE, ERROR = planted()
 LABELS, PROBS, EMBEDDING = AVAILABLE["labels"], AVAILABLE["pred_probs"], AVAILABLE["embedding"]
@@ -122,7 +122,7 @@ def test_a_sample_without_neighbours_is_told_by_nan() -> None:
 
 def test_neighbours_are_the_same_whatever_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = neighbours.neighbourhood(LABELS, EMBEDDING, num_classes=5).shares
-    monkeypatch.setattr(neighbours, "_CHUNK_CELLS", 3000)
+    monkeypatch.setattr(nearest, "_CHUNK_CELLS", 3000)
     np.testing.assert_allclose(neighbours.neighbourhood(LABELS, EMBEDDING, num_classes=5).shares, whole, atol=1e-6)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.signals.nearest import Nearest
 from ferclean.evidence.signals.neighbours import neighbourhood
 
 Verdict = Literal["in_sample", "doubtful", "plausible"]
@@ -72,11 +73,12 @@ def in_sample_evidence(
     *,
     groups: np.ndarray | None = None,
     pairs: np.ndarray | None = None,
+    nearest: Nearest | None = None,
 ) -> InSampleEvidence:
     """Weigh whether `pred_probs` (N, K) were made on the labels (N,) that they are to judge.
 
     `features` (N, D) are embeddings, compared within each `fold` (N,) only; copies share a number in `groups` (N,)
-    and do not count as neighbours; `pairs` (M, 2) are the row numbers of copies.
+    and do not count as neighbours; `pairs` (M, 2) are the row numbers of copies. `nearest`: as in `neighbourhood`.
 
     The verdict is `in_sample` when one of these holds:
 
@@ -115,7 +117,7 @@ def in_sample_evidence(
         "disagreement": float(1 - repeats.mean()),
         "announced": float((1 - probs.max(1)).mean()),
         "log_loss": float(-np.log(np.maximum(own, 1e-12)).mean()),
-        **_among_neighbours(labels, repeats, probs.shape[1], features, fold, groups),
+        **_among_neighbours(labels, repeats, probs.shape[1], features, fold, groups, nearest),
         **_among_copies(labels, repeats, pairs),
     }
     verdict, sentence = _weigh(measured, classes=len(np.unique(labels)), by_fold=fold is not None)
@@ -130,13 +132,14 @@ def refuse_in_sample(
     *,
     groups: np.ndarray | None = None,
     pairs: np.ndarray | None = None,
+    nearest: Nearest | None = None,
 ) -> InSampleEvidence:
     """The evidence, when it does not convict. Raises BadDataError, with the reason and the way out, when it does.
 
     >>> refuse_in_sample(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])).verdict
     'plausible'
     """
-    found = in_sample_evidence(labels, pred_probs, features, fold, groups=groups, pairs=pairs)
+    found = in_sample_evidence(labels, pred_probs, features, fold, groups=groups, pairs=pairs, nearest=nearest)
     if found.verdict == "in_sample":
         raise BadDataError(f"in-sample probabilities: {found.sentence}")
     return found
@@ -149,11 +152,12 @@ def _among_neighbours(
     features: np.ndarray | None,
     fold: np.ndarray | None,
     groups: np.ndarray | None,
+    nearest: Nearest | None,
 ) -> dict[str, Any]:
     nothing = {"neighbour_disagreement": None, "surrounded": 0, "sides_with_label": None}
     if features is None:
         return nothing
-    shares = neighbourhood(labels, features, num_classes=classes, fold=fold, groups=groups).shares
+    shares = neighbourhood(labels, features, num_classes=classes, fold=fold, groups=groups, nearest=nearest).shares
     known = np.flatnonzero(~np.isnan(shares).any(1))
     if not len(known):
         return nothing

@@ -16,6 +16,7 @@ from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
 from ferclean.evidence.signals import neighbours
 from ferclean.evidence.signals.dynamics import aum, confidence_spread, forgetting_events, learned_share, mean_confidence
+from ferclean.evidence.signals.nearest import Nearest
 
 SMALLEST = 1e-12
 """Probabilities below this count as this before a logarithm."""
@@ -127,11 +128,13 @@ def knn_agreement(
     embedding: np.ndarray,
     fold: np.ndarray | None = None,
     groups: np.ndarray | None = None,
+    nearest: Nearest | None = None,
     k: int = 10,
 ) -> np.ndarray:
     """Weighted share of the k nearest other faces that carry the given label: (N,) in [0, 1], low = likely mislabelled.
 
-    Weights are 1 - cosine distance; `fold` and `groups` as in `neighbours.neighbourhood`. NaN without neighbours.
+    Weights are 1 - cosine distance; `fold`, `groups` and `nearest` as in `neighbours.neighbourhood`. NaN without
+    neighbours.
 
     >>> knn_agreement(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 0]], k=2).tolist()
     [0.5, 0.5, 0.0]
@@ -140,13 +143,18 @@ def knn_agreement(
     if not len(labels):
         return np.empty(0)
     around = neighbours.neighbourhood(
-        labels, embedding, num_classes=int(labels.max()) + 1, k=k, fold=fold, groups=groups
+        labels, embedding, num_classes=int(labels.max()) + 1, k=k, fold=fold, groups=groups, nearest=nearest
     )
     return around.shares[np.arange(len(labels)), labels]
 
 
 def knn_agreement_wide(
-    *, labels: np.ndarray, embedding: np.ndarray, fold: np.ndarray | None = None, groups: np.ndarray | None = None
+    *,
+    labels: np.ndarray,
+    embedding: np.ndarray,
+    fold: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    nearest: Nearest | None = None,
 ) -> np.ndarray:
     """`knn_agreement` of the WIDE nearest faces: (N,) in [0, 1], low = likely mislabelled.
 
@@ -156,11 +164,16 @@ def knn_agreement_wide(
     >>> knn_agreement_wide(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 0]]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return knn_agreement(labels=labels, embedding=embedding, fold=fold, groups=groups, k=WIDE)
+    return knn_agreement(labels=labels, embedding=embedding, fold=fold, groups=groups, nearest=nearest, k=WIDE)
 
 
 def neighbour_entropy(
-    *, labels: np.ndarray, embedding: np.ndarray, fold: np.ndarray | None = None, groups: np.ndarray | None = None
+    *,
+    labels: np.ndarray,
+    embedding: np.ndarray,
+    fold: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    nearest: Nearest | None = None,
 ) -> np.ndarray:
     """Entropy of the labels among the WIDE nearest faces over log K: (N,) in [0, 1], high = ambiguous surroundings.
 
@@ -174,7 +187,7 @@ def neighbour_entropy(
         return np.empty(0)
     return _entropy(
         neighbours.neighbourhood(
-            labels, embedding, num_classes=int(labels.max()) + 1, k=WIDE, fold=fold, groups=groups
+            labels, embedding, num_classes=int(labels.max()) + 1, k=WIDE, fold=fold, groups=groups, nearest=nearest
         ).shares
     )
 
@@ -242,12 +255,12 @@ SIGNALS: dict[str, Signal] = {
         summary="0 where cleanlab's filter calls the label an issue",
     ),
     "knn_agreement": Signal(
-        function=knn_agreement, needs=("labels", "embedding"), uses=("fold", "groups"), label_aware=True,
-        low_is_bad=True, summary="share of the nearest faces that carry the given label",
+        function=knn_agreement, needs=("labels", "embedding"), uses=("fold", "groups", "nearest"),
+        label_aware=True, low_is_bad=True, summary="share of the nearest faces that carry the given label",
     ),
     "knn_agreement_wide": Signal(
-        function=knn_agreement_wide, needs=("labels", "embedding"), uses=("fold", "groups"), label_aware=True,
-        low_is_bad=True, summary="share of the 50 nearest faces that carry the given label",
+        function=knn_agreement_wide, needs=("labels", "embedding"), uses=("fold", "groups", "nearest"),
+        label_aware=True, low_is_bad=True, summary="share of the 50 nearest faces that carry the given label",
     ),
     "class_centre_gap": Signal(
         function=class_centre_gap, needs=("labels", "embedding"), uses=("fold",), label_aware=True, low_is_bad=True,
@@ -278,8 +291,8 @@ SIGNALS: dict[str, Signal] = {
         summary="how spread out the predicted probabilities are",
     ),
     "neighbour_entropy": Signal(
-        function=neighbour_entropy, needs=("labels", "embedding"), uses=("fold", "groups"), label_aware=False,
-        low_is_bad=False, summary="how mixed the labels of the 50 nearest faces are",
+        function=neighbour_entropy, needs=("labels", "embedding"), uses=("fold", "groups", "nearest"),
+        label_aware=False, low_is_bad=False, summary="how mixed the labels of the 50 nearest faces are",
     ),
     "mutual_information": Signal(
         function=mutual_information, needs=("member_probs",), label_aware=False, low_is_bad=False,
@@ -292,8 +305,8 @@ SIGNALS: dict[str, Signal] = {
 def compute_signals(available: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Every signal whose needs are in `available` (None counts as absent): name -> (N,) float64.
 
-    Known arguments: labels (N,), pred_probs (N, K), embedding (N, D), fold (N,), groups (N,), given_prob (E, N),
-    margin (E, N), member_probs (M, N, K). Others are ignored. Raises BadDataError as the signals do.
+    Known arguments: labels (N,), pred_probs (N, K), embedding (N, D), fold (N,), groups (N,), nearest (a `Nearest`),
+    given_prob (E, N), margin (E, N), member_probs (M, N, K). Others are ignored. Raises BadDataError as the signals do.
 
     >>> sorted(compute_signals({"pred_probs": np.array([[0.5, 0.5]])}))
     ['entropy']

@@ -1,6 +1,6 @@
-"""Nearest neighbours in an embedding: which labels stand around a sample, and how close they are.
+"""What surrounds a sample in an embedding: which labels its nearest neighbours carry, and how close they are.
 
-Brute force in bounded memory; no index, no approximation, no randomness.
+It never decides who the nearest are: `nearest` finds them, once.
 """
 
 from __future__ import annotations
@@ -10,12 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_labels, check_same_length
-
-_CHUNK_CELLS = 16_000_000
-_DIGITS = 5  # similarities closer than float32 can tell count as ties
-_CROWD = 8  # a face with more than this times k equally near neighbours has a shapeless surrounding
+from ferclean.evidence.signals import nearest as search
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,63 +39,61 @@ def neighbourhood(
     k: int = 10,
     fold: np.ndarray | None = None,
     groups: np.ndarray | None = None,
+    nearest: search.Nearest | None = None,
 ) -> Neighbourhood:
     """The labels of the `k` nearest other samples by cosine, weighted 1 - cosine distance (negative cosines weigh 0).
 
-    `labels` (N,), `embedding` (N, D). With `fold` (N,), neighbours are sought among samples of the same fold only:
-    out-of-fold embeddings of two folds come from two networks, whose axes have nothing to do with each other. With
-    `groups` (N,), copies of a sample (the same group) have no say about it. Samples tied at rank k share the
-    remaining places, so the order of the rows does not matter. Where all weights are 0, neighbours count alike.
+    `labels` (N,), `embedding` (N, D), `fold` and `groups` (N,) as in `nearest.find`, which is asked unless what it
+    found (k or more) is at hand as `nearest`. Samples tied at rank k share the remaining places, so the order of the
+    rows does not matter. Where all weights are 0, neighbours count alike.
 
     >>> around = neighbourhood(np.array([0, 0, 1]), np.eye(3)[[0, 0, 1]], num_classes=2, k=1)
     >>> around.shares[0].tolist(), float(around.similarity[0])
     ([1.0, 0.0], 1.0)
     """
-    if k < 1:
-        raise UsageError(f"k must be at least 1, got {k}")
     labels = check_labels(labels, num_classes)
-    embedding = np.asarray(embedding)
-    if embedding.ndim != 2:
-        raise BadDataError(f"embedding must be (N, D), got {embedding.shape}")
     count = check_same_length(labels=labels, embedding=embedding, fold=fold, groups=groups)
-    bad = ~np.isfinite(embedding).all(1)
-    if bad.any():
-        raise BadDataError(f"embedding holds NaN or infinite values in {int(bad.sum())} rows, first {bad.argmax()}")
-    shares = np.full((count, num_classes), np.nan)
-    similarity = np.full(count, np.nan)
-    spaces = np.zeros(count, dtype=np.int64) if fold is None else np.asarray(fold)
-    group = np.arange(count) if groups is None else np.asarray(groups)
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for space in np.unique(spaces):
-        rows = np.flatnonzero(spaces == space)
-        vectors = _unit(embedding[rows])
-        one_hot = np.eye(num_classes)[labels[rows]]  # (n, K)
-        step = max(1, _CHUNK_CELLS // len(rows))
-        wide = min(_CROWD * k + 1, len(rows))
-        for start in range(0, len(rows), step):
-            part = rows[start : start + step]
-            cosine = np.round(vectors[start : start + step] @ vectors.T, _DIGITS)
-            cosine[group[part][:, None] == group[rows][None, :]] = -np.inf  # itself and its copies
-            # only the nearest can vote; whom a tie at rank k carries beyond them is asked in full below
-            at = np.argpartition(cosine, -wide, axis=1)[:, -wide:] if wide < len(rows) else None
-            nearest = cosine if at is None else np.take_along_axis(cosine, at, axis=1)
-            votes, similarity[part], last = _vote(nearest, k)
-            crowded = (votes > 0).sum(1) > _CROWD * k
-            if at is None:
-                shares[part] = votes @ one_hot
-                at = np.broadcast_to(np.arange(len(rows)), votes.shape)
-            else:
-                shares[part] = (votes[:, :, None] * one_hot[at]).sum(1)
-                beyond = np.flatnonzero(np.isfinite(last) & (nearest.min(1) >= last))
-                if len(beyond):
-                    votes_of, similarity[part[beyond]], _ = _vote(cosine[beyond], k)
-                    shares[part[beyond]] = votes_of @ one_hot
-                    crowded[beyond] = True
-            near_at, far_at = np.nonzero((votes > 0) & ~crowded[:, None])
-            found.append((part[near_at], rows[at[near_at, far_at]], votes[near_at, far_at]))
-    near, far, weight = (np.concatenate(column) for column in zip(*found, strict=True)) if found else ([], [], [])
-    weights = sparse.csr_matrix((weight, (near, far)), shape=(count, count), dtype=np.float64)
+    if nearest is None:
+        nearest = search.find(embedding, k=k, fold=fold, groups=groups)
+    elif len(nearest.at) != count:
+        raise BadDataError(f"the nearest of {len(nearest.at):,} samples are at hand, and {count:,} are asked about")
+    weights, similarity = surroundings(nearest, k=k)
+    one_hot = np.eye(num_classes)[labels]
+    shares = weights @ one_hot
+    shares[np.isnan(similarity)] = np.nan
+    for row in np.flatnonzero((np.diff(weights.indptr) == 0) & ~np.isnan(similarity)):  # a crowd: all of it is asked
+        apart = np.zeros(count, dtype=bool) if fold is None else np.asarray(fold) != fold[row]
+        apart |= np.arange(count) == row if groups is None else np.asarray(groups) == groups[row]
+        others = np.flatnonzero(~apart)
+        cosine = search.cosine_to(embedding[row], embedding[others])
+        places = min(k, len(others))
+        last = np.partition(cosine, -places)[[-places]]
+        _, weight = _seats(np.zeros(len(others), dtype=np.int64), cosine, np.array([places]), last)
+        shares[row] = weight @ one_hot[others]
     return Neighbourhood(shares=shares, similarity=similarity, weights=weights)
+
+
+def surroundings(nearest: search.Nearest, *, k: int) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """The `weights` and the `similarity` of a `Neighbourhood` of `k`, which need no label and no embedding.
+
+    Raises BadDataError where fewer than `k` are known of each sample.
+    """
+    if nearest.k < k:
+        raise BadDataError(f"the {nearest.k} nearest of each sample are at hand, and {k} are asked for")
+    count = len(nearest.at)
+    places = np.minimum(k, (nearest.at >= 0).sum(1))
+    near, far, cosine = nearest.listed()
+    last = nearest.cosine[np.arange(count), np.maximum(places - 1, 0)]
+    seats, weight = _seats(near, cosine, places, last)
+    similarity = np.bincount(near, seats * cosine, minlength=count) / np.where(places, places, np.nan)
+    heard = weight > 0
+    # of a crowd only some are listed, unless it begins beyond the k-th
+    crowded = (nearest.crowd & (last == nearest.cosine[:, -1])) | (
+        np.bincount(near[heard], minlength=count) > search.CROWD * k
+    )
+    heard &= ~crowded[near]
+    weights = sparse.csr_matrix((weight[heard], (near[heard], far[heard])), shape=(count, count), dtype=np.float64)
+    return weights, similarity
 
 
 def class_centre_gap(
@@ -120,7 +115,7 @@ def class_centre_gap(
     spaces = np.zeros(count, dtype=np.int64) if fold is None else np.asarray(fold)
     for space in np.unique(spaces):
         rows = np.flatnonzero(spaces == space)
-        vectors = _unit(embedding[rows]).astype(np.float64)
+        vectors = search.unit(embedding[rows]).astype(np.float64)
         own = labels[rows]
         members = np.bincount(own, minlength=num_classes)
         sums = np.eye(num_classes)[own].T @ vectors  # (K, D)
@@ -136,28 +131,17 @@ def class_centre_gap(
     return gap
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = vectors.astype(np.float32)
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norm > 0, norm, 1.0)
+def _seats(near: np.ndarray, cosine: np.ndarray, places: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Who has which part of a sample's `places` (N,), and with what weight: (L,) each, for the columns of `listed`.
 
-
-def _vote(cosine: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each neighbour's weight (b, n), rows sum to 1 or are NaN, mean cosine (b,) and the k-th one (b,).
-
-    -inf in `cosine` (b, n) means no neighbour.
+    Those as near as the `last` (N,) of the places share what those nearer leave. Weights of one sample sum to 1.
     """
-    allowed = np.isfinite(cosine)
-    places = np.minimum(k, allowed.sum(1))  # (b,)
-    take = min(k, cosine.shape[1])
-    ranked = -np.sort(-np.partition(cosine, -take, axis=1)[:, -take:], axis=1)
-    last = np.take_along_axis(ranked, np.maximum(places - 1, 0)[:, None], axis=1)  # (b, 1): the k-th cosine
-    above, tied = cosine > last, (cosine == last) & allowed
-    left = places - above.sum(1)
-    seats = above + tied * (left / np.maximum(tied.sum(1), 1))[:, None]  # sums to `places`
-    weight = seats * np.maximum(np.where(allowed, cosine, 0.0), 0.0)
-    silent = weight.sum(1) <= 0
-    weight[silent] = seats[silent]
-    lone = places == 0
-    mean = (seats * np.where(allowed, cosine, 0.0)).sum(1) / np.where(lone, np.nan, places)
-    return weight / np.where(lone, np.nan, weight.sum(1))[:, None], mean, last[:, 0]
+    count = len(places)
+    above, tied = cosine > last[near], cosine == last[near]
+    left = places - np.bincount(near[above], minlength=count)
+    seats = above + tied * (left / np.maximum(np.bincount(near[tied], minlength=count), 1))[near]
+    weight = seats * np.maximum(cosine, 0.0)
+    total = np.bincount(near, weight, minlength=count)
+    silent = total <= 0
+    weight = np.where(silent[near], seats, weight)
+    return seats, weight / np.where(silent, np.maximum(places, 1), total)[near]

@@ -1,0 +1,156 @@
+"""Who is nearest to each sample by cosine: found once, exactly, and read by everything that asks about neighbours.
+
+It reads no label, makes nothing up where nobody is near, and knows no randomness.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.checks import check_same_length
+
+CROWD = 8
+"""A sample with more than this times k equally near others has a shapeless surrounding; they are not listed."""
+_CHUNK_CELLS = 16_000_000
+_DIGITS = 5  # similarities closer than float32 can tell count as ties
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """The nearest others of N samples.
+
+    `at` (N, k) int32: their row numbers, nearest first, equally near ones by row; -1 where there are fewer than k.
+    `cosine` (N, k) float32: how near they are, rounded to 5 digits; NaN where nobody is. `tied` (M, 2) int32: a sample
+    and one more that is as near as the last of its k. `crowd` (N,): too many are, so `tied` has none of them.
+    """
+
+    at: np.ndarray
+    cosine: np.ndarray
+    tied: np.ndarray
+    crowd: np.ndarray
+
+    @classmethod
+    def of_nobody(cls) -> Nearest:
+        """Of no samples."""
+        nobody = np.empty((0, 1), dtype=np.int32)
+        return cls(
+            at=nobody, cosine=nobody.astype(np.float32), tied=np.empty((0, 2), dtype=np.int32),
+            crowd=np.empty(0, dtype=bool),
+        )  # fmt: skip
+
+    @property
+    def k(self) -> int:
+        """How many are known of each sample."""
+        return int(self.at.shape[1])
+
+    def listed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All that is known as three columns (L,): sample, its neighbour, their cosine."""
+        there = self.at >= 0
+        near = np.flatnonzero(there.ravel()) // max(self.k, 1)
+        last = self.cosine[self.tied[:, 0], -1] if len(self.tied) else np.empty(0, dtype=np.float32)
+        return (
+            np.concatenate([near, self.tied[:, 0]]).astype(np.int64),
+            np.concatenate([self.at[there], self.tied[:, 1]]).astype(np.int64),
+            np.concatenate([self.cosine[there], last]),
+        )
+
+    def in_order(self, order: np.ndarray) -> Nearest:
+        """The same of the same samples in another order; `order` (N,): the present row of each new row."""
+        place = np.empty(len(order) + 1, dtype=np.int32)
+        place[order] = np.arange(len(order))
+        place[-1] = -1  # nobody stays nobody
+        return Nearest(
+            at=place[self.at[order]], cosine=self.cosine[order], tied=place[self.tied].reshape(-1, 2),
+            crowd=self.crowd[order],
+        )  # fmt: skip
+
+
+def find(embedding: np.ndarray, *, k: int, fold: np.ndarray | None = None, groups: np.ndarray | None = None) -> Nearest:
+    """The `k` nearest other rows of `embedding` (N, D) by cosine, and all that tie with the last of them.
+
+    With `fold` (N,), among rows of the same fold only: out-of-fold embeddings of two folds come from two networks,
+    whose axes have nothing to do with each other. With `groups` (N,), copies (the same group) are not each other's
+    neighbours. Every pair of a fold is compared, in bounded memory. Raises BadDataError for NaN or infinite values.
+
+    >>> found = find(np.array([[1.0, 0], [1, 1], [0, 1]]), k=1)
+    >>> found.at.tolist(), found.tied.tolist(), round(float(found.cosine[0, 0]), 3)
+    ([[1], [0], [1]], [[1, 2]], 0.707)
+    """
+    if k < 1:
+        raise UsageError(f"k must be at least 1, got {k}")
+    embedding = np.asarray(embedding)
+    if embedding.ndim != 2:
+        raise BadDataError(f"embedding must be (N, D), got {embedding.shape}")
+    count = check_same_length(embedding=embedding, fold=fold, groups=groups)
+    bad = ~np.isfinite(embedding).all(1)
+    if bad.any():
+        raise BadDataError(f"embedding holds NaN or infinite values in {int(bad.sum())} rows, first {bad.argmax()}")
+    spaces = np.zeros(count, dtype=np.int64) if fold is None else np.asarray(fold)
+    group = np.arange(count) if groups is None else np.asarray(groups)
+    at = np.full((count, k), -1, dtype=np.int32)
+    cosine = np.full((count, k), np.nan, dtype=np.float32)
+    crowd = np.zeros(count, dtype=bool)
+    tied = [np.empty((0, 2), dtype=np.int32)]
+    for space in np.unique(spaces):
+        rows = np.flatnonzero(spaces == space)
+        vectors = unit(embedding[rows])
+        _, own_group, size = np.unique(group[rows], return_inverse=True, return_counts=True)
+        by_group, begin = np.argsort(own_group, kind="stable"), np.cumsum(size) - size
+        step = max(1, _CHUNK_CELLS // len(rows))
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            near = vectors[start : start + step] @ vectors.T
+            near[np.arange(len(part)), start + np.arange(len(part))] = -np.inf
+            at_groups = own_group[start : start + step]
+            for row in np.flatnonzero(size[at_groups] > 1):
+                near[row, by_group[begin[at_groups[row]] :][: size[at_groups[row]]]] = -np.inf
+            own, other, value, crowd[part] = _best(near, k)
+            place = np.arange(len(own)) - np.searchsorted(own, own)
+            within = place < k
+            at[part[own[within]], place[within]] = rows[other[within]]
+            cosine[part[own[within]], place[within]] = value[within]
+            tied.append(np.stack([part[own[~within]], rows[other[~within]]], axis=1).astype(np.int32))
+    return Nearest(at=at, cosine=cosine, tied=np.concatenate(tied), crowd=crowd)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """(N, D) float32 rows of length 1; a row of zeros stays one."""
+    vectors = vectors.astype(np.float32)
+    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norm > 0, norm, 1.0)
+
+
+def cosine_to(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Cosine of the vector `one` (D,) to each of `others` (M, D): (M,) float32, rounded as `Nearest.cosine` is."""
+    return np.round(unit(others) @ unit(one[None])[0], _DIGITS)
+
+
+def _best(near: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of `near` (b, n), -inf for nobody: row, column and rounded value (L,) of each row's k best and of those that tie
+    with the last, best first; and the rows (b,) where more than CROWD k tie, of which the first k are told.
+    """
+    rows, columns = near.shape
+    least, take = np.finfo(np.float32).min, min(k, columns)
+    # rounding is for the few that may be among the best, not for all
+    last = np.partition(near, -take, axis=1)[:, [-take]] - np.float32(2 * 10.0**-_DIGITS)
+    candidate = near >= np.maximum(last, least)
+    crowd = np.zeros(rows, dtype=bool)
+    # as in a heap of equal images; listed whole they would fill the memory
+    for row in np.flatnonzero(candidate.sum(1) > CROWD * k):
+        value = np.round(near[row], _DIGITS)
+        best = np.flatnonzero(value >= max(np.partition(value, -take)[-take], least))
+        crowd[row] = len(best) > CROWD * k
+        candidate[row] = False
+        candidate[row, best[np.argsort(-value[best], kind="stable")[:k]] if crowd[row] else best] = True
+    own, other = np.divmod(np.flatnonzero(candidate), columns)
+    value = np.round(near[own, other], _DIGITS)
+    order = np.lexsort((other, -value, own))
+    own, other, value = own[order], other[order], value[order]
+    first = np.searchsorted(own, np.arange(rows))
+    found = np.append(first[1:], len(own)) - first
+    # all that is at least as near as the k-th, or as the last where there are fewer
+    keep = value >= value[(first + np.minimum(k, found) - 1)[own]]
+    return own[keep], other[keep], value[keep], crowd

@@ -1,0 +1,117 @@
+"""A run's neighbours as one Arrow file under runs/<run_id>/, found once and read by triage and screens from the disk.
+
+It is derived from the run's embeddings and goes when they are written anew. It never touches the database.
+
+One row per sample: `sample_id`; `neighbour` (k int32), row numbers in this file, nearest first, -1 = nobody; `cosine`
+(k float32), NaN = nobody; `tied` (list of int32), further rows as near as the last of the k; `crowd` (bool), too many
+are, so none is listed. Arrays lie in it as in memory: 8 k bytes a sample and its id (k = 50: 6 MB for 12,000 samples,
+150 MB for 300,000), of which a reader loads what it looks at. The schema says which format, which code and for what.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ferclean.files import whole_file
+from ferclean.store.version import code_version
+from ferclean.store.workspace import Workspace
+
+FILE = "neighbours.arrow"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredNeighbours:
+    """What the file holds. `at` (N, k), `cosine` (N, k), `crowd` (N,); `tied` (M, 2): a sample and one that ties."""
+
+    sample_ids: list[str]
+    at: np.ndarray
+    cosine: np.ndarray
+    tied: np.ndarray
+    crowd: np.ndarray
+    made_for: str
+    """What they were sought within, as the writer put it: a reader that needs another says another."""
+    code_version: str
+
+
+def write_neighbours(
+    ws: Workspace,
+    run_id: str,
+    sample_ids: Sequence[str],
+    *,
+    at: np.ndarray,
+    cosine: np.ndarray,
+    tied: np.ndarray,
+    crowd: np.ndarray,
+    made_for: str,
+) -> None:
+    """Store a run's neighbours; the file appears whole or not at all."""
+    tied = tied[np.argsort(tied[:, 0], kind="stable")]
+    ends = np.cumsum(np.bincount(tied[:, 0], minlength=len(at)))
+    table = pa.table(
+        {
+            "sample_id": pa.array(list(sample_ids), pa.string()),
+            "neighbour": _fixed(at, np.int32),
+            "cosine": _fixed(cosine, np.float32),
+            "tied": pa.ListArray.from_arrays(
+                pa.array(np.append(0, ends).astype(np.int32)), pa.array(tied[:, 1].astype(np.int32))
+            ),
+            "crowd": pa.array(crowd),
+        }
+    )
+    about = {"format": FORMAT, "code_version": code_version(), "made_for": made_for}
+    table = table.replace_schema_metadata({"ferclean": json.dumps(about)})
+    with (
+        whole_file(path_of(ws, run_id)) as draft,
+        pa.OSFile(str(draft), "wb") as out,
+        pa.ipc.new_file(out, table.schema) as writer,
+    ):
+        writer.write_table(table)
+
+
+def read_neighbours(ws: Workspace, run_id: str) -> StoredNeighbours | None:
+    """What the run's file holds; None where there is none, or one of another format."""
+    path = path_of(ws, run_id)
+    if not path.is_file():
+        return None
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    about = json.loads(table.schema.metadata[b"ferclean"])
+    if about["format"] != FORMAT:
+        return None
+    tied = table["tied"].combine_chunks()
+    ends = tied.offsets.to_numpy()
+    return StoredNeighbours(
+        sample_ids=table["sample_id"].to_pylist(),
+        at=_matrix(table["neighbour"]),
+        cosine=_matrix(table["cosine"]),
+        tied=np.stack([np.repeat(np.arange(len(tied)), np.diff(ends)), tied.values.to_numpy()], axis=1),
+        crowd=table["crowd"].to_numpy(),
+        made_for=about["made_for"],
+        code_version=about["code_version"],
+    )
+
+
+def forget_neighbours(ws: Workspace, run_id: str) -> None:
+    """Remove what followed from embeddings that are about to change."""
+    path_of(ws, run_id).unlink(missing_ok=True)
+
+
+def path_of(ws: Workspace, run_id: str) -> Path:
+    """Where a run's neighbours lie."""
+    return ws.runs / run_id / FILE
+
+
+def _fixed(values: np.ndarray, kind: type) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(values, dtype=kind).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    whole = column.combine_chunks()
+    return np.asarray(whole.values).reshape(-1, whole.type.list_size)

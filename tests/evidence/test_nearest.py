@@ -1,0 +1,58 @@
+"""Facts about the search for neighbours: exactly those of a plain loop, ties and copies included, and reusable."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ferclean.errors import BadDataError
+from ferclean.evidence.signals.nearest import CROWD, find
+from ferclean.evidence.signals.neighbours import neighbourhood, surroundings
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 120), st.integers(1, 4), st.integers(1, 8), st.integers(0, 10_000))
+def test_they_are_those_of_a_plain_loop(n: int, wide: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    embedding = rng.integers(-1, 2, (n, wide)).astype(float)  # full of ties, rows of zeros among them
+    fold, groups = rng.integers(0, 2, n), rng.integers(0, n, n)
+    found = find(embedding, k=k, fold=fold, groups=groups)
+    length = np.linalg.norm(embedding, axis=1, keepdims=True)
+    vectors = embedding / np.where(length > 0, length, 1)
+    for row in range(n):
+        others = np.flatnonzero((fold == fold[row]) & (groups != groups[row]))
+        cosine = np.round(vectors[others] @ vectors[row], 5)
+        order = np.argsort(-cosine, kind="stable")
+        expected = np.append(others[order][:k], np.full(max(0, k - len(others)), -1))
+        assert found.at[row].tolist() == expected.tolist()
+        np.testing.assert_allclose(found.cosine[row][: len(others)], cosine[order][:k], atol=2e-5)
+        beyond = others[order][k:][cosine[order][k:] == cosine[order][k - 1]] if len(others) > k else others[:0]
+        assert found.crowd[row] == (len(beyond) and (cosine >= cosine[order][k - 1]).sum() > CROWD * k)
+        tied = found.tied[found.tied[:, 0] == row, 1]
+        assert sorted(tied) == ([] if found.crowd[row] else beyond.tolist())
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 120), st.integers(1, 4), st.integers(0, 10_000))
+def test_what_was_found_for_more_tells_of_fewer_and_in_another_order(n: int, k: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    embedding, labels = rng.integers(-1, 2, (n, 2)).astype(float), rng.integers(0, 3, n)
+    fresh = neighbourhood(labels, embedding, num_classes=3, k=k)
+    found = find(embedding, k=k + 3)
+    again = neighbourhood(labels, embedding, num_classes=3, k=k, nearest=found)
+    np.testing.assert_allclose(again.shares, fresh.shares, atol=1e-12)
+    np.testing.assert_allclose(again.weights.toarray(), fresh.weights.toarray(), atol=1e-12)
+    order = rng.permutation(n)
+    weights, similarity = surroundings(found.in_order(order), k=k)
+    np.testing.assert_allclose(weights.toarray(), fresh.weights.toarray()[order][:, order], atol=1e-12)
+    np.testing.assert_allclose(similarity, fresh.similarity[order], atol=1e-12)
+
+
+def test_too_few_and_those_of_other_samples_are_refused() -> None:
+    found = find(np.eye(4), k=2)
+    with pytest.raises(BadDataError, match="the 2 nearest of each sample are at hand, and 3 are asked for"):
+        surroundings(found, k=3)
+    with pytest.raises(BadDataError, match="nearest of 4 samples are at hand, and 3 are asked about"):
+        neighbourhood(np.zeros(3, dtype=int), np.eye(3), num_classes=1, k=1, nearest=found)

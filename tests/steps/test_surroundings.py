@@ -1,0 +1,104 @@
+"""Facts about a run's neighbours: sought once, kept in its folder, made anew only where they no longer fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY
+
+from ferclean.errors import FercleanError
+from ferclean.evidence.signals import nearest as search
+from ferclean.parts.gathering import current_score_runs, gather
+from ferclean.parts.surroundings import nearest_for_screens
+from ferclean.review.beside import beside, open_album
+from ferclean.steps.ingest import ingest
+from ferclean.steps.report import report
+from ferclean.steps.score import score
+from ferclean.steps.triage import triage
+from ferclean.store import embeddings, neighbours, runs, verdicts
+from ferclean.store.workspace import Workspace
+from tests.steps.test_score import image_folder
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the number of samples whenever neighbours are sought."""
+    counted: list[int] = []
+    seek = search.find
+
+    def counting(embedding: np.ndarray, **options: object) -> search.Nearest:
+        counted.append(len(embedding))
+        return seek(embedding, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(search, "find", counting)
+    return counted
+
+
+def test_neighbours_are_sought_once_per_run_from_score_to_report_and_a_face_on_the_desk(
+    tmp_path: Path, searches: list[int]
+) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "image_folder", image_folder(tmp_path / "a", {"anger": 9, "fear": 9}))
+    score(ws, **(TINY | {"epochs": 1, "methods": ["cross_entropy"]}))
+    assert searches == [18]
+    for again in range(2):
+        triage(ws, random_share=0.1 * again)
+    report(ws)
+    album = open_album(ws)
+    assert all(beside(album, sample_id, count=4) for sample_id in album.known)
+    assert searches == [18]
+
+
+def test_a_run_of_an_older_ferclean_gets_its_neighbours_at_the_first_triage_and_the_same_verdicts(
+    judged_copy: Path, searches: list[int]
+) -> None:
+    ws = Workspace.open(judged_copy)
+    run, other = current_score_runs(ws)
+    file = neighbours.path_of(ws, run.run_id)
+    scored, judged = file.read_bytes(), verdicts.get_verdicts(ws)
+    file.unlink()
+    triage(ws)
+    assert len(searches) == 1
+    assert file.read_bytes() == scored
+    pd.testing.assert_frame_equal(verdicts.get_verdicts(ws), judged)
+    # and at the desk, should that be first
+    file.unlink()
+    ids, found = nearest_for_screens(ws, run.run_id)
+    assert len(ids) == len(found.at)
+    gather(ws)
+    assert len(searches) == 2
+    assert neighbours.path_of(ws, other.run_id).is_file()
+
+
+def test_neighbours_made_for_other_copies_or_embeddings_are_sought_again(
+    judged_copy: Path, searches: list[int]
+) -> None:
+    ws = Workspace.open(judged_copy)
+    run, other = current_score_runs(ws)
+    ids, found = nearest_for_screens(ws, run.run_id)
+    row = int(np.flatnonzero(found.at[:, 0] >= 0)[0])
+    twin = int(found.at[row, 0])
+    copies = pd.DataFrame({"sample_a": [ids[row]], "sample_b": [ids[twin]], "kind": ["near"], "similarity": [0.99]})
+    look = runs.latest_run(ws, "pairs")
+    assert look is not None
+    verdicts.put_pairs(ws, look.run_id, pd.concat([verdicts.get_pairs(ws), copies], ignore_index=True))
+    seen = gather(ws)
+    assert len(searches) == len((run, other))
+    assert seen.around is not None
+    assert seen.around[seen.ids.index(ids[row]), seen.ids.index(ids[twin])] == 0
+    gather(ws)
+    assert len(searches) == 2
+    own, embedding = embeddings.read_embeddings(ws, run.run_id)
+    embeddings.write_embeddings(ws, run.run_id, own, embedding[:, ::-1])
+    assert neighbours.read_neighbours(ws, run.run_id) is None
+    gather(ws)
+    assert len(searches) == 3
+    # with the neighbours at hand nobody needs the embeddings; without either, the way is told
+    (ws.runs / run.run_id / embeddings.FILE).unlink()
+    gather(ws)
+    neighbours.path_of(ws, run.run_id).unlink()
+    with pytest.raises(FercleanError, match="make them again with `score --force`"):
+        gather(ws)
