@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from ferclean import extras
 from ferclean.errors import UsageError
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.sources.drawn_faces import drawing as drawn_faces
@@ -50,6 +51,7 @@ def run(
     Returns samples, seconds, peak_rss_mb, found (per kind: planted, flagged, precision, recall), retrain, release,
     report and workspace.
     """
+    extras.require("report", "the demo's report")  # told now, not after all else is done
     started = time.perf_counter()
     ws = Workspace.create(root)
     drawn = ws.root / "drawn_faces"

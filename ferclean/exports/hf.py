@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ferclean import extras
 from ferclean.exports.card import write_card
 from ferclean.exports.cells import safe_file_name
 from ferclean.exports.content import Content, needs_release, records, split_order
@@ -26,6 +27,7 @@ _BATCH = 256  # rows whose image bytes are in memory at once; also a row group o
 
 def check(content: Content, out: Path) -> list[str]:
     """No content is beyond this form; it only needs a release."""
+    extras.require("hf", "the hf form")
     needs_release(content, "hf")
     return []
 

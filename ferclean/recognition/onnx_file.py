@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ferclean import extras
 from ferclean.errors import FercleanError
 from ferclean.files import whole_file
 from ferclean.recognition.inference import Trained
@@ -48,7 +49,9 @@ def export_onnx(model: Model, path: Path) -> float:
     `logits` and `pred_probs` (N, K) float32. Class names and preprocessing are the file's metadata, under `ferclean`.
     Raises FercleanError without the extra, where the network cannot be exported, and where answers differ.
     """
-    onnxruntime = _needed()
+    extras.require("onnx", "an ONNX file")
+    import onnxruntime
+
     trained = model.trained
     trained.model.cpu().eval()
     size = trained.config.network_size(trained.input_size)
@@ -81,15 +84,3 @@ def export_onnx(model: Model, path: Path) -> float:
         if not apart <= AGREE:
             raise FercleanError(f"the ONNX file differs from torch by {apart:.1g}, more than {AGREE:g}: not written")
     return apart
-
-
-def _needed() -> Any:
-    try:
-        import onnx  # noqa: F401 - the exporter's
-        import onnxruntime
-        import onnxscript  # noqa: F401 - the exporter's
-    except ImportError as error:
-        raise FercleanError(
-            f"ONNX needs a package that is not here ({error.name}): pip install 'ferclean[onnx]'"
-        ) from error
-    return onnxruntime

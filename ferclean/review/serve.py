@@ -5,7 +5,6 @@ It never imports Streamlit, and it never serves an address that others can reach
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferclean import extras
 from ferclean.bundled_files import bundled_path
 from ferclean.errors import FercleanError, UsageError
 
@@ -67,8 +67,7 @@ def serve(
     Raises UsageError for a foreign address, FercleanError when the port is taken or Streamlit is missing.
     """
     command = launch_command(ws.root, port=port, address=address)
-    if importlib.util.find_spec("streamlit") is None:
-        raise FercleanError("Streamlit is not installed; run: pip install streamlit")
+    extras.require("review", "the review screen")
     _require_free(port)
     child = subprocess.Popen(command, env=launch_environment(reviewer=reviewer))
     previous = _pass_on_termination(child)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ferclean import hashes
+from ferclean import extras, hashes
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import ClassName
 from ferclean.sources.cards import Card, load_card
@@ -114,6 +114,7 @@ def _open(root: Path, cache: Path) -> Mapping[str, Any]:
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder; a Hugging Face data set is read from a local folder")
     _refuse_remote_files(root)
+    extras.require("hf", "a Hugging Face data set")
     import datasets
     from datasets import Dataset, DatasetDict
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ferclean.errors as errors
+from ferclean import extras
 from ferclean.bundled_files import bundled_path
 from ferclean.errors import FercleanError, UsageError
 from ferclean.progress import Progress, silent
@@ -104,10 +105,9 @@ def external_database(base: Mapping[str, str] | None = None) -> str | None:
 
 def require_server() -> None:
     """Raise FercleanError saying what to install when FiftyOne has no database server to talk to."""
+    extras.require("browse", "`ferclean browse`")
     if external_database() or server_binary():
         return
-    if importlib.util.find_spec("fiftyone") is None:
-        raise FercleanError("FiftyOne is not installed; run: pip install fiftyone")
     uri = "set FIFTYONE_DATABASE_URI to a MongoDB server, such as mongodb://127.0.0.1:27017"
     if platform.system() == "Linux" and platform.machine() in ("x86_64", "AMD64"):
         raise FercleanError(

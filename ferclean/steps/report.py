@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean import __version__
+from ferclean import __version__, extras
 from ferclean.errors import FercleanError
 from ferclean.files import check_absent, whole_file
 from ferclean.parts import report_plots
@@ -60,6 +60,7 @@ def report(
     forbids passing them on. `truth` (rows of kind, planted, flagged, hits, precision, recall) is shown when errors
     were planted on purpose, as in the demo.
     """
+    extras.require("report", "the report")
     if out is not None:
         check_absent(out, "--out", overwrite=overwrite)
     dataset = samples.get_dataset(ws)

@@ -15,7 +15,18 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ferclean"
 
 # room -> rooms of the package it may import from (its own is always allowed)
-GROUND = {"errors", "files", "progress", "printable", "bundled_files", "hashes", "leases", "processes", "__version__"}
+GROUND = {
+    "errors",
+    "extras",
+    "files",
+    "progress",
+    "printable",
+    "bundled_files",
+    "hashes",
+    "leases",
+    "processes",
+    "__version__",
+}
 FLOORS = {
     "evidence": GROUND,
     "store": GROUND,

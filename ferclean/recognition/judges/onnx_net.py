@@ -10,19 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean import extras
+from ferclean.errors import BadDataError
 
 
 class OnnxNet:
     """(N, C, S, S) float32 -> (N, K) float32, whichever layout and batch size the file asks for."""
 
     def __init__(self, content: bytes, *, named: str) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise UsageError(
-                "ONNX files need onnxruntime: install it with `pip install 'ferclean[onnx]'`, then again"
-            ) from None
+        extras.require("onnx", "a judge as an ONNX file", modules=("onnxruntime",))
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what it says is told once, below
         with tempfile.TemporaryDirectory(prefix="ferclean-onnx-") as nothing:
