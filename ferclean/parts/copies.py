@@ -13,13 +13,13 @@ import pandas as pd
 
 from ferclean.errors import BadDataError
 from ferclean.evidence import splits as split_room
+from ferclean.parts.pixels import LOOK, blocks_of
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.faces import DETECTOR, face_log_odds
 from ferclean.store import runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
-THUMBNAIL_SIDE = 48
 FACE = "face_log_odds"
 """The signal of the first look: `recognition.faces.face_log_odds` of each image, low = no face."""
 
@@ -78,9 +78,13 @@ def find_duplicates(
         return verdicts.get_pairs(ws)
     with runs.running(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint):
         progress("looking for duplicates", 0, 3)
-        pixels = image_room.load_pixels(list(frame["path"]), size=THUMBNAIL_SIDE, channels=1)
+        looks = [
+            (image_room.thumbnails(pixels), face_log_odds(pixels))
+            for pixels in blocks_of(ws, frame, size=LOOK[0], channels=LOOK[1])
+        ]
+        small, faces = (np.concatenate(found) for found in zip(*looks, strict=True))
         progress("looking for duplicates", 1, 3)
-        index, similarity = split_room.near_duplicate_pairs(image_room.thumbnails(pixels), threshold=threshold)
+        index, similarity = split_room.near_duplicate_pairs(small, threshold=threshold)
         ids = frame["sample_id"].to_numpy()
         hashes = frame["content_hash"].to_numpy()
         exact = hashes[index[:, 0]] == hashes[index[:, 1]]
@@ -93,10 +97,9 @@ def find_duplicates(
             }
         )
         verdicts.put_pairs(ws, run_id, pairs)
-        progress("looking for faces", 2, 3)
-        scores.put_signals(ws, run_id, list(ids), {FACE: face_log_odds(pixels)})
+        scores.put_signals(ws, run_id, list(ids), {FACE: faces})
         runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int(exact.sum())})
-    progress("looking for faces", 3, 3)
+    progress("looking for duplicates", 3, 3)
     return pairs
 
 

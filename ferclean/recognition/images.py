@@ -84,9 +84,16 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
     """Decode once and measure; raises UnreadableImageError like `decode`."""
+    return inspect_and_fit(data, (), max_pixels=max_pixels)[0]
+
+
+def inspect_and_fit(
+    data: bytes, forms: Sequence[tuple[int, int]], *, max_pixels: int = MAX_PIXELS
+) -> tuple[ImageFacts, list[np.ndarray]]:
+    """`inspect`, and from the same decoding the image as `load_pixels` gives it in each form (size, channels)."""
     image, mode, kind = _open(data, max_pixels)
     grey = image.convert("L")
-    return ImageFacts(
+    facts = ImageFacts(
         width=image.width,
         height=image.height,
         mode=mode,
@@ -94,6 +101,7 @@ def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
         phash=_perceptual_hash(grey),
         contrast=float(np.asarray(grey, dtype=np.float32).std() / 255.0),
     )
+    return facts, [_square(image, size, channels) for size, channels in forms]
 
 
 def unusable_reason(facts: ImageFacts) -> str | None:
@@ -131,12 +139,25 @@ def load_pixels(
     1 (grey). Raises UnreadableImageError naming the item: ingest quarantines broken files, so one met here
     has changed since.
     """
-    if channels not in (1, 3) or size < 1:
-        raise UsageError(f"load images with 1 or 3 channels and a positive size, not {channels} and {size}")
-    pixels = np.empty((len(images), channels, size, size), dtype=np.uint8)
+    return load_forms(images, [(size, channels)], workers=workers)[0]
+
+
+def load_forms(
+    images: Sequence[str | os.PathLike[str] | bytes | Callable[[], bytes]],
+    forms: Sequence[tuple[int, int]],
+    *,
+    workers: int | None = None,
+) -> list[np.ndarray]:
+    """`load_pixels` in several forms (size, channels) at once: each image is read and decoded one time for all."""
+    for size, channels in forms:
+        if channels not in (1, 3) or size < 1:
+            raise UsageError(f"load images with 1 or 3 channels and a positive size, not {channels} and {size}")
+    pixels = [np.empty((len(images), channels, size, size), dtype=np.uint8) for size, channels in forms]
 
     def fill(index: int) -> None:
-        pixels[index] = _fitted(_read(images[index]), size, channels)
+        image = _open(_read(images[index]), MAX_PIXELS)[0]
+        for whole, (size, channels) in zip(pixels, forms, strict=True):
+            whole[index] = _square(image, size, channels)
 
     if workers is None:
         workers = min(8, os.cpu_count() or 1)
@@ -312,10 +333,6 @@ def _unusable_size(width: int, height: int) -> str | None:
     if long > MAX_ASPECT * short:
         return f"too long a strip ({width}x{height}; at most {MAX_ASPECT:g}:1)"
     return None
-
-
-def _fitted(data: bytes, size: int, channels: int) -> np.ndarray:
-    return _square(_open(data, MAX_PIXELS)[0], size, channels)
 
 
 def _square(image: Image.Image, size: int, channels: int) -> np.ndarray:

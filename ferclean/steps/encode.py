@@ -16,8 +16,8 @@ import numpy as np
 
 from ferclean.errors import UsageError
 from ferclean.evidence import labels as label_names
+from ferclean.parts.pixels import pixels_of
 from ferclean.progress import Progress, silent
-from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import get_profile
 from ferclean.store import encoders, pictures, samples
 from ferclean.store.workspace import Workspace
@@ -93,9 +93,7 @@ def encode(
     lost = pictures.set_aside_lost(ws, list(frame["sample_id"]), progress=progress)
     frame = frame[~frame["sample_id"].isin(list(lost))].reset_index(drop=True)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
-    progress("reading images", 0, len(frame))
-    pixels = image_room.load_pixels(list(frame["path"]), size=chosen.input_size, channels=chosen.channels)
-    progress("reading images", len(frame), len(frame))
+    pixels = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress)
     trained, saw_labels = train_encoder(
         method, pixels, given, classes=dataset.classes, config=config, progress=progress
     )

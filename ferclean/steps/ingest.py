@@ -22,6 +22,7 @@ from ferclean import hashes, sources
 from ferclean.errors import UsageError
 from ferclean.evidence.labels import ClassName
 from ferclean.files import whole_files
+from ferclean.parts.pixels import LOOK
 from ferclean.parts.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
@@ -29,6 +30,7 @@ from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
 from ferclean.store import samples as store
+from ferclean.store.pixels import Filling, PixelShelf
 from ferclean.store.renewal import source_name
 from ferclean.store.workspace import Workspace
 
@@ -113,7 +115,8 @@ def ingest(
         raise UsageError(f"limit is the number of samples to take, 1 or more, not {limit}")
 
     chosen, left_out = _chosen(Path(path), card, options, limit=limit, seed=seed, progress=progress)
-    reader = _Reader(ws=ws, card=card, root=root, dry_run=dry_run)
+    shelved = Filling(PixelShelf(ws, size=LOOK[0], channels=LOOK[1]))
+    reader = _Reader(ws=ws, card=card, root=root, dry_run=dry_run, shelved=shelved)
     found: list[store.Sample] = []
     ignored = 0
     codes: Counter[str] = Counter()
@@ -138,6 +141,7 @@ def ingest(
                 codes.update(row.given_code for row in usable if row.given_code is not None)
                 found.extend(pool.map(partial(reader.sample, keep), usable))
                 progress("reading images", len(found), len(chosen) if chosen is not None else len(found))
+        shelved.flush()
         refuse_shifted(codes, card)
         good = [sample for sample in found if sample.quarantine_reason is None]
         missing = missing_pictures(found, root, "images" in sources.options_of(sources.source(card.layout).read))
@@ -195,6 +199,8 @@ class _Reader:
     card: Card
     root: Path
     dry_run: bool
+    shelved: Filling
+    """Where the decoded pictures go, for everything that looks at them later."""
     written: list[Path] = field(default_factory=list)
     """Pictures that this ingest has put into the workspace."""
 
@@ -206,6 +212,7 @@ class _Reader:
         except BaseException:
             for file in self.written:
                 file.unlink(missing_ok=True)
+            self.shelved.take_back()
             raise
 
     def sample(self, keep: Callable[[str, bytes], None], row: SourceRow) -> store.Sample:
@@ -216,8 +223,10 @@ class _Reader:
         facts = None
         if data is not None:
             try:
-                facts = image_room.inspect(data)
+                facts, [small] = image_room.inspect_and_fit(data, [LOOK])
                 unusable = image_room.unusable_reason(facts)
+                if not unusable and not self.dry_run and content_hash is not None:
+                    self.shelved.add(content_hash, small)
             except image_room.UnreadableImageError as error:
                 unusable = error.reason
             if unusable:

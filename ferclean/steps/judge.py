@@ -18,8 +18,8 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.verdict.independence import Independence, independence
 from ferclean.parts.gathering import accepted_judges, out_of_fold
+from ferclean.parts.pixels import blocks_of
 from ferclean.progress import Progress, silent
-from ferclean.recognition import images as image_room
 from ferclean.store import pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
 
@@ -168,10 +168,11 @@ def ask_judge(
         with runs.running(ws, kind="score", method=name, config=config, seed=0, fingerprint=fingerprint):
             ask = predicting.ready(card, device=device)
             said = np.empty((len(frame), len(card.classes)), dtype=np.float32)
-            for start in range(0, len(frame), PIECE):
-                paths = list(frame["path"][start : start + PIECE])
-                said[start : start + PIECE] = ask(image_room.load_pixels(paths, size=card.size, channels=card.channels))
-                progress(f"asking {name}", min(start + PIECE, len(frame)), len(frame))
+            heard_of = 0
+            for pixels in blocks_of(ws, frame, size=card.size, channels=card.channels, most=PIECE):
+                said[heard_of : heard_of + len(pixels)] = ask(pixels)
+                heard_of += len(pixels)
+                progress(f"asking {name}", heard_of, len(frame))
             whole = _over_known(said, columns, classes)
             scores.put_predictions(ws, run_id, list(frame["sample_id"]), np.zeros(len(frame), dtype=np.int64), whole)
             runs.finish_run(ws, run_id, {"accepted": False})

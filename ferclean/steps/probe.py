@@ -21,9 +21,9 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.probing import linear_probe
 from ferclean.parts.copies import folds_of
+from ferclean.parts.pixels import pixels_of
 from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, silent
-from ferclean.recognition import images as image_room
 from ferclean.store import embeddings, encoders, pictures, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
@@ -122,7 +122,7 @@ def score_probe(
         trained = load_checkpoint(path)
         with runs.running(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint):
             progress("reading images", 0, 3)
-            pixels = image_room.load_pixels(list(frame["path"]), size=trained.input_size, channels=trained.channels)
+            pixels = pixels_of(ws, frame, size=trained.input_size, channels=trained.channels)
             progress("embedding", 1, 3)
             embedding = predict(trained, pixels, device=device)["embedding"]
             progress("probing", 2, 3)

@@ -21,6 +21,7 @@ from ferclean.evidence import comparison, scorecard
 from ferclean.evidence import splits as split_room
 from ferclean.exports.model import write_model
 from ferclean.exports.target import form_of
+from ferclean.parts.pixels import pixels_of
 from ferclean.parts.training_arms import (
     ARMS,
     GIVEN,
@@ -178,7 +179,11 @@ def retrain(
     brought = starting_weights(
         chosen_method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
     )
-    pixels = image_room.load_pixels(list(table["image"]), size=chosen.input_size, channels=chosen.channels)
+    size, channels = chosen.input_size, chosen.channels
+    if dataset is None:
+        pixels = pixels_of(ws, table.rename(columns={"image": "path"}), size=size, channels=channels, progress=progress)
+    else:
+        pixels = image_room.load_pixels(list(table["image"]), size=size, channels=channels)
     is_test = (table["split"] == test_name).to_numpy()
     copies = copies_of(pixels, list(table["content_hash"]), is_test)
     left_out = int((copies & material.usable).sum())

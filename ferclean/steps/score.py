@@ -20,9 +20,9 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.nearest import Nearest
 from ferclean.parts.copies import folds_of
+from ferclean.parts.pixels import pixels_of
 from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, Tell, silent, unheard
-from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.store import embeddings, pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
@@ -116,7 +116,7 @@ def score(
                 ):
                     brought[str(report)] = None
                 if pixels is None:
-                    pixels = _load(frame, chosen, progress)
+                    pixels = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress)
                 folds_reused += _run_one(
                     ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups,
                     classes=dataset.classes, device=device, fresh=force, progress=progress, tell=tell,
@@ -144,13 +144,6 @@ def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame
             "out-of-fold needs at least two; `ferclean status` shows what was quarantined and why"
         )
     return frame, chosen
-
-
-def _load(frame: pd.DataFrame, profile: Profile, progress: Progress) -> np.ndarray:
-    progress("reading images", 0, len(frame))
-    pixels = image_room.load_pixels(list(frame["path"]), size=profile.input_size, channels=profile.channels)
-    progress("reading images", len(frame), len(frame))
-    return pixels
 
 
 def _run_config(

@@ -1,4 +1,4 @@
-"""A workspace: one folder with ferclean.toml, ferclean.duckdb, runs/, releases/, images/ and reports/.
+"""A workspace: one folder with ferclean.toml, ferclean.duckdb, runs/, releases/, images/, pixels/ and reports/.
 
 A connection lives for one action. It is never kept while a person or a GPU is waited for.
 """
@@ -105,6 +105,11 @@ class Workspace:
     def images(self) -> Path:
         """The folder with pictures that the source did not hold as files."""
         return self.root / "images"
+
+    @property
+    def pixels(self) -> Path:
+        """The folder with decoded pictures (`store/pixels.py`); it may be deleted, and fills itself again."""
+        return self.root / "pixels"
 
     @property
     def reports(self) -> Path:

@@ -1,0 +1,88 @@
+"""Decoded pictures are kept by content, in parts, and given back as they came."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferclean import hashes
+from ferclean.errors import FercleanError
+from ferclean.store import pixels as room
+from ferclean.store.pixels import Filling, PixelShelf
+from ferclean.store.workspace import Workspace
+
+
+def pictures(count: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
+    array = np.random.default_rng(seed).integers(0, 256, (count, 3, 5, 5), dtype=np.uint8)
+    return [hashes.of_bytes(one.tobytes()) for one in array], array
+
+
+@pytest.fixture
+def ws(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+def shelf(ws: Workspace) -> PixelShelf:
+    return PixelShelf(ws, size=5, channels=3)
+
+
+def test_pictures_come_back_from_several_parts_in_the_order_asked_for(ws: Workspace) -> None:
+    names, array = pictures(30)
+    one = shelf(ws)
+    assert not one.holds(names).any()
+    one.put(names[:10], array[:10])
+    one.put(names[10:25], array[10:25])
+    order = np.random.default_rng(1).permutation(25)
+    for reader in (one, shelf(ws)):
+        assert reader.holds(names).tolist() == [True] * 25 + [False] * 5
+        asked = [*order, order[0]]
+        assert np.array_equal(reader.take([names[i] for i in asked]), array[asked])
+    assert one.take([]).shape == (0, 3, 5, 5)
+    with pytest.raises(KeyError, match=names[29]):
+        one.take([names[3], names[29]])
+
+
+def test_a_hash_that_ends_in_zeros_is_itself_alone(ws: Workspace) -> None:
+    names = ["ab" * 31 + "00", "ab" * 30 + "0000", "ab" * 32]
+    _, array = pictures(2)
+    shelf(ws).put(names[:2], array)
+    assert shelf(ws).holds(names).tolist() == [True, True, False]
+    assert np.array_equal(shelf(ws).take([names[1]])[0], array[1])
+
+
+def test_what_two_processes_fill_at_once_is_whole(ws: Workspace) -> None:
+    names, array = pictures(6)
+    one, other = shelf(ws), shelf(ws)
+    one.put(names[:4], array[:4])
+    other.put(names[2:], array[2:])
+    other.put(names[:4], array[:4])  # the very same part once more
+    assert len(list(shelf(ws).folder.iterdir())) == 2
+    assert np.array_equal(shelf(ws).take(names), array)
+
+
+def test_filling_writes_in_parts_holds_each_picture_once_and_takes_all_back(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "PART_BYTES", 75 * 4)
+    names, array = pictures(10)
+    shelf(ws).put(names[:1], array[:1])
+    filler = Filling(shelf(ws))
+    for name, one in [*zip(names, array, strict=True), (names[5], array[5])]:
+        filler.add(name, one)
+    filler.flush()
+    parts = [np.load(part / "hashes.npy") for part in shelf(ws).folder.iterdir()]
+    assert sorted(map(len, parts)) == [1, 1, 4, 4]
+    assert np.array_equal(shelf(ws).take(names), array)
+    filler.take_back()
+    assert shelf(ws).holds(names).tolist() == [True] + [False] * 9
+
+
+def test_a_spoilt_part_is_named_with_the_mend(ws: Workspace) -> None:
+    names, array = pictures(3)
+    part = shelf(ws).put(names, array)
+    (part / "pixels.npy").write_bytes((part / "pixels.npy").read_bytes()[:200])
+    with pytest.raises(FercleanError, match="delete that folder") as told:
+        shelf(ws)
+    assert str(part) in str(told.value)
