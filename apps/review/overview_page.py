@@ -40,7 +40,7 @@ def _taught(at: Sitting) -> None:
         return
     newer = progress(at.desk.ws).newer
     line, button = st.columns([4, 1], vertical_alignment="center")
-    line.html(f'<div class="fc">{"<br>".join(map(parts.escape, told(at.desk.ws, among=at.desk.items)))}</div>')
+    line.html(f'<div class="fc">{"<br>".join(map(parts.escape, told(at.desk.ws)))}</div>')
     if newer:
         with button:
             rounds.learn_button()

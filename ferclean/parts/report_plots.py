@@ -55,44 +55,46 @@ def _svg(figure: Any, *, name: str) -> str:
     )
 
 
-def quality_histogram(whole: pd.DataFrame) -> str:
-    """How many samples of each verdict lie at each label quality (low = bad); '' when nothing is judged."""
-    judged = whole[whole["label_quality"].notna()]
-    if judged.empty:
+def quality_histogram(counts: pd.DataFrame, *, bins: int) -> str:
+    """How many samples of each verdict lie at each label quality (low = bad); '' when nothing is judged.
+
+    `counts`: verdict, step (0 to `bins` - 1, equal steps of the quality from 0 to 1) and samples.
+    """
+    if counts.empty:
         return ""
     figure, axes = _figure(2.7)
-    bins = np.linspace(0, 1, 41)
-    groups = [
-        ("mislabelled", ORANGE, judged[judged["verdict"] == "mislabelled"]),
-        ("ambiguous", BLUE, judged[judged["verdict"] == "ambiguous"]),
-        ("other", GREY, judged[~judged["verdict"].isin(["mislabelled", "ambiguous"])]),
-    ]
-    shown = [(name, colour, part["label_quality"].to_numpy()) for name, colour, part in groups if len(part)]
-    axes.hist(
-        [s[2] for s in shown],
-        bins=bins,
-        stacked=True,
-        color=[s[1] for s in shown],
-        label=[s[0] for s in shown],
-    )
+    edges, below = np.linspace(0, 1, bins + 1), np.zeros(bins)
+    other = ~counts["verdict"].isin(["mislabelled", "ambiguous"])
+    for name, colour, part in (
+        ("mislabelled", ORANGE, counts[counts["verdict"] == "mislabelled"]),
+        ("ambiguous", BLUE, counts[counts["verdict"] == "ambiguous"]),
+        ("other", GREY, counts[other]),
+    ):
+        if len(part):
+            height = np.bincount(part["step"], weights=part["samples"], minlength=bins)
+            axes.bar(edges[:-1], height, bottom=below, width=1 / bins, align="edge", color=colour, label=name)
+            below += height
     axes.set_xlabel("label quality (low = likely mislabelled)", color=INK, fontsize=9)
     axes.set_ylabel("samples", color=INK, fontsize=9)
     axes.legend(frameon=False, fontsize=9, labelcolor=INK)
     return _svg(figure, name="quality")
 
 
-def flow_heatmap(whole: pd.DataFrame, classes: Sequence[str]) -> str:
-    """Counts of flagged labels by given label (rows) and suggested label (columns); '' when nothing is flagged."""
-    flagged = whole[(whole["verdict"] == "mislabelled") & whole["suggested_label"].notna()]
+def flow_heatmap(counts: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Counts of flagged labels by given label (rows) and suggested label (columns); '' when nothing is flagged.
+
+    `counts`: given_label, suggested_label, verdict and samples, as from `store.counts.sample_counts`.
+    """
+    flagged = counts[(counts["verdict"] == "mislabelled") & counts["suggested_label"].notna()]
     if flagged.empty:
         return ""
-    counts = pd.crosstab(flagged["given_label"], flagged["suggested_label"]).reindex(
-        index=list(classes), columns=list(classes), fill_value=0
-    )
+    flows = flagged.pivot_table(
+        index="given_label", columns="suggested_label", values="samples", aggfunc="sum", fill_value=0
+    ).reindex(index=list(classes), columns=list(classes), fill_value=0)
     from matplotlib.colors import ListedColormap, to_rgba
 
     figure, axes = _figure(4.0)
-    values = counts.to_numpy()
+    values = flows.to_numpy()
     # one colour in shares, so that it lies on a light page and on a dark one
     shades = ListedColormap([to_rgba(BLUE, share) for share in np.linspace(0.06, 1, 64)])
     # cells as vectors: a raster image in the page could be mistaken for a face
@@ -111,16 +113,23 @@ def flow_heatmap(whole: pd.DataFrame, classes: Sequence[str]) -> str:
     return _svg(figure, name="flows")
 
 
-def class_bars(whole: pd.DataFrame, classes: Sequence[str]) -> str:
-    """Share of each class's judged samples that is flagged as mislabelled or ambiguous; '' when nothing is judged."""
-    judged = whole[whole["verdict"].notna() & whole["given_label"].notna()]
+def class_bars(counts: pd.DataFrame, classes: Sequence[str]) -> str:
+    """Share of each class's judged samples that is flagged as mislabelled or ambiguous; '' when nothing is judged.
+
+    `counts` as `flow_heatmap` takes them.
+    """
+    judged = counts[counts["verdict"].notna() & counts["given_label"].notna()]
     if judged.empty:
         return ""
-    sizes = judged.groupby("given_label").size().reindex(list(classes), fill_value=0)
+
+    def per_class(rows: pd.DataFrame) -> pd.Series:
+        return rows.groupby("given_label")["samples"].sum().reindex(list(classes), fill_value=0)
+
+    sizes = per_class(judged)
     figure, axes = _figure(3.0)
     left = np.zeros(len(classes))
     for kind, colour in (("mislabelled", ORANGE), ("ambiguous", BLUE)):
-        part = judged[judged["verdict"] == kind].groupby("given_label").size().reindex(list(classes), fill_value=0)
+        part = per_class(judged[judged["verdict"] == kind])
         share = 100 * part.to_numpy() / np.maximum(sizes.to_numpy(), 1)
         axes.barh(range(len(classes)), share, left=left, color=colour, label=kind)
         left += share

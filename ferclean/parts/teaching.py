@@ -5,14 +5,13 @@ It reads the store and records nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ferclean.evidence.verdict.lessons import SECONDS_A_LOOK, pace
+from ferclean.store.counts import drawn_decided
 from ferclean.store.decisions import decisions_after, seconds_taken
 from ferclean.store.runs import Run, latest_run
-from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
 
 
@@ -122,26 +121,26 @@ def duration(minutes: float) -> str:
     return f"about {minutes:.0f} minute{'' if round(minutes) == 1 else 's'}"
 
 
-def teaching(ws: Workspace, *, reviewer: str | None = None, among: Collection[str] | None = None) -> Teaching:
+def teaching(ws: Workspace, *, reviewer: str | None = None) -> Teaching:
     """The round that the latest triage asked for, and how far it is; minutes are `reviewer`'s, default everybody's.
 
-    `among`: only decisions about these samples count (the judged ones).
+    Only decisions about samples that it judged count.
     """
     run = latest_run(ws, "triage")
     stated = _stated(run, "teaching")
     return Teaching(
         size=int(stated.get("size", 0)),
-        decided=sum(among is None or sample_id in among for sample_id in random_decisions(ws)),
+        decided=drawn_decided(ws),
         at_triage=int(stated.get("decided", 0)),
         voted=bool(stated.get("voted", False)),
         seconds=pace(seconds_taken(ws, reviewer)),
     )
 
 
-def told(ws: Workspace, *, among: Collection[str] | None = None) -> list[str]:
+def told(ws: Workspace) -> list[str]:
     """Where teaching stands, in words: the round, what the decisions taught, and what is not learned from yet."""
     taught = progress(ws)
-    lines = (teaching(ws, among=among).words, taught.words, taught.newer_words)
+    lines = (teaching(ws).words, taught.words, taught.newer_words)
     return [line for line in lines if line]
 
 

@@ -124,7 +124,7 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
     desk = Desk(
         ws=ws, reviewer=name, dataset=dataset.name, classes=dataset.classes, items=items, standing={},
         skipped=set(), audited=audited, random_checks=frozenset(random_checks(ws)),
-        round=teaching.teaching(ws, reviewer=name, among=items), learned=teaching.progress(ws, reviewer=name),
+        round=teaching.teaching(ws, reviewer=name), learned=teaching.progress(ws, reviewer=name),
     )  # fmt: skip
     refresh(desk)
     return desk

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ferclean.store.decisions import ACTIONS, current_decisions
+from ferclean.store import counts
+from ferclean.store.decisions import ACTIONS
 from ferclean.store.runs import latest_run
 from ferclean.store.samples import get_dataset
-from ferclean.store.table import sample_table
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 
@@ -60,30 +60,39 @@ class Overview:
 
 
 def overview(ws: Workspace) -> Overview:
-    """Count everything once. Raises UsageError when nothing was ingested."""
+    """Count everything at one moment. Raises UsageError when nothing was ingested."""
+    with ws.reading("overview"):
+        return _overview(ws)
+
+
+def _overview(ws: Workspace) -> Overview:
     classes = get_dataset(ws).classes
-    table = sample_table(ws)
-    decisions = current_decisions(ws)
-    usable = table[table["quarantine_reason"].isna()]
+    table = counts.sample_counts(ws)
+    usable = table[~table["quarantined"]]
+    actions = counts.total(table, "decision")
     triaged = latest_run(ws, "triage")
     said = triaged.metrics if triaged else {}
     rate = [said.get("estimated_error_rate"), *said.get("error_rate_interval", ())]
     return Overview(
-        samples=len(usable),
-        quarantined=len(table) - len(usable),
+        samples=_sum(usable),
+        quarantined=_sum(table) - _sum(usable),
         classes=tuple(_class_line(usable, label) for label in classes),
         verdicts={
-            kind: (len(chosen), int(chosen["decision"].notna().sum()))
+            kind: (_sum(chosen), _sum(chosen[chosen["decision"].notna()]))
             for kind in KINDS
             if len(chosen := table[table["verdict"] == kind])
         },
         flows=_flows(usable, classes),
         expected=list(said.get("expected", ())),
         error_rate=(float(rate[0]), float(rate[1]), float(rate[2])) if len(rate) == 3 else None,
-        actions={name: count for name in ACTIONS if (count := int((decisions["action"] == name).sum()))},
-        reviewers={str(name): int(count) for name, count in decisions["reviewer"].value_counts().items()},
-        conflicts=int(decisions["conflict"].sum()),
+        actions={name: actions[name] for name in ACTIONS if name in actions},
+        reviewers=counts.reviewer_counts(ws),
+        conflicts=_sum(table[table["conflict"]]),
     )
+
+
+def _sum(counted: pd.DataFrame) -> int:
+    return int(counted["samples"].sum())
 
 
 def _class_line(usable: pd.DataFrame, label: str) -> ClassLine:
@@ -91,15 +100,15 @@ def _class_line(usable: pd.DataFrame, label: str) -> ClassLine:
     relabelled = usable[(usable["decision"] == "relabel") & (usable["corrected_label"] != usable["given_label"])]
     return ClassLine(
         label=label,
-        samples=len(own),
-        flagged=int((own["verdict"] == "mislabelled").sum()),
-        decided=int(own["decision"].notna().sum()),
-        leaving=int((relabelled["given_label"] == label).sum()),
-        arriving=int((relabelled["corrected_label"] == label).sum()),
+        samples=_sum(own),
+        flagged=_sum(own[own["verdict"] == "mislabelled"]),
+        decided=_sum(own[own["decision"].notna()]),
+        leaving=_sum(relabelled[relabelled["given_label"] == label]),
+        arriving=_sum(relabelled[relabelled["corrected_label"] == label]),
     )
 
 
 def _flows(usable: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, dict[str, int]]:
     wrong = usable[(usable["verdict"] == "mislabelled") & usable["suggested_label"].notna()]
-    counts = wrong.groupby(["given_label", "suggested_label"]).size().to_dict()
-    return {given: {other: int(counts.get((given, other), 0)) for other in classes} for given in classes}
+    found = wrong.groupby(["given_label", "suggested_label"])["samples"].sum().to_dict()
+    return {given: {other: int(found.get((given, other), 0)) for other in classes} for given in classes}

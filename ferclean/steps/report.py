@@ -23,10 +23,13 @@ from ferclean.files import check_absent, whole_file
 from ferclean.parts import report_plots
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.store import decisions, pictures, releases, runs, samples, table
+from ferclean.store import counts, pictures, releases, runs, samples
+from ferclean.store.table import first_of
 from ferclean.store.workspace import Workspace
 
 FACE_SIDE = 112
+GALLERIES = {"mislabelled": "Probably mislabelled", "ambiguous": "Ambiguous", "unusable": "Unusable"}
+"""Verdict -> title of the gallery of its first faces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,31 +67,29 @@ def report(
     if out is not None:
         check_absent(out, "--out", overwrite=overwrite)
     dataset = samples.get_dataset(ws)
-    whole = table.sample_table(ws)
-    flagged = whole[whole["verdict"].isin(("mislabelled", "ambiguous", "unusable"))]
+    with ws.reading("report"):
+        counted, quality = counts.sample_counts(ws), counts.quality_counts(ws)
+        reviewers = counts.reviewer_counts(ws)
+        chosen = {kind: first_of(ws, kind, faces) for kind in GALLERIES}
+    kinds = counts.total(counted, "verdict")
     galleries: list[dict[str, Any]] = []
-    for kind, title in (
-        ("mislabelled", "Probably mislabelled"),
-        ("ambiguous", "Ambiguous"),
-        ("unusable", "Unusable"),
-    ):
-        chosen = whole[whole["verdict"] == kind].sort_values("rank").head(faces)
-        cards = [_card(ws, row) for row in chosen.to_dict("records")] if faces else []
-        galleries.append({"kind": kind, "title": title, "cards": cards, "total": int((whole["verdict"] == kind).sum())})
+    for kind, title in GALLERIES.items():
+        cards = [_card(ws, row) for row in chosen[kind].to_dict("records")]
+        galleries.append({"kind": kind, "title": title, "cards": cards, "total": kinds.get(kind, 0)})
         progress("writing the report", len(galleries), 4)
     page = _template().render(
         dataset=dataset,
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        counts=_counts(whole),
+        counts=_counts(counted),
         galleries=galleries,
         plots={
-            "quality": report_plots.quality_histogram(whole),
-            "flows": report_plots.flow_heatmap(whole, dataset.classes),
-            "classes": report_plots.class_bars(whole, dataset.classes),
+            "quality": report_plots.quality_histogram(quality, bins=counts.QUALITY_BINS),
+            "flows": report_plots.flow_heatmap(counted, dataset.classes),
+            "classes": report_plots.class_bars(counted, dataset.classes),
         },
         truth=truth or [],
-        decided=_decided(ws),
+        decided=_decided(counted, reviewers),
         stated=_stated(ws),
         releases=releases.list_releases(ws),
         retrains=_retrains(ws),
@@ -100,8 +101,8 @@ def report(
     progress("writing the report", 4, 4)
     return ReportSummary(
         path=str(target),
-        samples=len(whole),
-        flagged=len(flagged),
+        samples=int(counted["samples"].sum()),
+        flagged=sum(kinds.get(kind, 0) for kind in GALLERIES),
         faces=sum(len(g["cards"]) for g in galleries),
     )
 
@@ -146,24 +147,22 @@ def face_uri(pixels: Any) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _counts(whole: pd.DataFrame) -> dict[str, Any]:
-    judged = whole[whole["verdict"].notna()]
+def _counts(counted: pd.DataFrame) -> dict[str, Any]:
     return {
-        "samples": len(whole),
-        "judged": len(judged),
-        "quarantined": int(whole["quarantine_reason"].notna().sum()),
-        "verdicts": judged["verdict"].value_counts().to_dict(),
-        "splits": whole["split"].value_counts().to_dict(),
+        "samples": int(counted["samples"].sum()),
+        "judged": int(counted.loc[counted["verdict"].notna(), "samples"].sum()),
+        "quarantined": int(counted.loc[counted["quarantined"], "samples"].sum()),
+        "verdicts": counts.total(counted, "verdict"),
+        "splits": counts.total(counted, "split"),
     }
 
 
-def _decided(ws: Workspace) -> dict[str, Any]:
-    current = decisions.current_decisions(ws)
+def _decided(counted: pd.DataFrame, reviewers: dict[str, int]) -> dict[str, Any]:
     return {
-        "total": len(current),
-        "actions": current["action"].value_counts().to_dict(),
-        "reviewers": current["reviewer"].value_counts().to_dict(),
-        "conflicts": int(current["conflict"].sum()) if len(current) else 0,
+        "total": int(counted.loc[counted["decision"].notna(), "samples"].sum()),
+        "actions": counts.total(counted, "decision"),
+        "reviewers": reviewers,
+        "conflicts": int(counted.loc[counted["conflict"], "samples"].sum()),
     }
 
 

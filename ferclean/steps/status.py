@@ -5,17 +5,16 @@ It only reads.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import pandas as pd
 
 from ferclean.evidence.labels import encode
 from ferclean.evidence.people import agreement
 from ferclean.parts import teaching
 from ferclean.sources.rows import reason_kind
-from ferclean.store import decisions, releases, runs, samples, verdicts, votes
+from ferclean.store import counts, releases, runs, samples, votes
 from ferclean.store.workspace import Workspace
 
 
@@ -61,28 +60,23 @@ def status(ws: Workspace) -> Status:
 
 def _status(ws: Workspace) -> Status:
     dataset = samples.get_dataset(ws)
-    frame = samples.get_samples(ws, include_quarantined=True)
-    quarantined = frame[frame["quarantine_reason"].notna()]
+    table = counts.sample_counts(ws)
     known_runs = [run for run in runs.list_runs(ws) if run.kind != "pairs"]
-    judged = verdicts.get_verdicts(ws)
-    decided = decisions.current_decisions(ws)
     made = releases.list_releases(ws)
     kinds = {run.kind for run in known_runs if run.state == "done"}
-    labels = frame["given_label"].value_counts()
-    among = set(judged["sample_id"])
-    round_, triaged = teaching.teaching(ws, among=among), "triage" in kinds
+    labels, decided = counts.total(table, "given_label"), counts.total(table, "decision")
+    conflicts = int(table.loc[table["conflict"], "samples"].sum())
+    round_, triaged = teaching.teaching(ws), "triage" in kinds
     return Status(
         workspace=str(ws.root),
         dataset=dataset.name,
         classes=list(dataset.classes),
         licence=dataset.licence,
-        samples=len(frame),
-        quarantined=len(quarantined),
-        quarantine_reasons={
-            str(k): int(v) for k, v in quarantined["quarantine_reason"].map(reason_kind).value_counts().items()
-        },
-        splits={str(k): int(v) for k, v in frame["split"].value_counts(sort=False).items()},
-        given_labels={name: int(labels.get(name, 0)) for name in dataset.classes},
+        samples=int(table["samples"].sum()),
+        quarantined=int(table.loc[table["quarantined"], "samples"].sum()),
+        quarantine_reasons=_reason_kinds(counts.quarantine_counts(ws)),
+        splits={str(k): int(v) for k, v in table.groupby("split", sort=False)["samples"].sum().items()},
+        given_labels={name: labels.get(name, 0) for name in dataset.classes},
         runs=[
             {
                 "run_id": run.run_id,
@@ -93,29 +87,39 @@ def _status(ws: Workspace) -> Status:
             }
             for run in known_runs
         ],
-        verdicts={str(k): int(v) for k, v in judged["kind"].value_counts().items()},
-        decisions={str(k): int(v) for k, v in decided["action"].value_counts().items()},
-        conflicts=(conflicts := int(decided["conflict"].sum())),
+        verdicts=counts.total(table, "verdict"),
+        decisions=decided,
+        conflicts=conflicts,
         releases=[{"name": item.name, "policy": item.policy, "created_at": str(item.created_at)} for item in made],
-        agreement=_agreement(ws, frame, dataset.classes),
+        agreement=_agreement(ws, dataset.classes),
         teaching=round_.as_dict() if triaged else None,
         progress=asdict(teaching.progress(ws)) if triaged else None,
-        told=teaching.told(ws, among=among) if triaged else [],
-        next=_next(kinds, over=round_.over, decided=len(decided), conflicts=conflicts, released=bool(made)),
+        told=teaching.told(ws) if triaged else [],
+        next=_next(kinds, over=round_.over, decided=bool(decided), conflicts=conflicts, released=bool(made)),
     )
 
 
-def _agreement(ws: Workspace, table: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any] | None:
+def _reason_kinds(reasons: dict[str, int]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for reason, count in reasons.items():
+        found[reason_kind(reason)] += count
+    return dict(found.most_common())
+
+
+def _agreement(ws: Workspace, classes: Sequence[str]) -> dict[str, Any] | None:
+    if not counts.has_votes(ws):
+        return None
+    table = samples.get_samples(ws, include_quarantined=True)
     ids = list(table["sample_id"])
-    counts, other = votes.get_vote_counts(ws, ids, classes)
-    if not counts.any() and not other.any():
+    voted, other = votes.get_vote_counts(ws, ids, classes)
+    if not voted.any() and not other.any():
         return None
     named, annotators = votes.get_annotator_labels(ws, ids, classes)
     labels = encode(table["given_label"], classes)
-    return agreement.summary(counts, labels, other=other, labels_multiannotator=named, annotators=annotators)
+    return agreement.summary(voted, labels, other=other, labels_multiannotator=named, annotators=annotators)
 
 
-def _next(kinds: set[str], *, over: bool, decided: int, conflicts: int, released: bool) -> str:
+def _next(kinds: set[str], *, over: bool, decided: bool, conflicts: int, released: bool) -> str:
     if "score" not in kinds:
         return "score"
     if "triage" not in kinds or over:

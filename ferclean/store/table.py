@@ -55,6 +55,28 @@ def sample_table(ws: Workspace) -> pd.DataFrame:
         return _complete(con, ws, table, triage)
 
 
+def sample_rows(ws: Workspace, sample_ids: Sequence[str]) -> pd.DataFrame:
+    """`sample_table` of these samples alone, in the order of the given ids; those that are not here are left out."""
+    with ws.reading("reading samples") as con:
+        triage = latest_done(con, "triage")
+        sql = (
+            f"WITH {STANDING} {_SELECT} JOIN (SELECT unnest($ids::VARCHAR[]) AS sample_id, "
+            "generate_subscripts($ids::VARCHAR[], 1) AS place) wanted USING (sample_id) ORDER BY place"
+        )
+        return _complete(con, ws, frame(con, sql, {"triage": triage, "ids": list(sample_ids)}), triage)
+
+
+def first_of(ws: Workspace, kind: str, count: int) -> pd.DataFrame:
+    """`sample_table` of the first `count` samples that the latest done triage run called `kind`, in rank order."""
+    with ws.reading("reading the queue") as con:
+        sql = (
+            "SELECT v.sample_id FROM verdict v SEMI JOIN sample USING (sample_id) "
+            "WHERE v.run_id = ? AND v.kind = ? ORDER BY v.rank LIMIT ?"
+        )
+        found = rows(con, sql, [latest_done(con, "triage"), kind, count])
+        return sample_rows(ws, [sample_id for (sample_id,) in found])
+
+
 def queue(
     ws: Workspace,
     *,

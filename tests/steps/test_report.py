@@ -55,7 +55,7 @@ def test_a_class_that_looks_like_a_formula_is_written_as_it_is() -> None:
     """Half a formula would end the report, a whole one would be drawn."""
     classes = ("$x$", "$\\frac{$", "_")
     whole = pd.DataFrame(
-        {"given_label": classes, "suggested_label": [*classes[1:], classes[0]], "verdict": "mislabelled"}
+        {"given_label": classes, "suggested_label": [*classes[1:], classes[0]], "verdict": "mislabelled", "samples": 1}
     )
     for drawn in (report_plots.flow_heatmap(whole, classes), report_plots.class_bars(whole, classes)):
         assert all(f">{name}" in drawn for name in classes)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.store import runs, scores, table, verdicts
+from ferclean.store import counts, runs, scores, table, verdicts
 from ferclean.store.decisions import Decision, append_decisions, undo
 from ferclean.store.samples import get_dataset, put_samples
 from ferclean.store.workspace import Workspace
@@ -198,3 +198,36 @@ def test_a_draw_and_its_chance_belong_together(tmp_path: Path, drawn: bool, chan
     with pytest.raises(BadDataError, match="inclusion probability"):
         triaged(ws, ids, drawn_at_random=drawn, inclusion_probability=chance)
     assert verdicts.get_verdicts(ws).empty
+
+
+def test_rows_of_some_samples_are_those_of_the_table_in_the_order_asked_for(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    run = runs.start_run(ws, kind="score", method="a", config={}, seed=0, fingerprint="f")
+    scores.put_predictions(ws, run, ids, np.zeros(6, dtype=np.int64), np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 2]])
+    runs.finish_run(ws, run)
+    triaged(ws, ids, score_runs=[run], rank=[6, 5, 4, 3, 2, 1], kind=["clean", *["mislabelled"] * 5])
+    decide(ws, ids[2], "keep")
+    whole = table.sample_table(ws).set_index("sample_id")
+    asked = [ids[i] for i in (4, 2, 0)]
+    pd.testing.assert_frame_equal(table.sample_rows(ws, [*asked, "nobody"]).set_index("sample_id"), whole.loc[asked])
+    assert list(table.first_of(ws, "mislabelled", 3)["sample_id"]) == [ids[i] for i in (5, 4, 3)]
+
+
+def test_counts_are_those_of_the_table(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    triaged(ws, ids, kind=["clean", *["mislabelled"] * 5], label_quality=[0.0, 0.5, 0.51, 0.97, 1.0, float("nan")])
+    decide(ws, ids[2], "relabel", "ann", "fear")
+    decide(ws, ids[2], "exclude", "bob")
+    whole = table.sample_table(ws)
+    names = ["split", "given_label", "verdict", "suggested_label", "decision", "corrected_label", "conflict"]
+    found = counts.sample_counts(ws)
+    assert found["samples"].sum() == len(whole)
+    assert not found["quarantined"].any()
+    expected = whole[names].fillna("").value_counts().to_dict()
+    assert found.fillna({name: "" for name in names}).set_index(names)["samples"].to_dict() == expected
+    assert counts.total(found, "verdict") == {"mislabelled": 5, "clean": 1}
+    assert counts.reviewer_counts(ws) == {"bob": 1}
+    steps = counts.quality_counts(ws)
+    assert steps.to_numpy().tolist() == [
+        ["clean", 0, 1], ["mislabelled", 20, 2], ["mislabelled", 38, 1], ["mislabelled", 39, 1],
+    ]  # fmt: skip
