@@ -19,6 +19,7 @@ from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.neighbours import surroundings
 from ferclean.evidence.signals.offtopic import detector_knows, how_far, probability_faceless
 from ferclean.parts.copies import faces_seen, pair_rows
+from ferclean.parts.specification import shared_settings
 from ferclean.parts.surroundings import nearest_of, spaces_of
 from ferclean.recognition import images as image_room
 from ferclean.store import runs, samples, scores, verdicts
@@ -163,12 +164,8 @@ def current_score_runs(ws: Workspace) -> list[Run]:
         )
     newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
     # other settings are another experiment: only methods and seeds of one kind make an ensemble
-    own = {"methods", "method_options", "method_config", "file"}
-    same = [
-        run
-        for run in fresh
-        if all(run.config.get(key) == newest.config.get(key) for key in (run.config.keys() | newest.config) - own)
-    ]
+    wanted = shared_settings(newest.config)
+    same = [run for run in fresh if shared_settings(run.config) == wanted]
     chosen: dict[tuple[str, int], Run] = {}
     for run in sorted(same, key=lambda run: run.finished_at or run.started_at):
         chosen[run.method, run.seed] = run

@@ -62,6 +62,14 @@ def half_precision(device: torch.device) -> Any:
     return nullcontext()
 
 
+def precision(name: str = "auto") -> str:
+    """What networks compute in on the device that `choose_device` takes: `float32`, `bfloat16` ..."""
+    device = choose_device(name)
+    with half_precision(device):
+        half = torch.is_autocast_enabled(device.type)
+        return str(torch.get_autocast_dtype(device.type) if half else torch.float32).removeprefix("torch.")
+
+
 @contextmanager
 def full_precision() -> Iterator[None]:
     """Inside, CUDA computes in float32 as a CPU does: neither bfloat16 nor TF32. For comparing devices."""

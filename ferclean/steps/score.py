@@ -5,11 +5,10 @@ It never judges (that is triage) and never lets a model score an image, or a cop
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.nearest import Nearest
 from ferclean.parts.copies import folds_of
 from ferclean.parts.pixels import pixels_of
+from ferclean.parts.specification import find_run, spec_of
 from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.profiles import Profile, get_profile
@@ -102,9 +102,11 @@ def score(
     brought: dict[str, None] = {}
     for method in chosen.methods:
         for run_seed in range(seed, seed + chosen.seeds):
-            config = _run_config(chosen, method, chosen_splits, dataset.classes, fold_seed=seed)
+            spec = spec_of(chosen, method, chosen_splits, dataset.classes, fold_seed=seed, device=device)
+            known = find_run(ws, spec, method, run_seed, fingerprint, any_device=device == "auto" and not force)
+            # a run of an older ferclean keeps its name, also when it goes on or is made anew
+            config = spec.as_config() if known is None else known.config
             run_id = runs.run_id("score", method, config, run_seed, fingerprint)
-            known = runs.get_run(ws, run_id)
             if known is not None and known.state == "done" and not force:
                 reused += 1
                 tell(f"{method}, seed {run_seed}: done before, reused")
@@ -144,25 +146,6 @@ def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame
             "out-of-fold needs at least two; `ferclean status` shows what was quarantined and why"
         )
     return frame, chosen
-
-
-def _run_config(
-    profile: Profile, method: str, splits: Sequence[str], classes: Sequence[str], *, fold_seed: int
-) -> dict[str, Any]:
-    from ferclean.recognition.methods.base import config_of, with_class_names
-
-    # `methods` and `seeds` name the ensemble, not this run: adding a method must not invalidate the others
-    config = replace(profile, methods=(method,), seeds=1).as_dict()
-    training = profile.train_config()
-    own = config_of(with_class_names(training, method, classes), method)
-    return config | {
-        # its defaults too: when they change, the scores are another run's
-        "method_config": json.loads(json.dumps(asdict(own))),
-        "splits": list(splits),
-        "fold_seed": fold_seed,
-        # what the file holds: the same one elsewhere is the same run, another one in its place is not
-        "weights": training.weights_sha256(),
-    }
 
 
 def _run_one(
