@@ -32,7 +32,7 @@ def centre(images: Tensor, size: int) -> Tensor:
     return images[:, :, start : start + size, start : start + size]
 
 
-def augment(images: Tensor, config: TrainConfig, *, size: int, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, config: TrainConfig, *, size: int, generator: torch.Generator | None) -> Tensor:
     """One random view of each image: (B, C, S, S) uint8 -> (B, C, size, size) float32, normalised.
 
     Rotation, magnification, shift and flip are one resampling; brightness, contrast and erasing follow. With `size`
@@ -53,7 +53,7 @@ def augment(images: Tensor, config: TrainConfig, *, size: int, generator: torch.
     return views.contiguous(memory_format=torch.channels_last)
 
 
-def _moved(images: Tensor, config: TrainConfig, size: int, generator: torch.Generator) -> Tensor:
+def _moved(images: Tensor, config: TrainConfig, size: int, generator: torch.Generator | None) -> Tensor:
     count, _, side, _ = images.shape
     device = images.device
 
@@ -62,7 +62,8 @@ def _moved(images: Tensor, config: TrainConfig, size: int, generator: torch.Gene
 
     angle = uniform(math.radians(config.rotate))
     zoom = torch.exp(uniform(math.log1p(config.scale)))
-    mirror = torch.where(torch.rand(count, generator=generator, device=device) < config.flip, -1.0, 1.0)
+    # not `where`: two numbers would be sent to the device, which is waited for
+    mirror = 1.0 - 2.0 * (torch.rand(count, generator=generator, device=device) < config.flip)
     # grid_sample counts from -1 to 1 over the source: a view of `size` covers size / side of it
     share = size / side
     room = (1 - share) + 2 * config.shift

@@ -19,8 +19,10 @@ from ferclean.errors import BadDataError
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import fold_files
 from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.devices import choose_device
 from ferclean.recognition.methods.base import config_of, hook
 from ferclean.recognition.methods.catalogue import get_method
+from ferclean.recognition.pixels import Pixels, as_pixels
 from ferclean.recognition.pretraining import read_state, write_state
 from ferclean.recognition.train import fit, predict, pretrain
 
@@ -54,7 +56,7 @@ class OutOfFold:
 
 def cross_validate(
     method_name: str,
-    images: np.ndarray,
+    images: np.ndarray | Pixels,
     labels: np.ndarray,
     folds: np.ndarray,
     *,
@@ -66,7 +68,8 @@ def cross_validate(
 ) -> OutOfFold:
     """Train once per fold on the other folds and predict it; assemble what all folds say.
 
-    `images` (N, C, S, S) uint8; `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two
+    `images` (N, C, S, S) uint8, which all folds read where they lie, or `Pixels` that lie on the device already;
+    `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two
     different ones. With `out_dir` each finished fold is a Parquet file there, written whole or not at all: an
     interrupted call goes on at its first unfinished fold, and other data, folds or settings never pick up its files.
     `tell` hears of each fold when it is done.
@@ -76,12 +79,13 @@ def cross_validate(
     fold's training rows only.
     """
     config = config or TrainConfig()
+    images = as_pixels(images, choose_device(config.device))
     folds = np.asarray(folds)
     names = np.unique(folds)
     if len(names) < 2 or folds.shape != (len(images),):
         raise BadDataError(f"cross-validation needs one fold per image and at least two folds, not {names.tolist()}")
     key = training_digest(
-        method_name, images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64),
+        method_name, images.source, np.asarray(labels, dtype=np.int64), folds.astype(np.int64),
         num_classes=num_classes, config=config,
     )  # fmt: skip
     weights = config.weights_sha256()
@@ -127,7 +131,7 @@ def cross_validate(
 
 def run_fold(
     method_name: str,
-    images: np.ndarray,
+    images: np.ndarray | Pixels,
     labels: np.ndarray,
     is_train: np.ndarray,
     *,
@@ -141,11 +145,12 @@ def run_fold(
     `pretrained` is the encoder of a label-free first stage; None runs the method's first stage on the training rows.
     """
     train, held_out = np.flatnonzero(is_train), np.flatnonzero(~is_train)
+    images = as_pixels(images, choose_device(config.device))
     result = fit(
-        method_name, images[train], np.asarray(labels)[train],
+        method_name, images.only(train), np.asarray(labels)[train],
         num_classes=num_classes, config=config, pretrained=pretrained, progress=progress,
     )  # fmt: skip
-    outputs = predict(result, images[held_out])
+    outputs = predict(result, images.only(held_out))
     flips = [flip | {"index": int(train[flip["index"]])} for flip in result.flips]
     return fold_files.Fold(
         held_out=held_out,
@@ -168,7 +173,7 @@ def ensemble(pred_probs: Sequence[np.ndarray]) -> np.ndarray:
 
 def shared_encoder(
     method_name: str,
-    images: np.ndarray,
+    images: np.ndarray | Pixels,
     *,
     num_classes: int,
     config: TrainConfig,
@@ -181,7 +186,8 @@ def shared_encoder(
     With `out_dir` it is kept there, under a name that other images or settings never share, and read from there when
     it is asked for again, by whatever code it was trained (see `training_digest`).
     """
-    key = training_digest(method_name, images, num_classes=num_classes, config=config)
+    source = images.source if isinstance(images, Pixels) else images
+    key = training_digest(method_name, source, num_classes=num_classes, config=config)
     path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
     line = f"{method_name}, seed {config.seed}, first stage"
     if path is not None and path.exists():

@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 
-from ferclean.errors import UsageError, among
+from ferclean.errors import FercleanError, UsageError, among
 
 DEVICES = ("auto", "cpu", "cuda")
-_FULL: ContextVar[bool] = ContextVar("full_precision", default=False)
+EXACT_WORKSPACES = (":4096:8", ":16:8")
+"""Values of CUBLAS_WORKSPACE_CONFIG with which matrix products on CUDA are repeatable; read when CUDA starts."""
+_ASKED: ContextVar[torch.dtype | None] = ContextVar("precision", default=None)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -44,22 +46,39 @@ def describe(name: str = "auto") -> str:
 
 
 def facts(name: str = "auto") -> dict[str, Any]:
-    """Where a figure was measured: device, torch, the CUDA and cuDNN it was built for (None on a CPU), threads."""
-    on_cuda = choose_device(name).type == "cuda"
+    """Where a figure was measured: device, torch, the CUDA and cuDNN it was built for (None on a CPU), threads, what
+    training multiplies in, and whether its bytes are repeatable."""
+    device = choose_device(name)
+    on_cuda = device.type == "cuda"
     return {
         "device": describe(name),
         "torch": torch.__version__,
         "cuda": torch.version.cuda if on_cuda else None,
         "cudnn": torch.backends.cudnn.version() if on_cuda else None,
         "threads": torch.get_num_threads(),
+        "precision": str(half_type(device)).removeprefix("torch."),
+        "repeatable": not on_cuda or exact_asked(),
     }
 
 
+def half_type(device: torch.device) -> torch.dtype:
+    """What networks multiply in while they train: on CUDA bfloat16 where the card has it (compute capability 8), else
+    float16 where that is fast (7), else float32; float32 on a CPU, where halves are slower on most machines; inside
+    `precision` what was asked for.
+    """
+    if (asked := _ASKED.get()) is not None:
+        return asked
+    if device.type != "cuda":
+        return torch.float32
+    major, _ = torch.cuda.get_device_capability(device)
+    return torch.bfloat16 if major >= 8 else torch.float16 if major == 7 else torch.float32
+
+
 def half_precision(device: torch.device) -> Any:
-    """bfloat16 autocast on CUDA; nothing on a CPU, where it is slower on most machines, and in `full_precision`."""
-    if device.type == "cuda" and not _FULL.get():
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
+    """Autocast to `half_type` for the forward of a training; nothing where that is float32. See `float32` for what is
+    never halved; gradients of float16 are scaled by `optimise.Descent`."""
+    kind = half_type(device)
+    return nullcontext() if kind is torch.float32 else torch.autocast(device.type, dtype=kind)
 
 
 def precision(name: str = "auto") -> str:
@@ -71,16 +90,45 @@ def precision(name: str = "auto") -> str:
 
 
 @contextmanager
-def full_precision() -> Iterator[None]:
-    """Inside, CUDA computes in float32 as a CPU does: neither bfloat16 nor TF32. For comparing devices."""
-    cudnn = torch.backends.cudnn
-    before, token = cudnn.allow_tf32, _FULL.set(True)
-    cudnn.allow_tf32 = False
+def precision(kind: torch.dtype) -> Iterator[None]:
+    """Inside, training multiplies in `kind` on any device, a CPU too. For comparing, and for tests without a GPU."""
+    token = _ASKED.set(kind)
     try:
         yield
     finally:
-        cudnn.allow_tf32 = before
-        _FULL.reset(token)
+        _ASKED.reset(token)
+
+
+@contextmanager
+def full_precision(device: torch.device | None = None) -> Iterator[None]:
+    """Inside, CUDA computes in float32 as a CPU does: neither in halves nor with TF32's products of 11 bits.
+
+    With a `device` an autocast that the caller is in is left, too. All predictions are made so.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    autocast: Any = nullcontext() if device is None else torch.autocast(device.type, enabled=False)
+    try:
+        with precision(torch.float32), autocast:
+            yield
+    finally:
+        cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
+
+
+@contextmanager
+def out_of_memory(device: torch.device, doing: str) -> Iterator[None]:
+    """Inside, a GPU whose memory does not suffice is told in a line. Raises FercleanError."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        total = torch.cuda.get_device_properties(device).total_memory / 1024**3
+        raise FercleanError(
+            f"the memory of {device} ({total:.0f} GB, other processes' included) does not suffice for {doing}: give a "
+            "smaller --batch-size or --input-size, or --device cpu"
+        ) from error
 
 
 def start_peak_memory(name: str = "auto") -> None:
@@ -95,23 +143,41 @@ def peak_memory_mb(name: str = "auto") -> float | None:
     return torch.cuda.max_memory_allocated(device) / 1024**2 if device.type == "cuda" else None
 
 
+def exact_asked() -> bool:
+    """Whether the same bytes are asked for on CUDA, as PyTorch is asked for them: by CUBLAS_WORKSPACE_CONFIG in the
+    environment that the process started with, or by `torch.use_deterministic_algorithms(True)`."""
+    return os.environ.get("CUBLAS_WORKSPACE_CONFIG") in EXACT_WORKSPACES or torch.are_deterministic_algorithms_enabled()
+
+
 @contextmanager
 def repeatable(seed: int, device: torch.device) -> Iterator[None]:
     """Inside, everything random follows `seed`; afterwards the caller's generators and settings are as before.
 
-    On a CPU the same seed and thread count give the same bytes. On CUDA the repeatable kernels are chosen where
-    torch has them.
+    On a CPU the same seed and thread count give the same bytes. On CUDA they do so only where that is `exact_asked`:
+    then deterministic algorithms are requested, and what has none raises torch's own error. Elsewhere the fastest
+    kernels are looked for, sums run in any order, and two trainings with one seed are close and not equal.
     """
     on_cuda = device.type == "cuda"
     devices = [device.index if device.index is not None else torch.cuda.current_device()] if on_cuda else []
-    if on_cuda:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    with torch.random.fork_rng(devices=devices), _kernels(exact=exact_asked()) if on_cuda else nullcontext():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _kernels(*, exact: bool) -> Iterator[None]:
+    """Repeatable kernels for CUDA, or the fastest ones; torch's settings are restored afterwards."""
     cudnn = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        cudnn.deterministic, cudnn.benchmark = True, False
-        try:
-            yield
-        finally:
-            cudnn.deterministic, cudnn.benchmark = before
+    algorithms, warn_only = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    cudnn.deterministic, cudnn.benchmark = exact, not exact
+    if exact and not algorithms:
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+        torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)

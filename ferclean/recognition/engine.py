@@ -25,6 +25,7 @@ from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device
 from ferclean.recognition.inference import Trained, predict
 from ferclean.recognition.methods.base import config_of
+from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.train import fit
 
 FORMAT = 1
@@ -242,10 +243,11 @@ def read(folder: Path, *, with_weights: bool = False) -> Outcome | None:
 
 def _train(job: Job, rows: Rows, folder: Path | None, *, keep_weights: bool, progress: Progress) -> Outcome:
     started = time.perf_counter()
-    judged = rows.pixels[rows.judged]
-    best = _Best(judged, rows)
+    pixels = Pixels(rows.pixels, choose_device(job.config.device))
+    judged = pixels.only(rows.judged)
+    best = _Best(pixels, rows)
     result = fit(
-        job.method, rows.pixels[rows.train], rows.targets, num_classes=job.num_classes,
+        job.method, pixels.only(rows.train), rows.targets, num_classes=job.num_classes,
         weights=rows.weights, config=job.config,
         watch=None if rows.validation is None else best.look, progress=progress,
     )  # fmt: skip
@@ -265,18 +267,18 @@ def _train(job: Job, rows: Rows, folder: Path | None, *, keep_weights: bool, pro
 class _Best:
     """The predictions of the epoch that knew the validation rows best, the first of several."""
 
-    def __init__(self, judged: np.ndarray, rows: Rows) -> None:
-        self.judged, self.rows = judged, rows
+    def __init__(self, pixels: Pixels, rows: Rows) -> None:
+        self.pixels, self.rows = pixels, rows
         self.accuracy, self.epoch = -1.0, None  # type: float, int | None
         self.pred_probs: np.ndarray | None = None
 
     def look(self, epoch: int, trained: Trained) -> None:
         assert self.rows.validation is not None
         where, labels = self.rows.validation
-        accuracy = float(np.mean(predict(trained, self.rows.pixels[where])["pred_probs"].argmax(1) == labels))
+        accuracy = float(np.mean(predict(trained, self.pixels.only(where))["pred_probs"].argmax(1) == labels))
         if accuracy > self.accuracy:
             self.accuracy, self.epoch = accuracy, epoch
-            self.pred_probs = predict(trained, self.judged)["pred_probs"]
+            self.pred_probs = predict(trained, self.pixels.only(self.rows.judged))["pred_probs"]
 
 
 def _write(folder: Path, job: Job, outcome: Outcome, trained: Trained | None) -> None:

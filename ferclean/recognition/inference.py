@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from ferclean.errors import BadDataError
 from ferclean.recognition.augment import centre, normalise
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.devices import choose_device, half_precision
+from ferclean.recognition.devices import choose_device, full_precision, out_of_memory
 from ferclean.recognition.methods.base import Method
 from ferclean.recognition.methods.catalogue import get_method
+from ferclean.recognition.pixels import Pixels, as_pixels
 
 
 @dataclass(kw_only=True)
@@ -35,7 +36,7 @@ class Trained:
 
 def predict(
     trained: Trained,
-    images: np.ndarray,
+    images: np.ndarray | Pixels,
     *,
     batch_size: int = 256,
     device: str | None = None,
@@ -45,7 +46,8 @@ def predict(
 
     Returns `logits` and `pred_probs` (N, K) float32 (rows sum to 1), `embedding` (N, D) float32 and the method's own
     signals (N,). With `flip_average` (default: as the recognizer was configured) every output is the mean over the
-    image and its mirror image. An image's output does not depend on the other images.
+    image and its mirror image. An image's output does not depend on the other images, and is computed in float32 on
+    every device. An array is streamed to a GPU; `Pixels` are read where they lie.
     """
     if images.ndim != 4 or images.shape[1:] != (trained.channels, trained.input_size, trained.input_size):
         raise BadDataError(
@@ -58,7 +60,7 @@ def predict(
     return forward(
         get_method(trained.method),
         trained.model,
-        as_tensor(images, where),
+        as_pixels(images, where, resident=False),
         batch_size=batch_size,
         flip_average=average,
         size=trained.config.network_size(trained.input_size),
@@ -67,26 +69,27 @@ def predict(
 
 @torch.no_grad()
 def forward(
-    method: Method, model: nn.Module, images: Tensor, *, batch_size: int = 256, flip_average: bool, size: int
+    method: Method, model: nn.Module, images: Pixels, *, batch_size: int = 256, flip_average: bool, size: int
 ) -> dict[str, np.ndarray]:
-    """Run a method's `predict` in eval mode over normalised batches of resident uint8 images (N, C, S, S)."""
+    """Run a method's `predict` in eval mode and float32 over normalised batches of uint8 images (N, C, S, S)."""
     was_training = model.training
     model.eval()
-    parts: dict[str, list[Tensor]] = {}
-    # an empty set passes through once, so that its outputs have their shapes
-    for start in range(0, max(len(images), 1), batch_size):
-        pixels = normalise(centre(images[start : start + batch_size], size))
-        with half_precision(pixels.device):
+    found: dict[str, Tensor] = {}
+    on_cuda = images.device.type == "cuda"
+    with full_precision(images.device), out_of_memory(images.device, f"predicting {batch_size} images at once"):
+        for rows, batch in images.in_turn(batch_size):
+            pixels = normalise(centre(batch, size))
             outputs = method.predict(model, pixels)
             if flip_average:
                 mirrored = method.predict(model, pixels.flip(3))
                 outputs = {name: (value + mirrored[name]) / 2 for name, value in outputs.items()}
-        for name, value in outputs.items():
-            parts.setdefault(name, []).append(value.cpu())
+            for name, value in outputs.items():
+                if name not in found:
+                    shape = (len(images), *value.shape[1:])
+                    found[name] = torch.empty(shape, dtype=value.dtype, pin_memory=on_cuda)
+                # into pinned memory, so that the next batch does not wait for this one
+                found[name][rows].copy_(value, non_blocking=on_cuda)
+        if on_cuda:
+            torch.cuda.current_stream(images.device).synchronize()
     model.train(was_training)
-    return {name: torch.cat(values).numpy() for name, values in parts.items()}
-
-
-def as_tensor(images: np.ndarray, device: torch.device) -> Tensor:
-    """A uint8 array on the device; a read-only array is copied, because torch cannot promise to leave it alone."""
-    return torch.from_numpy(images if images.flags.writeable else images.copy()).to(device)
+    return {name: values.numpy() for name, values in found.items()}

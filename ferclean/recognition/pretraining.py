@@ -18,8 +18,10 @@ from ferclean.progress import Progress
 from ferclean.recognition.augment import CENTRE, SPREAD, normalise
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import half_precision
+from ferclean.recognition.float32 import in_float32, pooled
 from ferclean.recognition.methods.contrast import ProjectionHead
-from ferclean.recognition.optimise import make_batches, make_optimizer, schedule
+from ferclean.recognition.optimise import Descent, make_batches
+from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.tensor_files import write_tensors
 
 Step = Callable[[Tensor, Tensor, Tensor, float], Tensor]
@@ -30,7 +32,7 @@ def strong_view(
     images: Tensor,
     *,
     size: int,
-    generator: torch.Generator,
+    generator: torch.Generator | None,
     crop: float = 0.5,
     jitter: float = 0.4,
     jitter_chance: float = 0.8,
@@ -49,7 +51,7 @@ def strong_view(
 
     area, ratio = uniform(crop, 1.0), torch.exp(uniform(-1.0, 1.0) * math.log(4 / 3))
     wide, high = (area * ratio).sqrt().clamp(max=1.0), (area / ratio).sqrt().clamp(max=1.0)
-    mirror = torch.where(uniform(0.0, 1.0) < 0.5, -1.0, 1.0)
+    mirror = 1.0 - 2.0 * (uniform(0.0, 1.0) < 0.5)  # not `where`: two numbers would be sent to the device
     # grid_sample counts from -1 to 1: a crop of `wide` may lie 1 - wide from the centre
     right, down, zero = uniform(-1.0, 1.0) * (1 - wide), uniform(-1.0, 1.0) * (1 - high), torch.zeros_like(wide)
     affine = torch.stack([torch.stack([wide * mirror, zero, right], 1), torch.stack([zero, high, down], 1)], 1)
@@ -59,7 +61,7 @@ def strong_view(
     changed = uniform(0.0, 1.0) < jitter_chance
 
     def factor() -> Tensor:
-        return torch.where(changed, uniform(1 - jitter, 1 + jitter), 1.0)[:, None, None, None]
+        return uniform(1 - jitter, 1 + jitter).masked_fill(~changed, 1.0)[:, None, None, None]
 
     black = -CENTRE / SPREAD
     views = (views - black) * factor() + black
@@ -67,7 +69,7 @@ def strong_view(
     views = (views - middle) * factor() + middle
     if channels == 3:
         colourless = views.mean(1, keepdim=True)
-        kept = torch.where(uniform(0.0, 1.0) < grey, 0.0, 1.0)[:, None, None, None]
+        kept = (uniform(0.0, 1.0) >= grey).float()[:, None, None, None]
         views = colourless + (views - colourless) * factor() * kept
     return views.clamp(black, -black).contiguous(memory_format=torch.channels_last)
 
@@ -83,7 +85,7 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, S, S) -> (B, D, h, h), (B, out)."""
         feature_map = self.backbone(images)
-        return feature_map, self.projection(feature_map.mean((2, 3)))
+        return feature_map, self.projection(pooled(feature_map))
 
 
 @torch.no_grad()
@@ -120,16 +122,17 @@ class Queue:
         """
         positive = (queries * keys).sum(1, keepdim=True)
         # a copy: what backward needs must outlive the next push
-        negative = queries @ self.keys[: self.filled].T.clone()
+        with in_float32(queries):
+            negative = queries @ self.keys[: self.filled].T.clone()
         negative = negative.masked_fill(rows[:, None] == self.rows[None, : self.filled], -torch.inf)
-        logits = torch.cat([positive, negative], 1).float() / temperature  # (B, 1 + filled)
+        logits = torch.cat([positive, negative], 1) / temperature  # (B, 1 + filled)
         return (torch.logsumexp(logits, 1) - logits[:, 0]).mean()
 
 
 def train_encoder(
     network: nn.Module,
     step: Step,
-    images: Tensor,
+    images: Pixels,
     config: TrainConfig,
     *,
     epochs: int,
@@ -138,7 +141,7 @@ def train_encoder(
     title: str,
     progress: Progress,
 ) -> None:
-    """Minimise `step` over two strong views of resident uint8 images (N, C, S, S), with the run's own optimizer
+    """Minimise `step` over two strong views of uint8 images (N, C, S, S), with the run's own optimizer
     and schedule, which peaks at `learning_rate`.
 
     `network` holds the weights to train and stays in the mode it is given in. Raises FercleanError when the loss stops
@@ -147,25 +150,18 @@ def train_encoder(
     device = images.device
     order = torch.Generator().manual_seed(seed)
     randomness = torch.Generator(device=device).manual_seed(seed + 1)
-    optimizer = make_optimizer(network, config)
     size = config.network_size(images.shape[2])
-    done, total = 0, epochs * len(make_batches(torch.arange(len(images)), config.batch_size))
+    total = epochs * len(make_batches(torch.arange(len(images)), config.batch_size))
+    descent = Descent(network, config, device, total=total, learning_rate=learning_rate)
     for epoch in range(epochs):
         summed = torch.zeros((), device=device)
-        for rows in make_batches(torch.randperm(len(images), generator=order), config.batch_size):
-            index = rows.to(device)
-            first, second = (strong_view(images[index], size=size, generator=randomness) for _ in range(2))
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * schedule(config, done / total)
+        shuffled = torch.randperm(len(images), generator=order)
+        for index, pixels in images.shuffled(shuffled, config.batch_size):
+            first, second = (strong_view(pixels, size=size, generator=randomness) for _ in range(2))
             with half_precision(device):
-                loss = step(first, second, index, done / total)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if config.clip_gradient:
-                nn.utils.clip_grad_norm_(network.parameters(), config.clip_gradient)
-            optimizer.step()
+                loss = step(first, second, index, descent.progress)
+            descent.step(loss)
             summed += loss.detach()
-            done += 1
         if not math.isfinite(float(summed)):
             raise FercleanError(
                 f"{title} {config.backbone} stopped being a number in epoch {epoch + 1}: lower the learning rate "

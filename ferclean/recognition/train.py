@@ -20,12 +20,13 @@ from ferclean.progress import Progress, silent
 from ferclean.recognition.augment import augment
 from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.devices import choose_device, half_precision, repeatable
+from ferclean.recognition.devices import choose_device, half_precision, out_of_memory, repeatable
 from ferclean.recognition.ema import WeightAverage
-from ferclean.recognition.inference import Trained, as_tensor, forward, predict
+from ferclean.recognition.inference import Trained, forward, predict
 from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, Method, config_of, hook
 from ferclean.recognition.methods.catalogue import get_method
-from ferclean.recognition.optimise import make_batches, make_optimizer, schedule
+from ferclean.recognition.optimise import Descent, make_batches
+from ferclean.recognition.pixels import Pixels, as_pixels
 
 __all__ = ["FitResult", "Trained", "fit", "predict", "pretrain"]
 
@@ -52,7 +53,7 @@ class FitResult(Trained):
 
 def fit(
     method_name: str,
-    images: np.ndarray,
+    images: np.ndarray | Pixels,
     labels: np.ndarray,
     *,
     num_classes: int,
@@ -65,6 +66,7 @@ def fit(
     progress: Progress = silent,
 ) -> FitResult:
     """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1, or on soft targets.
+    Images are an array, or `Pixels` that lie on the device already.
 
     Soft targets are (N, num_classes) floats, rows sum to 1: the probability of each class's being the true label. The
     classification loss of every method reads them whole; what needs one class (contrast, centres, the dynamics, a first
@@ -82,9 +84,10 @@ def fit(
     the loss stops being a number.
     """
     config = config or TrainConfig()
-    images, labels, targets = _checked(images, labels, num_classes)
+    labels, targets = _checked(images, labels, num_classes)
     weights = None if weights is None else _checked_weights(weights, len(images))
     device = choose_device(config.device)
+    images = as_pixels(images, device)
     method = get_method(method_name)
     cfg = _method_config(method_name, method_config, config)
     if pretrained is None:
@@ -92,7 +95,7 @@ def fit(
             method_name, images, labels,
             num_classes=num_classes, config=config, method_config=cfg, progress=progress,
         )  # fmt: skip
-    with repeatable(config.seed, device):
+    with repeatable(config.seed, device), out_of_memory(device, _size(config)):
         backbone = make_backbone(
             config.backbone,
             channels=images.shape[1],
@@ -117,7 +120,7 @@ def fit(
 
 def pretrain(
     method_name: str,
-    images: np.ndarray,
+    images: np.ndarray | Pixels,
     labels: np.ndarray | None,
     *,
     num_classes: int,
@@ -133,11 +136,15 @@ def pretrain(
     method = get_method(method_name)
     cfg = _method_config(method_name, method_config, config)
     known = None if hook(method, "LABEL_FREE") else labels
-    with repeatable(config.seed, device):
+    with repeatable(config.seed, device), out_of_memory(device, _size(config)):
         state: dict[str, Tensor] = hook(method, "pretrain")(
-            images, known, cfg, config, num_classes=num_classes, device=device, progress=progress
+            as_pixels(images, device), known, cfg, config, num_classes=num_classes, progress=progress
         )
     return state
+
+
+def _size(config: TrainConfig) -> str:
+    return f"training {config.backbone} on {config.batch_size} images at once"
 
 
 def _method_config(method_name: str, method_config: Any, config: TrainConfig) -> Any:
@@ -155,7 +162,7 @@ class _Run:
         cfg: Any,
         model: nn.Module,
         config: TrainConfig,
-        images: np.ndarray,
+        images: Pixels,
         labels: np.ndarray,
         targets: np.ndarray | None,
         weights: np.ndarray | None,
@@ -164,7 +171,7 @@ class _Run:
     ) -> None:
         self.method, self.cfg, self.model, self.config, self.device = method, cfg, model, config, device
         self.num_classes = num_classes
-        self.images = as_tensor(images, device)
+        self.images = images
         self.given = torch.from_numpy(labels).to(device)
         self.working = self.given.clone()
         self.targets = None if targets is None else torch.from_numpy(targets).to(device)
@@ -174,9 +181,9 @@ class _Run:
         self.order = torch.Generator().manual_seed(config.seed)
         self.randomness = torch.Generator(device=device).manual_seed(config.seed + 1)
         self.steps_per_epoch = len(make_batches(torch.arange(len(labels)), config.batch_size))
-        self.total_steps = self.steps_per_epoch * config.epochs
-        self.step = 0
-        self.optimizer = make_optimizer(model, config)
+        self.descent = Descent(
+            model, config, device, total=self.steps_per_epoch * config.epochs, learning_rate=config.learning_rate
+        )
         updates = config.ema_epochs * self.steps_per_epoch / EMA_EVERY
         self.average = WeightAverage(model, time_constant=updates) if config.ema_epochs > 0 else None
         self.given_prob = np.full((config.epochs, len(labels)), np.nan, dtype=np.float32)
@@ -193,12 +200,14 @@ class _Run:
         logits = torch.zeros(count, self.num_classes, device=self.device)
         sums: dict[str, Tensor] = {}
         order = torch.randperm(count, generator=self.order)
-        for rows in make_batches(order, self.config.batch_size):
-            index = rows.to(self.device)
-            for name, value in self._step(index, logits).items():
-                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value * len(rows)
-        seen = sum(len(rows) for rows in make_batches(order, self.config.batch_size))
-        means = {name: float(total) / seen for name, total in sums.items()}
+        seen = 0
+        for index, pixels in self.images.shuffled(order, self.config.batch_size):
+            for name, value in self._step(index, pixels, logits).items():
+                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value * len(index)
+            seen += len(index)
+        # the only time that an epoch waits for the device, before its dynamics
+        totals = torch.stack(list(sums.values())).tolist()
+        means = {name: total / seen for name, total in zip(sums, totals, strict=True)}
         if not math.isfinite(means["loss"]):
             raise FercleanError(
                 f"training {self.config.backbone} stopped being a number in epoch {epoch + 1}: lower the learning rate "
@@ -214,8 +223,7 @@ class _Run:
             means | {"accuracy": accuracy, "flips": float(flipped), "seconds": time.monotonic() - start}
         )
 
-    def _step(self, index: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        pixels = self.images[index]
+    def _step(self, index: Tensor, pixels: Tensor, logits: Tensor) -> dict[str, Tensor]:
         views = tuple(
             augment(pixels, self.config, size=self.size, generator=self.randomness) for _ in range(self.views)
         )
@@ -228,17 +236,10 @@ class _Run:
             weights=None if self.weights is None else self.weights[index],
             label_smoothing=self.config.label_smoothing,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * schedule(self.config, self.step / self.total_steps)
         with half_precision(self.device):
-            result = self.method.step(self.model, batch, self.cfg, self.step / self.total_steps)
-        self.optimizer.zero_grad(set_to_none=True)
-        result["loss"].backward()
-        if self.config.clip_gradient:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
-        self.optimizer.step()
-        self.step += 1
-        if self.average is not None and self.step % EMA_EVERY == 0:
+            result = self.method.step(self.model, batch, self.cfg, self.descent.progress)
+        self.descent.step(result["loss"])
+        if self.average is not None and self.descent.done % EMA_EVERY == 0:
             self.average.update()
         logits[index] = result["logits"].detach().float()
         return {name: value.detach().float() for name, value in result.items() if value.dim() == 0}
@@ -312,10 +313,8 @@ def _checked_weights(weights: np.ndarray, count: int) -> np.ndarray:
     return (found / found.mean()).astype(np.float32)
 
 
-def _checked(
-    images: np.ndarray, labels: np.ndarray, num_classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Images, (N,) int64 labels, and (N, K) float32 targets where `labels` are such."""
+def _checked(images: np.ndarray | Pixels, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """(N,) int64 labels, and (N, K) float32 targets where `labels` are such."""
     labels = np.asarray(labels)
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[2] != images.shape[3]:
         raise BadDataError(f"images are (N, C, S, S) uint8, not {images.dtype} of shape {images.shape}")
@@ -340,4 +339,4 @@ def _checked(
     if labels.min() < 0 or labels.max() >= num_classes:
         row = int(np.flatnonzero((labels < 0) | (labels >= num_classes))[0])
         raise BadDataError(f"row {row} has label {labels[row]}; labels lie in 0..{num_classes - 1}")
-    return images, labels.astype(np.int64), targets
+    return labels.astype(np.int64), targets

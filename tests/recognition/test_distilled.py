@@ -24,9 +24,10 @@ from ferclean.recognition.methods.distilled import (
     joint,
     joint_loss,
     key_feature_loss,
-    key_mask,
+    key_positions,
     train_teacher,
 )
+from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.pretraining import Encoder, state_of
 from ferclean.recognition.train import pretrain
 
@@ -53,21 +54,21 @@ def test_attention_is_a_distribution_that_follows_the_energy() -> None:
 
 
 @pytest.mark.parametrize(("positions", "expected"), [(49, 13), (9, 3), (4, 1), (1, 1), (16, 4)])
-def test_the_key_mask_holds_a_quarter_of_the_positions(positions: int, expected: int) -> None:
+def test_a_quarter_of_the_positions_are_key_positions(positions: int, expected: int) -> None:
     shares = torch.softmax(torch.randn(5, positions), 1)
-    mask = key_mask(shares, 0.25)
-    assert mask.sum(1).tolist() == [expected] * 5
-    if expected < positions:
-        assert shares[mask].view(5, -1).amin(1).ge(shares.masked_fill(mask, 0).amax(1)).all()
+    chosen = key_positions(shares, 0.25)
+    assert chosen.shape == (5, expected)
+    assert (chosen.diff(dim=1) > 0).all()
+    assert shares.gather(1, chosen).amin(1).ge(shares.scatter(1, chosen, 0).amax(1)).all()
 
 
-def test_outside_the_mask_the_feature_term_has_no_gradient_and_the_attention_term_has() -> None:
+def test_elsewhere_the_feature_term_has_no_gradient_and_the_attention_term_has() -> None:
     theirs, ours = maps()
     ours.requires_grad_()
     key_feature_loss(theirs, ours, 0.25).backward()
     assert ours.grad is not None
     reached = ours.grad.abs().sum(1).flatten(1) > 0
-    assert torch.equal(reached, key_mask(attention(theirs), 0.25))
+    assert torch.equal(reached, torch.zeros_like(reached).scatter(1, key_positions(attention(theirs), 0.25), True))
     assert reached.sum(1).tolist() == [13] * 4
     ours.grad = None
     attention_loss(theirs, ours).backward()
@@ -101,7 +102,7 @@ def test_the_joint_loss_is_zero_if_and_only_if_the_joint_vectors_are_equal() -> 
 
 def test_no_gradient_reaches_the_teacher_or_the_momentum_encoder_and_both_stay_apart() -> None:
     images = np.random.default_rng(0).integers(0, 256, (16, 1, 32, 32), dtype=np.uint8)
-    teacher, width = train_teacher(torch.from_numpy(images), Config(), TINY, silent)
+    teacher, width = train_teacher(Pixels(images, torch.device("cpu")), Config(), TINY, silent)
     before = state_of(teacher)
     assert width == 192
     student = Student(encoder(), 192, width, Config()).train()
@@ -145,7 +146,7 @@ def test_a_weights_file_is_the_teachers_backbone_and_stays_as_it_is(tmp_path: Pa
     save_file(source.network.state_dict(), tmp_path / "w.safetensors")
     config = replace(TINY, weights=tmp_path / "w.safetensors")
     images = np.random.default_rng(0).integers(0, 256, (16, 1, 32, 32), dtype=np.uint8)
-    teacher, _ = train_teacher(torch.from_numpy(images), Config(), config, silent)
+    teacher, _ = train_teacher(Pixels(images, torch.device("cpu")), Config(), config, silent)
     assert all(torch.equal(value, state_of(teacher.backbone)[name]) for name, value in state_of(source).items())
     assert not any(p.requires_grad for p in teacher.parameters())
     assert not teacher.training

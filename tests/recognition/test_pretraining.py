@@ -24,6 +24,7 @@ from ferclean.recognition.crossval import cross_validate
 from ferclean.recognition.methods import coarse_contrast, cross_entropy, distilled
 from ferclean.recognition.methods.base import hook, with_class_names
 from ferclean.recognition.methods.linear_probe import LinearProbe
+from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.pretraining import (
     Queue,
     follow,
@@ -137,7 +138,7 @@ def test_a_first_stage_that_stops_being_a_number_says_so(data) -> None:
 
     with pytest.raises(FercleanError, match="a title slim stopped being a number in epoch 1"):
         train_encoder(
-            weight, step, torch.from_numpy(data[0].copy()), TINY,
+            weight, step, Pixels(data[0], torch.device("cpu")), TINY,
             epochs=1, seed=0, learning_rate=0.1, title="a title", progress=silent,
         )  # fmt: skip
 

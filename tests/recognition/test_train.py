@@ -14,10 +14,11 @@ from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.recognition import train
 from ferclean.recognition.checkpoint import load_checkpoint, save_checkpoint
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.devices import choose_device, describe, repeatable
+from ferclean.recognition.devices import choose_device, describe
 from ferclean.recognition.ema import WeightAverage
+from ferclean.recognition.optimise import schedule
 from ferclean.recognition.profiles import PROFILES, get_profile
-from ferclean.recognition.train import fit, given_label_dynamics, predict, schedule
+from ferclean.recognition.train import fit, given_label_dynamics, predict
 
 TINY = TrainConfig(epochs=2, batch_size=8, device="cpu")
 
@@ -385,13 +386,6 @@ def test_where_there_is_cuda_auto_takes_it(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert choose_device("auto").type == "cuda"
     assert choose_device("cpu").type == "cpu"
-
-
-def test_repeatable_restores_the_settings_it_changed() -> None:
-    before = torch.backends.cudnn.deterministic
-    with repeatable(0, torch.device("cpu")):
-        assert torch.backends.cudnn.deterministic
-    assert torch.backends.cudnn.deterministic == before
 
 
 def test_a_config_digest_follows_every_setting_but_the_device() -> None:

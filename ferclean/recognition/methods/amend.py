@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ferclean.recognition.float32 import Linear
+
 SHUFFLE = 16
 """Factor by which the map is spread out: 16 x 16 channels become one channel of 16 times the side."""
 GRID = 11
@@ -55,7 +57,7 @@ class AmendingHead(nn.Module):
         self.alpha = nn.Parameter(torch.ones(()))
         self.register_buffer("running_mean", torch.zeros(GRID, GRID))
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
-        self.classifier = nn.Linear(GRID * GRID, num_classes)
+        self.classifier = Linear(GRID * GRID, num_classes)
 
     def forward(self, feature_map: Tensor) -> Tensor:
         """(B, width, h, h) -> (B, K)."""

@@ -19,6 +19,7 @@ from ferclean.progress import Progress
 from ferclean.recognition.backbones import Backbone, make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods.catalogue import get_method
+from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.weights import WeightsReport
 
 
@@ -118,18 +119,18 @@ LABEL_FREE = False
 
 
 def pretrain(
-    images: np.ndarray,
+    images: Pixels,
     labels: np.ndarray | None,
     cfg: Any,
     config: TrainConfig,
     *,
     num_classes: int,
-    device: torch.device,
     progress: Progress,
 ) -> dict[str, Tensor]:
     """The first of two stages: images (N, C, S, S) uint8, labels (N,) int64 -> the state of `build`'s backbone.
 
-    `labels` is None for a label-free method. All randomness follows `config.seed`. By default there is no first stage.
+    It runs on the images' device. `labels` is None for a label-free method. All randomness follows `config.seed`. By
+    default there is no first stage.
     """
     return {}
 

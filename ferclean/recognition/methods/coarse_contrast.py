@@ -27,9 +27,10 @@ from ferclean.evidence.labels import COARSE_GROUPS, canonical_name
 from ferclean.progress import Progress
 from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.inference import as_tensor
+from ferclean.recognition.float32 import Linear
 from ferclean.recognition.methods.contrast import supervised_contrastive
 from ferclean.recognition.methods.linear_probe import build, predict, step
+from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.pretraining import Encoder, share_of, state_of, train_encoder
 
 __all__ = ["Config", "build", "options_from_classes", "predict", "pretrain", "step"]
@@ -101,7 +102,7 @@ class CoarseEncoder(nn.Module):
     def __init__(self, encoder: Encoder, out: int, num_groups: int) -> None:
         super().__init__()
         self.encoder = encoder
-        self.coarse = nn.Linear(out, num_groups)
+        self.coarse = Linear(out, num_groups)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, S, S) -> (B, out), (B, G)."""
@@ -114,28 +115,27 @@ def loss_of(
 ) -> Tensor:
     """Weighted contrast + cross-entropy of view 1 + 0.4 contrast of coarse probabilities; `coarse`, `weights`: (B,)."""
     contrast = supervised_contrastive(projections, coarse, temperature=cfg.temperature, weights=weights)
-    probabilities = tuple(F.normalize(torch.softmax(view.float(), 1), dim=1) for view in logits)
+    probabilities = tuple(F.normalize(torch.softmax(view, 1), dim=1) for view in logits)
     # every image is its own label: the contrast without labels (SimCLR)
     own = torch.arange(len(coarse), device=coarse.device)
     agreement = supervised_contrastive(probabilities, own, temperature=cfg.temperature)
-    return contrast + F.cross_entropy(logits[0].float(), coarse) + cfg.simclr_weight * agreement
+    return contrast + F.cross_entropy(logits[0], coarse) + cfg.simclr_weight * agreement
 
 
 def pretrain(
-    images: np.ndarray,
+    images: Pixels,
     labels: np.ndarray | None,
     cfg: Config,
     config: TrainConfig,
     *,
     num_classes: int,
-    device: torch.device,
     progress: Progress,
 ) -> dict[str, Tensor]:
     """Train the encoder on coarse labels of these images; returns the backbone's state."""
     assert labels is not None, "coarse groups come from labels"
     groups = class_groups(cfg, num_classes)
     fine = torch.tensor(labels, dtype=torch.long)
-    coarse, weights = groups[fine].to(device), anchor_weights(groups, cfg)[fine].to(device)
+    coarse, weights = groups[fine].to(images.device), anchor_weights(groups, cfg)[fine].to(images.device)
     backbone = make_backbone(
         config.backbone,
         channels=images.shape[1],
@@ -144,7 +144,7 @@ def pretrain(
     )
     encoder = Encoder(backbone, backbone.width, hidden=cfg.projection_hidden, out=cfg.projection_out)
     network = CoarseEncoder(encoder, cfg.projection_out, int(groups.max()) + 1)
-    network.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    network.to(device=images.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
 
     def step_of(first: Tensor, second: Tensor, index: Tensor, progress: float) -> Tensor:
         count = len(index)
@@ -152,7 +152,7 @@ def pretrain(
         return loss_of((z[:count], z[count:]), (logits[:count], logits[count:]), coarse[index], weights[index], cfg)
 
     train_encoder(
-        network, step_of, as_tensor(images, device), config,
+        network, step_of, images, config,
         epochs=share_of(config, cfg.pretrain_share), seed=config.seed, progress=progress,
         learning_rate=config.learning_rate, title="pretraining coarse_contrast",
     )  # fmt: skip

@@ -9,17 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ferclean.recognition.float32 import Linear, in_float32
+
 
 class ProjectionHead(nn.Module):
-    """Features (B, D) -> unit-length projections (B, out): linear, ReLU, linear."""
+    """Features (B, D) -> unit-length projections (B, out): linear, ReLU, linear, all in float32."""
 
     def __init__(self, width: int, *, hidden: int = 512, out: int = 128) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, out))
+        self.layers = nn.Sequential(Linear(width, hidden), nn.ReLU(inplace=True), Linear(hidden, out))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D) -> (B, out), each of length 1."""
-        return F.normalize(self.layers(features).float(), dim=1)
+        return F.normalize(self.layers(features), dim=1)
 
 
 def supervised_contrastive(
@@ -36,7 +38,8 @@ def supervised_contrastive(
     """
     vectors = torch.cat([view.float() for view in projections])  # (V*B, D)
     labels = labels.repeat(len(projections))
-    similarity = vectors @ vectors.T / temperature
+    with in_float32(vectors):
+        similarity = vectors @ vectors.T / temperature
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     log_share = similarity - torch.logsumexp(similarity.masked_fill(itself, -torch.inf), dim=1, keepdim=True)
     positive = (labels[:, None] == labels[None, :]) & ~itself

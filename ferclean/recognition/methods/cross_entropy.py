@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.float32 import Linear, pooled
 from ferclean.recognition.methods.base import Batch, as_predictions
 from ferclean.recognition.methods.base import cross_entropy as loss_of
 
@@ -29,11 +30,11 @@ class Recognizer(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(backbone.width, num_classes)
+        self.classifier = Linear(backbone.width, num_classes)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, S, S) -> (B, K), (B, width)."""
-        features = self.backbone(images).mean((2, 3))
+        features = pooled(self.backbone(images))
         return self.classifier(self.dropout(features)), features
 
 

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from ferclean.errors import UsageError
 from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.float32 import Linear, pooled
 from ferclean.recognition.methods.base import Batch, as_predictions, cross_entropy
 from ferclean.recognition.methods.latent_semantics import LatentSemantics
 from ferclean.recognition.methods.multi_scale import FACTORS, MultiScaleHead
@@ -67,7 +68,7 @@ class Recognizer(nn.Module):
         widths = backbone.stage_widths[-self.stages :]
         self.head = MultiScaleHead(widths, self._sides(), num_classes, channels=cfg.channels)
         self.semantics = LatentSemantics(cfg.channels) if any(cfg.stage_weights[: self.stages - 1]) else None
-        self.shallow = nn.Linear(widths[SHALLOW] * POOLED**2, num_classes)
+        self.shallow = Linear(widths[SHALLOW] * POOLED**2, num_classes)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images (B, C, S, S) -> maps of the last four stages, shallow first."""
@@ -75,7 +76,7 @@ class Recognizer(nn.Module):
 
     def shallow_logits(self, maps: list[Tensor]) -> Tensor:
         """What the small classifier says: (B, K), from stage 2 pooled to 4 x 4, which it cannot change."""
-        pooled = F.adaptive_avg_pool2d(maps[SHALLOW].detach(), POOLED).flatten(1)
+        pooled = F.adaptive_avg_pool2d(maps[SHALLOW].detach().float(), POOLED).flatten(1)
         return self.shallow(F.layer_norm(pooled, pooled.shape[1:]))
 
     @torch.no_grad()
@@ -111,8 +112,8 @@ def predict(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     assert isinstance(model, Recognizer)
     maps = model(images)
     logits, _ = model.head(maps)
-    disagreement = divergence(torch.softmax(model.shallow_logits(maps).float(), 1), torch.softmax(logits.float(), 1))
-    return as_predictions(logits, maps[-1].mean((2, 3)), layer_disagreement=disagreement)
+    disagreement = divergence(torch.softmax(model.shallow_logits(maps), 1), torch.softmax(logits, 1))
+    return as_predictions(logits, pooled(maps[-1]), layer_disagreement=disagreement)
 
 
 def divergence(p: Tensor, q: Tensor) -> Tensor:

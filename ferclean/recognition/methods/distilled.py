@@ -29,9 +29,9 @@ from ferclean.errors import UsageError
 from ferclean.progress import Progress
 from ferclean.recognition.backbones import Backbone, make_backbone
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.inference import as_tensor
 from ferclean.recognition.methods.bending import BendReader, bend, bend_loss
 from ferclean.recognition.methods.linear_probe import build, predict, step
+from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.pretraining import Encoder, Queue, follow, share_of, state_of, train_encoder
 
 __all__ = ["LABEL_FREE", "Config", "build", "predict", "pretrain", "starts_from", "step"]
@@ -105,18 +105,17 @@ def joint_loss(theirs: Tensor, ours: Tensor) -> Tensor:
     return (theirs - ours).square().sum(1).mean()
 
 
-def key_mask(teacher_attention: Tensor, share: float) -> Tensor:
-    """(B, P) -> (B, P) bool: the `share` of positions with most attention, rounded up (13 of 49)."""
+def key_positions(teacher_attention: Tensor, share: float) -> Tensor:
+    """(B, P) -> (B, k) ascending: the `share` of positions with most attention, rounded up (13 of 49)."""
     count = max(1, math.ceil(share * teacher_attention.shape[1] - 1e-9))
-    chosen = teacher_attention.topk(count, dim=1).indices
-    return torch.zeros_like(teacher_attention, dtype=torch.bool).scatter(1, chosen, True)
+    return teacher_attention.topk(count, dim=1).indices.sort(1).values
 
 
 def key_feature_loss(teacher_map: Tensor, student_map: Tensor, share: float) -> Tensor:
     """Mean squared distance of unit features (B, D, h, w) at the teacher's key positions; elsewhere no gradient."""
-    mask = key_mask(attention(teacher_map), share)
+    chosen = key_positions(attention(teacher_map), share)
     theirs, ours = (F.normalize(m.float().flatten(2), dim=1) for m in (teacher_map, student_map))
-    return (theirs - ours).square().sum(1)[mask].mean()
+    return (theirs - ours).square().sum(1).gather(1, chosen).mean()
 
 
 def attention_loss(teacher_map: Tensor, student_map: Tensor) -> Tensor:
@@ -175,7 +174,7 @@ class MomentumContrast:
         return loss
 
 
-def train_teacher(images: Tensor, cfg: Config, config: TrainConfig, progress: Progress) -> tuple[Encoder, int]:
+def train_teacher(images: Pixels, cfg: Config, config: TrainConfig, progress: Progress) -> tuple[Encoder, int]:
     """A frozen momentum-contrast network in eval mode, and the width of its map."""
     name, frozen = starts_from(cfg, config)
     encoder, backbone = _encoder(name, images, cfg, config, from_file=True, frozen=frozen)
@@ -218,30 +217,28 @@ def distil(
 
 
 def pretrain(
-    images: np.ndarray,
+    images: Pixels,
     labels: np.ndarray | None,
     cfg: Config,
     config: TrainConfig,
     *,
     num_classes: int,
-    device: torch.device,
     progress: Progress,
 ) -> dict[str, Tensor]:
     """Train a teacher, distil a student from it, return the student's backbone; `labels` are not read."""
-    resident = as_tensor(images, device)
-    teacher, width = train_teacher(resident, cfg, config, progress)
+    teacher, width = train_teacher(images, cfg, config, progress)
     # the student begins where the teacher did, if the file is of its kind
     same = cfg.teacher in (None, config.backbone)
-    encoder, backbone = _encoder(config.backbone, resident, cfg, config, from_file=same)
+    encoder, backbone = _encoder(config.backbone, images, cfg, config, from_file=same)
     student = Student(encoder, backbone.width, width, cfg)
-    student.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    contrast = MomentumContrast(encoder, cfg, len(images), device)
+    student.to(device=images.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    contrast = MomentumContrast(encoder, cfg, len(images), images.device)
 
     def step_of(first: Tensor, second: Tensor, index: Tensor, progress: float) -> Tensor:
         return distil(student, teacher, contrast, first, second, index, progress)
 
     train_encoder(
-        student, step_of, resident, config,
+        student, step_of, images, config,
         epochs=share_of(config, cfg.pretrain_share), seed=config.seed, progress=progress,
         learning_rate=cfg.rate_share * config.learning_rate, title="pretraining distilled",
     )  # fmt: skip
@@ -249,7 +246,7 @@ def pretrain(
 
 
 def _encoder(
-    name: str, images: Tensor, cfg: Config, config: TrainConfig, *, from_file: bool, frozen: bool = False
+    name: str, images: Pixels, cfg: Config, config: TrainConfig, *, from_file: bool, frozen: bool = False
 ) -> tuple[Encoder, Backbone]:
     backbone = make_backbone(
         name,

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from ferclean.errors import UsageError
 from ferclean.recognition.augment import erased
 from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.float32 import Linear, in_float32, pooled
 from ferclean.recognition.methods.base import Batch, as_predictions, cross_entropy
 
 
@@ -55,12 +56,12 @@ class Recognizer(nn.Module):
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.classifier = nn.Linear(backbone.width, num_classes)
+        self.classifier = Linear(backbone.width, num_classes)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, C, S, S) -> (B, width, h, h), (B, K), (B, width)."""
         feature_map = self.backbone(images)
-        features = feature_map.mean((2, 3))
+        features = pooled(feature_map)
         return feature_map, self.classifier(features), features
 
     def activation_maps(self, feature_map: Tensor) -> Tensor:
@@ -69,7 +70,8 @@ class Recognizer(nn.Module):
         The mean over positions plus the classifier's bias is the logits, so maps count in logits for every backbone,
         width and size of map, and one weight of the loss serves all of them.
         """
-        return torch.einsum("bdhw,kd->bkhw", feature_map, self.classifier.weight.detach()).float()
+        with in_float32(feature_map):
+            return torch.einsum("bdhw,kd->bkhw", feature_map.float(), self.classifier.weight.detach())
 
 
 def consistency_loss(maps: Tensor, mirrored_maps: Tensor) -> Tensor:

@@ -9,11 +9,42 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.float32 import Linear, pooled
 from ferclean.recognition.methods.base import Batch, as_predictions, cross_entropy
 
 __all__ = ["LinearProbe", "build", "predict", "step"]
+
+
+class Standardise(nn.BatchNorm1d):
+    """Features (B, D) less their mean over their spread: of the batch in training, of all batches so far in eval mode.
+
+    `torch.nn.BatchNorm1d` without momentum reads its counter from the device in every step; here it is read once an
+    epoch. The numbers are the same.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, affine=False, momentum=None)
+        self.counted: int | None = None
+
+    def train(self, mode: bool = True) -> Standardise:
+        """As usual; the counter is read anew."""
+        self.counted = None
+        return super().train(mode)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        if not self.training:
+            return super().forward(input)
+        assert self.num_batches_tracked is not None
+        self.counted = (int(self.num_batches_tracked) if self.counted is None else self.counted) + 1
+        self.num_batches_tracked.add_(1)
+        # each batch counts alike, which is right from the first one on because the encoder stands still
+        return F.batch_norm(
+            input, self.running_mean, self.running_var, training=True, momentum=1 / self.counted, eps=self.eps
+        )
 
 
 class LinearProbe(nn.Module):
@@ -26,9 +57,8 @@ class LinearProbe(nn.Module):
     def __init__(self, backbone: Backbone, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(False).eval()
-        # no momentum: the mean over all batches, which is right from the first one on because the encoder stands still
-        self.standardise = nn.BatchNorm1d(backbone.width, affine=False, momentum=None)
-        self.classifier = nn.Linear(backbone.width, num_classes)
+        self.standardise = Standardise(backbone.width)
+        self.classifier = Linear(backbone.width, num_classes)
 
     def train(self, mode: bool = True) -> LinearProbe:
         """As usual, except that the encoder stays in eval mode."""
@@ -39,8 +69,8 @@ class LinearProbe(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, S, S) -> (B, K), (B, width)."""
         with torch.no_grad():
-            features = self.backbone(images).mean((2, 3))
-        return self.classifier(self.standardise(features.float())), features
+            features = pooled(self.backbone(images))
+        return self.classifier(self.standardise(features)), features
 
 
 def build(cfg: Any, num_classes: int, backbone: Backbone) -> nn.Module:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ferclean.recognition.float32 import Linear, pooled
 from ferclean.recognition.methods.amend import GRID
 
 FACTORS = (2, 4, 8, 16)
@@ -86,11 +87,11 @@ class StageWeight(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, ATTENTION_CHANNELS, 3, stride=3, padding=1)
-        self.linear = nn.Linear(ATTENTION_CHANNELS, 1)
+        self.linear = Linear(ATTENTION_CHANNELS, 1)
 
     def forward(self, representation: Tensor) -> Tensor:
         """(B, channels, 11, 11) -> (B,)."""
-        return torch.sigmoid(self.linear(torch.relu(self.conv(representation)).mean((2, 3)))).squeeze(1)
+        return torch.sigmoid(self.linear(pooled(torch.relu(self.conv(representation))))).squeeze(1)
 
 
 class MultiScaleHead(nn.Module):
@@ -111,7 +112,7 @@ class MultiScaleHead(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.register_buffer("running_mean", torch.zeros(GRID, GRID))
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
-        self.classifier = nn.Linear(GRID * GRID, num_classes)
+        self.classifier = Linear(GRID * GRID, num_classes)
 
     def forward(self, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Stage maps -> logits (B, K), and the stages' representations, each (B, channels, 11, 11)."""

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from ferclean.errors import UsageError, among
 from ferclean.recognition.augment import erased
 from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.float32 import pooled
 from ferclean.recognition.methods.amend import AmendingHead
 from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, as_predictions, cross_entropy
 from ferclean.recognition.methods.contrast import ProjectionHead, supervised_contrastive
@@ -100,7 +101,7 @@ class Recognizer(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, S, S) -> feature map (B, D, h, h) and its mean over positions (B, D)."""
         feature_map = self.backbone(images)
-        return feature_map, feature_map.mean((2, 3))
+        return feature_map, pooled(feature_map)
 
 
 def build(cfg: Config, num_classes: int, backbone: Backbone) -> nn.Module:
@@ -131,7 +132,7 @@ def step(model: nn.Module, batch: Batch, cfg: Config, progress: float) -> dict[s
         # the mixture is to be recognised as either of its two faces
         parts["mixing"] = (cross_entropy(mixed, both) + cross_entropy(mixed, both.rows(partner))) / 2
     else:
-        logits = weights[:, None] * raw.float()
+        logits = weights[:, None] * raw
         parts["rank"] = rank_loss(weights, margin=cfg.rank_margin)
     parts["cross_entropy"] = cross_entropy(logits, both)
     loss = torch.stack(list(parts.values())).sum()
@@ -150,7 +151,7 @@ def predict(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """
     assert isinstance(model, Recognizer)
     feature_map, features = model(images)
-    raw = model.head(feature_map).float()
+    raw = model.head(feature_map)
     weights = model.estimator(features, raw.argmax(1))
     logits = raw if isinstance(model.estimator, Relative) else weights[:, None] * raw
     return as_predictions(logits, features, uerm_weight=weights)

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from ferclean.errors import UsageError, among
 from ferclean.recognition.backbones import Backbone
+from ferclean.recognition.float32 import Linear, in_float32
 from ferclean.recognition.methods.base import Batch, as_predictions, cross_entropy
 
 STRATEGIES = ("fully_synthesized", "semi_synthesized", "prediction_based")
@@ -114,14 +115,16 @@ class SelectiveAttention(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.pixel = nn.Conv2d(width, 1, 1)
-        self.element = nn.Linear(width, width)
+        self.element = Linear(width, width)
 
     def forward(self, feature_map: Tensor) -> tuple[Tensor, Tensor]:
         """The mean over positions, weighted by a sigmoid map (B, 1, h, h), and the sigmoid of a linear layer on it."""
-        pixels = torch.sigmoid(self.pixel(feature_map).float())
+        feature_map = feature_map.float()
+        with in_float32(feature_map):
+            pixels = torch.sigmoid(self.pixel(feature_map))
         # divided by the map's sum: otherwise attention would set the scale of the embedding, and so of all distances
-        embedding = (pixels * feature_map.float()).sum((2, 3)) / pixels.sum((2, 3))
-        element = self.element(embedding).float()
+        embedding = (pixels * feature_map).sum((2, 3)) / pixels.sum((2, 3))
+        element = self.element(embedding)
         # relative to the other dimensions: otherwise A falls to 0 as long as negatives are nearer, and D with it
         return embedding, torch.sigmoid(F.layer_norm(element, element.shape[1:]))
 
@@ -133,7 +136,7 @@ class Recognizer(nn.Module):
         super().__init__()
         self.backbone, self.normalise, self.centre_rate = backbone, cfg.normalise, cfg.centre_rate
         self.attention = SelectiveAttention(backbone.width)
-        self.classifier = nn.Linear(backbone.width, num_classes)
+        self.classifier = Linear(backbone.width, num_classes)
         start = torch.randn(num_classes, backbone.width) / math.sqrt(backbone.width)
         self.scaled_centres = nn.Parameter(start / cfg.centre_rate)
         # without it SGD would move centres centre_rate^2 times as fast; AdamW does not care

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferclean.recognition.ema import weight_of_newest
+from ferclean.recognition.float32 import Linear, in_float32
 
 HIGH_SHARE = 0.7
 """Share of the samples that form the high-confidence group."""
@@ -87,11 +88,11 @@ class SelfCure(nn.Module):
 
     def __init__(self, width: int, num_classes: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(width, 1)
+        self.linear = Linear(width, 1)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Features (B, D) -> weights in (0, 1), (B,); the labels play no part."""
-        return torch.sigmoid(self.linear(features.float())).squeeze(1)
+        return torch.sigmoid(self.linear(features)).squeeze(1)
 
 
 class Pairwise(nn.Module):
@@ -107,7 +108,7 @@ class Pairwise(nn.Module):
     def __init__(self, width: int, num_classes: int, *, momentum: float = 0.1) -> None:
         super().__init__()
         self.num_classes, self.momentum = num_classes, momentum
-        self.layers = nn.Sequential(nn.Linear(2 * num_classes, num_classes), nn.ReLU(), nn.Linear(num_classes, 1))
+        self.layers = nn.Sequential(Linear(2 * num_classes, num_classes), nn.ReLU(), Linear(num_classes, 1))
         self.register_buffer("directions", torch.zeros(num_classes, width))
         self.register_buffer("seen", torch.zeros(num_classes, dtype=torch.bool))
 
@@ -115,7 +116,8 @@ class Pairwise(nn.Module):
         """Features (B, D), labels (B,) -> weights in (0, 1), (B,)."""
         unit = F.normalize(features.float(), dim=1)
         one_hot = F.one_hot(labels, self.num_classes).float()  # (B, K)
-        cosines = self._batch_cosines(unit, one_hot) if self.training else unit @ self.directions.T
+        with in_float32(unit):
+            cosines = self._batch_cosines(unit, one_hot) if self.training else unit @ self.directions.T
         low, high = cosines.amin(1, keepdim=True), cosines.amax(1, keepdim=True)
         scaled = (cosines - low) / (high - low).clamp(min=1e-6)
         return torch.sigmoid(self.layers(torch.cat([scaled, one_hot], 1))).squeeze(1)
@@ -134,7 +136,7 @@ class Pairwise(nn.Module):
 
     @torch.no_grad()
     def _remember(self, means: Tensor, present: Tensor) -> None:
-        weight = torch.where(self.seen, self.momentum, 1.0)[:, None]
+        weight = torch.ones_like(self.seen, dtype=torch.float32).masked_fill(self.seen, self.momentum)[:, None]
         moved = torch.lerp(self.directions, means, weight)
         self.directions.copy_(torch.where(present[:, None], moved, self.directions))
         self.seen |= present
@@ -149,11 +151,11 @@ class Relative(nn.Module):
 
     def __init__(self, width: int, num_classes: int) -> None:
         super().__init__()
-        self.log_variance = nn.Linear(width, width)
+        self.log_variance = Linear(width, width)
 
     def sigma(self, features: Tensor) -> Tensor:
         """(B, D) -> (B,), positive."""
-        return torch.exp(self.log_variance(features.float()).clamp(-8, 8)).mean(1)
+        return torch.exp(self.log_variance(features).clamp(-8, 8)).mean(1)
 
     def forward(self, features: Tensor, labels: Tensor) -> Tensor:
         """Features (B, D) -> weights in (0, 1), (B,); high = certain."""
