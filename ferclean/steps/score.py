@@ -29,6 +29,7 @@ from ferclean.store.workspace import Workspace
 
 if TYPE_CHECKING:
     from ferclean.recognition.crossval import OutOfFold
+    from ferclean.recognition.pixels import Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,9 @@ def score(
 
     Raises BadDataError when nothing can be scored: no labelled image, or fewer than two classes.
     """
+    from ferclean.recognition.devices import choose_device
     from ferclean.recognition.methods.base import starting_weights
+    from ferclean.recognition.pixels import Pixels
 
     chosen = get_profile(profile, methods=methods, seeds=seeds, **overrides)
     dataset = samples.get_dataset(ws)
@@ -96,7 +99,7 @@ def score(
     fold, groups, pairs = folds_of(ws, frame, given, folds=chosen.folds, seed=seed, force=force, progress=progress)
 
     fingerprint = samples.fingerprint(ws, splits=chosen_splits)
-    pixels: np.ndarray | None = None
+    pixels: Pixels | None = None
     done: list[dict[str, Any]] = []
     reused = folds_reused = 0
     brought: dict[str, None] = {}
@@ -118,7 +121,9 @@ def score(
                 ):
                     brought[str(report)] = None
                 if pixels is None:
-                    pixels = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress)
+                    arrays = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress)
+                    # one copy on the device for all recognizers, seeds and folds
+                    pixels = Pixels(arrays, choose_device(device))
                 folds_reused += _run_one(
                     ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups,
                     classes=dataset.classes, device=device, fresh=force, progress=progress, tell=tell,
@@ -156,7 +161,7 @@ def _run_one(
     config: dict[str, Any],
     fingerprint: str,
     frame: pd.DataFrame,
-    pixels: np.ndarray,
+    pixels: Pixels,
     given: np.ndarray,
     fold: np.ndarray,
     groups: np.ndarray,
