@@ -18,7 +18,7 @@ from ferclean.errors import FercleanError, UsageError, among
 DEVICES = ("auto", "cpu", "cuda")
 EXACT_WORKSPACES = (":4096:8", ":16:8")
 """Values of CUBLAS_WORKSPACE_CONFIG with which matrix products on CUDA are repeatable; read when CUDA starts."""
-_ASKED: ContextVar[torch.dtype | None] = ContextVar("precision", default=None)
+_ASKED: ContextVar[torch.dtype | None] = ContextVar("multiplying_in", default=None)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -56,7 +56,7 @@ def facts(name: str = "auto") -> dict[str, Any]:
         "cuda": torch.version.cuda if on_cuda else None,
         "cudnn": torch.backends.cudnn.version() if on_cuda else None,
         "threads": torch.get_num_threads(),
-        "precision": str(half_type(device)).removeprefix("torch."),
+        "precision": precision(name),
         "repeatable": not on_cuda or exact_asked(),
     }
 
@@ -64,7 +64,7 @@ def facts(name: str = "auto") -> dict[str, Any]:
 def half_type(device: torch.device) -> torch.dtype:
     """What networks multiply in while they train: on CUDA bfloat16 where the card has it (compute capability 8), else
     float16 where that is fast (7), else float32; float32 on a CPU, where halves are slower on most machines; inside
-    `precision` what was asked for.
+    `multiplying_in` what was asked for.
     """
     if (asked := _ASKED.get()) is not None:
         return asked
@@ -82,15 +82,12 @@ def half_precision(device: torch.device) -> Any:
 
 
 def precision(name: str = "auto") -> str:
-    """What networks compute in on the device that `choose_device` takes: `float32`, `bfloat16` ..."""
-    device = choose_device(name)
-    with half_precision(device):
-        half = torch.is_autocast_enabled(device.type)
-        return str(torch.get_autocast_dtype(device.type) if half else torch.float32).removeprefix("torch.")
+    """`half_type` of the device that `choose_device` takes, in a word: `float32`, `bfloat16` ..."""
+    return str(half_type(choose_device(name))).removeprefix("torch.")
 
 
 @contextmanager
-def precision(kind: torch.dtype) -> Iterator[None]:
+def multiplying_in(kind: torch.dtype) -> Iterator[None]:
     """Inside, training multiplies in `kind` on any device, a CPU too. For comparing, and for tests without a GPU."""
     token = _ASKED.set(kind)
     try:
@@ -111,7 +108,7 @@ def full_precision(device: torch.device | None = None) -> Iterator[None]:
     torch.set_float32_matmul_precision("highest")
     autocast: Any = nullcontext() if device is None else torch.autocast(device.type, enabled=False)
     try:
-        with precision(torch.float32), autocast:
+        with multiplying_in(torch.float32), autocast:
             yield
     finally:
         cudnn.allow_tf32 = before[0]

@@ -110,7 +110,7 @@ def test_twenty_thousand_faces_have_thousands_of_weights(name: str) -> None:
 
 @every_method
 def test_training_in_halves_predicts_in_float32(name: str) -> None:
-    with devices.precision(torch.bfloat16):
+    with devices.multiplying_in(torch.bfloat16):
         result = fit(name, IMAGES, LABELS, num_classes=3, config=TINY)
         inside = predict(result, IMAGES)
         with HALF:
@@ -127,7 +127,7 @@ def test_training_in_halves_predicts_in_float32(name: str) -> None:
 
 def test_float16_gradients_are_scaled_and_a_step_that_overflows_is_left_out() -> None:
     network = torch.nn.Linear(4, 1)
-    with devices.precision(torch.float16):
+    with devices.multiplying_in(torch.float16):
         descent = Descent(network, TINY, CPU, total=3, learning_rate=0.1)
     scale, before = descent.scaler.get_scale(), network.weight.detach().clone()
     descent.step(network(random(8, 4)).mean() * torch.inf)
@@ -140,7 +140,7 @@ def test_float16_gradients_are_scaled_and_a_step_that_overflows_is_left_out() ->
 
 def test_bfloat16_and_float32_gradients_are_not_scaled() -> None:
     for kind in (torch.bfloat16, torch.float32):
-        with devices.precision(kind):
+        with devices.multiplying_in(kind):
             descent = Descent(torch.nn.Linear(4, 1), TINY, CPU, total=1, learning_rate=0.1)
         assert not descent.scaler.is_enabled()
 
@@ -154,7 +154,7 @@ def test_half_precision_is_what_the_card_has(monkeypatch: pytest.MonkeyPatch) ->
     assert devices.half_type(CPU) is torch.float32
     with devices.full_precision():
         assert devices.half_type(cuda) is torch.float32
-    with devices.precision(torch.bfloat16):
+    with devices.multiplying_in(torch.bfloat16):
         assert devices.half_type(CPU) is torch.bfloat16
 
 
