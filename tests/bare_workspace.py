@@ -35,7 +35,7 @@ def sample(key: str, **changes: Any) -> Sample:
     """A readable training sample whose content hash follows from its key."""
     fields: dict[str, Any] = {
         "source_key": key, "split": "train", "given_label": "fear", "relative_path": f"{key}.png",
-        "content_hash": f"hash of {key}", "width": 48, "height": 48, "phash": "00ff", "contrast": 0.5,
+        "content_hash": f"hash of {key}", "width": 48, "height": 48, "contrast": 0.5,
     }  # fmt: skip
     fields |= changes
     return Sample(sample_id=make_sample_id("tiny", key, fields["content_hash"]), **fields)

@@ -20,6 +20,7 @@ from ferclean.recognition.faces import DETECTOR, face_log_odds
 from ferclean.store import runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
+MIRRORED = "mirrored"
 FACE = "face_log_odds"
 """The signal of the first look: `recognition.faces.face_log_odds` of each image, low = no face."""
 
@@ -39,7 +40,9 @@ def folds_of(
     Folds are stratified by label and keep copies together; there are at most as many as groups. Raises BadDataError
     when all images are copies of one another.
     """
-    pairs = find_duplicates(ws, force=force, progress=progress)
+    found = find_duplicates(ws, force=force, progress=progress)
+    # Mirrored ones are told and left out of retraining; folds stay those of the runs before they were looked for.
+    pairs = found[found["kind"] != MIRRORED]
     ids = list(frame["sample_id"])
     groups = split_room.group_ids(len(ids), pair_rows(ids, pairs), list(frame["content_hash"]))
     if len(np.unique(groups)) < 2:
@@ -66,16 +69,18 @@ def find_duplicates(
 ) -> pd.DataFrame:
     """All exact and near-duplicate pairs over every split, found once per set of images and stored.
 
-    Columns sample_a, sample_b, kind ('exact' | 'near'), similarity in [-1, 1] (cosine of 16x16 grey thumbnails). The
-    same look stores for each image whether it shows a face (`faces_seen`).
+    Columns sample_a, sample_b, kind ('exact' | 'near' | 'mirrored': alike once one is flipped), similarity in [-1, 1]
+    (cosine of 16x16 grey thumbnails, which a recompression hardly changes). The same look stores for each image whether
+    it shows a face (`faces_seen`). What it costs: `splits.near_duplicate_pairs`, twice. Raises LostPictureError where a
+    picture has to be decoded and is no longer there.
     """
     frame = samples.get_samples(ws)
-    config = {"threshold": threshold, "thumbnail": "16x16 grey", "detector": DETECTOR}
+    config = {"threshold": threshold, "thumbnail": "16x16 grey", "detector": DETECTOR, "mirrored": True}
     fingerprint = samples.fingerprint(ws)
     run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
     known = runs.get_run(ws, run_id)
     if known is not None and known.state == "done" and not force:
-        return verdicts.get_pairs(ws)
+        return verdicts.get_pairs(ws, run_id, mirrored=True)
     with runs.running(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint):
         progress("looking for duplicates", 0, 3)
         looks = [
@@ -84,23 +89,38 @@ def find_duplicates(
         ]
         small, faces = (np.concatenate(found) for found in zip(*looks, strict=True))
         progress("looking for duplicates", 1, 3)
-        index, similarity = split_room.near_duplicate_pairs(small, threshold=threshold)
-        ids = frame["sample_id"].to_numpy()
-        hashes = frame["content_hash"].to_numpy()
-        exact = hashes[index[:, 0]] == hashes[index[:, 1]]
-        pairs = pd.DataFrame(
-            {
-                "sample_a": ids[index[:, 0]],
-                "sample_b": ids[index[:, 1]],
-                "kind": np.where(exact, "exact", "near"),
-                "similarity": similarity.astype(np.float64),
-            }
-        )
+        straight = split_room.near_duplicate_pairs(small, threshold=threshold)
+        side = image_room.THUMBNAIL_SIDE
+        flipped = small.reshape(-1, side, side)[:, :, ::-1].reshape(len(small), -1)
+        mirrored = split_room.near_duplicate_pairs(small, threshold=threshold, mirrored=flipped)
+        progress("looking for duplicates", 2, 3)
+        ids, contents = frame["sample_id"].to_numpy(), frame["content_hash"].to_numpy()
+        pairs = _kinds(ids, contents, straight, mirrored)
         verdicts.put_pairs(ws, run_id, pairs)
         scores.put_signals(ws, run_id, list(ids), {FACE: faces})
-        runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int(exact.sum())})
+        runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int((pairs["kind"] == "exact").sum())})
     progress("looking for duplicates", 3, 3)
     return pairs
+
+
+def _kinds(
+    ids: np.ndarray,
+    contents: np.ndarray,
+    straight: tuple[np.ndarray, np.ndarray],
+    mirrored: tuple[np.ndarray, np.ndarray],
+) -> pd.DataFrame:
+    """The pairs of `find_duplicates`; who is alike as it is needs no mirror."""
+    both = np.concatenate([straight[0], mirrored[0]])
+    table = pd.DataFrame(
+        {
+            "sample_a": ids[both[:, 0]],
+            "sample_b": ids[both[:, 1]],
+            "kind": np.where(contents[both[:, 0]] == contents[both[:, 1]], "exact", "near"),
+            "similarity": np.concatenate([straight[1], mirrored[1]]).astype(np.float64),
+        }
+    )
+    table.loc[len(straight[0]) :, "kind"] = MIRRORED
+    return table.drop_duplicates(["sample_a", "sample_b"], ignore_index=True)
 
 
 def faces_seen(ws: Workspace, ids: Sequence[str]) -> np.ndarray:

@@ -38,7 +38,6 @@ BLANK_CONTRAST = 0.02
 """Standard deviation of grey in [0, 1] below which an image is blank: about five of 256 grey levels."""
 
 THUMBNAIL_SIDE = 16
-_HASH_SIDE, _HASH_BITS = 32, 8
 _ORIENTATION_TAG = 0x0112
 _ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
 _BACKGROUND = (255, 255, 255)
@@ -57,15 +56,13 @@ class ImageFacts:
     """What one decoding tells about an image.
 
     `width` and `height` are pixels after the EXIF orientation is applied; `mode` and `format` are Pillow's
-    names for what the file held; `phash` is an unsigned 64-bit perceptual hash (few differing bits = look
-    alike, 0 for a flat image); `contrast` is the standard deviation of grey in [0, 1] (low = flat).
+    names for what the file held; `contrast` is the standard deviation of grey in [0, 1] (low = flat).
     """
 
     width: int
     height: int
     mode: str
     format: str
-    phash: int
     contrast: float
 
 
@@ -98,7 +95,6 @@ def inspect_and_fit(
         height=image.height,
         mode=mode,
         format=kind,
-        phash=_perceptual_hash(grey),
         contrast=float(np.asarray(grey, dtype=np.float32).std() / 255.0),
     )
     return facts, [_square(image, size, channels) for size, channels in forms]
@@ -348,22 +344,6 @@ def _square(image: Image.Image, size: int, channels: int) -> np.ndarray:
 
 
 # ---- measures
-
-
-def _perceptual_hash(grey: Image.Image) -> int:
-    """One bit per low frequency of a 32x32 copy's cosine transform: set where it exceeds their median."""
-    small = np.asarray(grey.resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.BILINEAR), dtype=np.float64)
-    basis = _cosines()
-    low = (basis @ small @ basis.T)[:_HASH_BITS, 1 : _HASH_BITS + 1].round(6)  # without the mean brightness
-    bits = (low > np.median(low)).ravel()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-@lru_cache(maxsize=1)
-def _cosines() -> np.ndarray:
-    frequency = np.arange(_HASH_BITS + 1)[:, None]
-    basis: np.ndarray = np.cos(np.pi * (2 * np.arange(_HASH_SIDE) + 1) * frequency / (2 * _HASH_SIDE))
-    return basis
 
 
 @lru_cache(maxsize=32)

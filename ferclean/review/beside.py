@@ -88,7 +88,7 @@ def open_album(ws: Workspace, *, examples: int = 8) -> Album:
     return Album(
         ws=ws,
         examples=_examples(usable, known, examples),
-        twins=_twins(get_pairs(ws), known),
+        twins=_twins(get_pairs(ws, mirrored=True), known),
         known=known,
         run_id=score_runs[0] if score_runs else None,
     )
@@ -170,7 +170,7 @@ def _twins(pairs: pd.DataFrame, known: dict[str, Beside]) -> dict[str, tuple[Bes
     for a, b, kind in zip(pairs["sample_a"], pairs["sample_b"], pairs["kind"], strict=True):
         for one, other in ((a, b), (b, a)):
             if other in known:
-                why = "same file" if kind == "exact" else "near copy"
+                why = {"exact": "same file", "mirrored": "mirrored copy"}.get(kind, "near copy")
                 twins.setdefault(one, []).append(_because(known[other], why))
     return {sample_id: tuple(faces) for sample_id, faces in twins.items()}
 

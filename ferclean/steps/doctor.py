@@ -1,6 +1,6 @@
 """Is this the data set that its card describes, and is it fit to be scored? Findings, each with its severity.
 
-It never changes a sample and never looks into the pictures: ingest has measured them.
+It never changes a sample. It looks for copies itself, once per set of images, in the arrays that ingest has decoded.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ferclean.errors import UsageError
+from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
+from ferclean.parts.copies import MIRRORED, find_duplicates
 from ferclean.progress import Progress, silent
 from ferclean.recognition.images import BLANK_CONTRAST
 from ferclean.sources.codes import perhaps_shifted
@@ -62,9 +63,10 @@ def doctor(
 ) -> DoctorReport:
     """Check counts, classes, quarantine, copies, conflicting labels and leaks of what was ingested.
 
-    Near copies are known once `score` has looked for them; before that only exact ones are reported. An "error"
-    makes measured results wrong (a leak, a missing or shifted class), a "warning" is worth a look, an "info" is good
-    to know.
+    Near and mirrored copies are looked for here, unless that was done for these images; `score` and `retrain` use the
+    same ones. An "error" makes measured results wrong (a leak, a missing or shifted class), a "warning" is worth a
+    look, an "info" is good to know. Where nobody can look, for a lost picture or a folder that cannot be written, a
+    finding says so.
     """
     if fail_on not in ("error", "warning", "never"):
         raise UsageError(f"fail_on is error, warning or never, not {fail_on!r}")
@@ -76,7 +78,7 @@ def doctor(
         lambda: _codes(table, dataset.card),
         lambda: _counts(table, dataset.card, dataset.classes),
         lambda: _copies(table),
-        lambda: _near_copies(table, verdicts.get_pairs(ws)),
+        lambda: _near_copies(ws, table),
         lambda: _blank(table),
     )
     findings: list[Finding] = []
@@ -202,14 +204,23 @@ def _copies(table: pd.DataFrame) -> Iterator[Finding]:
         yield _finding("leak", "error", message, rows)
 
 
-def _near_copies(table: pd.DataFrame, pairs: pd.DataFrame) -> Iterator[Finding]:
-    near = pairs[pairs["kind"] == "near"]
+def _near_copies(ws: Workspace, table: pd.DataFrame) -> Iterator[Finding]:
+    try:
+        find_duplicates(ws)
+    except WorkspaceBusyError:
+        raise
+    except FercleanError as error:
+        message = f"near copies were not looked for: {error}"
+        yield _finding("not_looked", "warning", message, table.head(0), count=len(table))
+    pairs = verdicts.get_pairs(ws, mirrored=True)
+    near = pairs[pairs["kind"] != "exact"]
     if not len(near):
         return
     by_id = table.set_index("sample_id")
     known = near[near["sample_a"].isin(by_id.index) & near["sample_b"].isin(by_id.index)]
     involved = table[table["sample_id"].isin({*known["sample_a"], *known["sample_b"]})]
-    message = f"{len(known):,} pairs of nearly equal images"
+    flipped = int((known["kind"] == MIRRORED).sum())
+    message = f"{len(known):,} pairs of nearly equal images" + (f", {flipped:,} of them mirrored" if flipped else "")
     yield _finding("near_duplicates", "warning", message, involved)
     one, other = (by_id.loc[known[side], "split"].to_numpy() for side in ("sample_a", "sample_b"))
     across = known[one != other]

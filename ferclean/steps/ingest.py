@@ -245,7 +245,6 @@ class _Reader:
             content_hash=content_hash,
             width=facts.width if facts else None,
             height=facts.height if facts else None,
-            phash=format(facts.phash, "016x") if facts else None,
             contrast=facts.contrast if facts else None,
             attributes=row.attributes,
             votes=row.votes,

@@ -21,6 +21,7 @@ from ferclean.evidence import comparison, scorecard
 from ferclean.evidence import splits as split_room
 from ferclean.exports.model import write_model
 from ferclean.exports.target import form_of
+from ferclean.parts.copies import find_duplicates, pair_rows
 from ferclean.parts.pixels import pixels_of
 from ferclean.parts.training_arms import (
     ARMS,
@@ -185,7 +186,7 @@ def retrain(
     else:
         pixels = image_room.load_pixels(list(table["image"]), size=size, channels=channels)
     is_test = (table["split"] == test_name).to_numpy()
-    copies = copies_of(pixels, list(table["content_hash"]), is_test)
+    copies = _copies(ws if dataset is None else None, table, pixels, is_test, progress)
     left_out = int((copies & material.usable).sum())
     material = replace(material, usable=material.usable & ~copies)
     test_rows = np.flatnonzero(is_test & (material.given >= 0))
@@ -263,6 +264,22 @@ def retrain(
         made_from |= {"data set": about.name, "licence": about.licence}
     write_model(trained_in / RECOGNIZER, keep, classes=classes, made_from=made_from)
     return replace(summary, kept=str(keep))
+
+
+def _copies(
+    ws: Workspace | None, table: pd.DataFrame, pixels: np.ndarray, is_test: np.ndarray, progress: Progress
+) -> np.ndarray:
+    """`copies_of`, from the pairs that are known of a workspace."""
+    contents = list(table["content_hash"])
+    if ws is None:
+        return copies_of(pixels, contents, is_test)
+    pairs = find_duplicates(ws, progress=progress)
+    groups = split_room.group_ids(len(table), pair_rows(list(table["sample_id"]), pairs), contents)
+    found: np.ndarray = ~is_test & np.isin(groups, np.unique(groups[is_test]))
+    if not table["sample_id"].isin(samples.get_samples(ws)["sample_id"]).all():
+        # the first look leaves out what came without a label, which people have given one since
+        found |= copies_of(pixels, contents, is_test)
+    return found
 
 
 def copies_of(pixels: np.ndarray, contents: Sequence[str], is_test: np.ndarray) -> np.ndarray:

@@ -67,7 +67,6 @@ class Sample:
     """SHA-256 hex of the file's bytes, or of shape and pixels; None when nothing could be read."""
     width: int | None = None
     height: int | None = None
-    phash: str | None = None
     contrast: float | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
     votes: dict[str, int] | None = None
@@ -236,7 +235,7 @@ def _columns(samples: Sequence[Sample], dataset: str, offset: int) -> dict[str, 
     def column(name: str, kind: pa.DataType) -> pa.Array:
         return pa.array([getattr(sample, name) for sample in samples], type=kind)
 
-    texts = ("sample_id", "source_key", "split", "given_label", "location", "relative_path", "content_hash", "phash")
+    texts = ("sample_id", "source_key", "split", "given_label", "location", "relative_path", "content_hash")
     return {
         **{name: column(name, pa.string()) for name in texts},
         "dataset": pa.array([dataset] * len(samples), type=pa.string()),
@@ -255,14 +254,14 @@ def get_samples(
     """The samples in their order of arrival.
 
     Columns: sample_id, dataset, source_key, split, given_label, path (absolute, or None), content_hash, width,
-    height, phash, contrast, quarantine_reason, attributes (dict), position, in_source (bool: the source still holds
+    height, contrast, quarantine_reason, attributes (dict), position, in_source (bool: the source still holds
     this row with these bytes, as far as the last ingest looked), source (name of the file that the row came from).
     """
     with ws.reading("reading samples") as con:
         table = frame(
             con,
             "SELECT sample_id, dataset, source_key, split, given_label, location, relative_path, content_hash, width, "  # noqa: S608 - own text
-            f"height, phash, contrast, quarantine_reason, attributes, position, in_source, source FROM {SAMPLES} "
+            f"height, contrast, quarantine_reason, attributes, position, in_source, source FROM {SAMPLES} "
             "WHERE ($splits IS NULL OR list_contains($splits::VARCHAR[], split)) "
             "AND ($quarantined OR quarantine_reason IS NULL) ORDER BY position",
             {"splits": None if splits is None else list(splits), "quarantined": include_quarantined},

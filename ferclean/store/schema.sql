@@ -23,7 +23,6 @@ CREATE TABLE sample (             -- one row per row of the source, unreadable o
     content_hash VARCHAR,         -- SHA-256 hex of the file's bytes, or of shape and pixels; shared by exact duplicates
     width INTEGER,                -- pixels
     height INTEGER,               -- pixels
-    phash VARCHAR,                -- perceptual hash, hex; near-duplicates differ in few bits
     contrast DOUBLE,              -- spread of the grey values; 0 = a blank image
     attributes VARCHAR NOT NULL,  -- JSON object: whatever else the source says (age, gender, landmarks ...)
     quarantine_reason VARCHAR,    -- why the row takes no part in scoring; NULL: it takes part
@@ -157,7 +156,7 @@ CREATE TABLE pair (             -- two samples that show the same picture
     run_id VARCHAR NOT NULL,    -- the run that looked for them
     sample_a VARCHAR NOT NULL,  -- the one that arrived first
     sample_b VARCHAR NOT NULL,  -- the other one
-    kind VARCHAR NOT NULL,      -- exact (same content hash) or near
+    kind VARCHAR NOT NULL,      -- exact (same content hash), near, or mirrored (near once flipped)
     similarity DOUBLE NOT NULL  -- cosine, -1 to 1, high = alike
 );
 

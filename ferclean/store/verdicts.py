@@ -18,6 +18,7 @@ from ferclean.store.samples import read_dataset
 from ferclean.store.scores import check_samples
 from ferclean.store.workspace import Workspace
 
+PAIR_KINDS = ("exact", "near", "mirrored")
 KINDS = ("mislabelled", "ambiguous", "unusable", "duplicate", "leak", "clean")
 NUMBERS = ("label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean")
 _DISTRIBUTIONS = ("soft_label", "p_true")
@@ -120,12 +121,13 @@ def get_verdicts(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
 
 
 def put_pairs(ws: Workspace, run_id: str, pairs: pd.DataFrame) -> None:
-    """Store pairs that show the same picture (sample_a, sample_b, kind exact|near, similarity); replaces the run's."""
+    """Store pairs that show the same picture (sample_a, sample_b, kind exact|near|mirrored, similarity); replaces
+    the run's."""
     with ws.session("storing pairs") as con:
         check_run(con, run_id)
         check_samples(con, list(dict.fromkeys([*pairs["sample_a"], *pairs["sample_b"]])), f"run {run_id}")
-        if not pairs["kind"].isin(["exact", "near"]).all():
-            raise BadDataError(f"run {run_id}: pairs are of kind exact or near")
+        if not pairs["kind"].isin(PAIR_KINDS).all():
+            raise BadDataError(f"run {run_id}: pairs are of kind {', '.join(PAIR_KINDS)}")
         con.execute("DELETE FROM pair WHERE run_id = ?", [run_id])
         insert(
             con,
@@ -138,8 +140,10 @@ def put_pairs(ws: Workspace, run_id: str, pairs: pd.DataFrame) -> None:
         )
 
 
-def get_pairs(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
+def get_pairs(ws: Workspace, run_id: str | None = None, *, mirrored: bool = False) -> pd.DataFrame:
     """Pairs that show the same picture: sample_a, sample_b, kind, similarity (high = alike).
+
+    Those of which one is like the other mirrored are left out unless `mirrored`: folds do not know them.
 
     Of a run; by default of the latest done run of kind `pairs`, or else of the latest done run that stored any.
     """
@@ -158,6 +162,6 @@ def get_pairs(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
             con,
             "SELECT p.sample_a, p.sample_b, p.kind, p.similarity FROM pair p "
             "JOIN sample a ON a.sample_id = p.sample_a JOIN sample b ON b.sample_id = p.sample_b "
-            "WHERE p.run_id = ? ORDER BY p.kind, a.position, b.position",
-            [chosen],
+            "WHERE p.run_id = ? AND (? OR p.kind <> 'mirrored') ORDER BY p.kind, a.position, b.position",
+            [chosen, mirrored],
         )

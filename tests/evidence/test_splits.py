@@ -104,3 +104,46 @@ def test_one_image_and_none_have_folds_too() -> None:
     assert splits.grouped_folds(np.array([]), np.array([]), folds=5, seed=0).shape == (0,)
     with pytest.raises(UsageError, match="at least 1"):
         splits.grouped_folds(np.array([3]), np.array([0]), folds=0, seed=0)
+
+
+def in_cells(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """3,000 rows around 60 faces, and 1,000 near copies and 100 equal ones of them, sought in cells."""
+    monkeypatch.setattr(splits, "ONE_CELL", 0)
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(60, 64))[rng.integers(60, size=3000)] + 0.5 * rng.normal(size=(3000, 64))
+    near = rows[:1000] + 0.15 * rng.normal(size=(1000, 64))
+    return np.concatenate([rows, near, rows[2000:2100]]).astype(np.float32)
+
+
+def test_cells_find_the_pairs_that_looking_at_all_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = in_cells(monkeypatch)
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    expected = set(map(tuple, np.argwhere(np.triu(unit @ unit.T >= 0.98, k=1)).tolist()))
+    pairs, similarity = splits.near_duplicate_pairs(rows)
+    found = set(map(tuple, pairs.tolist()))
+    assert len(expected) > 300
+    assert found <= expected
+    assert len(found) >= 0.98 * len(expected)
+    assert {(2000 + i, 4000 + i) for i in range(100)} <= found
+    assert pairs.tolist() == sorted(pairs.tolist())
+    assert np.allclose(similarity, (unit[pairs[:, 0]] * unit[pairs[:, 1]]).sum(1), atol=1e-5)
+
+
+def test_cells_look_at_a_small_part_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = in_cells(monkeypatch)
+    unit, _ = splits._unit_rows(rows)
+    looked = sum(len(askers) * len(members) for askers, members, _ in splits._cells(unit, unit))
+    assert looked < 0.15 * len(rows) ** 2
+
+
+@pytest.mark.parametrize("one_cell", [0, 10_000])
+def test_mirrored_copies_are_found_and_a_face_is_none_of_itself(one_cell: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(splits, "ONE_CELL", one_cell)
+    rows = RNG.normal(size=(200, 8, 8)).astype(np.float32)
+    rows[150] = rows[20][:, ::-1]
+    rows[3] += rows[3][:, ::-1]  # like its own mirror image
+    flipped = rows[:, :, ::-1].reshape(200, 64)
+    pairs, _ = splits.near_duplicate_pairs(rows.reshape(200, 64), mirrored=flipped)
+    assert pairs.tolist() == [[20, 150]]
+    with pytest.raises(BadDataError, match=r"\(5, 64\) mirrored"):
+        splits.near_duplicate_pairs(rows.reshape(200, 64), mirrored=flipped[:5])

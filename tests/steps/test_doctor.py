@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +153,39 @@ def test_near_copies_that_scoring_found_are_told(tmp_path: Path) -> None:
     found = by_kind(doctor(ws))
     assert found["near_duplicates"].count == 4
     assert found["near_leak"].examples == ["train_00003", "test_0001"]
+
+
+def test_recompressed_and_mirrored_copies_are_told_before_anything_is_scored(tmp_path: Path) -> None:
+    from PIL import Image
+
+    root = write_rafdb(tmp_path / "set", PAIRS)
+    with Image.open(aligned(root, "train_00001")) as image:
+        image.save(aligned(root, "train_00003"), "JPEG", quality=40)
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(aligned(root, "test_0001"), "JPEG")
+    ws, report = examined(tmp_path, root)
+    pairs = verdicts.get_pairs(ws, mirrored=True)
+    assert sorted(pairs["kind"]) == ["mirrored", "mirrored", "near"]
+    assert list(verdicts.get_pairs(ws)["kind"]) == ["near"]  # what folds keep together
+    found = by_kind(report)
+    assert "3 pairs of nearly equal images, 2 of them mirrored" in found["near_duplicates"].message
+    assert found["near_leak"].severity == "error"
+    assert sorted(found["near_leak"].examples) == ["test_0001", "train_00001", "train_00003"]
+
+
+def test_a_lost_picture_keeps_nobody_from_the_other_findings(tmp_path: Path) -> None:
+    root = write_rafdb(tmp_path / "set", PAIRS)
+    ws, before = examined(tmp_path, root)
+    assert "not_looked" not in by_kind(before)
+    aligned(root, "train_00001").unlink()
+    assert by_kind(doctor(ws)) == by_kind(before)  # the arrays are there
+    other = Workspace.create(tmp_path / "other")
+    other_root = write_rafdb(tmp_path / "other_set", PAIRS)
+    ingest(other, card(), other_root)
+    shutil.rmtree(other.pixels)
+    aligned(other_root, "train_00001").unlink()
+    found = by_kind(doctor(other))
+    assert "put the data set back" in found["not_looked"].message
+    assert {kind for kind in found if kind != "not_looked"} == set(by_kind(before))
 
 
 def test_the_gate_can_be_set(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_samples_come_back_in_their_order_with_everything_that_was_given(ws: Wor
     given = [
         sample("z", attributes={"age": 3, "name": "ü\n<b>"}),
         sample("a", split="test", given_label=None, quarantine_reason="label: 9 is no class", relative_path=None),
-        sample("m", location="workspace", relative_path="m.png", width=None, height=None, contrast=None, phash=None),
+        sample("m", location="workspace", relative_path="m.png", width=None, height=None, contrast=None),
     ]
     assert room.put_samples(ws, given) == room.PutSummary(added=3, unchanged=0)
     everything = room.get_samples(ws, include_quarantined=True)
@@ -64,7 +64,6 @@ def test_samples_come_back_in_their_order_with_everything_that_was_given(ws: Wor
     assert list(everything["path"]) == [str(tmp_path / "z.png"), None, str(ws.root / "images" / "m.png")]
     assert everything["attributes"][0] == {"age": 3, "name": "ü\n<b>"}
     assert everything["given_label"][1] is None
-    assert everything["phash"][2] is None
     assert list(room.get_samples(ws)["source_key"]) == ["z", "m"]
     assert list(room.get_samples(ws, splits=["test"], include_quarantined=True)["source_key"]) == ["a"]
     assert list(room.get_samples(ws, splits=[]).columns) == list(everything.columns)

@@ -82,7 +82,7 @@ def test_pairs_are_those_of_the_latest_search(tmp_path: Path) -> None:
     pairs("pairs", 0, 2)
     assert verdicts.get_pairs(ws).empty
     assert len(verdicts.get_pairs(ws, triage)) == 2
-    with pytest.raises(BadDataError, match="exact or near"):
+    with pytest.raises(BadDataError, match="exact, near, mirrored"):
         verdicts.put_pairs(ws, triage, verdicts.get_pairs(ws, triage).assign(kind="alike"))
 
 
