@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torchvision_mend
+
+torchvision_mend.install()
 
 # two workers of a math library on two cores only get in each other's way in tiny tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")

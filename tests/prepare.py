@@ -1,6 +1,7 @@
 """Gets what pip cannot bring for the tests, only where it is missing: a browser and FiftyOne's database server.
 
-Run after the installation: `python tests/prepare.py`. It never replaces anything that is already there.
+Where torchvision does not fit torch, it lays `torchvision_mend.py` into the environment. Run after the installation:
+`python tests/prepare.py`. It never replaces anything that is already there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from ferclean.steps.browse import SERVER_PACKAGE, external_database, server_binary
@@ -84,10 +86,23 @@ def prepare_database() -> str:
     return f"database: {binary} was installed"
 
 
+def prepare_torchvision() -> str:
+    """Mend torchvision in this environment where it does not fit torch, for whatever process runs in it."""
+    start = [sys.executable, "-c", "import torchvision"]
+    if _answers(start):
+        return "torchvision: it fits torch"
+    packages = Path(sysconfig.get_path("purelib"))
+    shutil.copy(Path(__file__).with_name("torchvision_mend.py"), packages)
+    (packages / "torchvision_mend.pth").write_text("import torchvision_mend; torchvision_mend.install()\n")
+    if not _answers(start):
+        raise PreparationError("torchvision does not start: pip install --force-reinstall torch torchvision")
+    return "torchvision: it does not fit torch; its operators are declared in this environment (torchvision_mend.py)"
+
+
 def main() -> int:
-    """Prepare both, say what was done, and return 0, or 1 when something is still missing."""
+    """Prepare all, say what was done, and return 0, or 1 when something is still missing."""
     missing = 0
-    for prepare in (prepare_browser, prepare_database):
+    for prepare in (prepare_browser, prepare_database, prepare_torchvision):
         try:
             _say(prepare())
         except PreparationError as error:

@@ -15,12 +15,8 @@ from torch.nn import functional as F
 
 from ferclean.errors import UsageError
 from ferclean.recognition.slim import Slim
-from ferclean.recognition.torchvision_fix import mend_torchvision
+from ferclean.recognition.timm_import import the_timm
 from ferclean.recognition.weights import WeightsReport, load_weights
-
-mend_torchvision()  # timm imports torchvision
-
-import timm  # noqa: E402
 
 SLIM = "slim"
 SMALL_IMAGE = 64
@@ -141,6 +137,7 @@ def make_backbone(
 
 def timm_options(name: str, *, channels: int, input_size: int, num_classes: int = 0) -> tuple[Any, dict[str, Any]]:
     """A network as timm makes it, and the options that `timm.create_model` made it with. Raises UsageError."""
+    timm = the_timm()
     options: dict[str, Any] = {"num_classes": num_classes, "in_chans": channels}
     try:
         if not timm.is_model(name):

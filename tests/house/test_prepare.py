@@ -17,6 +17,7 @@ def bare(monkeypatch):
     monkeypatch.setattr(prepare, "find_browser", lambda: None)
     monkeypatch.setattr(prepare, "server_binary", lambda: None)
     monkeypatch.setattr(prepare, "external_database", lambda: None)
+    monkeypatch.setattr(prepare, "prepare_torchvision", lambda: "torchvision: it fits torch")
     monkeypatch.setattr(prepare, "_is_debian", lambda: False)
     monkeypatch.setattr(prepare.platform, "system", lambda: "Linux")
     monkeypatch.setattr(prepare.platform, "machine", lambda: "x86_64")
@@ -30,6 +31,19 @@ def test_nothing_is_installed_where_everything_is_there(bare, monkeypatch, tmp_p
     assert prepare.main() == 0
     assert bare == []
     assert "/somewhere/chromium is there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_a_torchvision_that_does_not_fit_is_mended_in_the_environment(monkeypatch, tmp_path, mended):
+    answers = iter([False, mended])
+    monkeypatch.setattr(prepare, "_answers", lambda command: next(answers))
+    monkeypatch.setattr(prepare.sysconfig, "get_path", lambda name: str(tmp_path))
+    if mended:
+        assert "declared in this environment" in prepare.prepare_torchvision()
+    else:
+        with pytest.raises(prepare.PreparationError, match="pip install --force-reinstall torch torchvision"):
+            prepare.prepare_torchvision()
+    assert {path.name for path in tmp_path.iterdir()} == {"torchvision_mend.py", "torchvision_mend.pth"}
 
 
 def test_a_database_uri_of_the_user_is_enough(bare, monkeypatch):

@@ -114,7 +114,7 @@ def test_measuring_a_network_leaves_it_as_it_was_drawn() -> None:
         torch.manual_seed(5)
         state = make_backbone("resnet18", channels=3, input_size=64).network.state_dict()
         torch.manual_seed(5)
-        drawn = backbones.timm.create_model("resnet18", pretrained=False, num_classes=0, in_chans=3).state_dict()
+        drawn = backbones.the_timm().create_model("resnet18", pretrained=False, num_classes=0, in_chans=3).state_dict()
     assert all(torch.equal(value, drawn[name]) for name, value in state.items())
     assert not state["layer1.0.bn2.weight"].any()
 

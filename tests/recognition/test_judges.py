@@ -240,7 +240,7 @@ def test_half_of_the_padding_stands_before_and_the_larger_half_behind() -> None:
 def test_a_timm_classifier_comes_from_a_folder_and_needs_it_no_longer(tmp_path: Path) -> None:
     from ferclean.recognition import backbones
 
-    model = backbones.timm.create_model("test_resnet", num_classes=3).eval()
+    model = backbones.the_timm().create_model("test_resnet", num_classes=3).eval()
     folder = tmp_path / "expressions"
     folder.mkdir()
     save_file(model.state_dict(), folder / "model.safetensors")

@@ -132,7 +132,7 @@ def test_only_a_model_gives_way_to_a_model(tmp_path: Path, resnet: Trained) -> N
 
 
 def test_what_is_no_model_folder_is_called_so(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no model folder at .*; `ferclean retrain --keep FOLDER` writes one"):
+    with pytest.raises(UsageError, match=r"no model folder at .* retrain --release NAME --keep FOLDER` writes one"):
         load_model(tmp_path / "absent")
     folder = saved(tmp_path / "model", trained())
     config = json.loads((folder / "config.json").read_text("utf-8"))

@@ -22,7 +22,7 @@ from ferclean.recognition.devices import choose_device
 from ferclean.recognition.judges import face_api, packages, shelf
 from ferclean.recognition.judges.onnx_net import OnnxNet
 from ferclean.recognition.judges.shelf import JudgeCard
-from ferclean.recognition.torchvision_fix import mend_torchvision
+from ferclean.recognition.timm_import import the_timm
 
 BATCH = 64
 FACE_API = "face-api"
@@ -93,7 +93,7 @@ def add_hub(source: str, *, classes: Sequence[str] | None = None, name: str | No
     """
     from safetensors.torch import save
 
-    timm = _timm()
+    timm = the_timm()
     local = source.startswith("local-dir:")
     if not local and not _HUB_NAME.fullmatch(source):
         raise UsageError(f"--hub names a repository of the Hugging Face Hub, OWNER/MODEL, not {source!r}")
@@ -221,18 +221,11 @@ def _hub_net(card: JudgeCard, files: Mapping[str, bytes]) -> nn.Module:
     from safetensors.torch import load
 
     about = json.loads(card.network)
-    model: nn.Module = _timm().create_model(
+    model: nn.Module = the_timm().create_model(
         about["architecture"], pretrained=False, num_classes=about["num_classes"], in_chans=about["in_chans"]
     )
     model.load_state_dict(load(files[_HUB_WEIGHTS]))
     return model
-
-
-def _timm() -> Any:
-    mend_torchvision()  # timm imports torchvision
-    import timm
-
-    return timm
 
 
 def _per_channel(values: Sequence[float], channels: int, what: str) -> tuple[float, ...]:
