@@ -27,5 +27,5 @@ def calibrated_probs(table: pd.DataFrame, classes: Sequence[str]) -> pd.Series:
     probs /= probs.sum(1, keepdims=True)
     given = label_names.encode(list(table.loc[scored, "given_label"]), classes)
     shown = apply_temperature(probs, fit_temperature(probs[given >= 0], given[given >= 0]))
-    found[scored] = shown.tolist()
+    found[scored] = pd.Series(shown.tolist(), index=table.index[scored])
     return found
