@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import UsageError, among
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import encode
 from ferclean.evidence.scorecard import majorities
 from ferclean.recognition.arms import Arm, ArmOfSeed
@@ -140,6 +140,11 @@ def _given(m: Material) -> Arm:
 def _cleaned(m: Material) -> Arm:
     hard = _hard(m.usable, m.label)
     weights = m.weight[hard.rows]
+    if len(weights) and not weights.any():
+        raise BadDataError(
+            "every training row of the release weighs 0, so that nothing is left to learn; make one with "
+            "`ferclean release NAME --unmended keep`, or train on --arms soft"
+        )
     return hard if (weights == 1).all() else replace(hard, weights=weights)
 
 

@@ -307,10 +307,12 @@ def given_label_dynamics(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
 
 def _checked_weights(weights: np.ndarray, count: int) -> np.ndarray:
     """(N,) float32, 1 on average."""
-    found = np.asarray(weights, dtype=np.float64)
-    if found.shape != (count,) or not (np.isfinite(found) & (found >= 0)).all() or not found.any():
+    found = np.asarray(weights)
+    numbers = found.shape == (count,) and np.issubdtype(found.dtype, np.number)
+    if not numbers or not (np.isfinite(found) & (found >= 0)).all() or not found.any():
         raise BadDataError(f"weights are {count} numbers of 0 or more, one per image, and not all 0")
-    return (found / found.mean()).astype(np.float32)
+    shares = found.astype(np.float64) / found.max()  # so that no sum overflows
+    return (shares / shares.mean()).astype(np.float32)
 
 
 def _checked(images: np.ndarray | Pixels, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray | None]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from ferclean import extras, hashes
@@ -76,7 +77,8 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     weight (what the label counts for, 1 where the folder does not say), image (encoded bytes or an absolute path),
     content_hash.
 
-    Raises BadDataError for a folder without a ClassLabel and for rows that cannot be used.
+    Raises BadDataError for a folder without a ClassLabel, for rows that cannot be used, for soft labels that are no
+    shares of the classes, and for weights outside [0, 1].
     """
     import pandas as pd
 
@@ -91,6 +93,7 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     for row in read(path, card):
         if row.problem:
             raise BadDataError(f"{path}: {row.split} row {row.source_key!r} cannot be used: {row.problem}")
+        _check_target(f"{path}: {row.split} row {row.source_key!r}", row.attributes, len(card.classes))
         image: bytes | str = str(Path(path) / row.relative_path) if row.relative_path else row.data or b""
         rows.append(
             {
@@ -107,6 +110,24 @@ def read_release(path: str | Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             }
         )
     return pd.DataFrame(rows), card.classes
+
+
+def _check_target(row: str, attributes: Mapping[str, object], classes: int) -> None:
+    soft, weight = attributes.get("soft_label"), attributes.get("weight", 1.0)
+    if soft is not None:
+        try:
+            shares = np.asarray(soft, dtype=np.float64)
+        except (TypeError, ValueError):
+            shares = np.array([])
+        whole = shares.shape == (classes,) and bool((shares >= 0).all()) and abs(float(shares.sum()) - 1) < 1e-3
+        if not whole:
+            raise BadDataError(
+                f"{row}: its soft label is not {classes} shares that sum to 1, one per class; export the release again"
+            )
+    if not isinstance(weight, float) or not 0 <= weight <= 1:
+        raise BadDataError(
+            f"{row}: its weight is {weight!r}, not a number from 0 to 1; mend it, or leave the column weight out"
+        )
 
 
 def _open(root: Path, cache: Path) -> Mapping[str, Any]:
@@ -219,8 +240,9 @@ def _attributes(cells: Mapping[str, Any], before: Sequence[ClassName] | None, ca
     if isinstance(cells.get("soft_label"), list):
         kept["soft_label"] = cells["soft_label"]
         # a column of that name means this only beside soft labels, as `export` writes both
-        if isinstance(cells.get("weight"), float) and 0 <= cells["weight"] <= 1:
-            kept["weight"] = cells["weight"]
+        if cells.get("weight") is not None:
+            said = cells["weight"]
+            kept["weight"] = float(said) if isinstance(said, int | float) and np.isfinite(said) else str(said)
     if "given_label" in cells:  # None says that there was no label before curation
         name, code, _ = _label(cells["given_label"], before, card)
         kept["given_label"] = name or code

@@ -156,3 +156,13 @@ def test_recall_holds_where_fewer_labels_are_wrong_than_estimated_and_those_stan
         found = expected_at(p, order, [400], rate=ErrorRate(estimate=0.27, low=0.07, high=0.38))[0]
         covered += found.recall_low <= wrong[order[:400]].sum() / wrong.sum() <= found.recall_high
     assert covered >= 18
+
+
+def test_a_clean_set_promises_what_its_interval_holds_and_an_open_rate_stays_open() -> None:
+    order = np.arange(1000)
+    clean = np.full(1000, 0.0005)
+    for rate in (ErrorRate(estimate=0.0, low=0.0, high=0.0), ErrorRate(estimate=0.0, low=0.0, high=1.0)):
+        for row in expected_at(clean, order, [10, 500], rate=rate):
+            assert row.recall_low <= row.recall <= row.recall_high
+            assert row.precision_low <= row.precision <= row.precision_high
+        assert (row.precision_high > 0.5) == (rate.high == 1)

@@ -29,7 +29,7 @@ def test_the_share_of_wrong_labels_is_found_with_strong_and_with_weak_witnesses(
     found = error_rate(labels, said(true, ours, rng), said(true, theirs, rng), within=WIDE)
     assert found.low <= (labels != true).mean() <= found.high
     assert abs(found.estimate - (labels != true).mean()) < 0.03
-    assert found.high - found.low < 2 * MARGIN + 0.03
+    assert found.high - found.low < 2 * MARGIN + 0.04
 
 
 def test_faces_that_no_judge_could_read_are_left_out_and_nobody_leaves_things_as_they_are() -> None:
@@ -45,13 +45,25 @@ def test_faces_that_no_judge_could_read_are_left_out_and_nobody_leaves_things_as
     assert error_rate(labels, ours, np.full(4000, -1), within=WIDE) is WIDE
 
 
-def test_nothing_outside_what_is_known_without_judges_is_said() -> None:
+def test_witnesses_who_contradict_what_is_known_without_judges_are_not_heard() -> None:
     rng = np.random.default_rng(2)
     true = rng.integers(0, K, 3000)
     labels, ours, theirs = (said(true, right, rng) for right in (0.7, 0.8, 0.8))
     narrow = ErrorRate(estimate=0.1, low=0.05, high=0.2)
-    found = error_rate(labels, ours, theirs, within=narrow)
-    assert (found.estimate, found.high) == (0.2, 0.2)
-    # a net that learned this very set repeats its labels: then few look wrong, and the lower end holds
-    assert error_rate(labels, ours, labels, within=narrow).estimate == 0.05
-    assert narrow.low <= found.low <= found.estimate
+    assert error_rate(labels, ours, theirs, within=narrow) is narrow
+    # a net that learned this very set repeats its labels: then none looks wrong
+    assert error_rate(labels, ours, labels, within=narrow) is narrow
+
+
+def test_a_judge_who_tells_nothing_and_weak_witnesses_leave_things_as_they_are() -> None:
+    rng = np.random.default_rng(3)
+    true = rng.integers(0, K, 3000)
+    labels, ours = said(true, 0.8, rng), said(true, 0.8, rng)
+    for nothing in (np.zeros(3000, dtype=int), rng.integers(0, K, 3000), said(true, 0.35, rng)):
+        assert error_rate(labels, ours, nothing, within=WIDE) is WIDE
+    # of many classes and few samples too much is to be estimated: the interval says so
+    many = rng.integers(0, 60, 4000)
+    other = np.where(rng.random((3, 4000)) < 0.8, many, rng.integers(0, 60, (3, 4000)))
+    found = error_rate(*other, within=WIDE)
+    assert found.low <= (other[0] != many).mean() <= found.high
+    assert (found.low, found.high) == (WIDE.low, WIDE.high)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
 from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 from small_workspace import CLASSES, Small, p_true, shared, small
 
+from ferclean.errors import BadDataError
 from ferclean.exports.card import inert
 from ferclean.exports.content import read_content
 from ferclean.recognition.images import decode
@@ -180,3 +183,28 @@ def test_rows_of_pixels_leave_as_the_lossless_images_that_the_workspace_keeps(tm
     assert [row["image"]["path"] for row in rows] == ["0.png", "1.png"]
     for row, given in zip(rows, pixels, strict=True):
         assert np.array_equal(decode(row["image"]["bytes"])[..., 0].ravel(), given)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("weight", 5.0, "its weight is 5.0, not a number from 0 to 1"),
+        ("weight", float("nan"), "its weight is 'nan', not a number from 0 to 1"),
+        ("soft_label", [0.5, 0.5], "its soft label is not 7 shares that sum to 1"),
+        ("soft_label", [0.0] * 7, "its soft label is not 7 shares that sum to 1"),
+    ],
+)
+def test_a_folder_whose_targets_were_spoilt_is_refused_by_its_row(
+    exported: Path, tmp_path: Path, column: str, value: object, told: str
+) -> None:
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(exported, spoilt)
+    file = next(spoilt.rglob("train*.parquet"))
+    rows = pq.read_table(file)
+    values = [value, *rows[column].to_pylist()[1:]]
+    place = rows.schema.get_field_index(column)
+    pq.write_table(
+        rows.set_column(place, rows.schema.field(column), pa.array(values, rows.schema.field(column).type)), file
+    )
+    with pytest.raises(BadDataError, match=rf"train row 'train_00001': {re.escape(told)}"):
+        read_release(spoilt)

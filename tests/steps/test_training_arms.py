@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferclean.errors import UsageError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.parts.training_arms import ARMS, Material, check_arms, make_arm
 from ferclean.recognition.arms import Arm
 
@@ -51,6 +51,11 @@ def test_a_doubted_label_counts_in_the_cleaned_arm_as_much_as_its_weight_and_in_
     assert arm("cleaned").weights is None
     for name in ("given", "soft", "decisions"):
         assert arm(name, doubted).weights is None
+
+
+def test_labels_that_all_weigh_nothing_are_refused_before_anything_is_trained() -> None:
+    with pytest.raises(BadDataError, match="every training row of the release weighs 0"):
+        arm("cleaned", replace(material(), table=material().table.assign(weight=0.0)))
 
 
 def test_soft_targets_are_the_releases_but_one_class_where_a_person_named_one() -> None:

@@ -88,8 +88,9 @@ def design_weights(chance: np.ndarray, draw: np.ndarray, *, total: int) -> np.nd
     200 out of 3,000 the estimated error rate is .006 low, with 1,200 and 300 .016. The chance with which *any* draw
     brings in a row would mend that, but is not known: what an earlier draw took had no chance in a later one.
 
-    Where hardly any row was drawn beside many chosen ones, one of them must not speak for the whole set: none stands
-    for more than one in FEW of those that nobody chose, but always for itself. Where none was drawn all count alike:
+    Where hardly any row was drawn beside many chosen ones, one of them must not speak for the whole set: on average
+    they stand for no more than one in FEW of those that nobody chose (one in as many as were chosen, where those are
+    fewer), but always for themselves. Where none was drawn all count alike:
     the model then knows only what was chosen, and what it says of the others is an extrapolation.
 
     >>> design_weights(np.array([0.1, 0.3, np.nan]), np.array(["a", "a", "a"]), total=9).round(2).tolist()

@@ -93,11 +93,12 @@ def expected_at(
             depth=depth,
             found=float(found[i]),
             precision=float(found[i] / depth),
-            precision_low=float(np.quantile(inside[:, i], 0.025) / depth),
-            precision_high=float(np.quantile(inside[:, i], 0.975) / depth),
+            # where hardly a label is wrong, nearly all draws have none, and the mean lies beside them
+            precision_low=min(float(np.quantile(inside[:, i], 0.025)), float(found[i])) / depth,
+            precision_high=max(float(np.quantile(inside[:, i], 0.975)), float(found[i])) / depth,
             recall=float(recall[i]),
-            recall_low=float(np.quantile(drawn_recall[:, i], 0.025)),
-            recall_high=float(np.quantile(drawn_recall[:, i], 0.975)),
+            recall_low=min(float(np.quantile(drawn_recall[:, i], 0.025)), float(recall[i])),
+            recall_high=max(float(np.quantile(drawn_recall[:, i], 0.975)), float(recall[i])),
         )
         for i, depth in enumerate(depths)
     ]
@@ -115,10 +116,9 @@ def _grid(p: np.ndarray, ends: np.ndarray, rate: ErrorRate) -> tuple[np.ndarray,
     """Expected wrong labels and their variance, (slopes, levels, depths + 1), the last entry over all rows."""
     base = log_odds(p)
     few = base[np.linspace(0, len(base) - 1, min(_FEW, len(base))).astype(int)]
-    down = up = 0.0
-    if rate.estimate > 0:
-        down = float(np.log(rate.estimate / max(rate.low, rate.estimate / 10)) / 1.96)
-        up = float(np.log(max(rate.high, rate.estimate) / rate.estimate) / 1.96)
+    estimate = max(rate.estimate, 0.5 / len(p))  # where nothing speaks for errors, half a case is still possible
+    down = float(np.log(estimate / max(rate.low, estimate / 10)) / 1.96)
+    up = float(np.log(max(rate.high, estimate) / estimate) / 1.96)
     at = np.append(ends, len(p) - 1)
     mean, spread = np.empty((2, len(_STEPS), len(_STEPS), len(at)))
     for j, step in enumerate(_STEPS):
