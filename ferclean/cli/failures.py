@@ -57,8 +57,8 @@ def failure_of(error: BaseException, argv: Sequence[str], verb: str | None) -> F
         less = "a smaller --input-size, --batch-size or backbone, or fewer samples (ingest --limit)"
         return Failure(kind="failure", message=f"not enough memory ({_one_line(str(error))}); try {less}", exit_code=1)
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ferclean"):
-        said = extras.missing(error.name, f"`ferclean {verb}`" if verb else "ferclean")
-        return Failure(kind=said.kind, message=str(said), exit_code=said.exit_code)
+        lacking = extras.missing(error.name, f"`ferclean {verb}`" if verb else "ferclean")
+        return Failure(kind=lacking.kind, message=str(lacking), exit_code=lacking.exit_code)
     if isinstance(error, OSError) and error.filename is not None:
         mend = "see that it is there, that it may be read and written, and that the disk has room"
         said = f"cannot use {error.filename}: {error.strerror}; {mend}"
