@@ -18,6 +18,7 @@ from ferclean.errors import FercleanError
 from ferclean.parts.teaching import Teaching
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import Desk, Filters, Tally, facets, next_open, open_desk, select, tally, teaching_now
+from ferclean.review.ranked import Selection
 from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that a key press waits for another process before the page says that it is busy
@@ -42,7 +43,7 @@ class Sitting:
     desk: Desk
     album: faces_beside.Album
     filters: Filters
-    selection: list[str]
+    selection: Selection
     current: str | None
     """The face in question; None when the selection holds none."""
 
@@ -72,7 +73,7 @@ def open_sitting() -> Sitting:
     if st.session_state.get("selected_for") != filters:
         st.session_state["selection"] = select(desk, filters)
         st.session_state["selected_for"] = filters
-    selection: list[str] = st.session_state["selection"]
+    selection: Selection = st.session_state["selection"]
     wanted = st.query_params.get("sample")
     current = wanted if wanted in selection else next_open(desk, selection)
     return Sitting(desk, st.session_state["album"], filters, selection, current)

@@ -19,8 +19,8 @@ from ferclean.evidence.signals.nearest import Nearest
 from ferclean.parts.surroundings import nearest_for_screens
 from ferclean.recognition.images import decode, encode_png
 from ferclean.store.pictures import images_bytes
-from ferclean.store.runs import get_run
-from ferclean.store.table import sample_table
+from ferclean.store.runs import latest_run
+from ferclean.store.table import clear_examples, usable
 from ferclean.store.verdicts import get_pairs
 from ferclean.store.workspace import Workspace
 
@@ -62,11 +62,12 @@ class Album:
     """Class -> its faces with the highest label quality."""
     twins: dict[str, tuple[Beside, ...]]
     """Sample -> faces that show the same picture."""
-    known: dict[str, Beside]
     run_id: str | None
     """The score run whose neighbours are shown; None when there is none."""
     near: tuple[list[str], dict[str, int], Nearest] | None = None
     """Its samples, their rows, and who is near whom; read when first asked for."""
+    found: dict[tuple[str, int], list[Beside]] = field(default_factory=dict)
+    """What lay beside the faces that were looked at."""
     kept: dict[tuple[str, int], Picture] = field(default_factory=dict)
 
 
@@ -76,20 +77,18 @@ def open_album(ws: Workspace, *, examples: int = 8) -> Album:
     Examples are the `examples` faces of a class with the highest label quality among those judged clean; a class
     without any shows its best ones whatever the verdict.
     """
-    table = sample_table(ws)
-    usable = table[table["quarantine_reason"].isna() & table["given_label"].notna()]
-    known = {
-        sample_id: Beside(sample_id=sample_id, source_key=key, label=label, why="")
-        for sample_id, key, label in zip(usable["sample_id"], usable["source_key"], usable["given_label"], strict=True)
-    }
-    runs = list(usable["run_id"].dropna().unique())
-    triage = get_run(ws, runs[0]) if runs else None
+    with ws.reading("opening the album"):
+        triage = latest_run(ws, "triage")
+        pairs, clear = get_pairs(ws, mirrored=True), clear_examples(ws, examples)
+        in_pairs = usable(ws, [*pairs["sample_a"], *pairs["sample_b"]])
     score_runs = triage.config.get("score_runs", []) if triage else []
+    of_class: dict[str, list[Beside]] = {}
+    for face in map(_plain, clear):
+        of_class.setdefault(face.label, []).append(face)
     return Album(
         ws=ws,
-        examples=_examples(usable, known, examples),
-        twins=_twins(get_pairs(ws, mirrored=True), known),
-        known=known,
+        examples={label: tuple(faces) for label, faces in of_class.items()},
+        twins=_twins(pairs, {face.sample_id: face for face in map(_plain, in_pairs)}),
         run_id=score_runs[0] if score_runs else None,
     )
 
@@ -100,18 +99,26 @@ def beside(album: Album, sample_id: str, *, count: int) -> list[Beside]:
     At most `count`; empty when the workspace holds neither pairs nor embeddings of the scored run. Copies are no
     neighbours: they come first in any case.
     """
+    if (sample_id, count) not in album.found:
+        album.found[sample_id, count] = _beside(album, sample_id, count)
+    return album.found[sample_id, count]
+
+
+def _beside(album: Album, sample_id: str, count: int) -> list[Beside]:
     found = list(album.twins.get(sample_id, ()))[:count]
     seen = {sample_id, *(face.sample_id for face in found)}
     ids, rows, nearest = _near(album)
     if sample_id not in rows:
         return found
     row = rows[sample_id]
-    for place, cosine in zip(nearest.at[row], nearest.cosine[row], strict=True):
-        if place < 0 or len(found) >= count:
-            break
-        if ids[place] in album.known and ids[place] not in seen:
-            found.append(_because(album.known[ids[place]], f"{max(0.0, float(cosine)):.2f} alike"))
-    return found
+    near = [
+        (ids[place], float(cosine))
+        for place, cosine in zip(nearest.at[row], nearest.cosine[row], strict=True)
+        if place >= 0 and ids[place] not in seen
+    ]
+    known = {face.sample_id: face for face in map(_plain, usable(album.ws, [other for other, _ in near]))}
+    alike = [_because(known[other], f"{max(0.0, cosine):.2f} alike") for other, cosine in near if other in known]
+    return [*found, *alike][:count]
 
 
 def examples_of(album: Album, label: str | None, *, count: int, but: Iterable[str] = ()) -> list[Beside]:
@@ -154,15 +161,9 @@ def _data_uri(data: bytes, side: int) -> str:
     return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode("ascii")
 
 
-def _examples(usable: pd.DataFrame, known: dict[str, Beside], count: int) -> dict[str, tuple[Beside, ...]]:
-    standing = usable[~usable["decision"].isin(["relabel", "ambiguous", "exclude"])]
-    ordered = standing.assign(_late=standing["verdict"] != "clean").sort_values(
-        ["_late", "label_quality", "sample_id"], ascending=[True, False, True], na_position="last"
-    )
-    return {
-        str(label): tuple(known[sample_id] for sample_id in group["sample_id"].head(count))
-        for label, group in ordered.groupby("given_label", sort=False)
-    }
+def _plain(row: tuple[str, str, str]) -> Beside:
+    sample_id, key, label = row
+    return Beside(sample_id=sample_id, source_key=key, label=label, why="")
 
 
 def _twins(pairs: pd.DataFrame, known: dict[str, Beside]) -> dict[str, tuple[Beside, ...]]:

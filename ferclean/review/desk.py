@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import getpass
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain
+
+import numpy as np
 
 from ferclean.parts import teaching
-from ferclean.parts.calibrated import calibrated_probs
-from ferclean.review.offers import Item, item_of
-from ferclean.store.audits import get_audit
+from ferclean.parts.calibrated import shown_temperature
+from ferclean.review.offers import Item
+from ferclean.review.ranked import Faces, Selection
+from ferclean.store.audits import audited
 from ferclean.store.samples import get_dataset
-from ferclean.store.standing import random_checks, random_decisions, skipped, words
-from ferclean.store.table import queue
+from ferclean.store.standing import random_decisions, skipped, words
+from ferclean.store.table import ranked
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 
@@ -82,8 +84,8 @@ class Desk:
     reviewer: str
     dataset: str
     classes: tuple[str, ...]
-    items: dict[str, Item]
-    """By sample_id, in rank order."""
+    items: Faces
+    """By sample_id, in rank order; whole faces are read when they are looked at."""
     standing: dict[str, Standing]
     skipped: set[str]
     audited: tuple[str, ...] = ()
@@ -114,19 +116,17 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
     Raises UsageError when nothing was ingested; the desk is empty when nothing was triaged.
     """
     name = (reviewer or "").strip() or default_reviewer()
-    dataset = get_dataset(ws)
-    table = queue(ws, undecided=False, reviewer=name)
-    table["pred_probs"] = calibrated_probs(table, dataset.classes)
-    ranked = sorted((item_of(row) for row in table.to_dict("records")), key=lambda item: item.rank)
-    items = {item.sample_id: item for item in ranked}
-    drawn = get_audit(ws)
-    audited = tuple(i for i in drawn.loc[drawn["position"].notna(), "sample_id"] if i in items)
-    desk = Desk(
-        ws=ws, reviewer=name, dataset=dataset.name, classes=dataset.classes, items=items, standing={},
-        skipped=set(), audited=audited, random_checks=frozenset(random_checks(ws)),
-        round=teaching.teaching(ws, reviewer=name), learned=teaching.progress(ws, reviewer=name),
-    )  # fmt: skip
-    refresh(desk)
+    with ws.reading("opening the desk"):
+        dataset, queue, drawn = get_dataset(ws), ranked(ws), audited(ws)
+        place = {sample_id: row for row, sample_id in enumerate(queue.ids)}
+        faces = Faces(ws=ws, ranked=queue, temperature=shown_temperature(ws), place=place, kept={})
+        desk = Desk(
+            ws=ws, reviewer=name, dataset=dataset.name, classes=dataset.classes, items=faces, standing={},
+            skipped=set(), audited=tuple(sample_id for sample_id in drawn if sample_id in place),
+            random_checks=frozenset(drawn).union(queue.ids[row] for row in np.flatnonzero(queue.drawn)),
+            round=teaching.teaching(ws, reviewer=name), learned=teaching.progress(ws, reviewer=name),
+        )  # fmt: skip
+        refresh(desk)
     return desk
 
 
@@ -136,32 +136,36 @@ def refresh(desk: Desk) -> None:
         desk.skipped, stand = skipped(desk.ws, desk.reviewer), words(desk.ws, desk.reviewer)
         desk.drawn_decided = {sample_id for sample_id in random_decisions(desk.ws) if sample_id in desk.items}
     desk.standing = {
-        sample_id: stands(word.decision_id, word.action, word.label, desk.items.get(sample_id), word.reviewer)
+        sample_id: stands(
+            word.decision_id, word.action, word.label, word.reviewer,
+            given=desk.items.given(sample_id) if sample_id in desk.items else None,
+        )
         for sample_id, word in stand.items()
-    }
+    }  # fmt: skip
 
 
-def select(desk: Desk, filters: Filters) -> list[str]:
-    """The sample ids that `filters` asks for, in the order in which they are to be looked at, decided ones too."""
+def select(desk: Desk, filters: Filters) -> Selection:
+    """The faces that `filters` asks for, in the order in which they are to be looked at, decided ones too."""
+    queue = desk.items.ranked
     if filters.audit:
-        return list(desk.audited)
-    present = {item.verdict for item in desk.items.values()}
-    kinds = set(filters.kinds) or (present - {"clean", "ambiguous"}) or present
-    # draws that were shown only where their verdict is bad would be a random sample no more
-    every_draw = not filters.kinds
-    chosen = [
-        item.sample_id
-        for item in desk.items.values()
-        if (item.verdict in kinds or (every_draw and item.drawn_at_random))
-        and (not filters.given or item.given_label in filters.given)
-        and (not filters.suggested or item.suggested_label in filters.suggested)
-    ]
+        return Selection(desk.items, np.array([desk.items.place[one] for one in desk.audited], dtype=np.int64))
+    present = [KINDS[code] for code in np.unique(queue.verdict)]
+    kinds = filters.kinds or [kind for kind in present if kind not in ("clean", "ambiguous")] or present
+    chosen = np.isin(queue.verdict, [KINDS.index(kind) for kind in kinds])
+    if not filters.kinds:  # draws that were shown only where their verdict is bad would be a random sample no more
+        chosen |= queue.drawn
+    for asked, codes in ((filters.given, queue.given), (filters.suggested, queue.suggested)):
+        if asked:
+            chosen &= np.isin(codes, [queue.classes.index(label) for label in asked])
+    rows = np.flatnonzero(chosen)
     if set(filters.kinds) == {"ambiguous"}:
-        chosen.sort(key=lambda sample_id: -(desk.items[sample_id].p_ambiguous or 0.0))
+        rows = rows[np.argsort(-queue.p_ambiguous[rows], kind="stable")]
     if filters.blind:
         first = set() if filters.narrowed else teaching_faces(desk)  # in the order of their draw, which tells nothing
-        chosen.sort(key=lambda sample_id: "" if sample_id in first else _shuffled(desk, sample_id))
-    return chosen
+        names = [queue.ids[row] for row in rows]
+        order = ["" if one in first else _shuffled(desk, one) for one in names]
+        rows = rows[sorted(range(len(rows)), key=order.__getitem__)] if len(rows) else rows
+    return Selection(desk.items, rows)
 
 
 def _shuffled(desk: Desk, sample_id: str) -> str:
@@ -170,8 +174,8 @@ def _shuffled(desk: Desk, sample_id: str) -> str:
 
 def teaching_faces(desk: Desk) -> set[str]:
     """The random faces with which the queue began when it was made, until the teaching round is complete."""
-    drawn = (item.sample_id for item in desk.items.values() if item.drawn_at_random)
-    return set(islice(drawn, max(0, desk.round.size - desk.round.at_triage)))
+    drawn = np.flatnonzero(desk.items.ranked.drawn)[: max(0, desk.round.size - desk.round.at_triage)]
+    return {desk.items.ranked.ids[row] for row in drawn}
 
 
 def teaching_now(desk: Desk) -> teaching.Teaching:
@@ -181,14 +185,19 @@ def teaching_now(desk: Desk) -> teaching.Teaching:
 
 def facets(desk: Desk) -> dict[str, dict[str, int]]:
     """How many faces each filter value would show: {'verdict' | 'given' | 'suggested': {value: count}}."""
-    verdicts = Counter(item.verdict for item in desk.items.values())
-    given = Counter(item.given_label for item in desk.items.values())
-    suggested = Counter(item.suggested_label for item in desk.items.values())
+    queue = desk.items.ranked
+    verdict = np.bincount(queue.verdict, minlength=len(KINDS))
+    # the last class counts samples without any
+    given, suggested = (
+        np.bincount(codes % (len(queue.classes) + 1), minlength=len(queue.classes) + 1)
+        for codes in (queue.given, queue.suggested)
+    )
     return {
-        "verdict": {kind: verdicts[kind] for kind in KINDS if verdicts[kind]},
-        "given": {label: given[label] for label in desk.classes if given[label]},
-        "suggested": {label: suggested[label] for label in desk.classes if suggested[label]},
-    }
+        name: {value: int(count) for value, count in zip(values, counts, strict=False) if count}
+        for name, values, counts in (
+            ("verdict", KINDS, verdict), ("given", queue.classes, given), ("suggested", queue.classes, suggested)
+        )
+    }  # fmt: skip
 
 
 def next_open(desk: Desk, selection: Sequence[str], *, after: str | None = None) -> str | None:
@@ -197,12 +206,17 @@ def next_open(desk: Desk, selection: Sequence[str], *, after: str | None = None)
     While the teaching round lasts, random faces that somebody else has decided wait too: it is one round for all. None
     when every face of the selection is decided.
     """
-    start = selection.index(after) + 1 if after in selection else 0
-    turned = [*selection[start:], *selection[:start]]
-    waiting = [sample_id for sample_id in turned if sample_id not in desk.standing]
+    start = selection.index(after) + 1 if after is not None and after in selection else 0
     done = desk.drawn_decided if teaching_now(desk).left else frozenset()
-    fresh = [sample_id for sample_id in waiting if sample_id not in desk.skipped and sample_id not in done]
-    return next(iter(fresh or waiting), None)
+    later = None
+    for place in chain(range(start, len(selection)), range(start)):
+        sample_id = selection[place]
+        if sample_id in desk.standing:
+            continue
+        if sample_id not in desk.skipped and sample_id not in done:
+            return sample_id
+        later = later or sample_id
+    return later
 
 
 def contender(desk: Desk, item: Item) -> str | None:
@@ -215,16 +229,17 @@ def contender(desk: Desk, item: Item) -> str | None:
     return max(others)[1] if others else None
 
 
-def tally(desk: Desk, selection: Sequence[str]) -> Tally:
+def tally(desk: Desk, selection: Selection) -> Tally:
     """How far the reviewer is, at what pace, and how many errors are still to be expected."""
-    waiting = [desk.items[sample_id] for sample_id in selection if sample_id not in desk.standing]
+    chances, place = desk.items.ranked.p_mislabelled, desk.items.place
+    done = [place[sample_id] for sample_id in desk.standing if sample_id in selection]
     recent = desk.moments[-_PACE_OVER:]
     spent = recent[-1] - recent[0] if len(recent) > 1 else 0.0
     return Tally(
-        done=len(selection) - len(waiting),
+        done=len(done),
         total=len(selection),
-        skipped=sum(item.sample_id in desk.skipped for item in waiting),
-        expected_errors=sum(item.p_mislabelled or 0.0 for item in waiting),
+        skipped=sum(sample_id in selection for sample_id in desk.skipped.difference(desk.standing)),
+        expected_errors=max(0.0, float(chances[selection.rows].sum() - chances[done].sum())),
         per_minute=(len(recent) - 1) * 60 / spent if spent > 0 else None,
     )
 
@@ -235,8 +250,7 @@ def last_word(desk: Desk, sample_id: str) -> int:
     return 0 if stands is None else stands.decision_id
 
 
-def stands(decision_id: int, action: str, label: str | None, item: Item | None, reviewer: str) -> Standing:
-    """The standing that a decision about `item` amounts to."""
-    kept = item.given_label if item else None
-    holds = label if action == "relabel" else kept if action == "keep" else None
+def stands(decision_id: int, action: str, label: str | None, reviewer: str, *, given: str | None) -> Standing:
+    """The standing that a decision about a face with this given label amounts to."""
+    holds = label if action == "relabel" else given if action == "keep" else None
     return Standing(decision_id=decision_id, reviewer=reviewer, action=action, label=holds)

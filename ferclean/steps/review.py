@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from ferclean.errors import UsageError
 from ferclean.review.desk import Desk, Standing, last_word, refresh, stands
-from ferclean.review.offers import Item
 from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, decided_about
 from ferclean.store.decisions import undo as append_undo
 from ferclean.store.standing import random_checks
@@ -71,23 +70,25 @@ def decide_many(
     """`decide` about several faces at once, all or none; `undo` takes a bulk back as a whole."""
     if action == OFFER and model_hidden:
         raise UsageError("blind mode: nothing is proposed while the model is hidden; choose an action")
+    strangers = [sample_id for sample_id in sample_ids if sample_id not in desk.items]
+    if strangers:
+        raise UsageError(f"sample {strangers[0]!r} is not in the queue; reload the page")
+    shown = {} if model_hidden else desk.items.read(sample_ids)  # of a blind decision nothing of the model is kept
     decisions = []
     for sample_id in sample_ids:
-        if sample_id not in desk.items:
-            raise UsageError(f"sample {sample_id!r} is not in the queue; reload the page")
-        item, saw = desk.items[sample_id], (seen or {}).get(sample_id, last_word(desk, sample_id))
-        said, new_label = _plain(item, action, label)
+        saw = (seen or {}).get(sample_id, last_word(desk, sample_id))
+        said, new_label = _plain(desk, sample_id, action, label)
         decisions.append(
             Decision(
                 sample_id=sample_id, action=said, label=new_label, reviewer=desk.reviewer, note=note, source="review",
                 seconds=None if seconds is None else round(seconds, 2), bulk_id=bulk_id,
-                shown=None if model_hidden else item.shown(), seen=saw, by_choice=by_choice,
+                shown=None if model_hidden else shown[sample_id].shown(), seen=saw, by_choice=by_choice,
             )
         )  # fmt: skip
     recorded = []
     for decision_id, decision in zip(append_decisions(desk.ws, decisions), decisions, strict=True):
-        item = desk.items[decision.sample_id]
-        said_now = stands(decision_id, decision.action, decision.label, item, desk.reviewer)
+        given = desk.items.given(decision.sample_id)
+        said_now = stands(decision_id, decision.action, decision.label, desk.reviewer, given=given)
         recorded.append(said_now)
         if decision.action == "skip":
             desk.skipped.add(decision.sample_id)
@@ -144,10 +145,10 @@ def told_left_out(*, random_checks: int, without_offer: int, newer: int) -> str:
 def plan_bulk(desk: Desk, sample_ids: Sequence[str], *, action: str, label: str | None = None) -> Bulk:
     """What `decide_bulk` would record and leave out. `action` is one of the store's, or OFFER."""
     open_ = [sample_id for sample_id in sample_ids if sample_id not in desk.random_checks]
-    chosen = [i for i in open_ if action != OFFER or desk.items[i].offer is not None]
+    chosen = [i for i in open_ if action != OFFER or desk.items.offer(i) is not None]
     return Bulk(
         sample_ids=tuple(chosen),
-        actions=dict(Counter(_plain(desk.items[sample_id], action, label)[0] for sample_id in chosen)),
+        actions=dict(Counter(_plain(desk, sample_id, action, label)[0] for sample_id in chosen)),
         random_checks=len(sample_ids) - len(open_),
         without_offer=len(open_) - len(chosen),
     )
@@ -194,12 +195,13 @@ def undo(desk: Desk) -> list[str]:
     return decided_about(desk.ws, undone)
 
 
-def _plain(item: Item, action: str, label: str | None) -> tuple[str, str | None]:
+def _plain(desk: Desk, sample_id: str, action: str, label: str | None) -> tuple[str, str | None]:
     """The action and label as the store knows them."""
     if action == OFFER:
-        if item.offer is None:
+        offered = desk.items.offer(sample_id)
+        if offered is None:
             raise UsageError("the verdict proposes nothing for this face; choose a label, or mark it as ambiguous")
-        action, label = item.offer.action, item.offer.label
-    if action == "relabel" and label is not None and label == item.given_label:
+        action, label = offered.action, offered.label
+    if action == "relabel" and label is not None and label == desk.items.given(sample_id):
         return "keep", None
     return action, label if action == "relabel" else None

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import BadDataError
-from ferclean.store.exchange import frame, insert, numbers, text
+from ferclean.store.exchange import frame, insert, numbers, rows, text
 from ferclean.store.runs import check_run, latest_done
 from ferclean.store.scores import check_samples
 from ferclean.store.workspace import Workspace
@@ -57,3 +57,15 @@ def get_audit(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
             [run_id or latest_done(con, "audit")],
         )
     return found.astype({"position": "Int64"})
+
+
+def audited(ws: Workspace) -> list[str]:
+    """The samples that the latest done audit drew, in the order in which people are asked about them."""
+    with ws.reading("reading an audit") as con:
+        found = rows(
+            con,
+            "SELECT a.sample_id FROM audit_item a SEMI JOIN sample USING (sample_id) "
+            "WHERE a.run_id = ? AND a.position IS NOT NULL ORDER BY a.position",
+            [latest_done(con, "audit")],
+        )
+        return [sample_id for (sample_id,) in found]

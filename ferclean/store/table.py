@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -55,15 +56,115 @@ def sample_table(ws: Workspace) -> pd.DataFrame:
         return _complete(con, ws, table, triage)
 
 
-def sample_rows(ws: Workspace, sample_ids: Sequence[str]) -> pd.DataFrame:
-    """`sample_table` of these samples alone, in the order of the given ids; those that are not here are left out."""
+def sample_rows(ws: Workspace, sample_ids: Sequence[str], *, triage: str | None = None) -> pd.DataFrame:
+    """`sample_table` of these samples alone, in the order of the given ids; those that are not here are left out.
+
+    `triage`: the run whose verdicts are read, the latest done one by default.
+    """
     with ws.reading("reading samples") as con:
-        triage = latest_done(con, "triage")
+        triage = triage or latest_done(con, "triage")
         sql = (
             f"WITH {STANDING} {_SELECT} JOIN (SELECT unnest($ids::VARCHAR[]) AS sample_id, "
             "generate_subscripts($ids::VARCHAR[], 1) AS place) wanted USING (sample_id) ORDER BY place"
         )
         return _complete(con, ws, frame(con, sql, {"triage": triage, "ids": list(sample_ids)}), triage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """The queue in narrow columns, one entry per sample in rank order: what an order or a count is made of.
+
+    About 120 bytes a sample, the ids included.
+    """
+
+    run_id: str | None
+    """The triage run; None before one."""
+    classes: tuple[str, ...]
+    ids: list[str]
+    given: np.ndarray
+    """(N,) int, the class in the card's order, -1 = none."""
+    suggested: np.ndarray
+    """(N,) int, as `given`."""
+    verdict: np.ndarray
+    """(N,) int, place in `verdicts.KINDS`."""
+    p_mislabelled: np.ndarray
+    """(N,) in [0, 1]; 0 where it is not known."""
+    p_ambiguous: np.ndarray
+    """(N,) in [0, 1]; 0 where it is not known."""
+    drawn: np.ndarray
+    """(N,) bool, a random draw brought it to its rank."""
+
+    def label(self, code: int) -> str | None:
+        """The class of a code."""
+        return None if code < 0 else self.classes[code]
+
+
+def ranked(ws: Workspace) -> Ranked:
+    """Everything that the latest done triage run ranked; whole rows come from `sample_rows`."""
+    with ws.reading("reading the queue") as con:
+        triage, classes = latest_done(con, "triage"), read_dataset(con, ws).classes
+        found = con.sql(
+            "SELECT v.sample_id, coalesce(list_position($classes::VARCHAR[], s.given_label), 0) - 1 AS given, "
+            "coalesce(list_position($classes::VARCHAR[], v.suggested_label), 0) - 1 AS suggested, "
+            "list_position($kinds::VARCHAR[], v.kind) - 1 AS verdict, coalesce(v.p_mislabelled, 0) AS p_mislabelled, "
+            "coalesce(v.p_ambiguous, 0) AS p_ambiguous, coalesce(v.drawn_at_random, false) AS drawn "
+            "FROM verdict v JOIN sample s USING (sample_id) WHERE v.run_id = $triage ORDER BY v.rank, v.sample_id",
+            params={"triage": triage, "classes": list(classes), "kinds": list(KINDS)},
+        ).to_arrow_table()
+    columns = {name: found.column(name).to_numpy() for name in found.column_names if name != "sample_id"}
+    codes = {name: columns[name].astype(np.int16) for name in ("given", "suggested", "verdict")}
+    return Ranked(
+        run_id=triage, classes=classes, ids=found.column("sample_id").to_pylist(), **codes,
+        p_mislabelled=columns["p_mislabelled"], p_ambiguous=columns["p_ambiguous"], drawn=columns["drawn"].astype(bool),
+    )  # fmt: skip
+
+
+def scored_probs(ws: Workspace) -> tuple[np.ndarray, np.ndarray]:
+    """`pred_probs` of every sample that has some, as in `sample_table`: (N, K), and given labels (N,), -1 = none."""
+    with ws.reading("reading probabilities") as con:
+        classes, triage = read_dataset(con, ws).classes, latest_done(con, "triage")
+        found = rows(con, "SELECT config FROM run WHERE run_id = ?", [triage])
+        means = ", ".join(f"avg(p.pred_probs[{place}])" for place in range(1, len(classes) + 1))
+        part = con.sql(
+            "SELECT coalesce(list_position($classes::VARCHAR[], any_value(s.given_label)), 0) - 1, "  # noqa: S608
+            f"{means} FROM prediction p JOIN sample s USING (sample_id) "
+            "WHERE list_contains($runs::VARCHAR[], p.run_id) GROUP BY s.position ORDER BY s.position",
+            params={"classes": list(classes), "runs": json.loads(found[0][0]).get("score_runs", []) if found else []},
+        ).to_arrow_table()
+    given, *probs = (column.to_numpy() for column in part.columns)
+    return np.stack(probs, axis=1).astype(np.float64), given.astype(np.int64)
+
+
+_USABLE = f"SELECT * FROM {SAMPLES} WHERE quarantine_reason IS NULL AND given_label IS NOT NULL"  # noqa: S608 - own text
+
+
+def usable(ws: Workspace, sample_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+    """(sample id, source key, given label) of those of these samples that take part and have a label."""
+    with ws.reading("reading samples") as con:
+        sql = (
+            f"SELECT sample_id, source_key, given_label FROM ({_USABLE}) "  # noqa: S608 - own text
+            "WHERE sample_id IN (SELECT unnest(?::VARCHAR[]))"
+        )
+        return rows(con, sql, [list(sample_ids)])
+
+
+def clear_examples(ws: Workspace, count: int) -> list[tuple[str, str, str]]:
+    """(sample id, source key, given label) of each class's `count` samples with the highest label quality.
+
+    Those judged clean come first; what people relabelled, called ambiguous or excluded is no example.
+    """
+    with ws.reading("reading samples") as con:
+        return rows(
+            con,
+            f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.given_label FROM ({_USABLE}) s "  # noqa: S608
+            "LEFT JOIN (SELECT * FROM verdict WHERE run_id = $triage) v USING (sample_id) "
+            "LEFT JOIN current_decision c USING (sample_id) "
+            "WHERE c.action IS NULL OR c.action NOT IN ('relabel', 'ambiguous', 'exclude') "
+            "QUALIFY row_number() OVER (PARTITION BY s.given_label ORDER BY v.kind IS DISTINCT FROM 'clean', "
+            "v.label_quality DESC NULLS LAST, s.sample_id) <= $count "
+            "ORDER BY s.given_label, v.kind IS DISTINCT FROM 'clean', v.label_quality DESC NULLS LAST, s.sample_id",
+            {"triage": latest_done(con, "triage"), "count": count},
+        )
 
 
 def first_of(ws: Workspace, kind: str, count: int) -> pd.DataFrame:

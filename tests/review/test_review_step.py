@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
+from ferclean.parts.calibrated import calibrated_probs
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import (
     Filters,
@@ -32,6 +33,7 @@ from ferclean.store.decisions import NewerDecisionError, current_decisions, deci
 from ferclean.store.embeddings import write_embeddings
 from ferclean.store.runs import latest_run
 from ferclean.store.samples import get_samples
+from ferclean.store.table import queue
 from ferclean.store.verdicts import KINDS, get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
@@ -315,7 +317,7 @@ def test_copies_come_before_the_nearest_faces_of_the_same_fold(ws: Workspace) ->
 
 def test_pictures_are_png_and_a_missing_one_says_why(original: Workspace) -> None:
     album = faces_beside.open_album(original)
-    first, second = list(album.known)[:2]
+    first, second = list(get_samples(original)["sample_id"])[:2]
     Path(get_samples(original)["path"][1]).rename(original.root.parent / "away.png")
     try:
         shown = faces_beside.pictures(album, [(first, 32), (second, 32)])
@@ -393,3 +395,27 @@ def test_random_draws_stand_among_the_flagged_faces_even_where_they_look_clean(w
     chance = decision_history(ws)["inclusion_probability"]
     assert chance[0] == 0.2
     assert np.isnan(chance[1])
+
+
+def test_whole_faces_are_read_where_somebody_looks_and_are_those_of_the_table(
+    original: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ferclean.review.ranked._PAGE", 5)
+    desk = open_desk(original, reviewer="ada")
+    order = select(desk, Filters())
+    assert next_open(desk, order) == order[0]
+    assert tally(desk, order).total == len(order)
+    assert sum(facets(desk)["verdict"].values()) == len(desk.items)
+    assert desk.items.kept == {}
+    first = desk.items[order[0]]
+    assert len(desk.items.kept) == 5
+    table = queue(original, undecided=False)
+    assert list(desk.items) == table.sort_values(["rank", "sample_id"])["sample_id"].tolist()
+    shown = calibrated_probs(table, desk.classes)[table["sample_id"] == order[0]].item()
+    assert first.pred_probs == pytest.approx(shown, abs=1e-9)
+    assert desk.items.given(order[0]) == first.given_label
+    assert desk.items.offer(order[0]) == first.offer
+    waiting = [desk.items.read(list(desk.items))[one].p_mislabelled or 0.0 for one in order]
+    assert tally(desk, order).expected_errors == pytest.approx(sum(waiting))
+    assert order.index(order[5]) == 5
+    assert "nobody" not in order
