@@ -10,7 +10,7 @@ import pandas as pd
 from ferclean.store.exchange import frame, rows
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import SAMPLES
-from ferclean.store.standing import STANDING, random_decisions
+from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
 
 QUALITY_BINS = 40
@@ -26,7 +26,7 @@ def sample_counts(ws: Workspace) -> pd.DataFrame:
     with ws.reading("counting samples") as con:
         return frame(
             con,
-            f"WITH {STANDING} SELECT s.split, s.given_label, s.quarantine_reason IS NOT NULL AS quarantined, "  # noqa: S608
+            f"SELECT s.split, s.given_label, s.quarantine_reason IS NOT NULL AS quarantined, "  # noqa: S608
             "v.kind AS verdict, v.suggested_label, c.action AS decision, "
             "CASE c.action WHEN 'relabel' THEN c.label WHEN 'keep' THEN s.given_label END AS corrected_label, "
             "coalesce(c.conflict, false) AS conflict, count(*) AS samples "
@@ -56,7 +56,7 @@ def reviewer_counts(ws: Workspace) -> dict[str, int]:
     """Reviewer -> samples whose latest decision that stands is theirs, the most first."""
     with ws.reading("counting decisions") as con:
         sql = (
-            f"WITH {STANDING} SELECT c.reviewer, count(*) AS n FROM current_decision c "  # noqa: S608
+            "SELECT c.reviewer, count(*) AS n FROM current_decision c "
             "JOIN sample USING (sample_id) GROUP BY ALL ORDER BY n DESC, min(position)"
         )
         return dict(rows(con, sql))

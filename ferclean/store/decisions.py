@@ -18,7 +18,7 @@ from ferclean.errors import FercleanError, UsageError, among
 from ferclean.store.exchange import frame, insert, now, numbers, rows, text, to_json
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import read_dataset
-from ferclean.store.standing import DRAWN, STANDING, Word, conflicts_of, words_of
+from ferclean.store.standing import DRAWN, Word, conflicts_of, words_of
 from ferclean.store.workspace import Workspace
 
 ACTIONS = ("keep", "relabel", "ambiguous", "exclude", "skip")
@@ -123,7 +123,7 @@ def undo(
     if sum(value is not None for value in (decision_id, bulk_id, since)) > 1:
         raise UsageError("undo takes one of decision_id, bulk_id and since")
     with ws.session("undoing") as con:
-        live = f"WITH {STANDING} SELECT decision_id, sample_id, reviewer, bulk_id FROM live_decision WHERE true"  # noqa: S608
+        live = "SELECT decision_id, sample_id, reviewer, bulk_id FROM live_decision WHERE true"
         if decision_id is not None:
             if not rows(con, "SELECT 1 FROM decision WHERE decision_id = ? AND action <> 'undo'", [decision_id]):
                 raise UsageError(f"there is no decision {decision_id} to undo")
@@ -163,7 +163,7 @@ def current_decisions(ws: Workspace, sample_ids: Sequence[str] | None = None) ->
     with ws.reading("reading decisions") as con:
         return frame(
             con,
-            f"WITH {STANDING} SELECT c.* FROM current_decision c JOIN sample s USING (sample_id) "  # noqa: S608
+            "SELECT c.* FROM current_decision c JOIN sample s USING (sample_id) "
             "WHERE $ids IS NULL OR c.sample_id IN (SELECT unnest($ids::VARCHAR[])) ORDER BY s.position",
             {"ids": None if sample_ids is None else list(sample_ids)},
         )
@@ -185,7 +185,7 @@ def newest_decision(ws: Workspace) -> int:
 def decisions_after(ws: Workspace, decision_id: int) -> int:
     """How many rows after this one decide something and are not undone."""
     with ws.reading("reading decisions") as con:
-        sql = f"WITH {STANDING} SELECT count(*) FROM live_decision WHERE action <> 'skip' AND decision_id > ?"  # noqa: S608
+        sql = "SELECT count(*) FROM live_decision WHERE action <> 'skip' AND decision_id > ?"
         return int(rows(con, sql, [decision_id])[0][0])
 
 
@@ -194,7 +194,7 @@ def seconds_taken(ws: Workspace, reviewer: str | None = None) -> list[float]:
     with ws.reading("reading decisions") as con:
         found = rows(
             con,
-            f"WITH {STANDING} SELECT seconds FROM live_decision WHERE seconds IS NOT NULL AND bulk_id IS NULL "  # noqa: S608
+            "SELECT seconds FROM live_decision WHERE seconds IS NOT NULL AND bulk_id IS NULL "
             "AND ($reviewer IS NULL OR reviewer = $reviewer) ORDER BY decision_id",
             {"reviewer": reviewer},
         )

@@ -1,6 +1,6 @@
 """What stands of all that people decided: of each reviewer, of all together, where they disagree, what was drawn.
 
-It only reads; every room that asks what holds reads these views.
+It only reads; every room that asks what holds reads the views that schema.sql shows.
 """
 
 from __future__ import annotations
@@ -16,54 +16,7 @@ from ferclean.store.exchange import frame, rows
 from ferclean.store.runs import latest_done
 from ferclean.store.workspace import Workspace
 
-STANDING = """
-    -- Not undone. An undo may take back any row, and what was said before it is live still.
-    live_decision AS (
-        SELECT * FROM decision WHERE action <> 'undo'
-        AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)
-    ),
-    -- What stands of each reviewer about a sample: the last row that decides something, which a skip does not. An
-    -- adjudication settles everything that came before it and is everybody's: whoever says otherwise after it, also who
-    -- adjudicated, objects and stands beside it. When it is undone, the old disagreement stands again.
-    standing_decision AS (
-        SELECT live.* FROM live_decision live LEFT JOIN (
-            SELECT sample_id, max(decision_id) AS since FROM live_decision WHERE source = 'adjudication'
-            GROUP BY sample_id
-        ) settled USING (sample_id)
-        WHERE live.action <> 'skip' AND live.decision_id >= coalesce(settled.since, 0)
-        QUALIFY row_number() OVER (
-            PARTITION BY live.sample_id, CASE WHEN live.source <> 'adjudication' THEN live.reviewer END
-            ORDER BY live.decision_id DESC
-        ) = 1
-    ),
-    -- What stands of each sample: the latest of them. Reviewers disagree (`conflict`) while what stands of two of them
-    -- says different things; to relabel with the given label says the same as to keep it.
-    current_decision AS (
-        SELECT
-            stands.sample_id,
-            arg_max(stands.action, stands.decision_id) AS action,
-            -- wrapped, because arg_max would skip the NULL label of the latest row and take an older one
-            arg_max({'label': stands.label}, stands.decision_id).label AS label,
-            arg_max(stands.reviewer, stands.decision_id) AS reviewer,
-            max(stands.decided_at) AS decided_at,
-            any_value(spoke.n_reviewers) AS n_reviewers,
-            count(
-                DISTINCT CASE WHEN stands.action = 'relabel' AND stands.label IS NOT DISTINCT FROM sample.given_label
-                THEN 'keep:' ELSE stands.action || ':' || coalesce(stands.label, '') END
-            ) > 1 AS conflict
-        FROM standing_decision stands LEFT JOIN sample USING (sample_id) LEFT JOIN (
-            SELECT sample_id, count(DISTINCT reviewer) AS n_reviewers FROM live_decision WHERE action <> 'skip'
-            GROUP BY sample_id
-        ) spoke USING (sample_id)
-        GROUP BY stands.sample_id
-    )
-"""
-
-SKIPPED = """
-    SELECT sample_id, reviewer FROM live_decision
-    QUALIFY action = 'skip' AND row_number() OVER (PARTITION BY sample_id, reviewer ORDER BY decision_id DESC) = 1
-"""
-"""Who put which sample off: their last act about it is a skip. Beside STANDING."""
+_FEW = 200  # samples of one decision or one page
 
 # What the draws in force chose at random: the latest triage's share of its queue, and the latest audit.
 DRAWN = """
@@ -111,7 +64,7 @@ def open_conflicts(ws: Workspace) -> pd.DataFrame:
     with ws.reading("reading decisions") as con:
         return frame(
             con,
-            f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.split, s.given_label, w.reviewer, w.action, "  # noqa: S608
+            "SELECT s.sample_id, s.source_key, s.split, s.given_label, w.reviewer, w.action, "
             "w.label, w.note, w.decided_at FROM standing_decision w JOIN sample s USING (sample_id) "
             "WHERE w.sample_id IN (SELECT sample_id FROM current_decision WHERE conflict) "
             "ORDER BY s.position, w.decision_id",
@@ -126,7 +79,7 @@ def standing_decisions(ws: Workspace) -> pd.DataFrame:
     with ws.reading("reading decisions") as con:
         return frame(
             con,
-            f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.content_hash, s.given_label, w.action, w.label, "  # noqa: S608
+            "SELECT s.sample_id, s.source_key, s.content_hash, s.given_label, w.action, w.label, "
             "w.reviewer, w.inclusion_probability, w.note FROM standing_decision w JOIN sample s USING (sample_id) "
             # who adjudicated and said otherwise later has one last word, as the rest
             "QUALIFY row_number() OVER (PARTITION BY w.sample_id, w.reviewer ORDER BY w.decision_id DESC) = 1 "
@@ -161,7 +114,7 @@ def random_decisions(ws: Workspace, *, until: int | None = None) -> dict[str, Dr
     with ws.reading("reading decisions") as con:
         found = rows(
             con,
-            f"WITH {STANDING}, kept AS ("  # noqa: S608
+            "WITH kept AS ("
             "SELECT sample_id, arg_max(inclusion_probability, decision_id) AS chance FROM live_decision "
             "WHERE action <> 'skip' AND inclusion_probability IS NOT NULL "
             "AND ($until IS NULL OR decision_id <= $until) GROUP BY sample_id), made AS ("
@@ -188,10 +141,10 @@ def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -
     """`words`, of these samples alone where some are named, in a session that is open already."""
     found = rows(
         con,
-        f"WITH {STANDING} SELECT sample_id, decision_id, action, label, reviewer, decided_at, "  # noqa: S608
+        "SELECT sample_id, decision_id, action, label, reviewer, decided_at, "  # noqa: S608 - own text
         "source = 'adjudication' FROM standing_decision "
         "WHERE (reviewer = $reviewer OR source = 'adjudication') "
-        "AND ($ids IS NULL OR sample_id IN (SELECT unnest($ids::VARCHAR[]))) "
+        f"AND {'$ids IS NULL' if sample_ids is None else _these(sample_ids)} "
         "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1 ORDER BY decision_id",
         {"reviewer": reviewer, "ids": None if sample_ids is None else list(sample_ids)},
     )
@@ -208,8 +161,7 @@ def skipped(ws: Workspace, reviewer: str | None = None) -> set[str]:
     with ws.reading("reading decisions") as con:
         found = rows(
             con,
-            f"WITH {STANDING} SELECT DISTINCT sample_id FROM ({SKIPPED}) "  # noqa: S608
-            "WHERE $reviewer IS NULL OR reviewer = $reviewer",
+            "SELECT DISTINCT sample_id FROM skipped_sample WHERE $reviewer IS NULL OR reviewer = $reviewer",
             {"reviewer": reviewer},
         )
         return {sample_id for (sample_id,) in found}
@@ -217,15 +169,16 @@ def skipped(ws: Workspace, reviewer: str | None = None) -> set[str]:
 
 def said_of(con: Any, sample_ids: Sequence[str]) -> dict[tuple[str, str], Said]:
     """(sample, reviewer) -> what each said last about these samples, in a session that is open already."""
+    these = _these(sample_ids)
     found = rows(
         con,
-        f"WITH {STANDING}, about AS ("  # noqa: S608
-        "SELECT * FROM live_decision WHERE sample_id IN (SELECT unnest($ids::VARCHAR[])) "
+        f"WITH about AS (SELECT * FROM live_decision WHERE {these} "  # noqa: S608 - own text
         "), word AS (SELECT * FROM about WHERE action <> 'skip' "
-        "QUALIFY row_number() OVER (PARTITION BY sample_id, reviewer ORDER BY decision_id DESC) = 1), "
-        f"late AS ({SKIPPED}) SELECT sample_id, reviewer, w.action, w.label, w.source, w.inclusion_probability, "
-        "w.decision_id IS NOT NULL AND w.decision_id NOT IN (SELECT decision_id FROM standing_decision), "
-        "(sample_id, reviewer) IN (SELECT (sample_id, reviewer) FROM late) "
+        "QUALIFY row_number() OVER (PARTITION BY sample_id, reviewer ORDER BY decision_id DESC) = 1) "
+        "SELECT sample_id, reviewer, w.action, w.label, w.source, w.inclusion_probability, "
+        "w.decision_id IS NOT NULL AND w.decision_id NOT IN "
+        f"(SELECT decision_id FROM standing_decision WHERE {these}), "
+        f"(sample_id, reviewer) IN (SELECT (sample_id, reviewer) FROM skipped_sample WHERE {these}) "
         "FROM (SELECT DISTINCT sample_id, reviewer FROM about) LEFT JOIN word w USING (sample_id, reviewer)",
         {"ids": list(sample_ids)},
     )
@@ -237,12 +190,18 @@ def said_of(con: Any, sample_ids: Sequence[str]) -> dict[tuple[str, str], Said]:
     }
 
 
+def _these(sample_ids: Sequence[str]) -> str:
+    """The condition that a row is about one of `$ids`, which a view over all decisions takes into its insides."""
+    # a join is not pushed below the view's windows and groups, a plain condition is; it costs rows times ids
+    few = len(sample_ids) <= _FEW
+    return "list_contains($ids::VARCHAR[], sample_id)" if few else "sample_id IN (SELECT unnest($ids::VARCHAR[]))"
+
+
 def conflicts_of(con: Any, sample_ids: Sequence[str]) -> set[str]:
     """Those of these samples about which reviewers disagree now, in a session that is open already."""
     found = rows(
         con,
-        f"WITH {STANDING} SELECT sample_id FROM current_decision WHERE conflict "  # noqa: S608
-        "AND sample_id IN (SELECT unnest($ids::VARCHAR[]))",
+        f"SELECT sample_id FROM current_decision WHERE conflict AND {_these(sample_ids)}",  # noqa: S608 - own text
         {"ids": list(sample_ids)},
     )
     return {sample_id for (sample_id,) in found}

@@ -19,7 +19,6 @@ from ferclean.store.exchange import frame, rows, text
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import SAMPLES, absolute_paths, read_dataset
 from ferclean.store.scores import matrix
-from ferclean.store.standing import SKIPPED, STANDING
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 
@@ -52,7 +51,7 @@ def sample_table(ws: Workspace) -> pd.DataFrame:
     """
     with ws.reading("reading the sample table") as con:
         triage = latest_done(con, "triage")
-        table = frame(con, f"WITH {STANDING} {_SELECT} ORDER BY s.position", {"triage": triage})
+        table = frame(con, f"{_SELECT} ORDER BY s.position", {"triage": triage})
         return _complete(con, ws, table, triage)
 
 
@@ -64,7 +63,7 @@ def sample_rows(ws: Workspace, sample_ids: Sequence[str], *, triage: str | None 
     with ws.reading("reading samples") as con:
         triage = triage or latest_done(con, "triage")
         sql = (
-            f"WITH {STANDING} {_SELECT} JOIN (SELECT unnest($ids::VARCHAR[]) AS sample_id, "
+            f"{_SELECT} JOIN (SELECT unnest($ids::VARCHAR[]) AS sample_id, "
             "generate_subscripts($ids::VARCHAR[], 1) AS place) wanted USING (sample_id) ORDER BY place"
         )
         return _complete(con, ws, frame(con, sql, {"triage": triage, "ids": list(sample_ids)}), triage)
@@ -200,8 +199,7 @@ def queue(
     if limit is not None and limit < 0:
         raise UsageError(f"a limit is 0 or more, got {limit}")
     sql = f"""
-        WITH {STANDING},
-        skip AS (SELECT DISTINCT sample_id FROM ({SKIPPED}) WHERE $reviewer IS NULL OR reviewer = $reviewer),
+        WITH skip AS (SELECT DISTINCT sample_id FROM skipped_sample WHERE $reviewer IS NULL OR reviewer = $reviewer),
         decided AS (
             SELECT DISTINCT sample_id FROM standing_decision
             WHERE $reviewer IS NULL OR reviewer = $reviewer OR source = 'adjudication'

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -205,3 +206,15 @@ def test_a_decision_reads_no_rows_but_its_own_in_one_session(tmp_path: Path, mon
         act()
         assert len(sessions) == 1
         assert 0 < sessions[0].rows <= 15
+
+
+def test_plain_duckdb_shows_what_stands_without_ferclean(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    append_decisions(ws, [about(ids[0], "keep"), about(ids[0], "exclude", reviewer="bob"), about(ids[1], "skip")])
+    con = duckdb.connect(str(ws.database), read_only=True)
+    assert con.execute("SELECT sample_id, action, conflict FROM current_decision").fetchall() == [
+        (ids[0], "exclude", True)
+    ]
+    assert con.execute("SELECT count(*) FROM standing_decision").fetchall() == [(2,)]
+    assert con.execute("SELECT sample_id, reviewer FROM skipped_sample").fetchall() == [(ids[1], "ann")]
+    con.close()
