@@ -6,7 +6,7 @@ Part of `fer2013_ferplus.py`: nothing here feeds back into scoring or triage.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +157,7 @@ def _judged(ws: Workspace, ids: list[str], run_ids: list[str] | None) -> _Judged
     own = gather(ws, run_ids=run_ids)
     row = {sample_id: i for i, sample_id in enumerate(own.ids)}
     order = [row[sample_id] for sample_id in ids]
-    verdict = judge(
-        own.given, own.pred_probs, own.signals, around=own.around, unusable=own.unusable, duplicates=own.groups
-    )
+    verdict = judge(replace(own.faces(), recognizer_probs=None, judge_probs=None))
     plain = baseline_scores(own.given, own.pred_probs)
     return _Judged(
         runs=own.members,

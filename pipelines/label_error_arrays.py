@@ -20,6 +20,7 @@ from ferclean.evidence import measures
 from ferclean.evidence.compat.baselines import baseline_scores
 from ferclean.evidence.signals.label_signals import logit_margin
 from ferclean.evidence.verdict import calibration
+from ferclean.evidence.verdict.belief import Faces
 from ferclean.evidence.verdict.verdicts import judge
 
 CIFAR = "cifar-10n-aggregate.npz"
@@ -47,7 +48,7 @@ def run(data: Path) -> dict[str, Any]:
 
 def figures(given: np.ndarray, pred_probs: np.ndarray, error: np.ndarray) -> dict[str, Any]:
     """AUROC and AUPRC beside the published scores, calibration of p_mislabelled, and the estimated error rate."""
-    judged = judge(given, pred_probs, {})
+    judged = judge(Faces(labels=given, pred_probs=pred_probs))
     published = baseline_scores(given, pred_probs) | {"logit_margin": logit_margin(labels=given, pred_probs=pred_probs)}
     rate = calibration.error_rate_interval(given, pred_probs)
     own = measures.auprc(judged.label_quality, error)

@@ -20,6 +20,7 @@ import numpy as np
 from ferclean import __version__
 from ferclean.evidence import measures
 from ferclean.evidence.signals.label_signals import logit_margin, probability_margin, self_confidence
+from ferclean.evidence.verdict.belief import Faces
 from ferclean.evidence.verdict.verdicts import judge
 
 AGGREGATE, WORST = "cifar-10n-aggregate.npz", "cifar-10n-worst.npz"
@@ -74,7 +75,7 @@ def chosen(
 
 def figures(given: np.ndarray, pred_probs: np.ndarray, error: np.ndarray) -> dict[str, Any]:
     """AUPRC of the verdict and of three plain scores, and the interval of the error rate beside the true one."""
-    judged = judge(given, pred_probs, {})
+    judged = judge(Faces(labels=given, pred_probs=pred_probs))
     plain = [
         score(labels=given, pred_probs=pred_probs) for score in (self_confidence, probability_margin, logit_margin)
     ]

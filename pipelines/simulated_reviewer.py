@@ -6,7 +6,7 @@ Part of `fer2013_ferplus.py`; nothing is written to the workspace.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ import pandas as pd
 
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import measures
-from ferclean.evidence.people.people import design_weights
+from ferclean.evidence.people.people import check_decisions, design_weights
 from ferclean.evidence.verdict import calibration, queueing
+from ferclean.evidence.verdict.constants import STANDARD
 from ferclean.evidence.verdict.label_accuracy import label_accuracy
 from ferclean.evidence.verdict.lessons import takes_suggestion
-from ferclean.evidence.verdict.truth import LEAST
 from ferclean.evidence.verdict.verdicts import Verdicts, judge
 from ferclean.parts.curating import UNUSABLE_ABOVE
 from ferclean.parts.gathering import Gathered
@@ -73,12 +73,13 @@ def judged_after(
     found: Gathered, people: Reviewed, decided: np.ndarray, weight: np.ndarray, *, judges: np.ndarray | None = None
 ) -> Verdicts:
     """Verdicts when the rows of the mask `decided` (N,) have been reviewed; `weight` (N,) as triage makes it."""
-    said = np.where(decided, people.said, "")
-    return judge(
-        found.given, found.pred_probs, found.signals, around=found.around, unusable=found.unusable,
-        duplicates=found.groups, recognizer_probs=found.recognizer_probs, judge_probs=judges,
-        decided=said if decided.any() else None, decided_label=people.said_label, decided_weight=weight,
-    )  # fmt: skip
+    said = None
+    if decided.any():
+        said = check_decisions(
+            found.given, np.where(decided, people.said, ""), people.said_label, weight,
+            num_classes=found.pred_probs.shape[1],
+        )  # fmt: skip
+    return judge(replace(found.faces(), judge_probs=judges), people=said)
 
 
 def simulated_decisions(
@@ -199,7 +200,7 @@ def stated_accuracy(judged: Verdicts, people: Reviewed, decided: np.ndarray, dra
     held = np.where(decided, people.said != "exclude", judged.p_unusable <= UNUSABLE_ABOVE)
     stated = label_accuracy(
         p_right[held], labelled[held], decided[held], rate=judged.error_rate,
-        learned=float((drawn & agreed).sum()) if decided.sum() >= LEAST else 0.0,
+        learned=float((drawn & agreed).sum()) if decided.sum() >= STANDARD.fewest_decisions else 0.0,
     )  # fmt: skip
     true = float((label == people.majority)[held & agreed].mean()) if (held & agreed).any() else np.nan
     if stated is None:

@@ -17,8 +17,8 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence.people.people import design_weights, effective_number
 from ferclean.evidence.verdict import label_accuracy as accuracy
 from ferclean.evidence.verdict.calibration import ErrorRate
+from ferclean.evidence.verdict.constants import STANDARD
 from ferclean.evidence.verdict.lessons import takes_suggestion
-from ferclean.evidence.verdict.truth import LEAST
 from ferclean.sources.rows import reason_kind
 from ferclean.store import runs, standing
 from ferclean.store.workspace import Workspace
@@ -224,10 +224,11 @@ def told_about(
 def learned_at_random(ws: Workspace, table: pd.DataFrame, settled: np.ndarray) -> float:
     """How many decided faces, in equal ones, the latest triage learned from that a random draw had chosen.
 
-    `settled` (N,) bool: rows of `table` whose label people keep or change. It learns nothing from fewer than LEAST.
+    `settled` (N,) bool: rows of `table` whose label people keep or change. It learns nothing from fewer
+    than `fewest_decisions`.
     """
     run = runs.latest_run(ws, "triage")
-    if run is None or run.metrics.get("decisions", 0) < LEAST or not settled.any():
+    if run is None or run.metrics.get("decisions", 0) < STANDARD.fewest_decisions or not settled.any():
         return 0.0
     known = standing.random_decisions(ws, until=run.config["decisions"])
     drawn = [known[sample_id] for sample_id in table["sample_id"].to_numpy()[settled] if sample_id in known]

@@ -18,6 +18,7 @@ from ferclean.evidence import splits as split_room
 from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.neighbours import surroundings
 from ferclean.evidence.signals.offtopic import detector_knows, how_far, probability_faceless
+from ferclean.evidence.verdict.belief import Faces
 from ferclean.parts.copies import faces_seen, pair_rows
 from ferclean.parts.specification import shared_settings
 from ferclean.parts.surroundings import nearest_of, spaces_of
@@ -54,6 +55,14 @@ class Gathered:
     judges: list[Run]
     judge_names: tuple[str, ...]
     judge_probs: np.ndarray
+
+    def faces(self) -> Faces:
+        """What `verdicts.judge` asks for, but for votes and the words of the reasons."""
+        return Faces(
+            labels=self.given, pred_probs=self.pred_probs, signals=self.signals, around=self.around,
+            unusable=self.unusable, duplicates=self.groups, recognizer_probs=self.recognizer_probs,
+            judge_probs=self.judge_probs,
+        )  # fmt: skip
 
 
 def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None, outside: bool = True) -> Gathered:

@@ -6,7 +6,7 @@ It trains nothing and reads no image and no test label, and votes only in a set 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ import pandas as pd
 from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.people.people import check_decisions, design_weights
-from ferclean.evidence.verdict import calibration, queueing, reasons, truth
+from ferclean.evidence.verdict import calibration, queueing, reasons
 from ferclean.evidence.verdict import verdicts as judging
+from ferclean.evidence.verdict.constants import STANDARD, Constants
 from ferclean.evidence.verdict.expectation import expected_at
 from ferclean.evidence.verdict.lessons import lesson
 from ferclean.parts.gathering import gather
@@ -108,9 +109,10 @@ def triage(
     score_runs = [run.run_id for run in members]
     counts_of, _ = votes.get_vote_counts(ws, ids, dataset.classes)  # zeros unless the set was ingested with votes
     decided = _decided(ws, ids, dataset.classes)
+    constants = STANDARD
     config = {
         "score_runs": score_runs, "thresholds": asdict(thresholds), "random_share": random_share,
-        "teaching_round": teaching_round, "outside": outside,
+        "teaching_round": teaching_round, "outside": outside, "constants": asdict(constants),
         # the newest decision that was read: with more of them the same triage is another one
         "decisions": decided.newest, "votes": int(counts_of.sum()),
         "judges": [run.run_id for run in found.judges],
@@ -118,22 +120,14 @@ def triage(
     fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
     epochs = members[0].config.get("epochs")  # a file of probabilities tells none
     judged = judging.judge(
-        given,
-        found.pred_probs,
-        found.signals,
-        around=found.around,
-        unusable=found.unusable,
-        duplicates=found.groups,
-        votes=counts_of,
-        decided=decided.action if decided.newest else None,
-        decided_label=decided.label,
-        decided_weight=decided.weight,
+        replace(
+            found.faces(), votes=counts_of, class_names=dataset.classes, epochs=None if epochs is None else int(epochs)
+        ),
+        people=check_decisions(given, decided.action, decided.label, decided.weight, num_classes=len(dataset.classes))
+        if decided.newest else None,
         thresholds=thresholds,
-        class_names=dataset.classes,
-        epochs=None if epochs is None else int(epochs),
-        recognizer_probs=found.recognizer_probs,
-        judge_probs=found.judge_probs,
-    )
+        constants=constants,
+    )  # fmt: skip
     table = _frame(ids, judged, dataset.classes)
     said = reasons.judges_in_words(given, found.judge_probs, judges=found.judge_names, names=dataset.classes)
     table["reasons"] = [[*own, *more] for own, more in zip(table["reasons"], said, strict=True)]
@@ -165,7 +159,7 @@ def triage(
             decisions=judged.taught.decisions if judged.taught else 0,
             taught=round(judged.taught.gain, 4) if judged.taught else 0.0,
             noise=_noise(given, found.pred_probs, judged.true_label, dataset.classes),
-            expected=_expected(judged, coming[first:]),
+            expected=_expected(judged, coming[first:], constants),
             teaching={"size": size, "decided": decided.drawn, "voted": 2 * voted > len(ids)},
             lesson=_lesson(given, judged, decided, coming),
             flows=_flows(table, everything.set_index("sample_id")["given_label"]),
@@ -212,7 +206,7 @@ class _Decided:
     def notes(self) -> list[str]:
         """What is to be known about what they teach."""
         said = int((self.action != "").sum())
-        if self.drawn or said < truth.LEAST:
+        if self.drawn or said < STANDARD.fewest_decisions:
             return []
         return [
             f"none of the {said:,} decided faces was drawn at random: what they teach about the others is a guess; "
@@ -310,12 +304,12 @@ def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataF
     )
 
 
-def _expected(judged: judging.Verdicts, coming: np.ndarray) -> list[dict[str, float]]:
+def _expected(judged: judging.Verdicts, coming: np.ndarray, by: Constants) -> list[dict[str, float]]:
     """What the queue holds at DEPTHS; `coming` (M,): its rows in their order, after the teaching round."""
     if not len(coming):
         return []
     depths = sorted({max(1, round(share * len(coming))) for share in DEPTHS})
-    found = expected_at(judged.p_mislabelled[coming], np.arange(len(coming)), depths, rate=judged.error_rate)
+    found = expected_at(judged.p_mislabelled[coming], np.arange(len(coming)), depths, rate=judged.error_rate, by=by)
     return [{name: round(value, 4) for name, value in row.as_dict().items()} for row in found]
 
 

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from ferclean.errors import BadDataError
 from ferclean.evidence.measures import auroc
 from ferclean.evidence.verdict.ambiguity import (
-    AMBIGUOUS_SHARE,
-    CLEAR_PANEL,
     TORN_SIGNALS,
     learned_from_votes,
     probability_torn,
 )
+from ferclean.evidence.verdict.constants import STANDARD
 
 CLASSES = 5
 
@@ -58,12 +57,12 @@ def test_a_weak_recognizers_flat_panels_tear_no_more_than_the_assumed_share(
 ) -> None:
     labels, panel, _, _ = faces(flatness=flatness)
     found = probability_torn(labels, panel, signals)
-    assert (found > 0.5).mean() <= AMBIGUOUS_SHARE + 0.01
-    assert found.mean() < 2 * AMBIGUOUS_SHARE
+    assert (found > 0.5).mean() <= STANDARD.ambiguous_share + 0.01
+    assert found.mean() < 2 * STANDARD.ambiguous_share
     if flatness >= 0.6:
-        assert (panel.max(1) < CLEAR_PANEL).mean() > 0.9  # taken at its word, all would be torn
+        assert (panel.max(1) < STANDARD.clear_panel).mean() > 0.9  # taken at its word, all would be torn
         if not signals:
-            assert (found > 0.5).mean() == pytest.approx(AMBIGUOUS_SHARE, abs=0.01)
+            assert (found > 0.5).mean() == pytest.approx(STANDARD.ambiguous_share, abs=0.01)
 
 
 def test_a_certain_panel_is_not_made_less_certain() -> None:

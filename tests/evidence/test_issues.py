@@ -27,6 +27,7 @@ from ferclean.evidence.compat.issues import (
 from ferclean.evidence.measures import auroc
 from ferclean.evidence.signals.label_signals import compute_signals
 from ferclean.evidence.signals.neighbours import neighbourhood
+from ferclean.evidence.verdict.belief import Faces
 from ferclean.evidence.verdict.calibration import error_rate_interval
 from ferclean.evidence.verdict.verdicts import judge
 
@@ -205,7 +206,7 @@ def test_without_features_the_default_is_that_of_cleanlab() -> None:
 def test_with_features_the_default_is_the_verdict_of_ferclean() -> None:
     found = compute_signals({"labels": LABELS, "pred_probs": PROBS, "embedding": FEATURES})
     around = neighbourhood(LABELS, FEATURES, num_classes=PROBS.shape[1]).weights
-    judged = judge(LABELS, PROBS, found, around=around)
+    judged = judge(Faces(labels=LABELS, pred_probs=PROBS, signals=found, around=around))
     flags = find_label_issues(LABELS, PROBS, FEATURES)
     np.testing.assert_array_equal(flags, judged.kind == "mislabelled")
     assert flags[ERROR].mean() > 0.5 > flags[~ERROR].mean()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,12 @@ from scipy import sparse
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.measures import auroc, precision_at
+from ferclean.evidence.people.people import check_decisions
 from ferclean.evidence.signals import neighbours
 from ferclean.evidence.signals.label_signals import compute_signals, self_confidence
+from ferclean.evidence.verdict.belief import Faces
+from ferclean.evidence.verdict.constants import STANDARD, Constants
+from ferclean.evidence.verdict.expectation import expected_at
 from ferclean.evidence.verdict.verdicts import Thresholds, Verdicts, judge
 
 NAMES = ["surprise", "fear", "disgust", "happiness", "sadness"]
@@ -23,10 +27,31 @@ SIGNALS = compute_signals(AVAILABLE)
 AROUND = neighbours.neighbourhood(LABELS, AVAILABLE["embedding"], num_classes=5).weights
 
 
-def judged(order: np.ndarray | None = None, **options: Any) -> Verdicts:
+def planted_faces(order: np.ndarray | None = None, **others: Any) -> Faces:
     rows = np.arange(len(LABELS)) if order is None else order
     signals = {name: values[rows] for name, values in SIGNALS.items()}
-    return judge(LABELS[rows], PROBS[rows], signals, around=AROUND[rows][:, rows], class_names=NAMES, **options)
+    known = Faces(
+        labels=LABELS[rows], pred_probs=PROBS[rows], signals=signals, around=AROUND[rows][:, rows], class_names=NAMES
+    )
+    return replace(known, **others)
+
+
+def judged(
+    order: np.ndarray | None = None,
+    *,
+    decided: np.ndarray | None = None,
+    chosen: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    thresholds: Thresholds | None = None,
+    constants: Constants = STANDARD,
+    **others: Any,
+) -> Verdicts:
+    people = None if decided is None else check_decisions(LABELS, decided, chosen, weight, num_classes=5)
+    return judge(planted_faces(order, **others), people=people, thresholds=thresholds, constants=constants)
+
+
+def judged_alone(labels: np.ndarray, pred_probs: np.ndarray) -> Verdicts:
+    return judge(Faces(labels=labels, pred_probs=pred_probs))
 
 
 def torn_faces(n: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -47,7 +72,10 @@ def test_fused_quality_finds_planted_errors_better_than_its_parts() -> None:
     labels, probs = available["labels"], available["pred_probs"]
     alone = auroc(self_confidence(labels=labels, pred_probs=probs), error)
     around = neighbours.neighbourhood(labels, available["embedding"], num_classes=5, k=50).weights
-    fused = auroc(judge(labels, probs, compute_signals(available), around=around).label_quality, error)
+    fused = auroc(
+        judge(Faces(labels=labels, pred_probs=probs, signals=compute_signals(available), around=around)).label_quality,
+        error,
+    )
     assert 0.8 < alone < fused - 0.01
 
 
@@ -101,7 +129,7 @@ def test_permuting_rows_permutes_the_verdicts() -> None:
 
 def test_renaming_classes_changes_no_probability() -> None:
     order = np.array([3, 0, 4, 1, 2])
-    renamed = judge(np.argsort(order)[LABELS], PROBS[:, order], SIGNALS, around=AROUND)
+    renamed = judge(planted_faces(labels=np.argsort(order)[LABELS], pred_probs=PROBS[:, order]))
     expected = judged()
     np.testing.assert_allclose(renamed.p_mislabelled, expected.p_mislabelled, atol=1e-8)
     np.testing.assert_allclose(renamed.soft_label, expected.soft_label[:, order], atol=1e-8)
@@ -110,7 +138,7 @@ def test_renaming_classes_changes_no_probability() -> None:
 
 def test_a_face_between_two_expressions_is_ambiguous_and_its_soft_label_says_which() -> None:
     labels, probs, torn = torn_faces()
-    found = judge(labels, probs, {}, class_names=NAMES[:4])
+    found = judge(Faces(labels=labels, pred_probs=probs, class_names=NAMES[:4]))
     assert (found.kind[torn] == "ambiguous").mean() > 0.9
     assert (found.kind[~torn] == "clean").all()
     assert found.soft_label[torn].max(1).mean() < 0.75 < found.soft_label[~torn].max(1).min()
@@ -125,7 +153,7 @@ def test_a_weak_recognizers_ignorance_is_not_taken_for_ambiguity() -> None:
     logits[np.arange(2000), labels] += 1
     probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert probs.max(1).mean() < 0.6
-    assert (judge(labels, probs, {}).kind == "ambiguous").mean() < 0.15
+    assert (judged_alone(labels, probs).kind == "ambiguous").mean() < 0.15
 
 
 def test_thresholds_change_kinds_and_nothing_else() -> None:
@@ -160,9 +188,16 @@ def test_reasons_are_words_a_reviewer_understands() -> None:
     around = sparse.lil_matrix((21, 21))
     around[0, 1], around[0, 3] = 0.9, 0.1  # faces labelled anger and fear; nobody else has neighbours
     found = judge(
-        labels, probs, {"learned_share": learned}, around=around.tocsr(), duplicates=np.array([0, 1, 0, *range(2, 20)]),
-        class_names=["anger", "fear", "sadness"], epochs=12,
-    )  # fmt: skip
+        Faces(
+            labels=labels,
+            pred_probs=probs,
+            signals={"learned_share": learned},
+            around=around.tocsr(),
+            duplicates=np.array([0, 1, 0, *range(2, 20)]),
+            class_names=["anger", "fear", "sadness"],
+            epochs=12,
+        )
+    )
     recognizer, nearest, training, copy = found.reasons[0]
     assert recognizer.startswith("the recognizer gives anger ")
     assert ", the given label fear " in recognizer
@@ -208,10 +243,10 @@ def some_decided(count: int, seed: int = 0) -> np.ndarray:
 
 def test_decisions_reach_the_verdicts_of_undecided_faces_and_few_change_nothing() -> None:
     before = judged()
-    few = judged(decided=some_decided(5), decided_label=TRUE)
+    few = judged(decided=some_decided(5), chosen=TRUE)
     np.testing.assert_array_equal(few.p_mislabelled, before.p_mislabelled)
     said = some_decided(200)
-    after = judged(decided=said, decided_label=TRUE)
+    after = judged(decided=said, chosen=TRUE)
     rest = said == ""
     assert after.taught.decisions == 200
     assert after.taught.gain > 0
@@ -223,7 +258,7 @@ def test_what_people_call_a_class_of_faces_moves_its_neighbours() -> None:
     # everyone who looks says that what is labelled 0 is 1: the panel of the others leans there too
     zero = LABELS == 0
     said = np.where(zero & (np.arange(600) % 2 == 0), "relabel", np.where(np.arange(600) % 3 == 0, "keep", ""))
-    after = judged(decided=said, decided_label=np.where(zero, 1, -1))
+    after = judged(decided=said, chosen=np.where(zero, 1, -1))
     before = judged()
     rest = zero & (said == "") & ~ERROR
     assert after.p_mislabelled[rest].mean() > 2 * before.p_mislabelled[rest].mean()
@@ -235,8 +270,8 @@ def test_decisions_of_a_queue_with_uneven_weights_teach_less_than_even_ones() ->
     decided = np.flatnonzero(said != "")
     uneven = np.ones(600)
     uneven[decided[:2]] = 300.0
-    before, even = judged(), judged(decided=said, decided_label=TRUE)
-    lopsided = judged(decided=said, decided_label=TRUE, decided_weight=uneven)
+    before, even = judged(), judged(decided=said, chosen=TRUE)
+    lopsided = judged(decided=said, chosen=TRUE, weight=uneven)
     assert (
         np.abs(lopsided.p_mislabelled - before.p_mislabelled).mean()
         < np.abs(even.p_mislabelled - before.p_mislabelled).mean()
@@ -245,7 +280,7 @@ def test_decisions_of_a_queue_with_uneven_weights_teach_less_than_even_ones() ->
 
 def test_verdicts_follow_from_the_stored_probabilities() -> None:
     limits = Thresholds(mislabelled=0.4, ambiguous=0.3)
-    found = judged(thresholds=limits, decided=some_decided(300), decided_label=TRUE)
+    found = judged(thresholds=limits, decided=some_decided(300), chosen=TRUE)
     flagged = found.p_mislabelled >= limits.mislabelled
     assert (found.kind[flagged] == "mislabelled").all()  # also where the panel would have kept the label
     torn = ~flagged & (found.p_ambiguous >= limits.ambiguous)
@@ -257,8 +292,8 @@ def test_verdicts_follow_from_the_stored_probabilities() -> None:
     ("options", "told"),
     [
         ({"decided": np.full(600, "maybe")}, "600 decisions cannot be read, first row 0: maybe is no decision"),
-        ({"decided": SAID, "decided_label": np.full(600, 9)}, "9.0 is no class in 0..4"),
-        ({"decided": SAID, "decided_weight": np.full(600, -1.0)}, "must be finite and above 0"),
+        ({"decided": SAID, "chosen": np.full(600, 9)}, "9.0 is no class in 0..4"),
+        ({"decided": SAID, "weight": np.full(600, -1.0)}, "must be finite and above 0"),
     ],
 )
 def test_decisions_that_cannot_be_read_are_refused(options: dict[str, Any], told: str) -> None:
@@ -269,14 +304,14 @@ def test_decisions_that_cannot_be_read_are_refused(options: dict[str, Any], told
 def test_missing_and_skipped_decisions_count_as_none_and_a_relabel_to_the_same_keeps() -> None:
     odd = np.array([None, "skip", np.nan, ""] * 150, dtype=object)
     assert judged(decided=odd).taught.decisions == 0
-    same = judged(decided=np.full(600, "relabel"), decided_label=LABELS)
+    same = judged(decided=np.full(600, "relabel"), chosen=LABELS)
     assert same.taught.gain > 0.9  # all keep: nothing is wrong
     assert same.p_mislabelled.max() < 0.2
 
 
 def test_sets_without_anything_to_doubt_state_no_doubt() -> None:
-    assert judge(np.array([0]), np.array([[0.99, 0.01]]), {}).p_mislabelled[0] <= 0.01
-    assert judge(np.zeros(3, dtype=int), np.ones((3, 1)), {}).p_mislabelled.max() == 0
+    assert judged_alone(np.array([0]), np.array([[0.99, 0.01]])).p_mislabelled[0] <= 0.01
+    assert judged_alone(np.zeros(3, dtype=int), np.ones((3, 1))).p_mislabelled.max() == 0
 
 
 def test_several_recognizers_are_counted_in_words() -> None:
@@ -287,18 +322,53 @@ def test_several_recognizers_are_counted_in_words() -> None:
 
 
 def test_one_sample_one_class_and_none_are_judged_clean() -> None:
-    assert judge(np.array([0]), np.array([[0.9, 0.1]]), {}).kind.tolist() == ["clean"]
-    one_class = judge(np.zeros(4, dtype=int), np.ones((4, 1)), {})
+    assert judged_alone(np.array([0]), np.array([[0.9, 0.1]])).kind.tolist() == ["clean"]
+    one_class = judged_alone(np.zeros(4, dtype=int), np.ones((4, 1)))
     assert one_class.kind.tolist() == ["clean"] * 4
     assert one_class.soft_label.tolist() == [[1.0]] * 4
-    assert judge(np.empty(0, dtype=int), np.empty((0, 3)), {}).rank.shape == (0,)
+    assert judged_alone(np.empty(0, dtype=int), np.empty((0, 3))).rank.shape == (0,)
 
 
 def test_inputs_are_left_alone_and_bad_ones_refused() -> None:
     judged()  # all arrays of the planted evidence are read-only
     with pytest.raises(BadDataError, match="around must be a weight per pair of samples, 600 x 600"):
-        judge(LABELS, PROBS, {}, around=AROUND[:, :3])
+        judge(planted_faces(around=AROUND[:, :3]))
     with pytest.raises(BadDataError, match="outside"):
-        judge(LABELS - 1, PROBS, {})
+        judged_alone(LABELS - 1, PROBS)
     with pytest.raises(BadDataError, match="NaN"):
-        judge(LABELS, np.full_like(PROBS, np.nan), {})
+        judged_alone(LABELS, np.full_like(PROBS, np.nan))
+
+
+def test_every_constant_reaches_the_verdicts_or_what_is_expected_of_the_queue() -> None:
+    rows = np.arange(160)
+    around = neighbours.neighbourhood(LABELS[rows], AVAILABLE["embedding"][rows], num_classes=5).weights
+    known = planted_faces(rows, around=around)
+    members = np.stack([known.pred_probs, np.roll(known.pred_probs, 1, axis=0)])
+    votes = np.eye(5, dtype=int)[known.labels] * 6 + np.eye(5, dtype=int)[(known.labels + 1) % 5] * 5
+    votes[100:] = 0
+    judges = AVAILABLE["member_probs"][:, rows]
+    said = check_decisions(known.labels, some_decided(300)[rows], TRUE[rows], None, num_classes=5)
+    logits = np.random.default_rng(0).normal(size=(160, 5)) + 1.3 * np.eye(5)[known.labels]
+    weak = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # contradicts half of the labels
+    spoilt = np.where(rows % 9 == 0, 0.4, 0.0)
+    cases = [
+        (replace(known, recognizer_probs=members, judge_probs=judges, unusable=spoilt), said),
+        (replace(known, recognizer_probs=members, votes=votes), None),
+        (replace(known, pred_probs=weak, around=None, signals={}), None),
+        (replace(known, pred_probs=weak, around=None, signals={}, judge_probs=judges), None),
+    ]
+
+    def told(constants: Constants) -> str:
+        found = [judge(faces, people=people, constants=constants) for faces, people in cases]
+        queue = expected_at(found[0].p_mislabelled, rows, [30], rate=found[0].error_rate, by=constants)
+        with np.printoptions(threshold=100_000, precision=17):
+            return repr((found, queue))
+
+    standard = told(STANDARD)
+    assert told(Constants()) == standard
+    for field in fields(Constants):
+        value = getattr(STANDARD, field.name)
+        other: Any = 1 if isinstance(value, int) else 0.8 * np.asarray(value)
+        if field.name == "fewest_decisions":
+            other = 1000
+        assert told(replace(STANDARD, **{field.name: other})) != standard, field.name

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from ferclean.evidence.verdict.calibration import ErrorRate
-from ferclean.evidence.verdict.witnesses import MARGIN, error_rate
+from ferclean.evidence.verdict.constants import STANDARD
+from ferclean.evidence.verdict.witnesses import error_rate
 
 WIDE = ErrorRate(estimate=0.2, low=0.0, high=0.6)
 K = 5
@@ -29,7 +30,7 @@ def test_the_share_of_wrong_labels_is_found_with_strong_and_with_weak_witnesses(
     found = error_rate(labels, said(true, ours, rng), said(true, theirs, rng), within=WIDE)
     assert found.low <= (labels != true).mean() <= found.high
     assert abs(found.estimate - (labels != true).mean()) < 0.03
-    assert found.high - found.low < 2 * MARGIN + 0.04
+    assert found.high - found.low < 2 * STANDARD.witness_margin + 0.04
 
 
 def test_faces_that_no_judge_could_read_are_left_out_and_nobody_leaves_things_as_they_are() -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from ferclean.errors import UsageError
 from ferclean.evidence import measures
+from ferclean.evidence.verdict.belief import Faces
 from ferclean.evidence.verdict.calibration import ErrorRate
 from ferclean.evidence.verdict.verdicts import judge
 from ferclean.recognition.profiles import PROFILES
@@ -134,7 +135,7 @@ def test_a_stated_accuracy_holds_where_probabilities_are_honest_and_not_where_th
         majority=true, clear=np.ones(size, bool), wrong=given != true, ambiguous=np.zeros(size, bool),
         odd=np.ones(size, bool), shares=np.eye(3)[true],
     )  # fmt: skip
-    judged = judge(given, np.where(np.eye(3)[given] > 0, 0.9, 0.05), {})
+    judged = judge(Faces(labels=given, pred_probs=np.where(np.eye(3)[given] > 0, 0.9, 0.05)))
     nobody = np.zeros(size, dtype=bool)
     for chance, holds in ((0.6, 1), (0.99, 0)):
         p_true = np.where(np.eye(3)[given] > 0, chance, (1 - chance) / 2)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ferclean.errors import FercleanError
+from ferclean.evidence.verdict.constants import Constants
 from ferclean.parts.copies import FACE
 from ferclean.review.desk import open_desk
 from ferclean.steps.triage import triage
@@ -70,6 +71,13 @@ def test_people_are_shown_the_probabilities_that_the_reasons_tell(judged_folder:
         assert sum(shares.values()) == pytest.approx(1)
         said = " ".join(item.reasons)
         assert f"{item.given_label} {100 * shares[str(item.given_label)]:.0f} %" in said
+
+
+def test_a_triage_stores_the_constants_that_its_verdicts_rest_on(judged_folder: Path) -> None:
+    run = runs.latest_run(Workspace.open(judged_folder), "triage")
+    assert run is not None
+    stored = run.config["constants"]
+    assert Constants(**stored | {"planted_masses": tuple(stored["planted_masses"])}) == Constants()
 
 
 def test_a_higher_threshold_flags_fewer_without_scoring_again(judged_copy: Path) -> None:

@@ -230,12 +230,13 @@ def _judged(labels: np.ndarray, probs: np.ndarray, features: Any) -> Any:
     from ferclean.evidence.signals import label_signals as signals
     from ferclean.evidence.signals import neighbours
     from ferclean.evidence.verdict import verdicts
+    from ferclean.evidence.verdict.belief import Faces
 
     around = None
     if features is not None:
         around = neighbours.neighbourhood(labels, np.asarray(features), num_classes=probs.shape[1]).weights
     found = signals.compute_signals({"labels": labels, "pred_probs": probs, "embedding": features})
-    return verdicts.judge(labels, probs, found, around=around)
+    return verdicts.judge(Faces(labels=labels, pred_probs=probs, signals=found, around=around))
 
 
 def _checked(

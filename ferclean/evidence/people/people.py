@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ferclean.errors import BadDataError
+from ferclean.evidence.checks import check_same_length
 from ferclean.evidence.people.votes import check_counts, fit_strength, vote_distribution
 
 FEW = 100
@@ -43,6 +44,7 @@ def check_decisions(
     >>> found.said.tolist(), found.known.tolist()
     (['relabel', ''], [1, -1])
     """
+    check_same_length(labels=labels, decided=decided, decided_label=chosen, decided_weight=weight)
     said = np.array(["" if one is None or one != one or one == "skip" else str(one) for one in np.asarray(decided)])
     said = said.astype("<U9") if len(said) else np.empty(0, dtype="<U9")
     _refuse(~np.isin(said, ["", *SAYINGS]), said, f"is no decision; known are {', '.join(SAYINGS)}, skip and nothing")

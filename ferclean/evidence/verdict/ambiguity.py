@@ -11,33 +11,24 @@ import numpy as np
 
 from ferclean.evidence.signals.ranks import fuse_by_rank, unit_ranks
 from ferclean.evidence.verdict import calibration
+from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 TORN_SIGNALS = {"neighbour_entropy": 1.0, "mean_confidence": -1.0, "confidence_spread": -1.0}
 """What orders faces by ambiguity beside the panel's top share, with the direction: mixed surroundings, a label that
 training hardly learned, steadily so. A face's place is moved halfway to the mean of its given class: an expression
 that recognizers hardly learn is one that people hardly agree on."""
-CLEAR_PANEL = 0.55
-"""The top share from which a panel clearly agrees."""
-SEPARATION = 0.6
-"""How far apart torn and other faces are taken to lie in the order, in standard deviations, before anyone has looked:
-0.6 is an AUROC of 0.66. It is 0.73 on the even half of FER2013's development rows, but 0.64 and 0.56 on drawn sets, and
-nothing in a set says which, so that few faces are called ambiguous before people's decisions or votes say more."""
-AMBIGUOUS_SHARE = 0.1
-"""The share of faces without a clear majority that is assumed before anyone has looked (FERPlus: 0.12, drawn faces:
-0.05)."""
-LEVEL_RIDGE, SLOPE_RIDGE = 4.0, 10.0
-"""How strongly votes are kept from moving the level and the slope of the log-odds: one over the variances that
-AMBIGUOUS_SHARE and SEPARATION leave open, 0.5 of a log-odds and a third of the slope."""
 
 
-def probability_torn(labels: np.ndarray, panel: np.ndarray, signals: Mapping[str, np.ndarray]) -> np.ndarray:
+def probability_torn(
+    labels: np.ndarray, panel: np.ndarray, signals: Mapping[str, np.ndarray], *, by: Constants = STANDARD
+) -> np.ndarray:
     """P(no clear majority of people would agree on the face): (N,) in [0, 1].
 
     From `labels` (N,), the `panel` (N, K) = P(true label | face) and the `signals` (N,) each, of which TORN_SIGNALS are
-    read. The panel says how many faces are how torn: P falls with its top share, sharpened until AMBIGUOUS_SHARE of the
-    set lies below CLEAR_PANEL, so that a weak recognizer's ignorance does not pass for ambiguity. All signals and the
-    given class together say which ones, as well as SEPARATION says; without signals the panel is taken at its word.
-    Ours.
+    read. The panel says how many faces are how torn: P falls with its top share, sharpened until `by.ambiguous_share`
+    of the set lies below `by.clear_panel`, so that a weak recognizer's ignorance does not pass for ambiguity. All
+    signals and the given class together say which ones, as well as `by.separation` says; without signals the panel is
+    taken at its word. Ours.
 
     >>> panel = np.array([[0.97, 0.03]] * 19 + [[0.52, 0.48]])
     >>> probability_torn(np.zeros(20, dtype=int), panel, {}).round(1)[[0, -1]].tolist()
@@ -47,8 +38,8 @@ def probability_torn(labels: np.ndarray, panel: np.ndarray, signals: Mapping[str
         return np.zeros(len(panel))
     from scipy.special import ndtri
 
-    sharp = _sharpened(panel)
-    torn = 1 / (1 + np.exp((sharp.max(1) - CLEAR_PANEL) / 0.06))
+    sharp = _sharpened(panel, by)
+    torn = 1 / (1 + np.exp((sharp.max(1) - by.clear_panel) / by.torn_width))
     present = {name: sign * np.asarray(signals[name]) for name, sign in TORN_SIGNALS.items() if name in signals}
     if not present:
         return torn
@@ -59,11 +50,13 @@ def probability_torn(labels: np.ndarray, panel: np.ndarray, signals: Mapping[str
     order = order + (np.bincount(labels, weights=hard, minlength=panel.shape[1]) / np.maximum(members, 1))[labels]
     # average ranks, rounded, so that equal faces stay equal in whichever order they come
     place = np.round(unit_ranks(np.round(order, 9)), 9) * (1 - 1 / len(order)) + 0.5 / len(order)
-    # two bells of equal width, SEPARATION apart: log-odds are linear in the place's normal quantile
-    return calibration.shifted(1 / (1 + np.exp(-SEPARATION * ndtri(place))), float(torn.mean()))
+    # two bells of equal width, `separation` apart: log-odds are linear in the place's normal quantile
+    return calibration.shifted(1 / (1 + np.exp(-by.separation * ndtri(place))), float(torn.mean()))
 
 
-def learned_from_votes(torn: np.ndarray, rows: np.ndarray, share: np.ndarray) -> np.ndarray:
+def learned_from_votes(
+    torn: np.ndarray, rows: np.ndarray, share: np.ndarray, *, by: Constants = STANDARD
+) -> np.ndarray:
     """`torn` (N,) = P(ambiguous) with the level and the separation that the voted `rows` (V,) show: (N,) in [0, 1].
 
     `share` (V,): P(a very large panel would give no label half of its votes), from those rows' votes. All log-odds are
@@ -87,13 +80,13 @@ def learned_from_votes(torn: np.ndarray, rows: np.ndarray, share: np.ndarray) ->
         loss = float((np.logaddexp(0, scores) - share * scores).sum() + 0.5 * ridge @ away**2)
         return loss, np.array([excess.sum(), excess @ x]) + ridge * away
 
-    start, ridge = np.array([middle, 1.0]), np.array([LEVEL_RIDGE, SLOPE_RIDGE])
+    start, ridge = np.array([middle, 1.0]), np.array([by.torn_level_ridge, by.torn_slope_ridge])
     level, slope = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[(None, None), (0.0, None)]).x
     return np.asarray(1 / (1 + np.exp(-(level + slope * (odds - middle)))))
 
 
-def _sharpened(blend: np.ndarray) -> np.ndarray:
-    """Raise to a power (at least 1) until only AMBIGUOUS_SHARE of the rows lie below CLEAR_PANEL."""
+def _sharpened(blend: np.ndarray, by: Constants) -> np.ndarray:
+    """Raise to a power (at least 1) until only `ambiguous_share` of the rows lie below `clear_panel`."""
     if blend.shape[1] < 2 or not len(blend):
         return blend
 
@@ -104,11 +97,11 @@ def _sharpened(blend: np.ndarray) -> np.ndarray:
         return exp / exp.sum(1, keepdims=True)
 
     low, high = 0.0, np.log(30.0)
-    if (blend.max(1) < CLEAR_PANEL).mean() <= AMBIGUOUS_SHARE:
+    if (blend.max(1) < by.clear_panel).mean() <= by.ambiguous_share:
         return blend
     for _ in range(25):
         middle = (low + high) / 2
-        if (powered(np.exp(middle)).max(1) < CLEAR_PANEL).mean() > AMBIGUOUS_SHARE:
+        if (powered(np.exp(middle)).max(1) < by.clear_panel).mean() > by.ambiguous_share:
             low = middle
         else:
             high = middle

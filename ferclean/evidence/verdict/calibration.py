@@ -12,6 +12,7 @@ import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 SMALLEST = 1e-12
 _TEMPERATURES = (0.05, 20.0)
@@ -109,31 +110,19 @@ class ErrorRate(NamedTuple):
     high: float
 
 
-CONFIDENT = 0.3
-"""Of the samples that a recognizer puts into one class, the share about which it is surest."""
-OWN, OWN_POWER = 1.6, 1.5
-"""Of all samples at most OWN * excess ** OWN_POWER are the recognizer's own errors (`error_rate_interval`). Chosen on
-CIFAR-10N, on subsets with and without all classes, on recognizers made weak by noise in what they see, and on drawn
-faces: there the own errors are a tenth to nine tenths of that."""
-REPEATED = 0.1
-"""Wrong labels that a recognizer repeats, as a share of the confident contradictions, at most."""
-NO_WITNESS, DOUBTED = 0.55, 0.45
-"""A recognizer that contradicts NO_WITNESS of the labels says nothing about the least share of wrong ones; one that
-contradicts DOUBTED of them or fewer is heard in full."""
-
-
-def error_rate_interval(labels: np.ndarray, pred_probs: np.ndarray) -> ErrorRate:
+def error_rate_interval(labels: np.ndarray, pred_probs: np.ndarray, *, by: Constants = STANDARD) -> ErrorRate:
     """How many given labels are wrong, with an interval as wide as what the recognizer cannot know about itself.
 
     Where it prefers another class than the given one, either may be wrong. Two things tell them apart a little: wrong
     labels are found everywhere, the recognizer's own errors where it is unsure. So it counts how much more often it
-    contradicts labels altogether than among the CONFIDENT share of each predicted class: that difference over the share
-    that it does not contradict is the excess, and between none and OWN * excess ** OWN_POWER of all samples are its own
-    errors. A strong recognizer has little excess, however many labels are wrong; a weak one much, and then the interval
-    says that little can be told. The lower end is also no higher than the confident contradictions less a standard
-    error, for errors that are as frequent everywhere; errors that the recognizer has learned and repeats widen the
-    upper end by REPEATED of those. The estimate lies in the middle of what need not be its own. Ours, not a paper's.
-    Only ranks within predicted classes are read, so calibration does not matter. O(N log N).
+    contradicts labels altogether than among the `by.confident` share of each predicted class: that difference over the
+    share that it does not contradict is the excess, and between none and `by.own` * excess ** `by.own_power` of all
+    samples are its own errors. A strong recognizer has little excess, however many labels are wrong; a weak one much,
+    and then the interval says that little can be told. The lower end is also no higher than the confident
+    contradictions less a standard error, for errors that are as frequent everywhere; errors that the recognizer has
+    learned and repeats widen the upper end by `by.repeated` of those. The estimate lies in the middle of what need not
+    be its own. Ours, not a paper's. Only ranks within predicted classes are read, so calibration does not matter. O(N
+    log N).
 
     >>> labels = np.repeat([0, 1], 50); probs = np.where(np.eye(2)[labels] > 0, 0.9, 0.1)
     >>> error_rate_interval(labels, probs).estimate
@@ -145,15 +134,15 @@ def error_rate_interval(labels: np.ndarray, pred_probs: np.ndarray) -> ErrorRate
         return ErrorRate(estimate=0.0, low=0.0, high=0.0 if not count else 1.0)
     predicted = probs.argmax(1)
     differs = predicted != labels
-    surest = _surest(predicted, probs.max(1))
+    surest = _surest(predicted, probs.max(1), by.confident)
     share = float(differs.mean())
     confident = min(float(differs[surest].mean()), share)
     excess = (share - confident) / max(1 - share, SMALLEST)
-    own = min(OWN * excess**OWN_POWER, share)
-    heard = min(max((NO_WITNESS - share) / (NO_WITNESS - DOUBTED), 0.0), 1.0)
+    own = min(by.own * excess**by.own_power, share)
+    heard = min(max((by.no_witness - share) / (by.no_witness - by.doubted), 0.0), 1.0)
     least = heard * (share - own)
     low = min(least, confident - standard_error(confident, int(surest.sum())))
-    high = share + 1.96 * standard_error(share, count) + REPEATED * confident
+    high = share + 1.96 * standard_error(share, count) + by.repeated * confident
     return ErrorRate(estimate=(least + share) / 2, low=max(low, 0.0), high=min(high, 1.0))
 
 
@@ -166,15 +155,15 @@ def standard_error(share: float, count: int) -> float:
     return float((max(share * (1 - share), 1 / count) / count) ** 0.5)
 
 
-def _surest(predicted: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-    """The CONFIDENT share of each predicted class with the highest `confidence`, equals together: (N,) bool."""
+def _surest(predicted: np.ndarray, confidence: np.ndarray, part: float) -> np.ndarray:
+    """The `part` of each predicted class with the highest `confidence`, equals together: (N,) bool."""
     order = np.lexsort((-confidence, predicted))
     first = np.searchsorted(predicted[order], predicted, side="left")
     size = np.bincount(predicted)[predicted]
     place = np.empty(len(order), dtype=np.int64)
     starts = np.r_[True, (np.diff(predicted[order]) != 0) | (np.diff(confidence[order]) != 0)]
     place[order] = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))  # equals share the first place
-    return np.asarray(place - first < CONFIDENT * size)
+    return np.asarray(place - first < part * size)
 
 
 def estimated_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:

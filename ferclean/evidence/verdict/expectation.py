@@ -11,15 +11,8 @@ import numpy as np
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.verdict.calibration import ErrorRate, log_odds, shift_to
+from ferclean.evidence.verdict.constants import STANDARD, Constants
 
-DRAWS = 2000
-SLOPE, SLOPE_SPREAD = 1.05, 0.15
-"""Mean and standard deviation of the factor by which all log-odds may be too flat or too steep, at the estimated error
-rate. On drawn sets, CIFAR-10N and FER2013's development rows the best factor lies between 0.75 and 1.6."""
-TILT = 0.5
-"""By how much the factor grows where the logarithm of the error rate is lower by one: where fewer labels are wrong than
-was thought, those that are stand out more. On drawn sets of 8 to 16 % wrong labels that were told 27 % it is 1.2 to 1.6
-where others have 0.95 to 1.2."""
 _STEPS = np.linspace(-2.5, 2.5, 11)  # in standard deviations, of the level and of the slope
 _FEW = 2000
 
@@ -47,16 +40,22 @@ class Expected:
 
 
 def expected_at(
-    p_mislabelled: np.ndarray, order: np.ndarray, depths: list[int], *, rate: ErrorRate, seed: int = 0
+    p_mislabelled: np.ndarray,
+    order: np.ndarray,
+    depths: list[int],
+    *,
+    rate: ErrorRate,
+    seed: int = 0,
+    by: Constants = STANDARD,
 ) -> list[Expected]:
     """Expected precision and recall after each of `depths` samples of a queue.
 
     `p_mislabelled` (N,) in [0, 1], calibrated; `order` (N,) the rows, first to look at first; `rate` the estimated
     error rate, whose interval says by which factor the number of errors may be off. Three things are uncertain and
-    drawn DRAWS times: the level (all log-odds shifted alike so that the mean is multiplied by a factor from the
-    interval, normal in logarithms), the slope (all log-odds times a factor, SLOPE +- SLOPE_SPREAD, TILT more where the
-    level is lower), and then which of the labels are wrong, independently. Precision and recall are means over slopes
-    and levels, the intervals hold 95 % of the draws. Ours.
+    drawn `by.queue_draws` times: the level (all log-odds shifted alike so that the mean is multiplied by a factor from
+    the interval, normal in logarithms), the slope (all log-odds times a factor, `by.queue_slope` +-
+    `by.queue_slope_spread`, `by.queue_tilt` more where the level is lower), and then which of the labels are wrong,
+    independently. Precision and recall are means over slopes and levels, the intervals hold 95 % of the draws. Ours.
 
     >>> p = np.array([0.9, 0.9, 0.1, 0.1]); sure = ErrorRate(estimate=0.5, low=0.5, high=0.5)
     >>> found = expected_at(p, np.arange(4), [2], rate=sure)[0]
@@ -77,8 +76,8 @@ def expected_at(
     rng = np.random.default_rng(seed)
     ends = np.array(depths) - 1
     # for every slope and level: expected wrong labels and their variance up to each depth and altogether
-    mean, spread = _grid(p, ends, rate)
-    slope, level = (np.digitize(rng.normal(size=DRAWS), (_STEPS[1:] + _STEPS[:-1]) / 2) for _ in range(2))
+    mean, spread = _grid(p, ends, rate, by)
+    slope, level = (np.digitize(rng.normal(size=by.queue_draws), (_STEPS[1:] + _STEPS[:-1]) / 2) for _ in range(2))
     size = np.array(depths)
     before, variance = mean[slope, level, :-1], spread[slope, level, :-1]
     whole = mean[slope, level, -1:]
@@ -112,7 +111,7 @@ def _counts(rng: np.random.Generator, mean: np.ndarray, variance: np.ndarray, ro
     return rng.binomial(trials, np.clip(mean / trials, 0.0, 1.0)).astype(np.float64)
 
 
-def _grid(p: np.ndarray, ends: np.ndarray, rate: ErrorRate) -> tuple[np.ndarray, np.ndarray]:
+def _grid(p: np.ndarray, ends: np.ndarray, rate: ErrorRate, by: Constants) -> tuple[np.ndarray, np.ndarray]:
     """Expected wrong labels and their variance, (slopes, levels, depths + 1), the last entry over all rows."""
     base = log_odds(p)
     few = base[np.linspace(0, len(base) - 1, min(_FEW, len(base))).astype(int)]
@@ -124,8 +123,8 @@ def _grid(p: np.ndarray, ends: np.ndarray, rate: ErrorRate) -> tuple[np.ndarray,
     for j, step in enumerate(_STEPS):
         factor = step * (up if step > 0 else down)  # in logarithms
         wanted = min(float(p.mean()) * np.exp(factor), 1.0)
-        for i, spread_by in enumerate(SLOPE_SPREAD * _STEPS):
-            steep = max(SLOPE - TILT * factor + spread_by, 0.1)
+        for i, spread_by in enumerate(by.queue_slope_spread * _STEPS):
+            steep = max(by.queue_slope - by.queue_tilt * factor + spread_by, 0.1)
             chance = 1 / (1 + np.exp(-steep * base - shift_to(steep * few, wanted)))
             mean[i, j], spread[i, j] = np.cumsum(chance)[at], np.cumsum(chance * (1 - chance))[at]
     return mean, spread

@@ -10,33 +10,14 @@ from scipy import sparse
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.verdict import calibration
-
-NEIGHBOURS_SHARE = 0.7
-"""How much the neighbours weigh beside the calibrated probabilities once their labels are corrected. Of 0.5, 0.7, 0.85
-and 1, 0.7 gains on FER2013's development rows (even half) and loses nowhere on drawn faces; more gains on the former
-and loses on the latter."""
-FIRST_SHARE = 0.5
-"""The same before anything is corrected."""
-ROUNDS = 6
-"""Corrections of the neighbours' labels; after four little changes."""
-SPARE_NOISE = 0.1
-"""Share of the noise that is taken to be spread as the given labels are, beside the estimated transitions: less of it
-ranks FER2013's errors a little better and CIFAR-10N's a little worse."""
-SHARE_ROUNDS = 2
-"""Rounds in which the classes' true shares are estimated: each ranks FER2013's errors better and, from the third on,
-drawn ones worse."""
+from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 
-TRUST, TRUST_AT = 0.65, 400.0
-"""Where no neighbours speak, transitions estimated from so many samples per class that their number hardly matters are
-trusted by TRUST, those from TRUST_AT per class by half of that (`hedged`)."""
-
-
-def transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+def transitions(labels: np.ndarray, pred_probs: np.ndarray, *, by: Constants = STANDARD) -> np.ndarray:
     """P(given label | true label): (K, K), row = true class, rows sum to 1, no cell that occurs is 0.
 
-    The confident joint of `labels` (N,) and out-of-fold `pred_probs` (N, K), SPARE_NOISE of it spread over every label
-    that occurs.
+    The confident joint of `labels` (N,) and out-of-fold `pred_probs` (N, K), `by.spare_noise` of it spread over every
+    label that occurs.
 
     >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
     >>> transitions(labels, probs).round(2).tolist()
@@ -47,7 +28,7 @@ def transitions(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
         return np.eye(classes)
     estimated = calibration.noise_transitions(labels, pred_probs)
     prior = np.bincount(labels, minlength=classes) / len(labels)
-    return (1 - SPARE_NOISE) * estimated + SPARE_NOISE * prior
+    return (1 - by.spare_noise) * estimated + by.spare_noise * prior
 
 
 def consult(
@@ -56,15 +37,16 @@ def consult(
     noise: np.ndarray,
     *,
     around: sparse.csr_matrix | None = None,
+    by: Constants = STANDARD,
 ) -> np.ndarray:
     """P(true label | face) without asking its own label: (N, K), rows sum to 1.
 
     `calibrated` (N, K) are out-of-fold probabilities, `noise` (K, K) from `transitions`, `around` (N, N) sparse the
     weights of each sample's neighbours (rows sum to 1; an empty row has no say). The neighbours' given labels are noisy
     too, so they do not vote with those but with what their labels most likely stand for: the posterior under their own
-    panel and the noise. That changes their panels in turn, for ROUNDS rounds (expectation-maximisation with the noise
-    held fixed). Ours; from the second round on a sample's own label comes back through its neighbours with about 1/k of
-    1/k of the weight.
+    panel and the noise. That changes their panels in turn, for `by.neighbour_rounds` rounds (expectation-maximisation
+    with the noise held fixed). Ours; from the second round on a sample's own label comes back through its neighbours
+    with about 1/k of 1/k of the weight.
 
     >>> near = sparse.csr_matrix((np.ones((4, 4)) - np.eye(4)) / 3)
     >>> noise = np.array([[0.9, 0.1], [0.1, 0.9]])
@@ -82,19 +64,19 @@ def consult(
     def heard(votes: np.ndarray, share: float) -> np.ndarray:
         return np.where(has, (1 - share) * calibrated + share * (around @ votes), calibrated)
 
-    panel = heard(told[labels], FIRST_SHARE)
-    for _ in range(ROUNDS):
-        panel = heard(posterior(labels, panel, noise), NEIGHBOURS_SHARE)
+    panel = heard(told[labels], by.first_share)
+    for _ in range(by.neighbour_rounds):
+        panel = heard(posterior(labels, panel, noise), by.neighbours_share)
     return panel
 
 
-def hedged(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def hedged(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray, *, by: Constants = STANDARD) -> np.ndarray:
     """P(true label | face, given label), (N, K), that leans towards plain self-confidence where sets are small.
 
     The transitions `noise` are mixed with the shares of the `labels`, and those are divided out of the `panel` to a
-    power, both as far as the number of samples per class says (TRUST). At no trust P(given label right) is the panel's
-    own probability of it: then a label is also wrong where no other label is right and none is likelier to have become
-    it, as of faces that fit no class. Ours.
+    power, both as far as the number of samples per class says (`by.trust`). At no trust P(given label right) is the
+    panel's own probability of it: then a label is also wrong where no other label is right and none is likelier to have
+    become it, as of faces that fit no class. Ours.
 
     >>> panel, noise = np.array([[0.75, 0.25], [0.6, 0.4]]), np.array([[0.9, 0.1], [0.1, 0.9]])
     >>> hedged(np.array([0, 1]), panel, noise).round(2).tolist()  # two samples are next to no trust
@@ -102,18 +84,18 @@ def hedged(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarr
     """
     members = np.bincount(labels, minlength=panel.shape[1])
     per_class = len(labels) / panel.shape[1]
-    trust = TRUST * per_class / (per_class + TRUST_AT)
+    trust = by.trust * per_class / (per_class + by.trust_at)
     shrunk = trust * noise + (1 - trust) * members / max(len(labels), 1)
     return posterior(labels, levelled(labels, panel, power=trust), shrunk)
 
 
-def at_true_shares(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def at_true_shares(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray, *, by: Constants = STANDARD) -> np.ndarray:
     """The `panel` (N, K) with the true share of each class in place of its share among the noisy labels; rows sum to 1.
 
     Recognizers learn how often each label is *given*. How often each class is the true one, the posteriors under the
     `noise` (K, K) say; each class's probabilities are multiplied by what its share grew by, and the posteriors are
-    taken again (Saerens, Latinne and Decaestecker, 2002; SHARE_ROUNDS of it). On the even half of FER2013's development
-    rows AUPRC rises from .719 to .740, on drawn sets it stays (.649 to .651, .591 to .588).
+    taken again (Saerens, Latinne and Decaestecker, 2002; `by.share_rounds` of it). On the even half of FER2013's
+    development rows AUPRC rises from .719 to .740, on drawn sets it stays (.649 to .651, .591 to .588).
 
     >>> noise = np.array([[0.9, 0.1], [0.4, 0.6]])
     >>> at_true_shares(np.array([0, 0, 1]), np.array([[0.6, 0.4], [0.6, 0.4], [0.4, 0.6]]), noise).round(2).tolist()
@@ -121,7 +103,7 @@ def at_true_shares(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> 
     """
     start = panel.mean(0)
     moved = panel
-    for _ in range(SHARE_ROUNDS):
+    for _ in range(by.share_rounds):
         share = posterior(labels, moved, noise).mean(0)
         moved = normalised(panel * share / np.maximum(start, 1e-9), panel)
     return moved

@@ -8,20 +8,19 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from ferclean.evidence.verdict.ambiguity import AMBIGUOUS_SHARE
 from ferclean.evidence.verdict.calibration import SMALLEST, ErrorRate, error_rate_interval, log_odds, standard_error
-
-MASSES = (0.3, 0.5, 0.7)
-"""Shares of the planted errors, the most blatant first, by which the given labels are compared: low, estimate, high."""
+from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 
-def planted_error_rate(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> ErrorRate:
+def planted_error_rate(
+    labels: np.ndarray, panel: np.ndarray, noise: np.ndarray, *, by: Constants = STANDARD
+) -> ErrorRate:
     """Share of wrong given labels, from how many look as wrong as planted errors do.
 
     Every sample is given every other label on paper, as often as `noise` (K, K), P(given | true), makes its own label
     into that one; `panel` (N, K) is P(true label | face) without its label. Half of these planted errors lie above some
     P(wrong); where e of the given labels are wrong in the same way, at least e/2 of them lie there too, and little
-    else does, so that share divided by a half is the estimate. The same at three tenths and at seven tenths: low is
+    else does, so that share divided by a half is the estimate. The same at the other `by.planted_masses`: low is
     too little where people's errors are less blatant than planted ones, high too much where clean labels reach that
     far. Mixture proportion estimation with the thresholds held fixed; ours.
 
@@ -39,7 +38,7 @@ def planted_error_rate(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray)
     own = wrong[np.arange(count), labels]
     order = np.argsort(-wrong, axis=None)
     reached = np.cumsum(drawn.ravel()[order])
-    at = [int(np.searchsorted(reached, mass * reached[-1])) for mass in MASSES]
+    at = [int(np.searchsorted(reached, mass * reached[-1])) for mass in by.planted_masses]
     found = []
     for place in at:
         limit = wrong.ravel()[order[place]]
@@ -88,12 +87,18 @@ def _planted(labels: np.ndarray, panel: np.ndarray, noise: np.ndarray) -> tuple[
 
 
 def error_rate(
-    labels: np.ndarray, pred_probs: np.ndarray, panel: np.ndarray, noise: np.ndarray, around: sparse.csr_matrix
+    labels: np.ndarray,
+    pred_probs: np.ndarray,
+    panel: np.ndarray,
+    noise: np.ndarray,
+    around: sparse.csr_matrix,
+    *,
+    by: Constants = STANDARD,
 ) -> ErrorRate:
     """Share of wrong given labels where neighbours are known, with an interval as wide as what cannot be told.
 
-    The lower end is that of `calibration.error_rate_interval`, less AMBIGUOUS_SHARE of it, so that it also holds for
-    those who do not count faces on which nobody would agree. Where the recognizer and a face's neighbours (`around`
+    The lower end is that of `calibration.error_rate_interval`, less `by.ambiguous_share` of it, so that it also holds
+    for those who do not count faces on which nobody would agree. Where the recognizer and a face's neighbours (`around`
     (N, N) sparse, weights) prefer different classes, one of the two errs, half of the time the recognizer: so many of
     its contradictions are certainly its own, and the upper end lies that much below all of them. Within these bounds
     planted errors may lower the upper end as far as the middle: a recognizer that separates them well has them counted
@@ -103,7 +108,7 @@ def error_rate(
     None of this tells a weak recognizer from bad labels: FER2013 (23 to 32 % wrong) and drawn sets of a thousand faces
     (13 to 16 %) look alike to the small network, and both are told about 10 to 37 %.
     """
-    bounds = error_rate_interval(labels, pred_probs)
+    bounds = error_rate_interval(labels, pred_probs, by=by)
     if len(labels) < 2 or len(np.unique(labels)) < 2:
         return bounds
     probs = np.asarray(pred_probs)
@@ -111,12 +116,12 @@ def error_rate(
     preferred = probs.argmax(1)
     apart = float((heard[np.arange(len(labels)), preferred] < heard.max(1)).mean())
     most = max(float((preferred != labels).mean()) - apart / 2, bounds.low)
-    planted = planted_error_rate(labels, panel, noise)
+    planted = planted_error_rate(labels, panel, noise, by=by)
     high = min(max(planted.high, (bounds.low + most) / 2), most)
     inside = min(max(planted.estimate, bounds.low), high)
 
     return ErrorRate(
         estimate=((bounds.low + high) / 2 + inside) / 2,
-        low=max(0.0, (1 - AMBIGUOUS_SHARE) * bounds.low - 1.96 * standard_error(bounds.low, len(labels))),
+        low=max(0.0, (1 - by.ambiguous_share) * bounds.low - 1.96 * standard_error(bounds.low, len(labels))),
         high=min(1.0, high + 1.96 * standard_error(high, len(labels))),
     )

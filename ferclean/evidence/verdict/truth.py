@@ -12,30 +12,8 @@ import numpy as np
 from ferclean.evidence.checks import check_same_length
 from ferclean.evidence.people.people import Decided, effective_number
 from ferclean.evidence.verdict import calibration
+from ferclean.evidence.verdict.constants import STANDARD, Constants
 from ferclean.evidence.verdict.panel import normalised
-
-LEAST = 10
-"""Fewer decisions than this change nothing."""
-FOLDS = 5
-SOURCE_RIDGE = 10.0
-"""How strongly the weight of each source is held where it is without decisions, in decisions per squared weight."""
-CLASS_RIDGE = 0.5
-"""The same for how often each class is the true one: learned first."""
-KEEP_RIDGE = 1.0
-"""The same for how far the given label is to be trusted, whatever it is."""
-FLOW_RIDGE = 5.0
-"""The same for each pair of given and true label. All four were chosen on the even half of FER2013's development rows;
-between half and double of each the figures move by less than 0.005."""
-SMALLEST = 1e-3
-"""Probabilities count as at least this, so that no source can veto a class."""
-JUDGE_SHARE = 0.6
-"""To which power a judge's probabilities multiply the panel's before anyone has decided, and how much judges count for
-what is right where a label is wrong: errors of a net that saw other faces are its own, those of recognizers that
-learned from the same labels are shared, but nobody has shown yet how good a judge is here."""
-SHARPNESS = 2.0
-"""Power of the sources' geometric mean that says which other label is the true one: recognizers that learned noisy
-labels are too unsure of the right ones. Of 1.6, 2 and 2.6, on the even half of FER2013's development rows, 2 mends most
-where at most one change in four may be wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +77,7 @@ def _calibrated(probs: np.ndarray, labels: np.ndarray, witnesses: np.ndarray | N
     return calibration.apply_temperature(probs, calibration.fit_temperature(probs[rows], labels[rows]))
 
 
-def with_judges(panel: np.ndarray, judges: np.ndarray) -> np.ndarray:
+def with_judges(panel: np.ndarray, judges: np.ndarray, *, by: Constants = STANDARD) -> np.ndarray:
     """The `panel` (N, K) after hearing calibrated `judges` (J, N, K): (N, K), rows sum to 1; none change nothing.
 
     >>> with_judges(np.array([[0.5, 0.5]]), np.array([[[0.9, 0.1]]])).round(2).tolist()
@@ -107,15 +85,17 @@ def with_judges(panel: np.ndarray, judges: np.ndarray) -> np.ndarray:
     """
     if not len(judges):
         return panel
-    return _softmax(_logs(panel) + JUDGE_SHARE * _logs(judges).sum(0))
+    return _softmax(_logs(panel, by) + by.judge_share * _logs(judges, by).sum(0))
 
 
-def automatic(labels: np.ndarray, wrong: np.ndarray, sources: np.ndarray, *, judges: int = 0) -> np.ndarray:
+def automatic(
+    labels: np.ndarray, wrong: np.ndarray, sources: np.ndarray, *, judges: int = 0, by: Constants = STANDARD
+) -> np.ndarray:
     """P(true label) before anyone has decided: (N, K), rows sum to 1; the given label keeps one minus `wrong` (N,).
 
     The rest goes to the other classes as `sources` (S, N, K), the last `judges` of them from elsewhere, say, without
     the noise of the set's labels: which label is often given for which says that a label is wrong, but, of those that
-    are, hardly what is right. Judges together have JUDGE_SHARE of the say where they have any.
+    are, hardly what is right. Judges together have `by.judge_share` of the say where they have any.
 
     >>> automatic(np.array([0]), np.array([0.4]), np.array([[[0.5, 0.3, 0.2]]])).round(2).tolist()
     [[0.6, 0.28, 0.12]]
@@ -124,28 +104,28 @@ def automatic(labels: np.ndarray, wrong: np.ndarray, sources: np.ndarray, *, jud
     if sources.shape[2] < 2:
         return given
     own = len(sources) - judges
-    ours, ours_speak = _heard(sources[:own])
-    theirs, theirs_speak = _heard(sources[own:])
-    share = np.where(ours_speak, JUDGE_SHARE, 1.0) * theirs_speak
-    others = np.exp(SHARPNESS * ((1 - share) * ours + share * theirs)) * (1 - given)
+    ours, ours_speak = _heard(sources[:own], by)
+    theirs, theirs_speak = _heard(sources[own:], by)
+    share = np.where(ours_speak, by.judge_share, 1.0) * theirs_speak
+    others = np.exp(by.sharpness * ((1 - share) * ours + share * theirs)) * (1 - given)
     others /= others.sum(1, keepdims=True)
     return (1 - wrong)[:, None] * given + wrong[:, None] * others
 
 
-def preferred(sources: np.ndarray) -> np.ndarray:
+def preferred(sources: np.ndarray, *, by: Constants = STANDARD) -> np.ndarray:
     """The class that `sources` (S, N, K) prefer together: (N,) int, -1 where none of them has a say.
 
     >>> preferred(np.array([[[0.2, 0.8], [0.5, 0.5]]])).tolist()
     [1, -1]
     """
-    logs, speak = _heard(sources)
+    logs, speak = _heard(sources, by)
     return np.where(speak[:, 0], logs.argmax(1), -1)
 
 
-def _heard(sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _heard(sources: np.ndarray, by: Constants) -> tuple[np.ndarray, np.ndarray]:
     """Mean log probabilities (N, K) of those of `sources` (S, N, K) that have a say, and whether any has: (N, 1)."""
     speaks = np.ptp(sources, axis=2) > 0  # who says the same of every class would only blunt the others
-    logs = np.einsum("sn,snk->nk", speaks / np.maximum(speaks.sum(0), 1), _logs(sources))
+    logs = np.einsum("sn,snk->nk", speaks / np.maximum(speaks.sum(0), 1), _logs(sources, by))
     return logs, speaks.any(0)[:, None]
 
 
@@ -158,6 +138,7 @@ def learn_truth(
     *,
     groups: np.ndarray | None = None,
     seed: int = 0,
+    by: Constants = STANDARD,
 ) -> Learned:
     """Move the automatic posterior towards what people said.
 
@@ -182,12 +163,12 @@ def learn_truth(
     classes = prior.shape[1]
     outcome = np.where(people.said == "ambiguous", classes, people.known)
     rows = np.flatnonzero(outcome >= 0)
-    if len(rows) < LEAST:
+    if len(rows) < by.fewest_decisions:
         return Learned(
             p_true=prior.copy(), p_ambiguous=torn.copy(), decisions=len(rows), log_loss_before=None, log_loss_after=None
         )
     weight = people.weight[rows] / people.weight[rows].mean()
-    model = _Model(labels=labels, prior=prior, sources=sources, torn=torn)
+    model = _Model(labels=labels, prior=prior, sources=sources, torn=torn, by=by)
     # uneven weights leave less to learn from
     ridge = len(rows) / effective_number(weight)
 
@@ -195,7 +176,7 @@ def learn_truth(
         return model.fit(rows[chosen], outcome[rows[chosen]], weight[chosen], ridge)
 
     chance = model.probabilities(np.arange(count), fit(np.ones(len(rows), dtype=bool)))
-    fold = folds(rows if groups is None else np.asarray(groups)[rows], seed=seed)
+    fold = folds(rows if groups is None else np.asarray(groups)[rows], seed=seed, by=by)
     for number in np.unique(fold):
         mine = fold == number
         chance[rows[mine]] = model.probabilities(rows[mine], fit(~mine))
@@ -209,29 +190,34 @@ def learn_truth(
     )
 
 
-def folds(groups: np.ndarray, *, seed: int = 0) -> np.ndarray:
-    """A fold for each decided row, rows of one group together: (M,) in 0..FOLDS-1.
+def folds(groups: np.ndarray, *, seed: int = 0, by: Constants = STANDARD) -> np.ndarray:
+    """A fold for each decided row, rows of one group together: (M,), from 0 below `by.left_out_folds`.
 
     >>> found = folds(np.array([3, 3, 8])); bool(found[0] == found[1])
     True
     """
     names, index = np.unique(groups, return_inverse=True)
-    return (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[index]
+    return (np.random.default_rng(seed).permutation(len(names)) % by.left_out_folds)[index]
 
 
 class _Model:
     """The scores of K + 1 outcomes as a function of the parameters, kept in one vector: a (S + 1), c, d, b (K + 1),
     M (K, K + 1)."""
 
-    def __init__(self, *, labels: np.ndarray, prior: np.ndarray, sources: np.ndarray, torn: np.ndarray) -> None:
+    def __init__(
+        self, *, labels: np.ndarray, prior: np.ndarray, sources: np.ndarray, torn: np.ndarray, by: Constants
+    ) -> None:
         self.labels, self.classes = labels, prior.shape[1]
-        self.logs = np.concatenate([_logs(prior)[None], _logs(sources)])  # (S + 1, N, K)
+        self.logs = np.concatenate([_logs(prior, by)[None], _logs(sources, by)])  # (S + 1, N, K)
         self.torn = calibration.log_odds(torn)
         k, s = self.classes, len(self.logs)
         self.at = np.cumsum([s, 1, 1, k + 1])
         self.start = np.r_[1.0, np.zeros(s - 1), 1.0, np.zeros(1 + (k + 1) ** 2)]
         self.ridge = np.r_[
-            np.full(s + 1, SOURCE_RIDGE), KEEP_RIDGE, np.full(k + 1, CLASS_RIDGE), np.full(k * (k + 1), FLOW_RIDGE)
+            np.full(s + 1, by.source_ridge),
+            by.keep_ridge,
+            np.full(k + 1, by.class_ridge),
+            np.full(k * (k + 1), by.flow_ridge),
         ]
 
     def scores(self, rows: np.ndarray, beta: np.ndarray) -> np.ndarray:
@@ -275,8 +261,8 @@ class _Model:
         return np.asarray(found.x)
 
 
-def _logs(probs: np.ndarray) -> np.ndarray:
-    return np.asarray(np.log(np.maximum(probs, SMALLEST)))
+def _logs(probs: np.ndarray, by: Constants) -> np.ndarray:
+    return np.asarray(np.log(np.maximum(probs, by.smallest_said)))
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
