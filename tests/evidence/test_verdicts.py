@@ -350,7 +350,7 @@ def test_every_constant_reaches_the_verdicts_or_what_is_expected_of_the_queue() 
     said = check_decisions(known.labels, some_decided(300)[rows], TRUE[rows], None, num_classes=5)
     logits = np.random.default_rng(0).normal(size=(160, 5)) + 1.3 * np.eye(5)[known.labels]
     weak = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # contradicts half of the labels
-    spoilt = np.where(rows % 9 == 0, 0.4, 0.0)
+    spoilt = 0.4 * rows / len(rows)
     cases = [
         (replace(known, recognizer_probs=members, judge_probs=judges, unusable=spoilt), said),
         (replace(known, recognizer_probs=members, votes=votes), None),
