@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from ferclean import __version__
-from ferclean.cli import completion, data_verbs, judge_verb, people_verbs, recognizer_verbs, release_verbs
+from ferclean.cli import completion, data_verbs, judge_verb, people_verbs, recognizer_verbs, release_verbs, score_verbs
 from ferclean.cli.failures import INTERRUPTED, failure_of, lost_output, tell
 from ferclean.cli.plumbing import check_words, make_session, split_global_options
 from ferclean.cli.settings import check_settings
@@ -37,6 +37,8 @@ class Verbs(TyperGroup):
     """The verbs; one that is not known is answered with the nearest."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if not ctx.resilient_parsing:
+            args = score_verbs.as_today(args)
         if args and args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
             raise UsageError(f"no verb {args[0]!r}; {among(args[0], self.commands)}")
         return super().resolve_command(ctx, args)
@@ -77,7 +79,7 @@ judge_verb.add_to(app)
 people_verbs.add_to(app)
 release_verbs.add_to(app)
 
-VERBS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+VERBS = [command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback]
 
 
 def run(argv: Sequence[str]) -> int:

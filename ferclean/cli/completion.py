@@ -120,7 +120,7 @@ def splits(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def encoders(context: typer.Context) -> list[str]:
-    """For score --probe."""
+    """For probe."""
     return sorted(path.stem for path in (_workspace(context) / "encoders").glob("*.safetensors"))
 
 

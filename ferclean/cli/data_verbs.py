@@ -1,4 +1,4 @@
-"""The verbs from images to a queue: demo, ingest, doctor, score, triage, status, methods, config.
+"""The verbs from images to a queue but for scoring: demo, ingest, doctor, triage, status, config.
 
 Each body opens the workspace, calls one function and prints what it returned.
 """
@@ -10,43 +10,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ferclean.cli import completion
+from ferclean.cli import completion, score_verbs
+from ferclean.cli.options import Device, Force, Seed, names
 from ferclean.cli.plumbing import Session
-from ferclean.cli.score_from_file import check_score_options, score_from_file, score_with_probe
-from ferclean.errors import UsageError
-
-Seed = Annotated[
-    int,
-    # as far as every library's generator goes, several seeds in a row included
-    typer.Option(
-        "--seed", envvar="FERCLEAN_SEED", help="Seed of folds, weights and augmentation.", min=0, max=2**31 - 1
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option("--device", envvar="FERCLEAN_DEVICE", help="auto, cpu or cuda.", autocompletion=completion.devices),
-]
-ProfileName = Annotated[
-    str,
-    typer.Option(
-        "--profile",
-        envvar="FERCLEAN_PROFILE",
-        help="quick (CPU minutes), standard or thorough (GPU).",
-        autocompletion=completion.profiles,
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Do it again even when it is done for the same inputs.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the file that is there.")]
-
-
-def names(text: str | None) -> list[str] | None:
-    """`a,b` as a list; None stays None. Raises UsageError for a gap: what stands behind it would take its place."""
-    if not text:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise UsageError(f"{text!r} has an empty name between its commas; write a,b,c")
-    return parts
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,11 +20,7 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: `ferclean demo`")(demo)
     app.command(epilog="Example: `ferclean -w W ingest rafdb ~/RAF-DB/basic`")(ingest)
     app.command(epilog="Example: `ferclean -w W doctor`")(doctor)
-    app.command(
-        epilog="Example: `ferclean -w W score --profile quick`\n\n"
-        "Your own model: `ferclean -w W score --from-file preds.parquet` with the columns sample_id (or source_key), "
-        "fold and one per class; without folds, `--out-of-sample` states that it never saw these samples."
-    )(score)
+    score_verbs.add_to(app)
     app.command(epilog="Example: `ferclean -w W triage`")(triage)
     app.command(epilog="Example: `ferclean -w W status --json`")(status)
     app.command(epilog="Example: `ferclean -w W config`")(config)
@@ -173,98 +135,6 @@ def doctor(
     session.next("score")
     if result.gate_crossed:
         raise typer.Exit(3)
-
-
-def score(
-    context: typer.Context,
-    profile: ProfileName = "quick",
-    methods: Annotated[
-        str | None,
-        typer.Option(
-            envvar="FERCLEAN_METHODS",
-            help="Recognizers, comma-separated; `ferclean methods` lists them.",
-            autocompletion=completion.methods,
-        ),
-    ] = None,
-    seeds: Annotated[int | None, typer.Option(help="How many seeds of each.", min=1)] = None,
-    seed: Seed = 0,
-    splits: Annotated[
-        str | None, typer.Option(help="Splits to score; default train.", autocompletion=completion.splits)
-    ] = None,
-    folds: Annotated[int | None, typer.Option(help="Cross-validation folds.", min=2)] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs per fold.", min=1)] = None,
-    backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
-    input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images per step.", min=2)] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Local weights for the backbone: .safetensors or weights-only .pth.")
-    ] = None,
-    device: Device = "auto",
-    force: Force = False,
-    from_file: Annotated[
-        Path | None,
-        typer.Option(help="Take the probabilities of any model from a .parquet, .csv or .npz file; trains nothing."),
-    ] = None,
-    probe: Annotated[
-        str | None,
-        typer.Option(
-            help="Linear probes on an encoder (`ferclean encode`): its name here, or a file; trains no network.",
-            autocompletion=completion.encoders,
-        ),
-    ] = None,
-    name: Annotated[str, typer.Option(help="--from-file: what to call that model.")] = "file",
-    id_column: Annotated[
-        str | None, typer.Option(help="--from-file: its column of sample ids or source keys; default as named so.")
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="--from-file: the order of a pred_probs list column or array: a,b,c.")
-    ] = None,
-    out_of_sample: Annotated[
-        bool, typer.Option("--out-of-sample", help="--from-file: the model was trained on none of these samples.")
-    ] = False,
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="--from-file: samples without a row stay without a verdict.")
-    ] = False,
-) -> None:
-    """Train recognizers on K-1 folds and let each judge the fold it never saw. Resumes where it was stopped.
-
-    Or take the probabilities of any model from a file; what is no probability or evidently in-sample is refused.
-    """
-    session: Session = context.obj
-    check_score_options(context)
-    if probe is not None:
-        score_with_probe(
-            session, probe, folds=folds or 5, seed=seed, splits=names(splits), device=device, force=force
-        )  # fmt: skip
-        return
-    if from_file is not None:
-        score_from_file(
-            session, from_file, name=name, id_column=id_column, classes=names(classes), out_of_sample=out_of_sample,
-            splits=names(splits), allow_missing=allow_missing, force=force,
-        )  # fmt: skip
-        return
-    from ferclean.steps.score import score as step
-
-    overrides: dict[str, Any] = {
-        "folds": folds, "epochs": epochs, "backbone": backbone,
-        "input_size": input_size, "batch_size": batch_size, "weights": weights,
-    }  # fmt: skip
-    with session.progress() as progress:
-        result = step(
-            session.open(), profile=profile, methods=names(methods), seeds=seeds, seed=seed, splits=names(splits),
-            device=device, force=force, progress=progress, tell=session.tell, **overrides,
-        )  # fmt: skip
-    session.emit("score", result.as_dict())
-    session.set_aside(result.quarantined)
-    used = ", ".join(sorted({run["method"] for run in result.runs}))
-    session.say(f"{result.samples:,} samples scored out-of-fold in {result.folds} folds by {used}")
-    if result.reused:
-        session.say(f"{result.reused} of {len(result.runs)} runs were done before and are reused")
-    if result.folds_reused:
-        session.say(f"{result.folds_reused} folds were done before and are reused")
-    for brought in result.weights:
-        session.note(brought)
-    session.next("triage")
 
 
 def triage(

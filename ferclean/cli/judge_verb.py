@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.data_verbs import Device, Force, names
+from ferclean.cli.options import Device, Force, names
 from ferclean.cli.plumbing import Session, quoted
 from ferclean.errors import UsageError
 

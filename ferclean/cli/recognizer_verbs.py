@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.data_verbs import Device, Force, Overwrite, ProfileName, Seed, names
+from ferclean.cli.options import Device, Force, Overwrite, ProfileName, Seed, names
 from ferclean.cli.plumbing import Session, quoted
 from ferclean.errors import BadDataError, UsageError
 from ferclean.files import check_absent
@@ -19,7 +19,7 @@ from ferclean.files import check_absent
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module on the command line."""
-    app.command(epilog="Example: `ferclean -w W encode && ferclean -w W score --probe distilled`")(encode)
+    app.command(epilog="Example: `ferclean -w W encode && ferclean -w W probe distilled`")(encode)
     app.command(epilog="Example: `ferclean methods --measure`")(methods)
     app.command(epilog="Example: `ferclean predict MODEL face.jpg folder/ --json`")(predict)
 
@@ -49,7 +49,7 @@ def encode(
     device: Device = "auto",
     force: Force = False,
 ) -> None:
-    """Train an encoder on the whole set, or import one; `score --probe NAME` then scores in seconds."""
+    """Train an encoder on the whole set, or import one; `probe NAME` then scores in seconds."""
     from ferclean.steps.encode import encode as step
 
     session: Session = context.obj
@@ -67,7 +67,7 @@ def encode(
     else:
         seen = "and their labels" if result.saw_labels else "no label seen"
         session.say(f"{result.name}: {result.dimensions} numbers per face, from {result.images:,} images, {seen}")
-    session.next(f"score --probe {quoted(result.name)}")
+    session.next(f"probe {quoted(result.name)}")
 
 
 def methods(

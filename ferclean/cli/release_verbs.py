@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.data_verbs import Device, Force, Overwrite, ProfileName, Seed, names
+from ferclean.cli.options import Device, Force, Overwrite, ProfileName, Seed, names
 from ferclean.cli.plumbing import Session, quoted
 
 CHANGE_COLUMNS = ("changes", "mended", "spoiled", "still_wrong", "no_true_label")

@@ -1,6 +1,6 @@
 """Train an encoder on a whole set, or import one, and write down what it has seen.
 
-It judges nothing: `score --probe` does, and refuses labels that the encoder learned from.
+It judges nothing: `probe` does, and refuses labels that the encoder learned from.
 """
 
 from __future__ import annotations

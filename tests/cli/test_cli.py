@@ -14,11 +14,9 @@ from disks import read_only
 from small_workspace import small
 
 from ferclean import __version__
-from ferclean.cli import app, run
+from ferclean.cli import VERBS, run
 from ferclean.cli.plumbing import Session, read_settings, split_global_options
 from ferclean.errors import FercleanError
-
-VERBS = sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
 
 
 @pytest.fixture(autouse=True)

@@ -67,7 +67,7 @@ def test_names_are_offered_wherever_the_global_options_stand(
         "ferclean score --methods eac,cross_e": {"eac,cross_entropy"},
         "ferclean score --device ": {"auto", "cpu", "cuda"},
         "ferclean -w W score --splits ": {"train", "test"},
-        "ferclean -w W score --probe ": {"mine"},
+        "ferclean -w W probe ": {"mine"},
         "ferclean -w W decide x relabel --label ": set(samples.get_dataset(ws).classes),
         "ferclean decide x relabel -w W --label hap": {"happiness"},
         "ferclean -w W decide x ": set(ACTIONS),

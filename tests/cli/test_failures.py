@@ -234,7 +234,7 @@ def test_a_stopped_score_leaves_no_run_running_and_goes_on_at_its_unfinished_fol
         (["ingest", "rafbd", "empty"], "rafdb"),
         (["ingest", "rafdb", "empty", "--layout", "tabel"], "table"),
         (["ingest", "table", "faces.csv", "--label-column", "lable"], "label"),
-        (["score", "--from-file", "preds.csv", "--id-column", "sampleid"], "sample_id"),
+        (["import-scores", "preds.csv", "--id-column", "sampleid"], "sample_id"),
     ],
 )
 def test_a_name_that_is_nearly_right_is_guessed_and_the_known_ones_are_told(

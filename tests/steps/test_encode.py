@@ -326,9 +326,9 @@ def test_the_command_line_encodes_and_probes(ws: Workspace, capsys: pytest.Captu
     assert (made["verb"], made["name"], made["saw_labels"]) == ("encode", "mine", False)
     assert run(call) == 2
     assert "--force" in capsys.readouterr().err
-    assert run(["-w", "W", "score", "--probe", "mine", "--folds", "2", "--json"]) == 0
+    assert run(["-w", "W", "probe", "mine", "--folds", "2", "--json"]) == 0
     scored = json.loads(capsys.readouterr().out)
-    assert (scored["verb"], scored["encoder"], scored["folds"]) == ("score", "mine", 2)
+    assert (scored["verb"], scored["encoder"], scored["folds"]) == ("probe", "mine", 2)
     assert scored["runs"][0]["method"] == "probe:mine"
     assert run(["-w", "W", "score", "--probe", "mine", "--folds", "2"]) == 0
     assert "reused" in capsys.readouterr().out
@@ -341,21 +341,21 @@ def test_an_imported_encoder_is_announced_in_words(
     said = capsys.readouterr()
     assert "tensors matched" in said.out
     assert "unknown" in said.out
-    assert "score --probe faces" in said.err
-    assert run(["-w", "W", "score", "--probe", "faces", "--folds", "2"]) == 0
+    assert "ferclean probe faces" in " ".join(said.err.split()).replace("-w W ", "")
+    assert run(["-w", "W", "probe", "faces", "--folds", "2"]) == 0
     assert "not written down" in capsys.readouterr().out
 
 
 def test_the_command_line_refuses_what_contradicts_itself(ws: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     for options, word in (
-        (["--probe", "free", "--methods", "cross_entropy"], "--methods cannot go with --probe"),
-        (["--probe", "free", "--epochs", "3", "--out-of-sample"], "--probe"),
+        (["--probe", "free", "--methods", "cross_entropy"], "--methods"),
+        (["--probe"], "`ferclean probe`"),
         (["--probe", "free", "--from-file", "x.parquet"], "name one"),
         (["--probe", "nobody"], "free, taught"),
     ):
         assert run(["-w", "W", "score", *options]) == 2
         assert word in capsys.readouterr().err
-    assert run(["-w", "W", "score", "--probe", "taught"]) == 4
+    assert run(["-w", "W", "probe", "taught"]) == 4
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert "trained on the labels of" in captured.err

@@ -65,7 +65,7 @@ def classes_of(table: pd.DataFrame) -> list[str]:
 def refused(table: pd.DataFrame, capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """The one line with which the command line refuses this table as bad data; nothing is stored then."""
     table.to_parquet("preds.parquet")
-    assert run(["-w", "W", "score", "--from-file", "preds.parquet", *options]) == 4
+    assert run(["-w", "W", "import-scores", "preds.parquet", *options]) == 4
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert not [known for known in runs.list_runs(Workspace.open(Path("W"))) if known.kind == "score"]
@@ -76,7 +76,7 @@ def test_a_file_is_scored_reused_and_judged(
     folder: Path, table: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table.to_parquet("preds.parquet")
-    call = ["-w", "W", "score", "--from-file", "preds.parquet", "--json"]
+    call = ["-w", "W", "import-scores", "preds.parquet", "--json"]
     assert run(call) == 0
     first = json.loads(capsys.readouterr().out)
     assert (first["samples"], first["folds"], first["embedding"], first["reused"]) == (len(table), 3, 0, 0)
@@ -207,18 +207,30 @@ def test_ids_classes_and_folds_must_fit(folder: Path, table: pd.DataFrame, capsy
     assert (done.missing, done.samples) == (1, len(table) - 1)
 
 
+def test_the_old_spelling_still_imports_and_names_the_verb(
+    folder: Path, table: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.to_parquet("preds.parquet")
+    for old in (["--from-file", "preds.parquet"], ["--from-file=preds.parquet"]):
+        assert run(["-w", "W", "score", "--name", "mine", *old, "--json"]) == 0
+        said = capsys.readouterr()
+        assert json.loads(said.out)["verb"] == "import-scores"
+        assert said.err == "score --from-file is now a verb of its own: ferclean import-scores\n"
+    (known,) = (run.method for run in runs.list_runs(Workspace.open(Path("W"))) if run.kind == "score")
+    assert known == "mine"
+
+
 def test_options_that_contradict_are_usage_errors(
     folder: Path, table: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table.to_parquet("preds.parquet")
-    assert run(["-w", "W", "score", "--from-file", "preds.parquet", "--methods", "cross_entropy", "--epochs", "3"]) == 2
-    assert "--methods, --epochs" in capsys.readouterr().err
+    assert run(["-w", "W", "import-scores", "preds.parquet", "--methods", "cross_entropy"]) == 2
+    assert "--methods" in capsys.readouterr().err
     assert run(["-w", "W", "score", "--out-of-sample"]) == 2
-    assert "--from-file" in capsys.readouterr().err
-    assert run(["-w", "W", "score", "--from-file", "preds.parquet", "--out-of-sample"]) == 2
+    assert run(["-w", "W", "import-scores", "preds.parquet", "--out-of-sample"]) == 2
     with pytest.raises(UsageError, match="has no column 'who'"):
         score_file(Workspace.open(folder / "W"), folder / "preds.parquet", id_column="who")
     for absent in ("nothing.parquet", "W"):
-        assert run(["-w", "W", "score", "--from-file", absent]) == 4
+        assert run(["-w", "W", "import-scores", absent]) == 4
     (folder / "broken.parquet").write_bytes(b"PAR1")
-    assert run(["-w", "W", "score", "--from-file", "broken.parquet"]) == 4
+    assert run(["-w", "W", "import-scores", "broken.parquet"]) == 4
