@@ -106,6 +106,21 @@ def count_confident(labels: np.ndarray, pred_probs: np.ndarray, thresholds: np.n
     return Confident(counts=joint, off_diagonal=off_diagonal, close=close, differs=differs)
 
 
+def noise_rate_issues(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
+    """The flags of cleanlab's default filter, prune by noise rate: (N,) bool, True = probably wrong.
+
+    >>> labels = np.repeat([0, 1], 20); probs = np.eye(2)[labels] * 0.9 + 0.05
+    >>> probs[3] = [0.02, 0.98]
+    >>> noise_rate_issues(labels, probs).nonzero()[0].tolist()
+    [3]
+    """
+    members = np.bincount(labels, minlength=pred_probs.shape[1])
+    own = own_probabilities(labels, pred_probs)
+    found = count_confident(labels, pred_probs, class_thresholds(labels, own, pred_probs.shape[1]))
+    counts = prune_counts(calibrated(found.counts, members), members)
+    return ~found.close & prune_by_noise_rate(labels, pred_probs, own, counts, least=1)
+
+
 def calibrated(counts: np.ndarray, members: np.ndarray) -> np.ndarray:
     """The confident joint (given, true), (K, K) int64: `counts` with each row scaled to its class's `members` (K,).
 

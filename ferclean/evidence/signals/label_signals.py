@@ -5,7 +5,6 @@ Pure functions and the dict that lists them. No signal is a verdict, and a label
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.compat import pruning
 from ferclean.evidence.signals import neighbours
 from ferclean.evidence.signals.dynamics import aum, confidence_spread, forgetting_events, learned_share, mean_confidence
 from ferclean.evidence.signals.nearest import Nearest
@@ -95,11 +95,11 @@ def class_adjusted_self_confidence(*, labels: np.ndarray, pred_probs: np.ndarray
 
 
 def confident_joint_membership(*, labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
-    """0 where cleanlab's filter calls the label an issue, else 1: (N,) in {0, 1}, low = likely mislabelled.
+    """0 where confident learning calls the label an issue, else 1: (N,) in {0, 1}, low = likely mislabelled.
 
     High precision rather than best recall; a two-valued signal only splits a ranking. All 1 where fewer than two
-    classes occur, since there is nothing to confuse, and in a class of one sample, where cleanlab does not judge.
-    Source: confident learning, 2021, prune by noise rate.
+    classes occur, since there is nothing to confuse, and in a class of one sample, which is not judged.
+    Source: confident learning, 2021, prune by noise rate; the flags of cleanlab's filter.
 
     >>> labels = np.repeat([0, 1], 20); probs = np.eye(2)[labels] * 0.9 + 0.05
     >>> probs[0] = [0.02, 0.98]
@@ -110,15 +110,10 @@ def confident_joint_membership(*, labels: np.ndarray, pred_probs: np.ndarray) ->
     present = np.unique(labels)
     if len(present) < 2:
         return np.ones(len(labels))
-    from cleanlab.filter import find_label_issues
-
-    # cleanlab wants every column to occur among the labels: leave out the classes that do not
+    # only classes that occur can be confused
     narrow = np.maximum(probs[:, present], SMALLEST)
     narrow /= narrow.sum(1, keepdims=True)
-    with warnings.catch_warnings():
-        # it flags nothing in a class of one and says so each time; the docstring says it once
-        warnings.filterwarnings("ignore", message="May not flag all label issues")
-        issues = find_label_issues(np.searchsorted(present, labels), narrow, n_jobs=1)
+    issues = pruning.noise_rate_issues(np.searchsorted(present, labels), narrow)
     return 1.0 - issues.astype(np.float64)
 
 
