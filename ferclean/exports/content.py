@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError
+from ferclean.missing import is_missing
 from ferclean.sources.tabular import escape_cell
 from ferclean.store.pictures import picture_at
 from ferclean.store.releases import Release, get_release, get_release_items
@@ -120,11 +121,6 @@ def records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     names = list(frame.columns)
     for row in frame.itertuples(index=False, name=None):
         yield {name: None if is_missing(value) else value for name, value in zip(names, row, strict=True)}
-
-
-def is_missing(value: Any) -> bool:
-    """True for None, NaN and NaT; False for lists and arrays."""
-    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
 
 
 def _nothing(value: Any) -> Any:

@@ -19,6 +19,7 @@ from ferclean.evidence.verdict import label_accuracy as accuracy
 from ferclean.evidence.verdict.calibration import ErrorRate
 from ferclean.evidence.verdict.constants import STANDARD
 from ferclean.evidence.verdict.lessons import takes_suggestion
+from ferclean.missing import is_missing
 from ferclean.sources.rows import reason_kind
 from ferclean.store import runs, standing
 from ferclean.store.workspace import Workspace
@@ -260,4 +261,4 @@ def text(value: object) -> str | None:
 
 def _number(value: Any) -> float:
     """A missing probability never passes a threshold."""
-    return float(value) if value is not None and not pd.isna(value) else float("-inf")
+    return float("-inf") if is_missing(value) else float(value)

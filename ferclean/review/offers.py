@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
+from ferclean.missing import is_missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ def item_of(row: Mapping[Any, Any]) -> Item:
         pred_probs=None if probs is None else tuple(float(value) for value in probs),
         reasons=tuple(str(reason) for reason in reasons) if _is_filled(reasons) else (),
         method_votes=tuple(votes.values()) if _is_filled(votes) else (),
-        **{name: None if pd.isna(row[name]) else float(row[name]) for name in numbers},
+        **{name: None if is_missing(row[name]) else float(row[name]) for name in numbers},
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ It never evaluates a cell and never holds a whole file.
 from __future__ import annotations
 
 import csv
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ferclean.errors import BadDataError, UsageError, among
+from ferclean.missing import is_missing
 
 IMAGE_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "relative_path", "image", "img", "png", "bytes")
 LABEL_COLUMNS = ("label", "given_label", "expression", "emotion", "class", "ground_truth")
@@ -142,7 +142,7 @@ def parquet_file(path: Path) -> Any:
 
 def text_of(cell: Any) -> str | None:
     """A cell as text, a whole number without a point, bytes as UTF-8; None for an empty one."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+    if is_missing(cell):
         return None
     if isinstance(cell, bytes):
         cell = cell.decode("utf-8", "replace")

@@ -20,6 +20,7 @@ import pandas as pd
 from ferclean import __version__, extras
 from ferclean.errors import FercleanError
 from ferclean.files import check_absent, whole_file
+from ferclean.missing import is_missing
 from ferclean.parts import report_plots
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
@@ -112,14 +113,14 @@ def _template() -> Any:
 
     # autoescape: file names and labels come from strangers
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["percent"] = lambda value: "–" if value is None or pd.isna(value) else f"{100 * value:.0f} %"
+    environment.filters["percent"] = lambda value: "–" if is_missing(value) else f"{100 * value:.0f} %"
     environment.filters["points"] = lambda value: f"{100 * value:+.1f}"
     return environment.from_string(resources.files("ferclean.steps").joinpath("report.html.j2").read_text("utf-8"))
 
 
 def _card(ws: Workspace, row: Mapping[Any, Any]) -> dict[str, Any]:
     face, trouble = None, row["quarantine_reason"]
-    if trouble is None or pd.isna(trouble):
+    if is_missing(trouble):
         try:
             face = face_uri(image_room.decode(pictures.image_bytes(ws, row["sample_id"])))
         except FercleanError as error:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import BadDataError
+from ferclean.missing import is_missing
 from ferclean.store.exchange import frame, insert, numbers, rows, text
 from ferclean.store.runs import check_run, latest_done
 from ferclean.store.scores import check_samples
@@ -39,7 +40,7 @@ def put_audit(ws: Workspace, run_id: str, items: pd.DataFrame) -> None:
                 "sample_id": text(ids),
                 "stratum": pa.array([int(value) for value in items["stratum"]], type=pa.int32()),
                 "inclusion_probability": numbers(items["inclusion_probability"], pa.float64()),
-                "position": numbers([None if pd.isna(v) else int(v) for v in items["position"]], pa.int64()),
+                "position": numbers([None if is_missing(v) else int(v) for v in items["position"]], pa.int64()),
             },
         )
 

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import BadDataError
+from ferclean.missing import is_missing
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,7 +47,7 @@ def _plain(value: Any) -> Any:
         return sorted(_plain(item) for item in value)
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return _plain(value.tolist())
-    if _missing(value):
+    if is_missing(value):
         return None
     return value if isinstance(value, str | int | float | bool) else str(value)  # paths, dates
 
@@ -101,18 +102,14 @@ def insert(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any
 
 def text(values: Sequence[str | None]) -> pa.Array:
     """A column of text; NaN and None both mean nothing."""
-    return pa.array([None if _missing(value) else str(value) for value in values], type=pa.string())
+    return pa.array([None if is_missing(value) else str(value) for value in values], type=pa.string())
 
 
 def numbers(values: Any, kind: pa.DataType) -> pa.Array:
     """A column of numbers of type `kind`; NaN and None both mean nothing."""
-    return pa.array([None if _missing(value) else value for value in values], type=kind)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+    return pa.array([None if is_missing(value) else value for value in values], type=kind)
 
 
 def optional(value: Any) -> Any:
     """None for every way in which a frame says 'nothing' (None, NaN, <NA>), otherwise the value."""
-    return None if _missing(value) else value
+    return None if is_missing(value) else value

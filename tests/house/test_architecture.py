@@ -24,6 +24,7 @@ GROUND = {
     "bundled_files",
     "hashes",
     "leases",
+    "missing",
     "processes",
     "__version__",
 }

@@ -12,6 +12,7 @@ import numpy as np
 from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_same_length
 from ferclean.evidence.people.votes import check_counts, fit_strength, vote_distribution
+from ferclean.missing import is_missing
 
 FEW = 100
 """Drawn rows from which on they stand for all that nobody chose; a teaching round has as many. Without that limit one
@@ -45,7 +46,7 @@ def check_decisions(
     (['relabel', ''], [1, -1])
     """
     check_same_length(labels=labels, decided=decided, decided_label=chosen, decided_weight=weight)
-    said = np.array(["" if one is None or one != one or one == "skip" else str(one) for one in np.asarray(decided)])
+    said = np.array(["" if is_missing(one) or one == "skip" else str(one) for one in np.asarray(decided)])
     said = said.astype("<U9") if len(said) else np.empty(0, dtype="<U9")
     _refuse(~np.isin(said, ["", *SAYINGS]), said, f"is no decision; known are {', '.join(SAYINGS)}, skip and nothing")
     names = np.full(len(labels), -1.0) if chosen is None else np.asarray(chosen, dtype=np.float64)
