@@ -21,6 +21,7 @@ from PIL import Image
 from ferclean.sources.cards import load_card
 from ferclean.steps.release import release
 from ferclean.store import runs, scores, verdicts
+from ferclean.store.decisions import Decision, append_decisions
 from ferclean.store.samples import (
     Dataset,
     Sample,
@@ -102,6 +103,13 @@ def small(
     ws = Workspace.open(tmp_path / "workspace")
     put_dataset(ws, replace(get_dataset(ws), root=str(tmp_path / "source")))
     return Small(ws, tmp_path / "source", dict(made.ids), dict(made.data))
+
+
+def decide(work: Small, key: str, action: str, label: str | None = None, reviewer: str = "ann") -> None:
+    """Record what a person says about the row called `key`."""
+    append_decisions(
+        work.ws, [Decision(sample_id=work.ids[key], action=action, label=label, reviewer=reviewer, source="cli")]
+    )
 
 
 @cache

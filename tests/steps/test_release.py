@@ -7,26 +7,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from small_workspace import BROKEN, CLASSES, Small, p_true, small
+from small_workspace import BROKEN, CLASSES, Small, decide, p_true, small
 
 from ferclean import cli
 from ferclean.errors import FercleanError, UsageError
 from ferclean.steps.diff import SOFT_MOVED, diff
 from ferclean.steps.release import release
 from ferclean.store import runs, verdicts
-from ferclean.store.decisions import Decision, append_decisions
 from ferclean.store.releases import get_release, get_release_items
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Small:
     return small(tmp_path)
-
-
-def decide(work: Small, key: str, action: str, label: str | None = None, reviewer: str = "ann") -> None:
-    append_decisions(
-        work.ws, [Decision(sample_id=work.ids[key], action=action, label=label, reviewer=reviewer, source="cli")]
-    )
 
 
 def items(work: Small, name: str) -> dict[str, dict[str, object]]:

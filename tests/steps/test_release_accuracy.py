@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from small_workspace import Small, small
+from small_workspace import Small, decide, small
 
 from ferclean.errors import UsageError
 from ferclean.parts.curating import learned_at_random
@@ -22,12 +22,6 @@ from ferclean.store.table import sample_table
 @pytest.fixture
 def work(tmp_path: Path) -> Small:
     return small(tmp_path)
-
-
-def decide(work: Small, key: str, action: str, label: str | None = None, reviewer: str = "ann") -> None:
-    append_decisions(
-        work.ws, [Decision(sample_id=work.ids[key], action=action, label=label, reviewer=reviewer, source="cli")]
-    )
 
 
 def test_a_release_says_how_many_labels_it_expects_to_be_right(work: Small) -> None:
