@@ -340,7 +340,7 @@ def test_inputs_are_left_alone_and_bad_ones_refused() -> None:
 
 
 def test_every_constant_reaches_the_verdicts_or_what_is_expected_of_the_queue() -> None:
-    rows = np.arange(160)
+    rows = np.arange(300)
     around = neighbours.neighbourhood(LABELS[rows], AVAILABLE["embedding"][rows], num_classes=5).weights
     known = planted_faces(rows, around=around)
     members = np.stack([known.pred_probs, np.roll(known.pred_probs, 1, axis=0)])
@@ -348,7 +348,7 @@ def test_every_constant_reaches_the_verdicts_or_what_is_expected_of_the_queue() 
     votes[100:] = 0
     judges = AVAILABLE["member_probs"][:, rows]
     said = check_decisions(known.labels, some_decided(300)[rows], TRUE[rows], None, num_classes=5)
-    logits = np.random.default_rng(0).normal(size=(160, 5)) + 1.3 * np.eye(5)[known.labels]
+    logits = np.random.default_rng(0).normal(size=(300, 5)) + 1.3 * np.eye(5)[known.labels]
     weak = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # contradicts half of the labels
     spoilt = 0.4 * rows / len(rows)
     cases = [
