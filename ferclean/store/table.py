@@ -155,7 +155,7 @@ def clear_examples(ws: Workspace, count: int) -> list[tuple[str, str, str]]:
     with ws.reading("reading samples") as con:
         return rows(
             con,
-            f"WITH {STANDING} SELECT s.sample_id, s.source_key, s.given_label FROM ({_USABLE}) s "  # noqa: S608
+            f"SELECT s.sample_id, s.source_key, s.given_label FROM ({_USABLE}) s "  # noqa: S608
             "LEFT JOIN (SELECT * FROM verdict WHERE run_id = $triage) v USING (sample_id) "
             "LEFT JOIN current_decision c USING (sample_id) "
             "WHERE c.action IS NULL OR c.action NOT IN ('relabel', 'ambiguous', 'exclude') "

@@ -18,8 +18,8 @@ def error_rate(
     that judges prefer who never saw the labels, -1 where none could say. Each has a confusion matrix of its own, and
     given the true label none errs because another does: then the three matrices follow from how often each combination
     occurs (Dawid and Skene, 1979). `within`: what is known without the judges. It stays as it is where judges and
-    recognizers hardly agree (`witness_agreement`), and where the witnesses say something outside it: they contradict what the
-    recognizers know about themselves, as a judge does that has learned these very labels.
+    recognizers hardly agree (`witness_agreement`), and where the witnesses say something outside it: they contradict
+    what the recognizers know about themselves, as a judge does that has learned these very labels.
 
     >>> labels = np.repeat([0, 1], 50); seen = labels.copy(); labels[:10] = 1
     >>> wide = ErrorRate(estimate=0.2, low=0.0, high=0.4)
