@@ -80,6 +80,7 @@ def find_duplicates(
     run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
     known = runs.get_run(ws, run_id)
     if known is not None and known.state == "done" and not force:
+        runs.finish_run(ws, run_id, known.metrics)  # the newest look again: others read that one
         return verdicts.get_pairs(ws, run_id, mirrored=True)
     with runs.running(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint):
         progress("looking for duplicates", 0, 3)

@@ -6,6 +6,7 @@ It judges nothing and reads no label. A run of an older ferclean gets its file t
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,7 +54,8 @@ def nearest_of(
     own, embedding = embeddings.read_embeddings(ws, run_id)
     row = {sample_id: i for i, sample_id in enumerate(own)}
     found = seek(embedding[[row[sample_id] for sample_id in ids]], fold=fold, groups=groups)
-    keep_nearest(ws, run_id, ids, found, fold=fold, groups=groups)
+    if os.access(ws.root, os.W_OK):  # a workspace that can only be read is as good, and seeks again
+        keep_nearest(ws, run_id, ids, found, fold=fold, groups=groups)
     return found
 
 

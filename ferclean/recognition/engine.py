@@ -20,6 +20,7 @@ from ferclean.errors import BadDataError, among
 from ferclean.files import whole_folder
 from ferclean.leases import holder, leased
 from ferclean.progress import Progress, Tell, silent, unheard
+from ferclean.recognition import devices
 from ferclean.recognition.checkpoint import save_checkpoint
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device
@@ -81,12 +82,16 @@ class Job:
     """`cpu` or `cuda`: they round differently."""
     rows: str
     """`Rows.digest`."""
+    precision: str = "float32"
+    """What training multiplies in on the card (`devices.precision`)."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON. Weights that training starts from count by what their file holds."""
         settings = {name: value for name, value in self.config.as_dict().items() if name != "device"}
         settings |= {"weights": self.config.weights_sha256(), "method_options": None}
-        return {
+        # the precision belongs to the card; before heads were float32 there, a training was another one
+        card = {} if self.device == "cpu" else {"precision": self.precision, "heads": "float32"}
+        return card | {
             "format": FORMAT,
             "method": self.method,
             # the method's defaults too: when they change, old folders no longer fit
@@ -123,7 +128,10 @@ class Outcome:
 def job_of(method: str, config: TrainConfig, rows: Rows, *, num_classes: int) -> Job:
     """The specification of a training of `method` on these rows, on the device that is there."""
     device = choose_device(config.device).type
-    return Job(method=method, config=config, num_classes=num_classes, device=device, rows=rows.digest())
+    return Job(
+        method=method, config=config, num_classes=num_classes, device=device, rows=rows.digest(),
+        precision=devices.precision(config.device),
+    )  # fmt: skip
 
 
 def row_digests(pixels: np.ndarray) -> np.ndarray:

@@ -169,7 +169,7 @@ def decide_bulk(
     """
     desk.random_checks = frozenset(random_checks(desk.ws))
     bulk = plan_bulk(desk, sample_ids, action=action, label=label)
-    for _ in range(2):
+    while bulk.sample_ids:  # fewer each time: what somebody decided meanwhile is left out
         try:
             decide_many(desk, bulk.sample_ids, action, label=label, model_hidden=model_hidden, bulk_id=bulk_id)
             break

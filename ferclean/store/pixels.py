@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
@@ -73,6 +74,10 @@ class PixelShelf:
         self._open()
         return part
 
+    def parts(self) -> set[str]:
+        """The names of the parts that lie here now, whoever wrote them."""
+        return {part.name for part in self.folder.iterdir()} if self.folder.is_dir() else set()
+
     def _open(self) -> None:
         if not self.folder.is_dir():
             return
@@ -135,13 +140,19 @@ class Filling:
     def flush(self) -> None:
         """Write what waits; the last call of whoever adds."""
         if self._waiting:
-            self._written.append(self._shelf.put(list(self._waiting), np.stack(list(self._waiting.values()))))
+            names, before = list(self._waiting), self._shelf.parts()
+            part = self._shelf.put(names, np.stack(list(self._waiting.values())))
+            if part.name not in before:
+                self._written.append(part)
             self._waiting = {}
 
     def take_back(self) -> None:
-        """Remove the parts that were written here."""
+        """Remove the parts that were written here, each as a whole: none that was there before, or is gone already."""
         for part in self._written:
-            shutil.rmtree(part)
+            gone = part.with_name(f".gone-{part.name}")
+            with suppress(FileNotFoundError):
+                part.rename(gone)
+                shutil.rmtree(gone)
 
 
 def _digests(content_hashes: Sequence[str]) -> np.ndarray:

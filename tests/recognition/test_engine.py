@@ -81,6 +81,7 @@ def test_whatever_changes_a_result_is_another_job_and_where_rows_lie_is_not() ->
         job(replace(given, weights=np.ones(20))),
         job(replace(given, weights=np.linspace(0, 1, 20))),
         replace(job(given), device="cuda"),
+        replace(job(given), device="cuda", precision="bfloat16"),
     ]
     assert len({name, *(other.name for other in others)}) == 1 + len(others)
 

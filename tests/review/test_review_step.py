@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
 from ferclean.parts.calibrated import calibrated_probs
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import (
+    Desk,
     Filters,
     contender,
     default_reviewer,
@@ -26,6 +29,7 @@ from ferclean.review.desk import (
 from ferclean.review.offers import offer
 from ferclean.review.overview import overview
 from ferclean.review.serve import launch_command, serve
+from ferclean.steps import review
 from ferclean.steps.audit import audit
 from ferclean.steps.decide import decide as settle
 from ferclean.steps.review import OFFER, decide, decide_bulk, decide_many, plan_bulk, undo
@@ -242,6 +246,25 @@ def test_an_answer_from_an_older_tab_is_not_recorded_and_shows_the_desk_what_sta
     assert (bob.standing[first].reviewer, bob.standing[first].action) == ("eve", "exclude")
     assert decide(bob, first, "ambiguous").action == "ambiguous", "having seen it, bob may object"
     assert current_decisions(ws)["conflict"].tolist() == [True]
+
+
+def test_a_bulk_that_others_overtake_again_and_again_tells_what_it_recorded(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada, bob = open_desk(ws, reviewer="ada"), open_desk(ws, reviewer="ada")
+    chosen = select(ada, Filters())[:5]
+    recorded = review.decide_many
+    overtaken = iter(chosen[:3])
+
+    def late(desk: Desk, sample_ids: Sequence[str], *rest: Any, **more: Any) -> Any:
+        if (one := next(overtaken, None)) is not None:
+            decide(bob, one, "exclude")
+        return recorded(desk, sample_ids, *rest, **more)
+
+    monkeypatch.setattr(review, "decide_many", late)
+    done = decide_bulk(ada, chosen, action="keep", bulk_id="b1")
+    assert (set(done.sample_ids), done.newer) == (set(chosen[3:]), 3)
+    assert (current_decisions(ws)["action"] == "keep").sum() == 2
 
 
 def test_reviewers_have_their_own_progress(ws: Workspace) -> None:

@@ -75,8 +75,19 @@ def test_filling_writes_in_parts_holds_each_picture_once_and_takes_all_back(
     parts = [np.load(part / "hashes.npy") for part in shelf(ws).folder.iterdir()]
     assert sorted(map(len, parts)) == [1, 1, 4, 4]
     assert np.array_equal(shelf(ws).take(names), array)
+    again = Filling(shelf(ws))
+    monkeypatch.setattr(
+        again._shelf, "holds", lambda asked: np.zeros(len(asked), dtype=bool)
+    )  # another at the same time
+    for name, one in zip(names[1:], array[1:], strict=True):
+        again.add(name, one)
+    again.flush()
+    again.take_back()  # what was there already is not its own
+    assert shelf(ws).holds(names).all()
     filler.take_back()
+    filler.take_back()  # what is gone is gone
     assert shelf(ws).holds(names).tolist() == [True] + [False] * 9
+    assert [part.name for part in shelf(ws).folder.iterdir() if part.name.startswith(".")] == []
 
 
 def test_a_spoilt_part_is_named_with_the_mend(ws: Workspace) -> None:
