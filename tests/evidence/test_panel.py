@@ -12,9 +12,8 @@ from ferclean.errors import BadDataError
 from ferclean.evidence.measures import auprc, auroc
 from ferclean.evidence.signals.neighbours import Neighbourhood, neighbourhood
 from ferclean.evidence.verdict import calibration
+from ferclean.evidence.verdict.constants import STANDARD
 from ferclean.evidence.verdict.panel import (
-    FIRST_SHARE,
-    NEIGHBOURS_SHARE,
     at_true_shares,
     consult,
     hedged,
@@ -46,7 +45,7 @@ def made(n: int = 1200, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarr
 TRUE, LABELS, PROBS, AROUND = made()
 NOISE, ROWS = transitions(LABELS, PROBS), np.arange(len(LABELS))
 PANEL = consult(LABELS, PROBS, NOISE, around=AROUND.weights)
-UNCORRECTED = (1 - NEIGHBOURS_SHARE) * PROBS + NEIGHBOURS_SHARE * AROUND.shares
+UNCORRECTED = (1 - STANDARD.neighbours_share) * PROBS + STANDARD.neighbours_share * AROUND.shares
 
 
 def test_transitions_say_which_class_passes_for_which() -> None:
@@ -59,7 +58,7 @@ def test_transitions_say_which_class_passes_for_which() -> None:
 def test_corrected_neighbours_rank_systematic_errors_better_than_their_given_labels() -> None:
     error = TRUE != LABELS
     found = posterior(LABELS, PANEL, NOISE)[ROWS, LABELS]
-    half = (1 - FIRST_SHARE) * PROBS + FIRST_SHARE * AROUND.shares
+    half = (1 - STANDARD.first_share) * PROBS + STANDARD.first_share * AROUND.shares
     for rival in (AROUND.shares, PROBS, posterior(LABELS, half, NOISE), posterior(LABELS, UNCORRECTED, NOISE)):
         assert auroc(found, error) > auroc(rival[ROWS, LABELS], error) + 0.005
         assert auprc(found, error) > auprc(rival[ROWS, LABELS], error) + 0.015

@@ -147,9 +147,9 @@ def test_near_copies_that_scoring_found_are_told(tmp_path: Path) -> None:
             "similarity": [0.99, 0.98],
         }
     )
-    run = runs.start_run(ws, kind="pairs", method="thumbnails", config={}, seed=0, fingerprint="x")
-    verdicts.put_pairs(ws, run, pairs)
-    runs.finish_run(ws, run, {})
+    looked = runs.latest_run(ws, "pairs")
+    assert looked is not None
+    verdicts.put_pairs(ws, looked.run_id, pairs)
     found = by_kind(doctor(ws))
     assert found["near_duplicates"].count == 4
     assert found["near_leak"].examples == ["train_00003", "test_0001"]

@@ -18,7 +18,7 @@ from ferclean.steps.ingest import ingest
 from ferclean.steps.report import report
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
-from ferclean.store import embeddings, neighbours, runs, verdicts
+from ferclean.store import embeddings, neighbours, runs, samples, verdicts
 from ferclean.store.workspace import Workspace
 from tests.steps.test_score import image_folder
 
@@ -48,7 +48,7 @@ def test_neighbours_are_sought_once_per_run_from_score_to_report_and_a_face_on_t
         triage(ws, random_share=0.1 * again)
     report(ws)
     album = open_album(ws)
-    assert all(beside(album, sample_id, count=4) for sample_id in album.known)
+    assert all(beside(album, sample_id, count=4) for sample_id in samples.get_samples(ws)["sample_id"])
     assert searches == [18]
 
 
