@@ -19,6 +19,8 @@ from ferclean.errors import FercleanError
 from ferclean.files import whole_folder
 from ferclean.store.workspace import Workspace
 
+FORMAT = 1
+"""How pictures become arrays (`recognition.images`): another way is another shelf, and the old one is read no more."""
 PART_BYTES = 64 * 1024 * 1024
 """About as much is held in memory before it is written as one part."""
 
@@ -26,7 +28,7 @@ PART_BYTES = 64 * 1024 * 1024
 class PixelShelf:
     """The pictures of a workspace at one size: (channels, size, size) uint8 each, found by content hash.
 
-    `pixels/48x1/` is the shelf of grey pictures of 48 pixels a side. It holds parts, each a folder that appears whole
+    `pixels/48x1-1/` is the shelf of grey pictures of 48 pixels a side. It holds parts, each a folder that appears whole
     and is never changed: `hashes.npy` (N, 32) uint8, the content hashes' bytes, and `pixels.npy` (N, channels, size,
     size) uint8, which is memory-mapped. Two processes that fill it at once disturb nobody; what both wrote is there
     twice. A handle knows the parts that were there when it was opened, and its own.
@@ -37,7 +39,7 @@ class PixelShelf:
 
     def __init__(self, ws: Workspace, *, size: int, channels: int) -> None:
         self.shape = (channels, size, size)
-        self.folder = ws.pixels / f"{size}x{channels}"
+        self.folder = ws.pixels / f"{size}x{channels}-{FORMAT}"
         self._known = np.empty(0, dtype="S32")
         self._part = np.empty(0, dtype=np.int32)
         self._row = np.empty(0, dtype=np.int64)
