@@ -91,9 +91,7 @@ def find_duplicates(
         small, faces = (np.concatenate(found) for found in zip(*looks, strict=True))
         progress("looking for duplicates", 1, 3)
         straight = split_room.near_duplicate_pairs(small, threshold=threshold)
-        side = image_room.THUMBNAIL_SIDE
-        flipped = small.reshape(-1, side, side)[:, :, ::-1].reshape(len(small), -1)
-        mirrored = split_room.near_duplicate_pairs(small, threshold=threshold, mirrored=flipped)
+        mirrored = split_room.near_duplicate_pairs(small, threshold=threshold, mirrored=image_room.mirrored(small))
         progress("looking for duplicates", 2, 3)
         ids, contents = frame["sample_id"].to_numpy(), frame["content_hash"].to_numpy()
         pairs = _kinds(ids, contents, straight, mirrored)

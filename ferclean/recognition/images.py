@@ -188,6 +188,15 @@ def thumbnails(pixels: np.ndarray) -> np.ndarray:
     return np.where(norm > 0.01 * THUMBNAIL_SIDE, small / np.maximum(norm, 1e-6), 0.0).astype(np.float32)
 
 
+def mirrored(small: np.ndarray) -> np.ndarray:
+    """The `thumbnails` (N, 256) of the mirrored images: (N, 256).
+
+    >>> mirrored(np.arange(256.0)[None])[0, :3].tolist()
+    [15.0, 14.0, 13.0]
+    """
+    return small.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)[:, :, ::-1].reshape(len(small), -1)
+
+
 def encode_png(pixels: np.ndarray) -> bytes:
     """Lossless PNG bytes of (H, W) grey or (H, W, 3) RGB uint8 pixels."""
     target = io.BytesIO()

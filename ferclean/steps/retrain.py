@@ -285,10 +285,8 @@ def _copies(
 def copies_of(pixels: np.ndarray, contents: Sequence[str], is_test: np.ndarray) -> np.ndarray:
     """(N,) bool: rows outside the test split that are exact, near or mirrored copies of a test image."""
     small = image_room.thumbnails(pixels)
-    side = image_room.THUMBNAIL_SIDE
-    flipped = small.reshape(-1, side, side)[:, :, ::-1].reshape(len(small), -1)
     straight, _ = split_room.near_duplicate_pairs(small)
-    mirrored, _ = split_room.near_duplicate_pairs(small, mirrored=flipped)
+    mirrored, _ = split_room.near_duplicate_pairs(small, mirrored=image_room.mirrored(small))
     groups = split_room.group_ids(len(pixels), np.concatenate([straight, mirrored]), list(contents))
     return ~is_test & np.isin(groups, np.unique(groups[is_test]))
 
