@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferclean.errors import BadDataError
+from ferclean.evidence.signals import nearest as nearest_room
 from ferclean.evidence.signals.nearest import CROWD, find
 from ferclean.evidence.signals.neighbours import neighbourhood, surroundings
 
@@ -17,7 +18,21 @@ from ferclean.evidence.signals.neighbours import neighbourhood, surroundings
 def test_they_are_those_of_a_plain_loop(n: int, wide: int, k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     embedding = rng.integers(-1, 2, (n, wide)).astype(float)  # full of ties, rows of zeros among them
-    fold, groups = rng.integers(0, 2, n), rng.integers(0, n, n)
+    _check_against_a_plain_loop(embedding, k=k, fold=rng.integers(0, 2, n), groups=rng.integers(0, n, n))
+
+
+@pytest.mark.parametrize("digits", [1, 3])
+def test_they_are_also_where_only_the_best_of_many_columns_are_looked_into(digits: int) -> None:
+    rng = np.random.default_rng(0)
+    n, k = 700, 2
+    embedding = rng.normal(size=(n, 3)).round(digits)  # one digit: full of ties
+    embedding[:250:2] = embedding[0]  # a heap
+    assert n // 2 // nearest_room._BUNDLE > CROWD * k
+    _check_against_a_plain_loop(embedding, k=k, fold=np.arange(n) % 2, groups=rng.integers(0, n, n))
+
+
+def _check_against_a_plain_loop(embedding: np.ndarray, *, k: int, fold: np.ndarray, groups: np.ndarray) -> None:
+    n = len(embedding)
     found = find(embedding, k=k, fold=fold, groups=groups)
     length = np.linalg.norm(embedding, axis=1, keepdims=True)
     vectors = embedding / np.where(length > 0, length, 1)
