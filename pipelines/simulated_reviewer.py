@@ -14,9 +14,9 @@ import pandas as pd
 
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import measures
+from ferclean.evidence.constants import STANDARD
 from ferclean.evidence.people.people import check_decisions, design_weights
 from ferclean.evidence.verdict import calibration, queueing
-from ferclean.evidence.verdict.constants import STANDARD
 from ferclean.evidence.verdict.label_accuracy import label_accuracy
 from ferclean.evidence.verdict.lessons import takes_suggestion
 from ferclean.evidence.verdict.verdicts import Verdicts, judge

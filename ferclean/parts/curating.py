@@ -14,10 +14,10 @@ import pandas as pd
 
 from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
+from ferclean.evidence.constants import STANDARD
 from ferclean.evidence.people.people import design_weights, effective_number
 from ferclean.evidence.verdict import label_accuracy as accuracy
 from ferclean.evidence.verdict.calibration import ErrorRate
-from ferclean.evidence.verdict.constants import STANDARD
 from ferclean.evidence.verdict.lessons import takes_suggestion
 from ferclean.missing import is_missing
 from ferclean.sources.rows import reason_kind

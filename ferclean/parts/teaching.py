@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ferclean.evidence.verdict.lessons import SECONDS_A_LOOK, pace
+from ferclean.evidence.constants import STANDARD
+from ferclean.evidence.verdict.lessons import pace
 from ferclean.store.counts import drawn_decided
 from ferclean.store.decisions import decisions_after, seconds_taken
 from ferclean.store.runs import Run, latest_run
@@ -90,7 +91,7 @@ class Progress:
         )
 
 
-def taught_words(lesson: dict[str, Any], *, seconds: float = SECONDS_A_LOOK) -> str:
+def taught_words(lesson: dict[str, Any], *, seconds: float = STANDARD.seconds_a_look) -> str:
     """What a triage with decisions says about the labels.
 
     >>> found = {"accuracy_given": 0.71, "accuracy_now": 0.78, "errors_left": 90.4, "looks_to_next_point": 9}

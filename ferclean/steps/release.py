@@ -17,7 +17,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError, among, few
-from ferclean.evidence.verdict.lessons import CHANGE_AT
+from ferclean.evidence.constants import STANDARD
 from ferclean.exports.content import ORIGINAL, write_csv
 from ferclean.files import check_absent, whole_file, whole_folder
 from ferclean.parts.curating import (
@@ -44,7 +44,7 @@ Unmended = Literal["soft", "keep", "drop"]
 UNMENDED: Unmended = "soft"
 """What policy `auto` does by default with labels that are doubted and not mended. No face is lost (rare classes are
 doubted most), and the label column is as with `keep`; `retrain` on hard labels counts each by its weight."""
-THRESHOLD = CHANGE_AT
+THRESHOLD = STANDARD.change_at
 """Least `p_suggested` (0 to 1, high = likely the true label) of an automatic correction: more likely right than not.
 The probabilities are calibrated, so a change of 0.5 to 0.6 still mends more labels than it spoils: on FER2013's
 development rows, after 300 decisions, 0.5 brings 79.5 % of the clear labels right and 0.6 only 77.6 %, and of the wrong

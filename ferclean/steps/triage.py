@@ -14,10 +14,10 @@ import pandas as pd
 
 from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.people.people import check_decisions, design_weights
 from ferclean.evidence.verdict import calibration, queueing, reasons
 from ferclean.evidence.verdict import verdicts as judging
-from ferclean.evidence.verdict.constants import STANDARD, Constants
 from ferclean.evidence.verdict.expectation import expected_at
 from ferclean.evidence.verdict.lessons import lesson
 from ferclean.parts.gathering import gather

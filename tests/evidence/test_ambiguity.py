@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferclean.errors import BadDataError
+from ferclean.evidence.constants import STANDARD
 from ferclean.evidence.measures import auroc
 from ferclean.evidence.verdict.ambiguity import (
     TORN_SIGNALS,
     learned_from_votes,
     probability_torn,
 )
-from ferclean.evidence.verdict.constants import STANDARD
 
 CLASSES = 5
 

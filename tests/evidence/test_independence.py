@@ -105,7 +105,7 @@ def test_many_classes_need_no_more_than_a_few_copies_of_the_probabilities() -> N
 def test_the_interval_of_what_is_left_is_that_of_a_numeric_second_derivative() -> None:
     rng, truth, given = faces(400, 8)
     logs = np.log(np.stack([shares(look(rng, truth, 2)), shares(look(rng, truth, 1))]))
-    weights, covariance, _ = independence_room._pool(logs, given)
+    weights, covariance, _ = independence_room._pool(logs, given, 0.01)
     parameters = np.eye(2 + CLASSES)
 
     def loss(at: np.ndarray) -> float:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ferclean.errors import BadDataError
+from ferclean.evidence.constants import STANDARD
 from ferclean.evidence.people.people import check_decisions
 from ferclean.evidence.verdict.calibration import ErrorRate, log_odds, shifted
-from ferclean.evidence.verdict.label_accuracy import LEVEL, by_certainty, label_accuracy, worth_a_look
+from ferclean.evidence.verdict.label_accuracy import by_certainty, label_accuracy, worth_a_look
 from ferclean.evidence.verdict.truth import learn_truth
 
 
@@ -18,7 +19,7 @@ def test_the_interval_covers_where_the_level_is_off_as_much_as_it_says() -> None
     covered = 0
     for _ in range(300):
         p = rng.beta(3, 1, 1500)
-        off = float(log_odds(p.mean()[None])[0] + rng.normal(0, LEVEL))
+        off = float(log_odds(p.mean()[None])[0] + rng.normal(0, STANDARD.level_spread))
         stated = shifted(p, 1 / (1 + np.exp(-off)))
         told = label_accuracy(stated, np.ones(1500), nobody)
         assert told is not None

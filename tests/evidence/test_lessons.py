@@ -60,10 +60,3 @@ def test_looks_are_counted_along_the_queue_until_decisions_bring_a_point() -> No
 def test_breaks_are_no_pace() -> None:
     assert pace([4.0] * 10 + [3600.0]) == 4.0
     assert pace([]) == pace([60.0]) == 3.0
-
-
-def test_a_lesson_counts_the_labels_that_a_release_changes_by_default() -> None:
-    from ferclean.evidence.verdict.lessons import CHANGE_AT
-    from ferclean.steps.release import THRESHOLD
-
-    assert CHANGE_AT == THRESHOLD

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from ferclean.errors import BadDataError
+from ferclean.evidence.constants import STANDARD
 from ferclean.evidence.measures import auprc, auroc
 from ferclean.evidence.signals.neighbours import Neighbourhood, neighbourhood
 from ferclean.evidence.verdict import calibration
-from ferclean.evidence.verdict.constants import STANDARD
 from ferclean.evidence.verdict.panel import (
     at_true_shares,
     consult,

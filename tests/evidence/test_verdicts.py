@@ -11,13 +11,12 @@ from evidence_data import planted
 from scipy import sparse
 
 from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.measures import auroc, precision_at
 from ferclean.evidence.people.people import check_decisions
 from ferclean.evidence.signals import neighbours
 from ferclean.evidence.signals.label_signals import compute_signals, self_confidence
 from ferclean.evidence.verdict.belief import Faces
-from ferclean.evidence.verdict.constants import STANDARD, Constants
-from ferclean.evidence.verdict.expectation import expected_at
 from ferclean.evidence.verdict.verdicts import Thresholds, Verdicts, judge
 
 NAMES = ["surprise", "fear", "disgust", "happiness", "sadness"]
@@ -337,39 +336,3 @@ def test_inputs_are_left_alone_and_bad_ones_refused() -> None:
         judged_alone(LABELS - 1, PROBS)
     with pytest.raises(BadDataError, match="NaN"):
         judged_alone(LABELS, np.full_like(PROBS, np.nan))
-
-
-def test_every_constant_reaches_the_verdicts_or_what_is_expected_of_the_queue() -> None:
-    rows = np.arange(300)
-    around = neighbours.neighbourhood(LABELS[rows], AVAILABLE["embedding"][rows], num_classes=5).weights
-    known = planted_faces(rows, around=around)
-    members = np.stack([known.pred_probs, np.roll(known.pred_probs, 1, axis=0)])
-    votes = np.eye(5, dtype=int)[known.labels] * 6 + np.eye(5, dtype=int)[(known.labels + 1) % 5] * 5
-    votes[100:] = 0
-    judges = AVAILABLE["member_probs"][:, rows]
-    said = check_decisions(known.labels, some_decided(300)[rows], TRUE[rows], None, num_classes=5)
-    logits = np.random.default_rng(0).normal(size=(300, 5)) + 1.3 * np.eye(5)[known.labels]
-    weak = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # contradicts half of the labels
-    spoilt = 0.4 * rows / len(rows)
-    cases = [
-        (replace(known, recognizer_probs=members, judge_probs=judges, unusable=spoilt), said),
-        (replace(known, recognizer_probs=members, votes=votes), None),
-        (replace(known, pred_probs=weak, around=None, signals={}), None),
-        (replace(known, pred_probs=weak, around=None, signals={}, judge_probs=judges), None),
-    ]
-
-    def told(constants: Constants) -> str:
-        found = [judge(faces, people=people, constants=constants) for faces, people in cases]
-        queue = expected_at(found[0].p_mislabelled, rows, [30], rate=found[0].error_rate, by=constants)
-        with np.printoptions(threshold=100_000, precision=17):
-            return repr((found, queue))
-
-    standard = told(STANDARD)
-    assert told(Constants()) == standard
-    for field in fields(Constants):
-        value = getattr(STANDARD, field.name)
-        other: Any = 1 if isinstance(value, int) else 0.8 * np.asarray(value)
-        # so few faces leave the witnesses' interval as wide as it may be, unless they are surer than they can be
-        far = {"fewest_decisions": 1000, "witness_change": 1.0, "witness_agreement": 1.1, "witness_margin": -0.1}
-        other = far.get(field.name, other)
-        assert told(replace(STANDARD, **{field.name: other})) != standard, field.name

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ferclean.evidence.constants import STANDARD
 from ferclean.evidence.verdict.calibration import ErrorRate
-from ferclean.evidence.verdict.constants import STANDARD
 from ferclean.evidence.verdict.witnesses import error_rate
 
 WIDE = ErrorRate(estimate=0.2, low=0.0, high=0.6)

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ferclean.errors import UsageError
+from ferclean.evidence.constants import STANDARD, Constants
 
-STRATA = 5
-LEAST = 10
-"""Rows per stratum below which fewer strata are made: a stratum with two answers says nothing."""
-_CAUTIOUS = (0.02, 0.5)  # what p_mislabelled is held to be at least and at most when the draw is planned
 _DRAWS = 20_000
 
 
@@ -46,7 +43,7 @@ class Estimate:
         return (self.count / whole, self.low / whole, self.high / whole) if whole else (0.0, 0.0, 0.0)
 
 
-def draw_audit(p_mislabelled: np.ndarray, *, n: int, seed: int = 0, strata: int = STRATA) -> Audit:
+def draw_audit(p_mislabelled: np.ndarray, *, n: int, seed: int = 0, by: Constants = STANDARD) -> Audit:
     """Draw `n` rows, more of them where errors are likely, and never none where they are not.
 
     Rows are sorted by p_mislabelled and cut where the sum of sqrt(q (1 - q)), with q = p held between 0.02 and 0.5, is
@@ -55,9 +52,9 @@ def draw_audit(p_mislabelled: np.ndarray, *, n: int, seed: int = 0, strata: int 
     Ties are cut at random. Within a stratum the draw is a simple random sample; the order goes through the strata
     block by block, shuffled in each block, so that any beginning is balanced and tells nobody which is suspicious.
 
-    `p_mislabelled` (N,) in [0, 1], NaN counts as 0.5; fewer strata where n has not LEAST rows for each. n is cut to N.
-    Raises UsageError for n below 1. Source: Cochran, Sampling Techniques (1977), 5.5 and 5A.7 (Dalenius and Hodges
-    cut by the root of the frequency; here the expected spread of each row stands in for it).
+    `p_mislabelled` (N,) in [0, 1], NaN counts as 0.5; fewer strata where n has not `audit_least` rows for each. n is
+    cut to N. Raises UsageError for n below 1. Source: Cochran, Sampling Techniques (1977), 5.5 and 5A.7 (Dalenius and
+    Hodges cut by the root of the frequency; here the expected spread of each row stands in for it).
 
     >>> p = np.r_[np.full(900, 0.01), np.full(100, 0.6)]
     >>> audit = draw_audit(p, n=50)
@@ -73,10 +70,10 @@ def draw_audit(p_mislabelled: np.ndarray, *, n: int, seed: int = 0, strata: int 
     total = len(p)
     n = min(n, total)
     p = np.where(np.isnan(p), 0.5, p)
-    q = np.clip(p, *_CAUTIOUS)
+    q = np.clip(p, *by.audit_cautious)
     order = np.lexsort((rng.random(total), p))
     spread = np.cumsum(np.sqrt(q * (1 - q))[order])
-    pieces = max(1, min(strata, n // LEAST))
+    pieces = max(1, min(by.audit_strata, n // by.audit_least))
     stratum = np.zeros(total, dtype=np.int64)
     if total:
         # the middle of each row's own share decides, so that the last row does not open a stratum of its own

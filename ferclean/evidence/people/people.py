@@ -11,13 +11,10 @@ import numpy as np
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_same_length
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.people.votes import check_counts, fit_strength, vote_distribution
 from ferclean.missing import is_missing
 
-FEW = 100
-"""Drawn rows from which on they stand for all that nobody chose; a teaching round has as many. Without that limit one
-or three drawn rows beside 300 of the queue's first undo what those taught (AUPRC .68 and .59, with it .75 and .66, the
-300 alone .75, nobody .71; means of 5 draws on the even half of FER2013's development rows)."""
 SAYINGS = ("keep", "relabel", "ambiguous", "exclude")
 
 
@@ -68,17 +65,17 @@ class Voted:
     number: np.ndarray
 
 
-def count_votes(votes: np.ndarray | None, panel: np.ndarray) -> Voted | None:
+def count_votes(votes: np.ndarray | None, panel: np.ndarray, *, by: Constants = STANDARD) -> Voted | None:
     """Votes (N, K) as shares, the `panel` (N, K) counting for as many as the set itself suggests; None without any."""
     if votes is None or not (counts := check_counts(votes)).any():
         return None
     rows = np.flatnonzero(counts.sum(1) > 0)
-    strength = fit_strength(counts[rows], prior=panel[rows])
+    strength = fit_strength(counts[rows], prior=panel[rows], by=by)
     shares, _ = vote_distribution(counts[rows], prior=panel[rows], strength=strength)
     return Voted(rows=rows, shares=shares, number=counts[rows].sum(1) + strength)
 
 
-def design_weights(chance: np.ndarray, draw: np.ndarray, *, total: int) -> np.ndarray:
+def design_weights(chance: np.ndarray, draw: np.ndarray, *, total: int, by: Constants = STANDARD) -> np.ndarray:
     """How many of `total` rows each decided one stands for: (M,), for the mean over everything that nobody chose.
 
     `chance` (M,) in (0, 1]: with which chance a draw brought in the row, NaN where a person or a score chose it: such a
@@ -92,9 +89,9 @@ def design_weights(chance: np.ndarray, draw: np.ndarray, *, total: int) -> np.nd
     brings in a row would mend that, but is not known: what an earlier draw took had no chance in a later one.
 
     Where hardly any row was drawn beside many chosen ones, one of them must not speak for the whole set: on average
-    they stand for no more than one in FEW of those that nobody chose (one in as many as were chosen, where those are
-    fewer), but always for themselves. Where none was drawn all count alike:
-    the model then knows only what was chosen, and what it says of the others is an extrapolation.
+    they stand for no more than one in `few_drawn` of those that nobody chose (one in as many as were chosen, where
+    those are fewer), but always for themselves. Where none was drawn all count alike: the model then knows only what
+    was chosen, and what it says of the others is an extrapolation.
 
     >>> design_weights(np.array([0.1, 0.3, np.nan]), np.array(["a", "a", "a"]), total=9).round(2).tolist()
     [6.0, 2.0, 1.0]
@@ -107,7 +104,7 @@ def design_weights(chance: np.ndarray, draw: np.ndarray, *, total: int) -> np.nd
         weight[mine] = inverse / inverse.mean()
     many, chosen = int(drawn.sum()), int((~drawn).sum())
     if many:
-        weight[drawn] *= max((total - chosen) / max(many, min(chosen, FEW)), 1.0)
+        weight[drawn] *= max((total - chosen) / max(many, min(chosen, by.few_drawn)), 1.0)
     return weight
 
 

@@ -12,10 +12,8 @@ import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.checks import check_pred_probs
+from ferclean.evidence.constants import STANDARD, Constants
 
-USUAL_STRENGTH = 2.0
-"""How many votes a prior is worth where the data cannot tell."""
-_LOG_SPREAD = 1.0  # of our belief about that number, in natural logarithms: a set of a few faces stays near 2
 _BOUNDS = (0.05, 200.0)
 _SMALLEST = 1e-6  # least share of a class in a prior: votes for a class that a model rules out still count
 _NODES = 48
@@ -85,7 +83,7 @@ def majority_chances(shares: np.ndarray, number: np.ndarray) -> np.ndarray:
     return np.asarray(betaincc(alpha, rest, 0.5))
 
 
-def fit_strength(counts: np.ndarray, *, prior: np.ndarray) -> float:
+def fit_strength(counts: np.ndarray, *, prior: np.ndarray, by: Constants = STANDARD) -> float:
     """How many votes `prior` is worth on this set: high where votes go as it says, low where they leave it.
 
     The most likely precision of a Dirichlet-multinomial around the prior, in [0.05, 200], with a log-normal belief
@@ -104,7 +102,7 @@ def fit_strength(counts: np.ndarray, *, prior: np.ndarray) -> float:
     prior = np.maximum(_prior(prior, counts.shape, None), _SMALLEST)
     telling = counts.sum(1) >= 2
     if not telling.any() or counts.shape[1] == 1:
-        return USUAL_STRENGTH
+        return by.panel_votes
     votes, belief = counts[telling], prior[telling]
     total = votes.sum(1)
 
@@ -112,7 +110,7 @@ def fit_strength(counts: np.ndarray, *, prior: np.ndarray) -> float:
         strength = np.exp(log_strength)
         alpha = strength * belief
         fit = (gammaln(alpha + votes) - gammaln(alpha)).sum() + (gammaln(strength) - gammaln(strength + total)).sum()
-        return float(((log_strength - np.log(USUAL_STRENGTH)) / _LOG_SPREAD) ** 2 / 2 - fit)
+        return float(((log_strength - np.log(by.panel_votes)) / by.panel_votes_spread) ** 2 / 2 - fit)
 
     found = minimize_scalar(cost, bounds=np.log(_BOUNDS), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.signals.ranks import fuse_by_rank, unit_ranks
 from ferclean.evidence.verdict import calibration
-from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 TORN_SIGNALS = {"neighbour_entropy": 1.0, "mean_confidence": -1.0, "confidence_spread": -1.0}
 """What orders faces by ambiguity beside the panel's top share, with the direction: mixed surroundings, a label that

@@ -13,11 +13,11 @@ from scipy import sparse
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.constants import Constants
 from ferclean.evidence.people.people import Decided, Voted, count_votes
 from ferclean.evidence.people.votes import majority_chances
 from ferclean.evidence.verdict import ambiguity, calibration, planting, truth, witnesses
 from ferclean.evidence.verdict import panel as panel_room
-from ferclean.evidence.verdict.constants import Constants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +123,9 @@ def hear(faces: Faces, by: Constants) -> Heard:
     return Heard(sources=sources, judges=len(judges), calibrated=calibrated, noise=noise, panel=panel, rate=rate)
 
 
-def hear_votes(faces: Faces, heard: Heard) -> PeoplesVotes | None:
+def hear_votes(faces: Faces, heard: Heard, by: Constants) -> PeoplesVotes | None:
     """What people voted, the panel's word counting for as many votes as the set suggests; None without any."""
-    voted = count_votes(faces.votes, heard.panel)
+    voted = count_votes(faces.votes, heard.panel, by=by)
     return None if voted is None else PeoplesVotes(voted=voted, half=majority_chances(voted.shares, voted.number))
 
 

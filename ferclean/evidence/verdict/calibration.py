@@ -12,7 +12,7 @@ import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
-from ferclean.evidence.verdict.constants import STANDARD, Constants
+from ferclean.evidence.constants import STANDARD, Constants
 
 SMALLEST = 1e-12
 _TEMPERATURES = (0.05, 20.0)

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ferclean.errors import BadDataError
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.verdict.calibration import ErrorRate, log_odds, shift_to
-from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 _STEPS = np.linspace(-2.5, 2.5, 11)  # in standard deviations, of the level and of the slope
 _FEW = 2000

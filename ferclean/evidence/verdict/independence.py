@@ -13,25 +13,15 @@ from scipy.optimize import minimize
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.signals.in_sample import ALWAYS_AGREES, FEWEST
 
 Verdict = Literal["independent", "contaminated", "cannot tell"]
 
-LEFT = 0.25
-"""The share of their weight that the recognizers must at least keep beside an independent judge. This and NEWS were set
-once, between one net from elsewhere and several that were trained on FER2013's development rows."""
-NEWS = 0.35
-"""Up to which share of what an independent judge knows about the given labels may be news to the recognizers."""
 SURE = 1.96
 """Standard errors in the intervals: 95 %."""
-GAP_SURE = 3.3
-"""The same for the gap between training and test images, which also tells of splits that were labelled unlike."""
 MOST_ROWS = 20_000
 """Of more rows so many are drawn: the answer is as sure, in a second where there are seven classes."""
-DISPUTED = 0.2
-"""Share of the rows that count as disputed: those whose given label the recognizers find least likely."""
-SMALLEST = 1e-3
-RIDGE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +68,7 @@ def independence(
     test_labels: np.ndarray | None = None,
     test_judge_probs: np.ndarray | None = None,
     seed: int = 0,
+    by: Constants = STANDARD,
 ) -> Independence:
     """Weigh whether a judge's probabilities (N, K) were learned from the given `labels` (N,).
 
@@ -95,9 +86,9 @@ def independence(
     nets trained on the set, though these repeat 9 and 12 % of the most disputed labels and the net from elsewhere 24 %.
 
     `contaminated`: the interval of `left` lies below 0, or that of the gap between training and test images, taken wide
-    (GAP_SURE), above 0, or the judge contradicts at most ALWAYS_AGREES of the labels. `independent`: the interval of
-    `left` lies above LEFT, and at most NEWS of what it knows is news. Everything else, fewer than FEWEST rows, weak
-    recognizers and strong judges of clean sets among it: `cannot tell`.
+    (`judge_gap_sure`), above 0, or the judge contradicts at most ALWAYS_AGREES of the labels. `independent`: the
+    interval of `left` lies above `judge_left`, and at most `judge_news` of what it knows is news. Everything else,
+    fewer than FEWEST rows, weak recognizers and strong judges of clean sets among it: `cannot tell`.
 
     What it cannot notice: a judge far weaker than the recognizers that learned these labels by a few points (a
     regularised linear model: .45 of them named, .40 out-of-fold), and one of whose knowledge they are a small part.
@@ -129,8 +120,8 @@ def independence(
     if test_labels is not None and test_judge_probs is not None:
         on_test = check_pred_probs(test_judge_probs).argmax(1) == check_labels(test_labels, probs.shape[1])
     own = probs[np.arange(count), labels]
-    disputed = np.argsort(own, kind="stable")[: round(DISPUTED * count)]
-    left, news = _what_is_left(labels, probs, judge) if count >= FEWEST else (_nothing(count), float("nan"))
+    disputed = np.argsort(own, kind="stable")[: round(by.judge_disputed * count)]
+    left, news = _what_is_left(labels, probs, judge, by) if count >= FEWEST else (_nothing(count), float("nan"))
     measured: dict[str, Any] = {
         "left": left,
         "news": news,
@@ -140,11 +131,13 @@ def independence(
         "disputed_given": _share(repeats[disputed]),
         "disputed_recognizers": _share(named[disputed] == probs[disputed].argmax(1)),
     }
-    verdict, sentence = _weigh(count, repeats, on_test, left, news)
+    verdict, sentence = _weigh(count, repeats, on_test, left, news, by)
     return Independence(verdict=verdict, sentence=sentence, **measured)
 
 
-def _weigh(count: int, repeats: np.ndarray, on_test: np.ndarray, left: Share, news: float) -> tuple[Verdict, str]:
+def _weigh(
+    count: int, repeats: np.ndarray, on_test: np.ndarray, left: Share, news: float, by: Constants
+) -> tuple[Verdict, str]:
     if count < FEWEST:
         return "cannot tell", f"{count} rows are too few to tell; from {FEWEST} on they may"
     beside = f"beside it the recognizers keep {left.estimate:.0%} ({left.low:.0%} to {left.high:.0%}) of their weight"
@@ -158,7 +151,7 @@ def _weigh(count: int, repeats: np.ndarray, on_test: np.ndarray, left: Share, ne
             f"{beside} in foreseeing the given labels: it says what they say and knows the labels besides, so it was "
             "trained on them"
         )
-    wide = _gap(repeats, on_test, sure=GAP_SURE)
+    wide = _gap(repeats, on_test, sure=by.judge_gap_sure)
     if wide.low > 0:
         return "contaminated", (
             f"it names {repeats.mean():.0%} of the given labels on the judged images and {on_test.mean():.0%} on test "
@@ -166,9 +159,9 @@ def _weigh(count: int, repeats: np.ndarray, on_test: np.ndarray, left: Share, ne
         )
     if np.isnan(left.estimate):
         return "cannot tell", "the recognizers, or the judge itself, do not foresee the given labels at all"
-    if left.low >= LEFT and news <= NEWS:
+    if left.low >= by.judge_left and news <= by.judge_news:
         return "independent", f"{beside} in foreseeing the given labels, as beside one that never saw them"
-    if left.low >= LEFT:
+    if left.low >= by.judge_left:
         return "cannot tell", (
             f"{news:.0%} of what it knows about the given labels no recognizer sees: it knows the faces much better "
             "than they do, or it has seen the labels"
@@ -178,12 +171,11 @@ def _weigh(count: int, repeats: np.ndarray, on_test: np.ndarray, left: Share, ne
     )
 
 
-def _what_is_left(labels: np.ndarray, probs: np.ndarray, judge: np.ndarray) -> tuple[Share, float]:
-    logs = np.log(np.clip(np.stack([probs, judge]), SMALLEST, 1))  # (2, N, K)
-    alone, _, _ = _pool(logs[:1], labels)
-    _, _, told_alone = _pool(logs[1:], labels)
-    _, _, told_ours = _pool(logs[:1], labels)
-    together, covariance, told = _pool(logs, labels)
+def _what_is_left(labels: np.ndarray, probs: np.ndarray, judge: np.ndarray, by: Constants) -> tuple[Share, float]:
+    logs = np.log(np.clip(np.stack([probs, judge]), by.smallest_said, 1))  # (2, N, K)
+    alone, _, told_ours = _pool(logs[:1], labels, by.judge_ridge)
+    _, _, told_alone = _pool(logs[1:], labels, by.judge_ridge)
+    together, covariance, told = _pool(logs, labels, by.judge_ridge)
     if alone[0] <= 0 or told_alone <= 0:
         return _nothing(len(labels)), float("nan")  # recognizers or a judge that know nothing about these labels
     error = SURE * float(np.sqrt(covariance[0, 0])) / alone[0]
@@ -192,12 +184,12 @@ def _what_is_left(labels: np.ndarray, probs: np.ndarray, judge: np.ndarray) -> t
     return share, float(np.clip((told - told_ours) / told_alone, 0.0, 1.0))
 
 
-def _pool(logs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def _pool(logs: np.ndarray, labels: np.ndarray, held: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Weights (S,) of sources whose log probabilities (S, N, K) foresee the labels, their covariance (S + K, S + K)
     with the classes' intercepts behind, and what they tell beyond the classes' shares, nats a row."""
     sources, count, classes = logs.shape
     rows = np.arange(count)
-    ridge = np.full(sources + classes, RIDGE)
+    ridge = np.full(sources + classes, held)
 
     def chances(weights: np.ndarray) -> np.ndarray:
         scores = np.tensordot(weights[:sources], logs, 1) + weights[sources:]

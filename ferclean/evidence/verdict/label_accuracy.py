@@ -12,13 +12,9 @@ from scipy.special import expit
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_same_length
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.verdict.calibration import ErrorRate, log_odds
 
-LEVEL = 0.3
-"""Standard deviation, in log-odds, by which the level of P(right) may be off before anyone has looked at random faces.
-On FER2013's development rows (both halves) it is off by 0.2 to 0.3, with a judge from elsewhere by 0.25 to 0.4."""
-HELD = 1.0
-"""The same once decisions have been learned from: how loosely `truth.learn_truth` holds the level where it was."""
 STEPS = 10
 """Changes are told by tenths of their probability."""
 
@@ -45,6 +41,7 @@ def label_accuracy(
     *,
     rate: ErrorRate | None = None,
     learned: float = 0.0,
+    by: Constants = STANDARD,
 ) -> Accuracy | None:
     """The share of right labels among the faces on which people would agree; None where there is no such face.
 
@@ -54,11 +51,11 @@ def label_accuracy(
     (`people.effective_number`); `rate`: the error rate as estimated before any decision.
 
     Two things are uncertain: which of the labels are right, each by itself, and the common level of all P(right). Of
-    that level nothing is known at first but that it is off by about LEVEL in log-odds, or by as much as the interval of
-    the error rate is wide where that is more. The more faces that were drawn at random have been learned from, the more
-    the level is theirs, as uncertain as their own mean (variance p (1 - p) / n), and the less what was thought before,
-    which is held by HELD: the variance of a ridge estimate, and without decisions LEVEL squared. A dozen faces say less
-    than nobody thought to know, so the interval is widest there. Ours.
+    that level nothing is known at first but that it is off by about `level_spread` in log-odds, or by as much as the
+    interval of the error rate is wide where that is more. The more faces that were drawn at random have been learned
+    from, the more the level is theirs, as uncertain as their own mean (variance p (1 - p) / n), and the less what was
+    thought before, which is held by `level_held`: the variance of a ridge estimate, and without decisions
+    `level_spread` squared. A dozen faces say less than nobody thought to know, so the interval is widest there. Ours.
 
     >>> half = np.full(1000, 0.8); nobody = np.zeros(1000, dtype=bool)
     >>> before = label_accuracy(half, np.ones(1000), nobody)
@@ -87,12 +84,12 @@ def label_accuracy(
     middle = float(log_odds(np.array(mean)))
     ends = []
     for sign, told in zip((-1, 1), (None, None) if rate is None else (rate.high, rate.low), strict=True):
-        level = LEVEL
+        level = by.level_spread
         if rate is not None and told is not None:
             off = float(log_odds(np.array(1 - told)) - log_odds(np.array(1 - rate.estimate)))
             level = max(level, sign * off / 1.96)
         heard = learned / max(mixed, 1e-6)
-        variance = (heard + level**2 / HELD**4) / (1 / HELD**2 + heard) ** 2
+        variance = (heard + level**2 / by.level_held**4) / (1 / by.level_held**2 + heard) ** 2
         ends.append(float(expit(middle + sign * 1.96 * np.sqrt(own + variance))))
     # log-odds end at a millionth: the estimate may lie beyond
     ends = [min(ends[0], mean), max(ends[1], mean)]

@@ -11,16 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.people.people import Decided
-
-POINT = 0.01
-"""The step of label accuracy whose price in looks is told."""
-CHANGE_AT = 0.5
-"""P(suggested) from which an automatic release changes a label."""
-SECONDS_A_LOOK = 3.0
-"""What a decision takes before a person's own pace is known."""
-_PACE_FROM = 10
-"""Decisions from which a person's own pace is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +36,7 @@ class Lesson:
         return asdict(self)
 
 
-def takes_suggestion(p_suggested: Any, p_given: Any, *, change_at: float = CHANGE_AT) -> Any:
+def takes_suggestion(p_suggested: Any, p_given: Any, *, change_at: float = STANDARD.change_at) -> Any:
     """Whether an automatic release gives a face its suggested label: bool, or (N,) bool of arrays.
 
     `p_suggested`, `p_given`: P(the suggested label is the true one) and P(the given one is).
@@ -64,7 +56,7 @@ def lesson(
     people: Decided,
     queue: np.ndarray,
     *,
-    change_at: float = CHANGE_AT,
+    by: Constants = STANDARD,
 ) -> Lesson:
     """Add up how likely the given `labels` (N,) of faces are the true ones, and those of an automatic release.
 
@@ -82,7 +74,7 @@ def lesson(
     (0.55, 0.85, 1)
     """
     given = p_given.astype(np.float64)
-    now = np.where(takes_suggestion(p_suggested, given, change_at=change_at), p_suggested, given)
+    now = np.where(takes_suggestion(p_suggested, given, change_at=by.change_at), p_suggested, given)
     has_one = (1 - p_none).clip(0.0, 1.0)
     decided, known = people.said != "", people.known >= 0
     given = np.where(known, people.known == labels, given)
@@ -90,7 +82,7 @@ def lesson(
     has_one = np.where(decided, known.astype(np.float64), has_one)
     total = has_one.sum()
     gain = np.cumsum((has_one * (1 - now))[queue]) / total if total else np.zeros(len(queue))
-    reached = np.flatnonzero(gain >= POINT)
+    reached = np.flatnonzero(gain >= by.point)
     return Lesson(
         accuracy_given=float(has_one @ given / total) if total else None,
         accuracy_now=float(has_one @ now / total) if total else None,
@@ -99,10 +91,10 @@ def lesson(
     )
 
 
-def pace(seconds: Sequence[float]) -> float:
-    """Seconds that a decision takes: the median of a person's own (breaks do not count), SECONDS_A_LOOK before ten.
+def pace(seconds: Sequence[float], *, by: Constants = STANDARD) -> float:
+    """Seconds that a decision takes: the median of a person's own (breaks do not count), `seconds_a_look` before ten.
 
     >>> pace([2.0] * 9 + [900.0, 2.0]), pace([1.0])
     (2.0, 3.0)
     """
-    return float(np.median(seconds)) if len(seconds) >= _PACE_FROM else SECONDS_A_LOOK
+    return float(np.median(seconds)) if len(seconds) >= by.pace_from else by.seconds_a_look

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from ferclean.errors import BadDataError
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.verdict import calibration
-from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 
 def transitions(labels: np.ndarray, pred_probs: np.ndarray, *, by: Constants = STANDARD) -> np.ndarray:

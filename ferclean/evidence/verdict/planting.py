@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.verdict.calibration import SMALLEST, ErrorRate, error_rate_interval, log_odds, standard_error
-from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 
 def planted_error_rate(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ferclean.errors import UsageError
+from ferclean.evidence.constants import STANDARD, Constants
 
 RANDOM_SHARE = 0.2
 """One in five decisions goes to a random row: what the ranked ones cannot say is measured at a fifth of the time."""
@@ -15,11 +16,9 @@ RANDOM_SHARE = 0.2
 TEACHING_ROUND = 100
 """Random faces that people decide before the queue goes by rank, about five minutes: what they teach holds for the
 whole set, while the top of a queue teaches less than as many random faces."""
-_TEACHING_SHARE = 5
-"""The round takes at most one row in so many: in a small set nothing would be left to hunt."""
 
 
-def teaching_round(rows: int, *, asked: int = TEACHING_ROUND, voted: int = 0) -> int:
+def teaching_round(rows: int, *, asked: int = TEACHING_ROUND, voted: int = 0, by: Constants = STANDARD) -> int:
     """How many random faces the teaching round of a set of `rows` has: `asked`, at most a fifth of the set.
 
     None where most rows have votes (`voted` rows): those teach more than one person in five minutes can. Raises
@@ -30,7 +29,7 @@ def teaching_round(rows: int, *, asked: int = TEACHING_ROUND, voted: int = 0) ->
     """
     if asked < 0:
         raise UsageError(f"a teaching round has 0 faces or more, got {asked}")
-    return 0 if 2 * voted > rows else min(asked, rows // _TEACHING_SHARE)
+    return 0 if 2 * voted > rows else min(asked, rows // by.teaching_part)
 
 
 def mixed_order(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ferclean.evidence.checks import check_same_length
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.people.people import Decided, effective_number
 from ferclean.evidence.verdict import calibration
-from ferclean.evidence.verdict.constants import STANDARD, Constants
 from ferclean.evidence.verdict.panel import normalised
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ferclean.errors import UsageError
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.people.people import Decided
 from ferclean.evidence.verdict import belief as steps
 from ferclean.evidence.verdict import calibration, reasons, truth
 from ferclean.evidence.verdict.belief import Belief, Faces, Heard, PeoplesVotes
-from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def judge(
     thresholds, by = thresholds or Thresholds(), constants
     faces = faces.checked()
     heard = steps.hear(faces, by)
-    votes = steps.hear_votes(faces, heard)
+    votes = steps.hear_votes(faces, heard, by)
     belief = steps.automatic(faces, heard, votes, by)
     belief, taught = steps.taught_by(people, faces, heard, belief, by)
     belief = steps.settled_by(votes, faces, belief)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ferclean.evidence.checks import check_same_length
+from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.verdict.calibration import ErrorRate, standard_error
-from ferclean.evidence.verdict.constants import STANDARD, Constants
 
 
 def error_rate(

@@ -1,4 +1,4 @@
-"""Every number that a verdict rests on and that nobody can derive, with why it is what it is.
+"""Every number that verdicts and questions to people rest on and that nobody can derive, with why it is what it is.
 
 It computes nothing. What a user chooses (thresholds, the share of random faces) is no constant of these.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """One value of each, as every room of `evidence.verdict` reads them; a triage stores those that it used.
+    """One value of each, as `evidence.verdict` and `evidence.people` read them; a triage stores those that it used.
 
     A change is an experiment: figures that are told anywhere were reached with the defaults.
     """
@@ -148,6 +148,58 @@ class Constants:
     """By how much the factor grows where the logarithm of the error rate is lower by one: where fewer labels are wrong
     than was thought, those that are stand out more. On drawn sets of 8 to 16 % wrong labels that were told 27 % it is
     1.2 to 1.6 where others have 0.95 to 1.2."""
+
+    # what people are asked, and how far their answers speak
+
+    few_drawn: int = 100
+    """Drawn rows from which on they stand for all that nobody chose; a teaching round has as many. Without that limit
+    one or three drawn rows beside 300 of the queue's first undo what those taught (AUPRC .68 and .59, with it .75 and
+    .66, the 300 alone .75, nobody .71; means of 5 draws on the even half of FER2013's development rows)."""
+    teaching_part: int = 5
+    """A teaching round takes at most one row in so many: in a small set nothing would be left to hunt."""
+    panel_votes: float = 2.0
+    """How many votes the panel's word counts for where the votes themselves do not say (`votes.fit_strength`)."""
+    panel_votes_spread: float = 1.0
+    """How sure of that we are, in natural logarithms: a set of a few faces stays near it."""
+    audit_strata: int = 5
+    """Strata of an audit (`auditing.draw_audit`)."""
+    audit_least: int = 10
+    """Rows per stratum below which fewer are made: a stratum with two answers says nothing."""
+    audit_cautious: tuple[float, float] = (0.02, 0.5)
+    """What p_mislabelled is held to be at least and at most when an audit is planned."""
+
+    # how many labels are right, and what a look is worth
+
+    level_spread: float = 0.3
+    """Standard deviation, in log-odds, by which the level of P(right) may be off before anyone has looked at random
+    faces. On FER2013's development rows (both halves) it is off by 0.2 to 0.3, with a judge from elsewhere by 0.25 to
+    0.4."""
+    level_held: float = 1.0
+    """The same once decisions have been learned from: how loosely `truth.learn_truth` holds the level where it was."""
+    change_at: float = 0.5
+    """P(suggested) from which an automatic release changes a label, unless somebody says otherwise."""
+    point: float = 0.01
+    """The step of label accuracy whose price in looks is told."""
+    seconds_a_look: float = 3.0
+    """What a decision takes before a person's own pace is known."""
+    pace_from: int = 10
+    """Decisions from which a person's own pace is one."""
+
+    # whether an outside judge has seen the labels (`independence`)
+
+    judge_left: float = 0.25
+    """The share of their weight that the recognizers must at least keep beside an independent judge. This and
+    `judge_news` were set once, between one net from elsewhere and several that were trained on FER2013's development
+    rows."""
+    judge_news: float = 0.35
+    """Up to which share of what an independent judge knows about the given labels may be news to the recognizers."""
+    judge_gap_sure: float = 3.3
+    """Standard errors of the gap between training and test images, wide because it also tells of splits that were
+    labelled unlike."""
+    judge_disputed: float = 0.2
+    """Share of the rows that count as disputed: those whose given label the recognizers find least likely."""
+    judge_ridge: float = 0.01
+    """Keeps the weights of a judge and of recognizers finite where they foresee every label."""
 
 
 STANDARD = Constants()
