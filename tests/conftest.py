@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torchvision_mend
 
 torchvision_mend.install()
+
+# no test fails because a machine is busy
+hypothesis.settings.register_profile("house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("house")
 
 # two workers of a math library on two cores only get in each other's way in tiny tests
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -78,7 +78,7 @@ def test_kappa_refuses_unequal_numbers_of_votes_and_names_the_rows() -> None:
         agreement.fleiss_kappa(np.eye(3, dtype=int))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(counts=count_tables(), data=st.data())
 def test_the_order_of_rows_and_classes_does_not_change_agreement(counts: np.ndarray, data: st.DataObject) -> None:
     moved = counts[data.draw(st.permutations(range(len(counts))))][
@@ -99,7 +99,7 @@ def test_the_vote_distribution_lies_between_the_prior_and_the_votes_and_few_vote
     assert agreement.vote_distribution(counts, prior=prior[0], strength=2)[0].tolist() == shares.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(counts=count_tables(), data=st.data())
 def test_the_vote_distribution_sums_to_one_and_follows_rows_and_classes(
     counts: np.ndarray, data: st.DataObject
@@ -183,7 +183,7 @@ def test_a_model_breaks_ties_and_outweighs_a_single_vote_but_not_ten() -> None:
     assert table["majority_label"].tolist() == [-1, 0, 0, -1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(counts=count_tables(), data=st.data())
 def test_a_consensus_follows_rows_and_classes(counts: np.ndarray, data: st.DataObject) -> None:
     rows = data.draw(st.permutations(range(len(counts))))

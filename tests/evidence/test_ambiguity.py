@@ -101,7 +101,7 @@ def test_a_class_hard_to_learn_is_more_torn() -> None:
     assert probability_torn(LABELS, PANEL, hard | {"mean_confidence": kept})[single] > before[single]
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.booleans())
 def test_permuting_rows_and_classes_permutes_the_faces(seed: int, ties: bool) -> None:
     labels, panel, signals, _ = faces(60, flatness=0.3, seed=seed)

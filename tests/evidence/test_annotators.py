@@ -84,7 +84,7 @@ def test_a_bias_of_one_annotator_is_read_off_his_matrix() -> None:
     assert found.confusion[3, 2, 2] > 0.9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drawn=matrices(), data=st.data())
 def test_dawid_skene_follows_rows_annotators_and_classes(drawn: tuple[np.ndarray, int], data: st.DataObject) -> None:
     labels, k = drawn

@@ -124,7 +124,7 @@ def test_the_stronger_the_recognizer_the_narrower_the_interval() -> None:
     assert widths[-1] < 0.06 < 0.2 < widths[0]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_the_interval_follows_neither_rows_nor_names(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -62,7 +62,7 @@ def test_a_less_certain_rate_is_a_less_certain_promise() -> None:
     assert (np.diff(spans, axis=0) > 0).all()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(2, 60), st.floats(1.0, 3.0), st.integers(0, 10_000))
 def test_numbers_agree_with_each_other(n: int, factor: float, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -161,7 +161,7 @@ def test_the_layout_in_memory_does_not_matter(shape: str) -> None:
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), filter_by=st.sampled_from(CLEANLAB_FILTERS))
 def test_permuting_rows_permutes_the_flags(seed: int, filter_by: str) -> None:
     labels, probs = drawn(seed)  # without ties, of which no order-free choice exists
@@ -172,7 +172,7 @@ def test_permuting_rows_permutes_the_flags(seed: int, filter_by: str) -> None:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), filter_by=st.sampled_from(COUNTING), method=st.sampled_from(CLEANLAB_METHODS))
 def test_renaming_classes_changes_nothing_where_nothing_is_rounded(seed: int, filter_by: str, method: str) -> None:
     labels, probs = drawn(seed)
@@ -189,7 +189,7 @@ def test_renaming_classes_changes_nothing_where_nothing_is_rounded(seed: int, fi
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_renaming_classes_moves_pruned_counts_by_rounding_only(seed: int) -> None:
     labels, probs = drawn(seed)

@@ -14,7 +14,7 @@ from ferclean.evidence.measures import auprc, auroc, precision_at
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max_size=50)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows=ROWS)
 def test_areas_equal_scikit_learns_with_ties(rows: list[tuple[int, bool]]) -> None:
     quality, error = np.array([row[0] / 6 for row in rows]), np.array([row[1] for row in rows])
@@ -28,7 +28,7 @@ def test_areas_equal_scikit_learns_with_ties(rows: list[tuple[int, bool]]) -> No
         assert auroc(quality, error) == pytest.approx(roc_auc_score(error, -quality))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows=ROWS, data=st.data())
 def test_precision_is_the_mean_over_all_orders_of_tied_rows(rows: list[tuple[int, bool]], data: st.DataObject) -> None:
     quality, error = np.array([float(row[0]) for row in rows]), np.array([row[1] for row in rows])

@@ -13,7 +13,7 @@ from ferclean.evidence.signals.nearest import CROWD, find
 from ferclean.evidence.signals.neighbours import neighbourhood, surroundings
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 120), st.integers(1, 4), st.integers(1, 8), st.integers(0, 10_000))
 def test_they_are_those_of_a_plain_loop(n: int, wide: int, k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -49,7 +49,7 @@ def _check_against_a_plain_loop(embedding: np.ndarray, *, k: int, fold: np.ndarr
         assert sorted(tied) == ([] if found.crowd[row] else beyond.tolist())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 120), st.integers(1, 4), st.integers(0, 10_000))
 def test_what_was_found_for_more_tells_of_fewer_and_in_another_order(n: int, k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

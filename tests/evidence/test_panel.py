@@ -129,7 +129,7 @@ def test_nothing_one_face_and_one_class_have_a_panel_too() -> None:
         consult(LABELS, PROBS, NOISE, around=AROUND.weights[:, :9])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 30), st.integers(4, 8), st.integers(0, 10_000))
 def test_weights_are_who_the_shares_come_from(n: int, k: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

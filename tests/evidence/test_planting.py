@@ -75,7 +75,7 @@ def test_more_errors_are_estimated_as_more() -> None:
     assert (np.diff(found) > 0.03).all()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_neither_the_order_of_rows_nor_of_classes_matters(seed: int) -> None:
     rng = np.random.default_rng(seed)

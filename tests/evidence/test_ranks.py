@@ -33,7 +33,7 @@ def test_fusing_nothing_is_refused_with_what_was_given() -> None:
         fuse_by_rank({"a": np.zeros(2), "b": np.zeros(3)})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=30), seed=st.integers(0, 3)
 )

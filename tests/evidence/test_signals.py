@@ -126,7 +126,7 @@ def test_neighbours_are_the_same_whatever_the_block(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(neighbours.neighbourhood(LABELS, EMBEDDING, num_classes=5).shares, whole, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     points=st.lists(st.tuples(st.integers(-2, 2), st.integers(-2, 2), st.integers(0, 2)), min_size=2, max_size=15),
     k=st.integers(1, 4),

@@ -57,7 +57,7 @@ def test_groups_join_through_others_and_through_hashes() -> None:
         splits.group_ids(3, np.array([[0, 3]]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.lists(st.tuples(st.integers(0, 4), st.integers(0, 12)), min_size=1, max_size=60),
     folds=st.integers(1, 6),

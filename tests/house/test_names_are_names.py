@@ -82,7 +82,7 @@ def _settled(names: Sequence[str], *, declared: bool = False) -> tuple[ClassName
 @given(names=_NAMES)
 @example(names=["1", "2", "3", "4", "5", "6", "7"])
 @example(names=["happiness", "Happy", "happy"])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_name_of_a_vocabulary_finds_itself_and_its_own_position(names: list[str]) -> None:
     classes = _settled(names, declared=True)
     assert [find_class(name, classes) for name in classes] == list(classes)
@@ -203,7 +203,7 @@ WAYS_IN = ["hf", "table_declared", "table_names", "table_positions", "image_fold
 )
 @example(names=["2", "1"], way="rafdb", form="rafdb", labels=[0, 1])
 @example(names=["train", "test"], way="image_folder", form="image_folder", labels=[0, 1])
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 def test_labels_stay_the_same_in_out_and_in_again(names: list[str], way: str, form: str, labels: list[int]) -> None:
     form = "hf" if (way == "rafdb") < (form == "rafdb") else form  # only that layout holds any names
     classes = _settled(names, declared=way in ("hf", "table_declared"))

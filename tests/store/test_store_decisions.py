@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferclean.errors import UsageError
@@ -257,7 +257,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, list[st
     return ws, ids, [0]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@settings(max_examples=8, database=None)
 @given(acts=ACTS)
 def test_what_stands_is_what_a_plain_replay_of_the_acts_gives(
     shared: tuple[Workspace, list[str], list[int]], acts: list[tuple[str, str, list[int], tuple[str, str | None]]]

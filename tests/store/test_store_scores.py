@@ -219,7 +219,7 @@ def test_results_of_a_run_are_replaced_and_those_of_unfinished_runs_left_out(tmp
             retrains.put_results(ws, first, bad)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 40), st.integers(1, 9))
 def test_a_matrix_goes_through_lists_and_back_unchanged(count: int, width: int) -> None:
     import pyarrow as pa
