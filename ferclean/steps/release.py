@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,14 +26,13 @@ from ferclean.parts.curating import (
     curated,
     keys_of,
     original_items,
-    text,
     told_about,
 )
 from ferclean.printable import printable
 from ferclean.progress import Progress, silent
 from ferclean.store import runs
 from ferclean.store.decisions import current_decisions
-from ferclean.store.releases import Release, list_releases, put_release
+from ferclean.store.releases import Release, content_digest, list_releases, put_release
 from ferclean.store.samples import fingerprint, get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
@@ -158,7 +156,7 @@ def release(
         "triage_run": _triage_run(table) if policy == "auto" else None,
         "dataset": dataset.name,
         "reviewers": sorted(set(decisions["reviewer"].dropna())),
-        "content": _content_digest(items),
+        "content": content_digest(items),
     }
     counts = _counts(items, dataset.classes) | told.as_counts()
     made = Release(
@@ -258,17 +256,6 @@ def _per_class(items: pd.DataFrame, column: str, classes: tuple[str, ...]) -> di
     found = Counter(zip(items["split"], items[column], strict=True))
     splits = dict.fromkeys(items["split"])
     return {split: {name: found[split, name] for name in classes} for split in splits}
-
-
-def _content_digest(items: pd.DataFrame) -> str:
-    """Digest of what a release says about each sample, whatever the order of rows."""
-    digest = sha256()
-    for row in items.sort_values("sample_id").to_dict("records"):
-        said = [row["sample_id"], row["split"], text(row["label"]), bool(row["included"])]
-        if row["soft_label"] is not None:  # so that releases of labels alone keep the digest that they always had
-            said += [[round(float(p), 6) for p in row["soft_label"]], round(row["weight"], 6)]
-        digest.update(json.dumps(said, ensure_ascii=True).encode() + b"\n")
-    return digest.hexdigest()
 
 
 def _write_folder(folder: Path, made: Release, items: pd.DataFrame, table: pd.DataFrame) -> None:

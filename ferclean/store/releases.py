@@ -41,7 +41,7 @@ class Release:
 
 
 def put_release(ws: Workspace, release: Release, items: pd.DataFrame) -> None:
-    """Freeze a release. The same name with the same content (but for the time) is a no-op.
+    """Freeze a release. The same name with the same content and facts (but for the time) is a no-op.
 
     `items` columns: sample_id, split, given_label, label (class name or None), included (bool), reason (or None),
     soft_label (list of K floats or None); optionally weight (in [0, 1], None = 1). Raises UsageError when the name is
@@ -50,13 +50,15 @@ def put_release(ws: Workspace, release: Release, items: pd.DataFrame) -> None:
     """
     with ws.session(f"releasing {release.name}") as con:
         columns = _item_columns(release.name, items)
-        digest = _digest(release, columns)
-        taken = rows(con, "SELECT content_digest, created_at FROM release WHERE name = ?", [release.name])
+        digest = content_digest(items)
+        taken = rows(con, f"SELECT {_COLUMNS}, content_digest FROM release WHERE name = ?", [release.name])  # noqa: S608
         if taken:
-            if taken[0][0] == digest:
+            known = _release(taken[0])
+            if taken[0][-1] == digest and _facts(known) == _facts(release):
                 return
             raise UsageError(
-                f"the release {release.name!r} of {taken[0][1]} is frozen and has another content; choose another name"
+                f"the release {release.name!r} of {known.created_at} is frozen and has another content; choose another "
+                "name"
             )
         check_samples(con, columns["sample_id"].to_pylist(), f"release {release.name}")
         classes = set(read_dataset(con, ws).classes)
@@ -132,11 +134,23 @@ def _item_columns(name: str, items: pd.DataFrame) -> dict[str, pa.Array]:
     }
 
 
-def _digest(release: Release, columns: dict[str, pa.Array]) -> str:
-    """SHA-256 over everything but the time; the order of the items does not matter."""
-    what = [release.policy, release.threshold, release.fingerprint, release.config, release.counts]
-    items = sorted(zip(*(columns[column].to_pylist() for column in ITEM_COLUMNS), strict=True), key=lambda row: row[0])
-    return hashlib.sha256(to_json([what, items]).encode()).hexdigest()
+def content_digest(items: pd.DataFrame) -> str:
+    """SHA-256 of what a release says about each sample (split, label, included, soft label and weight), whatever the
+    order of the rows. Columns as `put_release` takes them."""
+    digest = hashlib.sha256()
+    for row in items.sort_values("sample_id").to_dict("records"):
+        said = [row["sample_id"], row["split"], optional(row["label"]), bool(row["included"])]
+        soft, weight = optional(row["soft_label"]), optional(row.get("weight"))
+        weight = 1.0 if weight is None else round(float(weight), 6)
+        if soft is not None or weight != 1:  # so that releases of labels alone keep the digest that they always had
+            said += [None if soft is None else [round(float(p), 6) for p in soft], weight]
+        digest.update(json.dumps(said, ensure_ascii=True).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _facts(release: Release) -> str:
+    """Everything but the time, as it is stored."""
+    return to_json([release.policy, release.threshold, release.fingerprint, release.config, release.counts])
 
 
 def _release(row: tuple[Any, ...]) -> Release:

@@ -62,7 +62,7 @@ CREATE TABLE release (               -- frozen curated splits
     fingerprint VARCHAR NOT NULL,    -- digest of the ids and given labels that it was made from
     config VARCHAR NOT NULL,         -- JSON: every other option
     counts VARCHAR NOT NULL,         -- JSON: what changed, per split, class and reason
-    content_digest VARCHAR NOT NULL  -- SHA-256 of all of it but the time: the same name may only be put again unchanged
+    content_digest VARCHAR NOT NULL  -- SHA-256 of what it says about each sample (of all but the time in earlier versions)
 );
 
 CREATE TABLE release_item (      -- one row per sample of a release, left-out ones too

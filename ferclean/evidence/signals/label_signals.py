@@ -87,9 +87,7 @@ def class_adjusted_self_confidence(*, labels: np.ndarray, pred_probs: np.ndarray
     [0.6, 0.6]
     """
     labels, probs = _checked(labels, pred_probs)
-    members = np.bincount(labels, minlength=probs.shape[1])
-    sums = np.bincount(labels, weights=probs[np.arange(len(labels)), labels], minlength=probs.shape[1])
-    threshold = np.where(members > 0, np.maximum(sums / np.maximum(members, 1), 2e-6), 2.0)
+    threshold = pruning.class_thresholds(labels, pruning.own_probabilities(labels, probs), probs.shape[1])
     adjusted = probs - threshold + threshold.max(initial=0.0)
     return adjusted[np.arange(len(labels)), labels] / adjusted.sum(1)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
+from ferclean.evidence.compat import pruning
 from ferclean.evidence.constants import STANDARD, Constants
 
 SMALLEST = 1e-12
@@ -62,9 +63,10 @@ def apply_temperature(pred_probs: np.ndarray, temperature: float) -> np.ndarray:
 def confident_joint(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     """Confident counts of (given, true) labels, calibrated to shares: (K, K) float64 that sums to 1.
 
-    A sample counts for the true class k of highest P_k among those where P_k reaches the class's threshold, the mean
-    P_k over samples given k; samples that reach none do not count. Rows are scaled to the shares of the given
-    labels. A class without confident samples counts as correctly labelled. Source: Northcutt et al., JAIR 2021.
+    A sample counts for the class whose threshold it reaches, the mean P_k over samples given k, and for its argmax
+    where it reaches several; samples that reach none do not count. Rows are scaled to the shares of the given labels. A
+    class counts as correctly labelled at least once (`compat.pruning`, which counts as cleanlab does). Source:
+    Northcutt et al., JAIR 2021.
 
     >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
     >>> confident_joint(labels, probs).round(2).tolist()
@@ -74,32 +76,10 @@ def confident_joint(labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
     if not len(labels):
         raise BadDataError("the confident joint of an empty set is undefined")
     classes = probs.shape[1]
-    members = np.bincount(labels, minlength=classes)
-    sums = np.bincount(labels, weights=probs[np.arange(len(labels)), labels], minlength=classes)
-    # a class that nobody was given has no threshold to reach
-    threshold = np.where(members > 0, sums / np.maximum(members, 1), np.inf)
-    # a rounding error below the threshold still reaches it: a class of one sample is its own mean
-    reached = probs >= threshold - 1e-6
-    confident = reached.any(1)
-    guess = np.where(reached, probs, -1.0).argmax(1)
-    joint = np.zeros((classes, classes))
-    np.add.at(joint, (labels[confident], guess[confident]), 1.0)
-    lone = joint.sum(1) == 0
-    joint[lone, lone.nonzero()[0]] = 1.0
-    joint *= (members / joint.sum(1))[:, None]
+    own = pruning.own_probabilities(labels, probs)
+    joint = pruning.count_confident(labels, probs, pruning.class_thresholds(labels, own, classes)).counts.astype(float)
+    joint *= (np.bincount(labels, minlength=classes) / joint.sum(1))[:, None]
     return joint / joint.sum()
-
-
-def confident_joint_error_rate(labels: np.ndarray, pred_probs: np.ndarray) -> float:
-    """Share of wrong given labels according to the confident joint, in [0, 1]: its sum off the diagonal.
-
-    What a weak recognizer confuses by itself counts as label errors too; `estimated_error_rate` leans on it less.
-
-    >>> labels = np.array([0, 0, 0, 1]); probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.05, 0.95], [0.1, 0.9]])
-    >>> confident_joint_error_rate(labels, probs)
-    0.25
-    """
-    return float(1.0 - np.trace(confident_joint(labels, pred_probs)))
 
 
 class ErrorRate(NamedTuple):
