@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,6 +98,12 @@ def make_workspace(
     if triaged:
         _score_and_triage(ws, samples, classes)
     return ws
+
+
+def copied(ws: Workspace, into: Path) -> Workspace:
+    """A copy that a test may write into; the pictures stay where they are."""
+    shutil.copytree(ws.root, into / "workspace")
+    return Workspace.open(into / "workspace")
 
 
 def _score_and_triage(ws: Workspace, samples: Sequence[Sample], classes: tuple[str, ...]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
@@ -21,7 +20,7 @@ from ferclean.store.samples import get_samples
 from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
-from tests.workspaces import EIGHT, make_workspace
+from tests.workspaces import EIGHT, copied, make_workspace
 
 Open = Callable[..., AppTest]
 HOSTILE = '<img src=x onerror="alert(1)">&"\' **b** .png'
@@ -34,8 +33,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture
 def ws(original: Workspace, tmp_path: Path) -> Workspace:
-    shutil.copytree(original.root, tmp_path / "workspace")
-    return Workspace.open(tmp_path / "workspace")
+    return copied(original, tmp_path)
 
 
 @pytest.fixture
