@@ -67,15 +67,17 @@ def torn(place: Path, whole: Mapping[str, int]) -> list[str]:
     bulk = int((history["reviewer"] == BULKER).sum())
     if bulk not in (0, BULK):
         found.append(f"a bulk of {bulk}")
-    known = len(samples.get_samples(ws, include_quarantined=True)) if _filled(ws) else 0
-    if known not in (0, whole["ingest"]):
-        found.append(f"{known} samples")
-    done = {run.run_id: (run.kind, rows_of(ws, run)) for run in runs.list_runs(ws) if run.state == "done"}
+    ingested = len(samples.get_samples(ws, include_quarantined=True)) if _filled(ws) else 0
+    if ingested not in (0, whole["ingest"]):
+        found.append(f"{ingested} samples")
+    known = runs.list_runs(ws)
+    found += [f"{run.run_id} is done without a file" for run in known if run.state == "deleted"]
+    done = {run.run_id: (run.kind, rows_of(ws, run)) for run in known if run.state == "done"}
     found += [f"{run} is done with {rows} rows" for run, (kind, rows) in done.items() if rows < whole.get(kind, 1)]
     for release in releases.list_releases(ws):
         rows = len(releases.get_release_items(ws, release.name))
         folder = ws.releases / release.name
-        if rows != known:
+        if rows != ingested:
             found.append(f"release {release.name} of {rows} rows")
         if folder.exists() and len(pd.read_parquet(folder / "labels.parquet")) != rows:
             found.append(f"the files of release {release.name}")

@@ -243,7 +243,7 @@ def status(context: typer.Context) -> None:
     session.table(["run", "kind", "method", "seed", "state"], [list(run.values()) for run in result.runs])
     session.table(["verdict", "samples"], list(result.verdicts.items()))
     session.table(["decision", "samples"], list(result.decisions.items()))
-    for line in result.told:
+    for line in [*result.told, *result.deleted]:
         session.say(line)
     if result.conflicts:
         session.say(

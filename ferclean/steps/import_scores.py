@@ -133,12 +133,11 @@ def score_file(
                 embeddings.write_embeddings(ws, run_id, ids, embedding)
             if nearest is not None:
                 keep_nearest(ws, run_id, ids, nearest, fold=fold, groups=groups)
-            scores.put_predictions(ws, run_id, ids, fold, pred_probs)
             available = {
                 "labels": given, "pred_probs": pred_probs, "embedding": embedding, "fold": fold, "groups": groups,
                 "nearest": nearest,
             }  # fmt: skip
-            scores.put_signals(ws, run_id, ids, signal_room.compute_signals(available))
+            scores.put_predictions(ws, run_id, ids, fold, pred_probs, signal_room.compute_signals(available))
             runs.finish_run(ws, run_id, metrics)
     else:
         # the newest request is what triage reads, also when everything was there

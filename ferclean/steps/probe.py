@@ -129,14 +129,13 @@ def score_probe(
             probs = linear_probe(given, embedding, fold, num_classes=len(dataset.classes), seed=seed)
             ids = list(frame["sample_id"])
             embeddings.write_embeddings(ws, run_id, ids, embedding)
-            scores.put_predictions(ws, run_id, ids, fold, probs.astype(np.float32))
             # the encoder saw no label, so all folds share its space: neighbours are sought everywhere
             nearest = seek(embedding, fold=None, groups=groups)
             keep_nearest(ws, run_id, ids, nearest, fold=None, groups=groups)
             found = signal_room.compute_signals(
                 {"labels": given, "pred_probs": probs, "embedding": embedding, "groups": groups, "nearest": nearest}
             )
-            scores.put_signals(ws, run_id, ids, found)
+            scores.put_predictions(ws, run_id, ids, fold, probs.astype(np.float32), found)
             metrics = {
                 "accuracy_on_given": float(np.mean(probs.argmax(1) == given)),
                 "embedding": int(embedding.shape[1]),

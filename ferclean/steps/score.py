@@ -196,13 +196,13 @@ def _run_one(
         )
         ids = list(frame["sample_id"])
         embeddings.write_embeddings(ws, run_id, ids, result.embedding)
-        scores.put_predictions(ws, run_id, ids, fold, result.pred_probs)
         shared = bool(hook(get_method(method), "LABEL_FREE"))
         # one label-free encoder serves all folds, so neighbours are sought everywhere
         space = None if shared else fold
         nearest = seek(result.embedding, fold=space, groups=groups)
         keep_nearest(ws, run_id, ids, nearest, fold=space, groups=groups)
-        scores.put_signals(ws, run_id, ids, out_of_fold_signals(given, space, groups, nearest, result))
+        signals = out_of_fold_signals(given, space, groups, nearest, result)
+        scores.put_predictions(ws, run_id, ids, fold, result.pred_probs, signals)
         flips = pd.DataFrame(result.flips, columns=["index", "fold", "epoch", "from_label", "to_label", "p"])
         flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy(np.int64)]
         for side in ("from_label", "to_label"):

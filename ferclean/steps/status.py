@@ -15,6 +15,7 @@ from ferclean.evidence.people import agreement
 from ferclean.parts import teaching
 from ferclean.sources.rows import reason_kind
 from ferclean.store import counts, releases, runs, samples, votes
+from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
 
@@ -45,6 +46,8 @@ class Status:
     """What the latest triage said about the labels: decisions it learned from, newer ones, lesson; None before it."""
     told: list[str]
     """Both in words."""
+    deleted: list[str]
+    """What was computed and is not there any more, with the command that computes it again, in words."""
     next: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,7 +64,8 @@ def status(ws: Workspace) -> Status:
 def _status(ws: Workspace) -> Status:
     dataset = samples.get_dataset(ws)
     table = counts.sample_counts(ws)
-    known_runs = [run for run in runs.list_runs(ws) if run.kind != "pairs"]
+    all_runs = runs.list_runs(ws)
+    known_runs = [run for run in all_runs if run.kind != "pairs"]
     made = releases.list_releases(ws)
     kinds = {run.kind for run in known_runs if run.state == "done"}
     labels, decided = counts.total(table, "given_label"), counts.total(table, "decision")
@@ -95,8 +99,32 @@ def _status(ws: Workspace) -> Status:
         teaching=round_.as_dict() if triaged else None,
         progress=asdict(teaching.progress(ws)) if triaged else None,
         told=teaching.told(ws) if triaged else [],
+        deleted=_deleted(all_runs),
         next=_next(kinds, over=round_.over, decided=bool(decided), conflicts=conflicts, released=bool(made)),
     )
+
+
+def _deleted(known: Sequence[Run]) -> list[str]:
+    """A line per command; what was computed anew since, also for other labels, is not missed."""
+    there = {(run.kind, run.method) for run in known if run.state == "done"}
+    gone: dict[str, list[str]] = {}
+    for run in known:
+        if run.state == "deleted" and (run.kind, run.method) not in there:
+            gone.setdefault(_command(run), []).append(run.run_id)
+    return [
+        f"the files of {', '.join(names)} were deleted from runs/; `ferclean {command}` computes them again"
+        for command, names in gone.items()
+    ]
+
+
+def _command(run: Run) -> str:
+    if run.kind != "score":
+        return "triage" if run.kind == "triage" else "score"  # which looks for copies first
+    if "judge" in run.config:
+        return f"judge run {run.method}"
+    if "probe" in run.config:
+        return f"probe {run.method.removeprefix('probe:')}"
+    return "import-scores FILE" if "file" in run.config else "score"
 
 
 def _reason_kinds(reasons: dict[str, int]) -> dict[str, int]:

@@ -55,7 +55,7 @@ def get_audit(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
             con,
             "SELECT a.sample_id, a.stratum, a.inclusion_probability, a.position, a.run_id FROM audit_item a "
             "JOIN sample s USING (sample_id) WHERE a.run_id = ? ORDER BY a.position NULLS LAST, s.position",
-            [run_id or latest_done(con, "audit")],
+            [run_id or latest_done(con, ws, "audit")],
         )
     return found.astype({"position": "Int64"})
 
@@ -67,6 +67,6 @@ def audited(ws: Workspace) -> list[str]:
             con,
             "SELECT a.sample_id FROM audit_item a SEMI JOIN sample USING (sample_id) "
             "WHERE a.run_id = ? AND a.position IS NOT NULL ORDER BY a.position",
-            [latest_done(con, "audit")],
+            [latest_done(con, ws, "audit")],
         )
         return [sample_id for (sample_id,) in found]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ferclean.store import run_files
 from ferclean.store.exchange import frame, rows
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import SAMPLES
@@ -24,15 +25,16 @@ def sample_counts(ws: Workspace) -> pd.DataFrame:
     (bool) as in `sample_table`, and samples (how many there are). The number of rows does not grow with the set.
     """
     with ws.reading("counting samples") as con:
+        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
         return frame(
             con,
             f"SELECT s.split, s.given_label, s.quarantine_reason IS NOT NULL AS quarantined, "  # noqa: S608
             "v.kind AS verdict, v.suggested_label, c.action AS decision, "
             "CASE c.action WHEN 'relabel' THEN c.label WHEN 'keep' THEN s.given_label END AS corrected_label, "
             "coalesce(c.conflict, false) AS conflict, count(*) AS samples "
-            f"FROM {SAMPLES} s LEFT JOIN (SELECT * FROM verdict WHERE run_id = $triage) v USING (sample_id) "
+            f"FROM {SAMPLES} s LEFT JOIN {verdict.sql} v USING (sample_id) "
             "LEFT JOIN current_decision c USING (sample_id) GROUP BY ALL ORDER BY min(s.position)",
-            {"triage": latest_done(con, "triage")},
+            verdict.parameters,
         )
 
 
@@ -65,12 +67,13 @@ def reviewer_counts(ws: Workspace) -> dict[str, int]:
 def quality_counts(ws: Workspace) -> pd.DataFrame:
     """The judged samples by verdict and label quality: verdict, step (from 0, the lowest quality), samples."""
     with ws.reading("counting verdicts") as con:
+        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
         return frame(
             con,
-            "SELECT v.kind AS verdict, least(floor(v.label_quality * $bins), $bins - 1)::INTEGER AS step, "
-            "count(*) AS samples FROM verdict v SEMI JOIN sample USING (sample_id) "
-            "WHERE v.run_id = $triage AND v.label_quality IS NOT NULL GROUP BY ALL ORDER BY ALL",
-            {"triage": latest_done(con, "triage"), "bins": QUALITY_BINS},
+            "SELECT kind AS verdict, least(floor(label_quality * $bins), $bins - 1)::INTEGER AS step, "  # noqa: S608 - own text
+            f"count(*) AS samples FROM {verdict.sql} "
+            "WHERE label_quality IS NOT NULL GROUP BY ALL ORDER BY ALL",
+            {"bins": QUALITY_BINS} | verdict.parameters,
         )
 
 
@@ -84,5 +87,6 @@ def drawn_decided(ws: Workspace) -> int:
     """How many of the samples that the triage in force judged were decided about after a draw brought them in."""
     with ws.reading("counting decisions") as con:
         ids = list(random_decisions(ws))
-        sql = "SELECT count(*) FROM verdict WHERE run_id = ? AND sample_id IN (SELECT unnest(?::VARCHAR[]))"
-        return int(rows(con, sql, [latest_done(con, "triage"), ids])[0][0])
+        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
+        sql = f"SELECT count(*) FROM {verdict.sql} WHERE sample_id IN (SELECT unnest($ids::VARCHAR[]))"  # noqa: S608
+        return int(rows(con, sql, {"ids": ids} | verdict.parameters)[0][0])

@@ -16,9 +16,8 @@ import pyarrow as pa
 
 from ferclean.errors import FercleanError, UsageError, among
 from ferclean.store.exchange import frame, insert, now, numbers, rows, text, to_json
-from ferclean.store.runs import latest_done
 from ferclean.store.samples import read_dataset
-from ferclean.store.standing import DRAWN, Word, conflicts_of, words_of
+from ferclean.store.standing import DRAWN, Word, conflicts_of, in_force, words_of
 from ferclean.store.workspace import Workspace
 
 ACTIONS = ("keep", "relabel", "ambiguous", "exclude", "skip")
@@ -269,7 +268,7 @@ def _drawn(con: Any, sample_ids: list[str]) -> dict[str, float]:
             con,
             f"SELECT sample_id, chance FROM ({DRAWN}) "  # noqa: S608
             "WHERE sample_id IN (SELECT unnest($ids::VARCHAR[])) ORDER BY of_audit",
-            {"triage": latest_done(con, "triage"), "audit": latest_done(con, "audit"), "ids": sample_ids},
+            in_force(con) | {"ids": sample_ids},
         )
     )
 

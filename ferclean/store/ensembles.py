@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ferclean.errors import UsageError, among
+from ferclean.store import run_files
 from ferclean.store.exchange import now, rows
 from ferclean.store.workspace import Workspace
 
@@ -38,7 +39,8 @@ def put_ensemble(ws: Workspace, name: str, members: Sequence[str]) -> None:
             if set(taken) == set(members):
                 return
             raise UsageError(f"the ensemble {name!r} has other members ({', '.join(taken)}); choose another name")
-        done = {row[0] for row in rows(con, "SELECT run_id FROM run WHERE state = 'done'")}
+        ended = rows(con, "SELECT run_id, kind FROM run WHERE state = 'done'")
+        done = {run_id for run_id, kind in ended if run_files.complete(ws, run_id, kind)}
         if missing := [member for member in members if member not in done]:
             raise UsageError(
                 f"{', '.join(missing)} cannot be a member: no finished run; {among(missing, sorted(done))}"

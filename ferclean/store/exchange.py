@@ -1,6 +1,6 @@
 """How rows cross between DuckDB and the rest of the house: whole columns at a time, as Arrow or pandas.
 
-It never writes row by row, and it never lets a value become part of SQL text.
+It never writes row by row, and it never lets a value become part of SQL text but by `quoted`.
 """
 
 from __future__ import annotations
@@ -108,6 +108,11 @@ def text(values: Sequence[str | None]) -> pa.Array:
 def numbers(values: Any, kind: pa.DataType) -> pa.Array:
     """A column of numbers of type `kind`; NaN and None both mean nothing."""
     return pa.array([None if is_missing(value) else value for value in values], type=kind)
+
+
+def quoted(value: str) -> str:
+    """A text as an SQL literal, for the statements that take no parameters: the text of a view, ATTACH."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 def optional(value: Any) -> Any:

@@ -5,6 +5,7 @@ It never goes back, never edits a migration that has run, and never touches a da
 
 from __future__ import annotations
 
+import filecmp
 import re
 import shutil
 from importlib import resources
@@ -13,13 +14,22 @@ from typing import TYPE_CHECKING
 
 from ferclean.errors import FercleanError
 from ferclean.files import whole_file
-from ferclean.store.exchange import now, rows
+from ferclean.store import moving_out
+from ferclean.store.exchange import now, quoted, rows
 from ferclean.store.version import code_version
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     import duckdb
+
+    from ferclean.store.workspace import Workspace
+
+ELSEWHERE = "move the workspace to another disk; nothing was changed"
+"""Told when the disk refuses: bringing a database forward takes room for a backup and two copies."""
+
+BEFORE = {11: moving_out.move_out}
+"""What must be written elsewhere before a migration drops it."""
 
 FOLDER: Traversable = resources.files("ferclean.store") / "migrations"
 
@@ -56,8 +66,11 @@ def check(found: int, database: Path) -> None:
         )
 
 
-def forward(con: duckdb.DuckDBPyConnection, folder: Path | None = None) -> None:
-    """Run every migration that has not run. The caller's transaction makes it all or nothing."""
+def forward(con: duckdb.DuckDBPyConnection, folder: Path | None = None, *, ws: Workspace) -> None:
+    """Run every migration that has not run. The caller's transaction makes it all or nothing.
+
+    Files that one writes below `ws` are whole, and whoever tries again writes them again.
+    """
     import duckdb
 
     con.execute(
@@ -67,6 +80,8 @@ def forward(con: duckdb.DuckDBPyConnection, folder: Path | None = None) -> None:
     found = version(con)
     for number, sql in steps(folder):
         if number > found:
+            if number in BEFORE:
+                BEFORE[number](con, ws)
             try:
                 con.execute(sql)
             except duckdb.Error as error:
@@ -77,16 +92,26 @@ def forward(con: duckdb.DuckDBPyConnection, folder: Path | None = None) -> None:
             con.execute("INSERT INTO schema_version VALUES (?, ?, ?)", [number, now(), code_version()])
 
 
+def compact(con: duckdb.DuckDBPyConnection, old: Path) -> None:
+    """Copy all of the closed database `old` into the empty one: DuckDB does not give back what dropped tables took."""
+    (own,) = rows(con, "SELECT current_database()")[0]
+    con.execute(f"ATTACH {quoted(str(old))} AS old (READ_ONLY)")
+    con.execute(f'COPY FROM DATABASE old TO "{own}"')
+    con.execute("DETACH old")
+    con.execute("CHECKPOINT")  # all of it in this one file
+
+
 def back_up(database: Path, found: int) -> Path:
-    """Copy a closed database aside before it is migrated; an existing backup is never overwritten."""
+    """Copy a closed database aside before it is migrated; an existing backup is never overwritten.
+
+    One that holds the same, from a call that was killed later on, will do.
+    """
     number, target = 0, database.with_name(f"{database.name}.v{found}.backup")
     while target.exists():
+        if filecmp.cmp(database, target, shallow=False):
+            return target
         number += 1
         target = database.with_name(f"{database.name}.v{found}.{number}.backup")
-    with whole_file(
-        target,
-        elsewhere="move the workspace to another disk; the database must be backed up before it is "
-        "brought forward, nothing was changed",
-    ) as draft:
+    with whole_file(target, elsewhere=ELSEWHERE) as draft:
         shutil.copy2(database, draft)
     return target

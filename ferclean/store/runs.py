@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.processes import may_live, this_process
+from ferclean.store import run_files
 from ferclean.store.exchange import now, rows, to_json
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 
-State = Literal["running", "done", "failed", "interrupted"]
+State = Literal["running", "done", "failed", "interrupted", "deleted"]
 _COLUMNS = (
     "run_id, kind, method, config, seed, fingerprint, code_version, state, started_at, finished_at, metrics, process"
 )
@@ -41,7 +42,8 @@ class Run:
     code_version: str
     """ferclean's version, with the commit where it ran from a checkout."""
     state: State
-    """`interrupted` also where the process that computed it is gone without a word, as after `kill -9`."""
+    """`interrupted` also where the process that computed it is gone without a word, as after `kill -9`; `deleted` where
+    it was done and the file that it is read for is there no longer (`run_files.NEEDED`): it must be computed again."""
     started_at: datetime
     finished_at: datetime | None
     metrics: dict[str, Any]
@@ -126,37 +128,57 @@ def get_run(ws: Workspace, run_id: str) -> Run | None:
     """The run in whatever state it is; None when it was never started."""
     with ws.reading("reading runs") as con:
         found = rows(con, f"SELECT {_COLUMNS} FROM run WHERE run_id = ?", [run_id])  # noqa: S608 - own names only
-    return _run(found[0]) if found else None
+    return _run(ws, found[0]) if found else None
+
+
+def source_of(con: Any, ws: Workspace, run_id: str | None, file: str) -> run_files.Source:
+    """`run_files.source` of one run, or of none, inside a session; empty while the run has no such file.
+
+    Raises UsageError for an unknown run, and FercleanError for one that was ended well and whose file was deleted.
+    """
+    if run_id is not None:
+        check_run(con, run_id)
+    done = rows(con, "SELECT 1 FROM run WHERE run_id = ? AND state = 'done'", [run_id])
+    return run_files.source(ws, run_id, file, finished=bool(done))
 
 
 def latest_run(ws: Workspace, kind: str, method: str | None = None) -> Run | None:
     """The run of a kind (and method) that was done last; None when none is done."""
     with ws.reading("reading runs") as con:
-        identity = latest_done(con, kind, method)
+        identity = latest_done(con, ws, kind, method)
         return get_run(ws, identity) if identity else None
 
 
-def latest_done(con: Any, kind: str, method: str | None = None) -> str | None:
+def latest_done(con: Any, ws: Workspace, kind: str, method: str | None = None) -> str | None:
     """The id of `latest_run`, inside a session."""
+    done = finished(con, kind, method)
+    return next((run_id for run_id in done if run_files.complete(ws, run_id, kind)), None)
+
+
+def finished(con: Any, kind: str, method: str | None = None) -> list[str]:
+    """The ids of the runs of a kind (and method) that were ended well, the last first, whatever became of their files;
+    inside a session."""
     found = rows(
         con,
         "SELECT run_id FROM run WHERE state = 'done' AND kind = $kind AND ($method IS NULL OR method = $method) "
-        "ORDER BY finished_at DESC, rowid DESC LIMIT 1",
+        "ORDER BY finished_at DESC, rowid DESC",
         {"kind": kind, "method": method},
     )
-    return found[0][0] if found else None
+    return [run_id for (run_id,) in found]
 
 
 def list_runs(ws: Workspace) -> list[Run]:
     """All runs, oldest first."""
     with ws.reading("reading runs") as con:
         found = rows(con, f"SELECT {_COLUMNS} FROM run ORDER BY started_at, run_id")  # noqa: S608 - own names only
-    return [_run(row) for row in found]
+    return [_run(ws, row) for row in found]
 
 
-def _run(row: tuple[Any, ...]) -> Run:
+def _run(ws: Workspace, row: tuple[Any, ...]) -> Run:
     process = None if row[11] is None else json.loads(row[11])
     state: State = "interrupted" if row[7] == "running" and not may_live(process) else row[7]
+    if state == "done" and not run_files.complete(ws, row[0], row[1]):
+        state = "deleted"
     return Run(
         run_id=row[0], kind=row[1], method=row[2], config=json.loads(row[3]), seed=row[4], fingerprint=row[5],
         code_version=row[6], state=state, started_at=row[8].replace(tzinfo=UTC),

@@ -77,7 +77,23 @@ CREATE TABLE release_item (      -- one row per sample of a release, left-out on
     weight DOUBLE                -- 0 to 1: what the label counts for in training; NULL: 1
 );
 
--- Derived: keyed by run, can be thrown away and computed again.
+-- Draws: decisions rest on the chance with which they chose a sample.
+
+CREATE TABLE audit_item (                  -- one row per sample that an audit could have drawn
+    run_id VARCHAR NOT NULL,               -- the audit run
+    sample_id VARCHAR NOT NULL,            -- nobody had decided about it when the sample was drawn
+    stratum INTEGER NOT NULL,              -- from 0 = least likely mislabelled; each is a simple random sample
+    inclusion_probability DOUBLE NOT NULL, -- chance in (0, 1] with which the draw chose it
+    position BIGINT                        -- 1 = ask about it first; a random order; NULL: not drawn
+);
+
+CREATE TABLE drawn_item (                 -- one row per sample that the queue of a triage drew at random
+    run_id VARCHAR NOT NULL,              -- the triage run; of earlier ones the samples that were decided about alone
+    sample_id VARCHAR NOT NULL,           -- what it is about
+    inclusion_probability DOUBLE NOT NULL -- chance in (0, 1] with which the draw chose it
+);
+
+-- What was computed: the list of it, and the small results. The rest lies in files of each run, see below.
 
 CREATE TABLE run (                  -- method + config + seed + data
     run_id VARCHAR NOT NULL,        -- kind-method-digest; unique
@@ -87,7 +103,7 @@ CREATE TABLE run (                  -- method + config + seed + data
     seed BIGINT NOT NULL,           -- of every random choice
     fingerprint VARCHAR NOT NULL,   -- of the samples and given labels that it read
     code_version VARCHAR NOT NULL,  -- ferclean's version, with the commit where it runs from a checkout
-    state VARCHAR NOT NULL,         -- running, done, failed, interrupted
+    state VARCHAR NOT NULL,         -- running, done, failed, interrupted; files of a done one may be deleted
     started_at TIMESTAMP NOT NULL,  -- UTC
     finished_at TIMESTAMP,          -- UTC; NULL while running
     metrics VARCHAR NOT NULL,       -- JSON
@@ -99,65 +115,6 @@ CREATE TABLE ensemble (          -- a named set of runs that are read together; 
     position INTEGER NOT NULL,   -- from 0, in the order given
     run_id VARCHAR NOT NULL,     -- a member: the run whose probabilities are read
     made_at TIMESTAMP NOT NULL   -- UTC
-);
-
-CREATE TABLE prediction (        -- out-of-fold: no model judged an image that it was trained on
-    run_id VARCHAR NOT NULL,     -- the score run
-    sample_id VARCHAR NOT NULL,  -- what was predicted
-    fold INTEGER NOT NULL,       -- the held-out fold, from 0
-    pred_probs FLOAT[] NOT NULL  -- probability per class in the card's order; sums to 1
-);
-
-CREATE TABLE signal (            -- one number per sample from one idea
-    run_id VARCHAR NOT NULL,     -- the score run; of what was seen in the image itself, the run that found the pairs
-    sample_id VARCHAR NOT NULL,  -- what it is about
-    name VARCHAR NOT NULL,       -- ferclean.evidence.signals says each one's direction
-    value DOUBLE                 -- NULL: not defined for this sample
-);
-
-CREATE TABLE flip (               -- labels that a recognizer changed while it trained
-    run_id VARCHAR NOT NULL,      -- the score run
-    sample_id VARCHAR NOT NULL,   -- whose training label changed
-    fold INTEGER NOT NULL,        -- the fold held out in that training
-    epoch INTEGER NOT NULL,       -- from 0
-    from_label VARCHAR NOT NULL,  -- canonical class name
-    to_label VARCHAR NOT NULL,    -- canonical class name
-    p DOUBLE NOT NULL             -- probability of to_label, as the recognizer saw it then
-);
-
-CREATE TABLE verdict (                     -- what triage thinks of a sample; the four p_ sum to 1
-    run_id VARCHAR NOT NULL,               -- the triage run
-    sample_id VARCHAR NOT NULL,            -- what it is about
-    kind VARCHAR NOT NULL,                 -- mislabelled, ambiguous, unusable, duplicate, leak, clean
-    label_quality DOUBLE,                  -- 0 to 1, LOW = likely mislabelled
-    p_mislabelled DOUBLE,                  -- 0 to 1, high = a panel would clearly agree on another expression
-    p_ambiguous DOUBLE,                    -- 0 to 1, high = a panel would not agree
-    p_unusable DOUBLE,                     -- 0 to 1, high = no readable face
-    p_clean DOUBLE,                        -- 0 to 1, high = the given label stands
-    suggested_label VARCHAR,               -- canonical class name; a proposal
-    rank BIGINT NOT NULL,                  -- 1 = look here first
-    reasons VARCHAR[] NOT NULL,            -- the evidence in short sentences
-    soft_label DOUBLE[],                   -- calibrated probability per class in the card's order
-    drawn_at_random BOOLEAN DEFAULT false, -- true: a random draw brought it to its rank, not its score
-    inclusion_probability DOUBLE,          -- chance in (0, 1] of that draw; NULL: it is there for its rank
-    p_suggested DOUBLE,                    -- 0 to 1: chance that suggested_label is the true one, where there is one
-    p_true DOUBLE[]                        -- chance of each true label in the card's order, sums to 1; NULL: not known
-);
-
-CREATE TABLE audit_item (                  -- one row per sample that an audit could have drawn
-    run_id VARCHAR NOT NULL,               -- the audit run
-    sample_id VARCHAR NOT NULL,            -- nobody had decided about it when the sample was drawn
-    stratum INTEGER NOT NULL,              -- from 0 = least likely mislabelled; each is a simple random sample
-    inclusion_probability DOUBLE NOT NULL, -- chance in (0, 1] with which the draw chose it
-    position BIGINT                        -- 1 = ask about it first; a random order; NULL: not drawn
-);
-
-CREATE TABLE pair (             -- two samples that show the same picture
-    run_id VARCHAR NOT NULL,    -- the run that looked for them
-    sample_a VARCHAR NOT NULL,  -- the one that arrived first
-    sample_b VARCHAR NOT NULL,  -- the other one
-    kind VARCHAR NOT NULL,      -- exact (same content hash), near, or mirrored (near once flipped)
-    similarity DOUBLE NOT NULL  -- cosine, -1 to 1, high = alike
 );
 
 CREATE TABLE result (         -- what retraining measured
@@ -220,3 +177,54 @@ CREATE VIEW current_decision AS
 CREATE VIEW skipped_sample AS
     SELECT sample_id, reviewer FROM live_decision
     QUALIFY action = 'skip' AND row_number() OVER (PARTITION BY sample_id, reviewer ORDER BY decision_id DESC) = 1;
+
+-- What can be computed again lies in Parquet files, runs/<run_id>/scores.parquet, flips.parquet, verdicts.parquet and
+-- pairs.parquet, and may be deleted. These views show them to plain duckdb; ferclean makes them anew whenever other
+-- files are to be shown, and does not read them. Before there is any, they have no row:
+
+CREATE VIEW score AS SELECT            -- of all finished scorings
+    NULL::VARCHAR AS run_id,           -- the score run; of what was seen in the image itself, the run that found pairs
+    NULL::BIGINT AS position,          -- sample.position
+    NULL::VARCHAR AS sample_id,        -- what was predicted
+    NULL::INTEGER AS fold,             -- the held-out fold, from 0; NULL: nothing was predicted
+    NULL::FLOAT[] AS pred_probs        -- out-of-fold probability per class in the card's order; sums to 1
+                                       -- and one DOUBLE per signal, ferclean.evidence.signals says each one's direction
+WHERE false;
+
+CREATE VIEW flip AS SELECT             -- labels that a recognizer changed while it trained, of all finished scorings
+    NULL::VARCHAR AS run_id,           -- the score run
+    NULL::VARCHAR AS sample_id,        -- whose training label changed
+    NULL::INTEGER AS fold,             -- the fold held out in that training
+    NULL::INTEGER AS epoch,            -- from 0
+    NULL::VARCHAR AS from_label,       -- canonical class name
+    NULL::VARCHAR AS to_label,         -- canonical class name
+    NULL::DOUBLE AS p                  -- probability of to_label, as the recognizer saw it then
+WHERE false;
+
+CREATE VIEW verdict AS SELECT          -- what the latest triage thinks of a sample; the four p_ sum to 1
+    NULL::VARCHAR AS run_id,           -- the triage run
+    NULL::BIGINT AS position,          -- sample.position
+    NULL::VARCHAR AS sample_id,        -- what it is about
+    NULL::VARCHAR AS kind,             -- mislabelled, ambiguous, unusable, duplicate, leak, clean
+    NULL::DOUBLE AS label_quality,     -- 0 to 1, LOW = likely mislabelled
+    NULL::DOUBLE AS p_mislabelled,     -- 0 to 1, high = a panel would clearly agree on another expression
+    NULL::DOUBLE AS p_ambiguous,       -- 0 to 1, high = a panel would not agree
+    NULL::DOUBLE AS p_unusable,        -- 0 to 1, high = no readable face
+    NULL::DOUBLE AS p_clean,           -- 0 to 1, high = the given label stands
+    NULL::VARCHAR AS suggested_label,  -- canonical class name; a proposal
+    NULL::BIGINT AS rank,              -- 1 = look here first
+    NULL::VARCHAR[] AS reasons,        -- the evidence in short sentences
+    NULL::DOUBLE[] AS soft_label,      -- calibrated probability per class in the card's order
+    NULL::BOOLEAN AS drawn_at_random,  -- true: a random draw brought it to its rank, not its score
+    NULL::DOUBLE AS inclusion_probability, -- chance in (0, 1] of that draw; NULL: it is there for its rank
+    NULL::DOUBLE AS p_suggested,       -- 0 to 1: chance that suggested_label is the true one, where there is one
+    NULL::DOUBLE[] AS p_true           -- chance of each true label in the card's order, sums to 1; NULL: not known
+WHERE false;
+
+CREATE VIEW pair AS SELECT             -- two samples that show the same picture, of the latest look
+    NULL::VARCHAR AS run_id,           -- the run that looked for them
+    NULL::VARCHAR AS sample_a,         -- the one that arrived first
+    NULL::VARCHAR AS sample_b,         -- the other one
+    NULL::VARCHAR AS kind,             -- exact (same content hash), near, or mirrored (near once flipped)
+    NULL::DOUBLE AS similarity         -- cosine, -1 to 1, high = alike
+WHERE false;

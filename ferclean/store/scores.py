@@ -1,4 +1,4 @@
-"""What recognizers said out-of-fold: probabilities, signals and relabelings, keyed by run.
+"""What recognizers said out-of-fold: probabilities, signals and relabelings, in files of their run.
 
 It never accepts numbers that are no probabilities, and never a sample that is not in the workspace.
 """
@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import BadDataError
-from ferclean.store.exchange import frame, insert, rows, text
-from ferclean.store.runs import check_run
+from ferclean.store import run_files
+from ferclean.store.exchange import frame, rows, text
+from ferclean.store.runs import check_run, source_of
 from ferclean.store.samples import read_dataset
 from ferclean.store.workspace import Workspace
 
@@ -35,14 +36,20 @@ class Predictions:
 
 
 def put_predictions(
-    ws: Workspace, run_id: str, sample_ids: Sequence[str], fold: np.ndarray, pred_probs: np.ndarray
+    ws: Workspace,
+    run_id: str,
+    sample_ids: Sequence[str],
+    fold: np.ndarray,
+    pred_probs: np.ndarray,
+    signals: Mapping[str, Any] | None = None,
 ) -> None:
-    """Store out-of-fold probabilities; those that the run had for the same samples are replaced.
+    """Store out-of-fold probabilities, and signals with them; those that the run had for the same samples are replaced.
 
-    `fold` (N,) integers from 0; `pred_probs` (N, K) in [0, 1], rows sum to 1, columns in the card's class order.
-    Raises BadDataError, naming the first samples, for anything else.
+    `fold` (N,) integers from 0; `pred_probs` (N, K) in [0, 1], rows sum to 1, columns in the card's class order;
+    `signals` as `put_signals` takes them. Raises BadDataError, naming the first samples, for anything else.
     """
     ids, probs, folds = list(sample_ids), np.asarray(pred_probs, dtype=np.float32), np.asarray(fold)
+    beside = _signal_columns(run_id, ids, signals or {})
     with ws.session("storing predictions") as con:
         check_run(con, run_id)
         classes = read_dataset(con, ws).classes
@@ -54,29 +61,19 @@ def put_predictions(
         if len(ids) and (not np.issubdtype(folds.dtype, np.integer) or folds.min() < 0):
             raise BadDataError(f"run {run_id}: folds are whole numbers from 0: every probability is out-of-fold")
         check_probabilities(ids, probs, f"run {run_id}")
-        check_samples(con, ids, f"run {run_id}")
-        _replace(con, "prediction", run_id, ids)
-        insert(
-            con,
-            "prediction",
-            {
-                "run_id": text([run_id] * len(ids)),
-                "sample_id": text(ids),
-                "fold": pa.array(folds.astype(np.int32)),
-                "pred_probs": float_lists(probs),
-            },
-        )
+        columns = {"fold": pa.array(folds.astype(np.int32)), "pred_probs": float_lists(probs)}
+        _put(con, ws, run_id, ids, columns | beside)
 
 
 def get_predictions(ws: Workspace, run_id: str) -> Predictions:
-    """The predictions of a run. Raises UsageError for an unknown run."""
+    """The predictions of a run. Raises UsageError for an unknown run, FercleanError for one whose file was deleted."""
     with ws.reading("reading predictions") as con:
-        check_run(con, run_id)
+        scores = source_of(con, ws, run_id, "scores")
         classes = read_dataset(con, ws).classes
         table = con.sql(
-            "SELECT p.sample_id, p.fold, p.pred_probs FROM prediction p JOIN sample s USING (sample_id) "
-            "WHERE p.run_id = $run_id ORDER BY s.position",
-            params={"run_id": run_id},
+            f"SELECT sample_id, fold, pred_probs FROM {scores.sql} "  # noqa: S608 - own text
+            "WHERE pred_probs IS NOT NULL ORDER BY position",
+            params=scores.parameters or None,
         ).to_arrow_table()
     return Predictions(
         sample_ids=table.column("sample_id").to_pylist(),
@@ -91,52 +88,24 @@ def put_signals(ws: Workspace, run_id: str, sample_ids: Sequence[str], signals: 
     Raises BadDataError for infinities, a wrong length or unknown samples.
     """
     ids = list(sample_ids)
-    values = {name: np.asarray(column, dtype=np.float64) for name, column in signals.items()}
-    for name, column in values.items():
-        if column.shape != (len(ids),):
-            raise BadDataError(f"run {run_id}: signal {name} has shape {column.shape} for {len(ids)} samples")
-        if np.isinf(column).any():
-            raise BadDataError(f"run {run_id}: signal {name} is infinite for {_first(ids, np.isinf(column))}")
+    columns = _signal_columns(run_id, ids, signals)
     with ws.session("storing signals") as con:
         check_run(con, run_id)
-        check_samples(con, ids, f"run {run_id}")
-        column_of_ids = text(ids)
-        for name, column in values.items():
-            _replace(con, "signal", run_id, ids, ("name", name))
-            insert(
-                con,
-                "signal",
-                {
-                    "run_id": pa.repeat(run_id, len(ids)),
-                    "sample_id": column_of_ids,
-                    "name": pa.repeat(name, len(ids)),
-                    "value": pa.array(column, mask=np.isnan(column)),
-                },
-            )
+        _put(con, ws, run_id, ids, columns)
 
 
 def get_signals(ws: Workspace, run_id: str) -> pd.DataFrame:
     """The signals of a run: index sample_id in order of arrival, one float64 column per signal, NaN = not defined."""
     with ws.reading("reading signals") as con:
         check_run(con, run_id)
-        names = [row[0] for row in rows(con, "SELECT DISTINCT name FROM signal WHERE run_id = ? ORDER BY 1", [run_id])]
-        order = frame(
-            con,
-            "SELECT sample_id FROM sample WHERE sample_id IN (SELECT sample_id FROM signal WHERE run_id = ?) "
-            "ORDER BY position",
-            [run_id],
-        )["sample_id"]
-        # place and name as numbers: half a million ids as Python text would take a second
-        long = con.sql(
-            "SELECT list_position($names::VARCHAR[], g.name) - 1 AS place, o.row, g.value FROM signal g JOIN ("
-            "SELECT sample_id, row_number() OVER (ORDER BY position) - 1 AS row FROM sample "
-            "WHERE sample_id IN (SELECT sample_id FROM signal WHERE run_id = $run_id)"
-            ") o USING (sample_id) WHERE g.run_id = $run_id",
-            params={"run_id": run_id, "names": names},
-        ).to_arrow_table()
-    wide = np.full((len(order), len(names)), np.nan)
-    wide[long.column("row").to_numpy(), long.column("place").to_numpy()] = long.column("value").to_numpy()
-    return pd.DataFrame(wide, index=pd.Index(order, name="sample_id", dtype="object"), columns=names)
+        names = run_files.signal_names(ws, run_id)
+        if not names:
+            return pd.DataFrame(index=pd.Index([], name="sample_id", dtype="object"))
+        table = run_files.read(ws, run_id, "scores", ["position", "sample_id", *names])
+        return pd.DataFrame(
+            {name: table.column(name).to_numpy() for name in names},
+            index=pd.Index(table.column("sample_id").to_pylist(), name="sample_id", dtype="object"),
+        )
 
 
 def put_flips(ws: Workspace, run_id: str, flips: pd.DataFrame) -> None:
@@ -144,12 +113,11 @@ def put_flips(ws: Workspace, run_id: str, flips: pd.DataFrame) -> None:
     with ws.session("storing flips") as con:
         check_run(con, run_id)
         check_samples(con, list(dict.fromkeys(flips["sample_id"])), f"run {run_id}")
-        con.execute("DELETE FROM flip WHERE run_id = ?", [run_id])
-        insert(
-            con,
-            "flip",
+        run_files.write(
+            ws,
+            run_id,
+            "flips",
             {
-                "run_id": text([run_id] * len(flips)),
                 **{name: text(list(flips[name])) for name in ("sample_id", "from_label", "to_label")},
                 **{name: pa.array(flips[name].to_numpy(np.int32)) for name in ("fold", "epoch")},
                 "p": pa.array(flips["p"].to_numpy(np.float64)),
@@ -161,11 +129,12 @@ def get_flips(ws: Workspace, run_id: str) -> pd.DataFrame:
     """The relabelings of a run: sample_id, fold, epoch, from_label, to_label, p; by fold, epoch and arrival."""
     with ws.reading("reading flips") as con:
         check_run(con, run_id)
+        flips = run_files.source(ws, run_id, "flips")
         return frame(
             con,
-            "SELECT f.sample_id, f.fold, f.epoch, f.from_label, f.to_label, f.p FROM flip f "
-            "JOIN sample s USING (sample_id) WHERE f.run_id = ? ORDER BY f.fold, f.epoch, s.position",
-            [run_id],
+            f"SELECT f.sample_id, f.fold, f.epoch, f.from_label, f.to_label, f.p FROM {flips.sql} f "  # noqa: S608
+            "JOIN sample s USING (sample_id) ORDER BY f.fold, f.epoch, s.position",
+            flips.parameters,
         )
 
 
@@ -184,16 +153,18 @@ def check_probabilities(ids: Sequence[str], probs: np.ndarray, where: str) -> No
             raise BadDataError(f"{where}: pred_probs {problem} for {_first(ids, ~good)}")
 
 
-def check_samples(con: Any, ids: Sequence[str], where: str) -> None:
-    """Raise BadDataError, inside a session, when an id comes twice or is not in the workspace."""
+def check_samples(con: Any, ids: Sequence[str], where: str) -> np.ndarray:
+    """Positions of these samples, (N,) int64, inside a session. Raises BadDataError when an id comes twice or is not in
+    the workspace."""
     if len(set(ids)) != len(ids):
         seen: set[str] = set()
         twice = [sample_id for sample_id in ids if sample_id in seen or seen.add(sample_id)]  # type: ignore[func-returns-value]
         raise BadDataError(f"{where}: sample {twice[0]} comes more than once")
-    known = {row[0] for row in rows(con, "SELECT sample_id FROM sample")}
+    known = dict(rows(con, "SELECT sample_id, position FROM sample"))
     unknown = [sample_id for sample_id in ids if sample_id not in known]
     if unknown:
         raise BadDataError(f"{where}: {len(unknown)} samples are not in the workspace, first {unknown[0]!r}")
+    return np.array([known[sample_id] for sample_id in ids], dtype=np.int64)
 
 
 def float_lists(values: np.ndarray) -> pa.ListArray:
@@ -209,18 +180,43 @@ def matrix(column: pa.ChunkedArray, width: int) -> np.ndarray:
     return flat.to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, width)
 
 
-def _replace(con: Any, table: str, run_id: str, ids: Sequence[str], also: tuple[str, str] | None = None) -> None:
-    more, value = (f" AND {also[0]} = ?", [also[1]]) if also else ("", [])
-    if rows(con, f"SELECT 1 FROM {table} WHERE run_id = ?{more} LIMIT 1", [run_id, *value]):  # noqa: S608
-        incoming = pa.table({"sample_id": text(ids)})
-        con.register("replaced", incoming)
-        try:
-            con.execute(
-                f"DELETE FROM {table} WHERE run_id = ?{more} AND sample_id IN (SELECT sample_id FROM replaced)",  # noqa: S608
-                [run_id, *value],
-            )
-        finally:
-            con.unregister("replaced")
+def _signal_columns(run_id: str, ids: Sequence[str], signals: Mapping[str, Any]) -> dict[str, pa.Array]:
+    columns = {}
+    for name, values in signals.items():
+        column = np.asarray(values, dtype=np.float64)
+        if column.shape != (len(ids),):
+            raise BadDataError(f"run {run_id}: signal {name} has shape {column.shape} for {len(ids)} samples")
+        if np.isinf(column).any():
+            raise BadDataError(f"run {run_id}: signal {name} is infinite for {_first(ids, np.isinf(column))}")
+        columns[name] = pa.array(column, mask=np.isnan(column))
+    return columns
+
+
+def _put(con: Any, ws: Workspace, run_id: str, ids: Sequence[str], columns: Mapping[str, pa.Array]) -> None:
+    """Put columns into the run's scores.parquet, in order of arrival; other columns and other samples stay."""
+    position = check_samples(con, ids, f"run {run_id}")
+    order = np.argsort(position)
+    table = pa.table({"position": pa.array(position), "sample_id": text(ids), **columns}).take(pa.array(order))
+    before = run_files.source(ws, run_id, "scores")
+    if before.parameters:
+        kept = [*run_files.COLUMNS["scores"], *run_files.signal_names(ws, run_id)]
+        chosen = [
+            f'coalesce(n.{name}, o.{name}) AS {name}' if name in ("position", "sample_id")
+            else f'o."{name}"' if name not in columns
+            else f'CASE WHEN n.position IS NOT NULL THEN n."{name}" ELSE o."{name}" END AS "{name}"' if name in kept
+            else f'n."{name}"'
+            for name in dict.fromkeys([*kept[1:], *columns])
+        ]  # fmt: skip
+        con.register("incoming", table)
+        table = con.sql(
+            f"SELECT {', '.join(chosen)} FROM "  # noqa: S608 - own text
+            # what another database left there is of other samples
+            f"(SELECT * FROM {before.sql} SEMI JOIN sample USING (position, sample_id)) o "
+            "FULL JOIN incoming n USING (position) ORDER BY 1",
+            params=before.parameters,
+        ).to_arrow_table()
+        con.unregister("incoming")
+    run_files.write(ws, run_id, "scores", {name: table.column(name) for name in table.column_names})
 
 
 def _first(ids: Sequence[str], bad: Any) -> str:

@@ -13,15 +13,14 @@ from typing import Any
 import pandas as pd
 
 from ferclean.store.exchange import frame, rows
-from ferclean.store.runs import latest_done
+from ferclean.store.runs import finished
 from ferclean.store.workspace import Workspace
 
 _FEW = 200  # samples of one decision or one page
 
 # What the draws in force chose at random: the latest triage's share of its queue, and the latest audit.
 DRAWN = """
-    SELECT sample_id, inclusion_probability AS chance, false AS of_audit FROM verdict
-    WHERE run_id = $triage AND drawn_at_random
+    SELECT sample_id, inclusion_probability AS chance, false AS of_audit FROM drawn_item WHERE run_id = $triage
     UNION ALL
     SELECT sample_id, inclusion_probability, true FROM audit_item WHERE run_id = $audit AND position IS NOT NULL
 """
@@ -90,8 +89,13 @@ def standing_decisions(ws: Workspace) -> pd.DataFrame:
 def random_checks(ws: Workspace) -> set[str]:
     """The samples that the draws in force chose at random: the latest audit's, and the latest triage's share."""
     with ws.reading("reading the random draws") as con:
-        found = rows(con, DRAWN, {"triage": latest_done(con, "triage"), "audit": latest_done(con, "audit")})
+        found = rows(con, DRAWN, in_force(con))
         return {sample_id for sample_id, *_ in found}
+
+
+def in_force(con: Any) -> dict[str, str | None]:
+    """The parameters of `DRAWN`: the latest triage and the latest audit, whatever became of their files."""
+    return {kind: next(iter(finished(con, kind)), None) for kind in ("triage", "audit")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +113,7 @@ def random_decisions(ws: Workspace, *, until: int | None = None) -> dict[str, Dr
 
     The chance is the one that the latest such decision keeps, and the draw the newest that chose the sample with that
     very chance: another audit may have drawn it, too, without having been answered. What was undone counts no longer,
-    nor what was said after the decision `until`. Reads all draws once: a fifth of the rows of each triage.
+    nor what was said after the decision `until`. Reads the draws that are kept: a fifth of the rows of a triage or two.
     """
     with ws.reading("reading decisions") as con:
         found = rows(
@@ -118,7 +122,7 @@ def random_decisions(ws: Workspace, *, until: int | None = None) -> dict[str, Dr
             "SELECT sample_id, arg_max(inclusion_probability, decision_id) AS chance FROM live_decision "
             "WHERE action <> 'skip' AND inclusion_probability IS NOT NULL "
             "AND ($until IS NULL OR decision_id <= $until) GROUP BY sample_id), made AS ("
-            "SELECT run_id, sample_id, inclusion_probability AS chance FROM verdict WHERE drawn_at_random UNION ALL "
+            "SELECT run_id, sample_id, inclusion_probability AS chance FROM drawn_item UNION ALL "
             "SELECT run_id, sample_id, inclusion_probability FROM audit_item WHERE position IS NOT NULL) "
             "SELECT sample_id, any_value(kept.chance), coalesce(arg_max(run.run_id, run.started_at), 'elsewhere') "
             "FROM kept LEFT JOIN made USING (sample_id, chance) LEFT JOIN run USING (run_id) "

@@ -15,7 +15,8 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import UsageError, among
-from ferclean.store.exchange import frame, rows, text
+from ferclean.store import run_files
+from ferclean.store.exchange import frame, rows
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import SAMPLES, absolute_paths, read_dataset
 from ferclean.store.scores import matrix
@@ -24,16 +25,18 @@ from ferclean.store.workspace import Workspace
 
 _SELECT = f"""
     SELECT
-        s.sample_id, s.source_key, s.split, s.given_label, v.suggested_label, v.label_quality, v.p_mislabelled,
+        s.position, s.sample_id, s.source_key, s.split, s.given_label, v.suggested_label, v.label_quality,
+        v.p_mislabelled,
         v.p_ambiguous, v.p_unusable, v.p_clean, v.kind AS verdict, v.rank, c.action AS decision,
         CASE c.action WHEN 'relabel' THEN c.label WHEN 'keep' THEN s.given_label END AS corrected_label,
         c.reviewer, coalesce(c.conflict, false) AS conflict, s.quarantine_reason, v.run_id, v.soft_label,
         s.location, s.relative_path, v.reasons, coalesce(v.drawn_at_random, false) AS drawn_at_random,
         v.inclusion_probability, v.p_suggested, v.p_true
     FROM {SAMPLES} s
-    LEFT JOIN (SELECT * FROM verdict WHERE run_id = $triage) v USING (sample_id)
+    LEFT JOIN {{verdict}} v USING (sample_id)
     LEFT JOIN current_decision c USING (sample_id)
 """  # noqa: S608 - own text
+_AT = "position IN (SELECT unnest($positions::BIGINT[]))"  # of a file only the parts that hold these are unpacked
 
 
 def sample_table(ws: Workspace) -> pd.DataFrame:
@@ -50,23 +53,31 @@ def sample_table(ws: Workspace) -> pd.DataFrame:
     under `score_runs`, `fold` is of the first of them.
     """
     with ws.reading("reading the sample table") as con:
-        triage = latest_done(con, "triage")
-        table = frame(con, f"{_SELECT} ORDER BY s.position", {"triage": triage})
+        triage = latest_done(con, ws, "triage")
+        verdict = run_files.source(ws, triage, "verdicts")
+        table = frame(con, f"{_SELECT.format(verdict=verdict.sql)} ORDER BY s.position", verdict.parameters)
         return _complete(con, ws, table, triage)
 
 
 def sample_rows(ws: Workspace, sample_ids: Sequence[str], *, triage: str | None = None) -> pd.DataFrame:
     """`sample_table` of these samples alone, in the order of the given ids; those that are not here are left out.
 
-    `triage`: the run whose verdicts are read, the latest done one by default.
+    `triage`: the run whose verdicts are read, the latest done one by default. Of its file, and of those of the scores,
+    the parts that hold these samples are read. Raises FercleanError where it was deleted.
     """
     with ws.reading("reading samples") as con:
-        triage = triage or latest_done(con, "triage")
+        verdict = run_files.source(ws, triage or latest_done(con, ws, "triage"), "verdicts", finished=bool(triage))
+        triage = triage or latest_done(con, ws, "triage")
+        at = rows(
+            con, "SELECT position FROM sample WHERE sample_id IN (SELECT unnest(?::VARCHAR[]))", [list(sample_ids)]
+        )
+        these = f"(SELECT * FROM {verdict.sql} WHERE {_AT})"  # noqa: S608 - own text
         sql = (
-            f"{_SELECT} JOIN (SELECT unnest($ids::VARCHAR[]) AS sample_id, "
+            f"{_SELECT.format(verdict=these)} JOIN (SELECT unnest($ids::VARCHAR[]) AS sample_id, "
             "generate_subscripts($ids::VARCHAR[], 1) AS place) wanted USING (sample_id) ORDER BY place"
         )
-        return _complete(con, ws, frame(con, sql, {"triage": triage, "ids": list(sample_ids)}), triage)
+        named = {"ids": list(sample_ids), "positions": [position for (position,) in at]}
+        return _complete(con, ws, frame(con, sql, named | verdict.parameters), triage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +112,15 @@ class Ranked:
 def ranked(ws: Workspace) -> Ranked:
     """Everything that the latest done triage run ranked; whole rows come from `sample_rows`."""
     with ws.reading("reading the queue") as con:
-        triage, classes = latest_done(con, "triage"), read_dataset(con, ws).classes
+        triage, classes = latest_done(con, ws, "triage"), read_dataset(con, ws).classes
+        verdict = run_files.source(ws, triage, "verdicts")
         found = con.sql(
-            "SELECT v.sample_id, coalesce(list_position($classes::VARCHAR[], s.given_label), 0) - 1 AS given, "
+            "SELECT v.sample_id, coalesce(list_position($classes::VARCHAR[], s.given_label), 0) - 1 AS given, "  # noqa: S608
             "coalesce(list_position($classes::VARCHAR[], v.suggested_label), 0) - 1 AS suggested, "
             "list_position($kinds::VARCHAR[], v.kind) - 1 AS verdict, coalesce(v.p_mislabelled, 0) AS p_mislabelled, "
             "coalesce(v.p_ambiguous, 0) AS p_ambiguous, coalesce(v.drawn_at_random, false) AS drawn "
-            "FROM verdict v JOIN sample s USING (sample_id) WHERE v.run_id = $triage ORDER BY v.rank, v.sample_id",
-            params={"triage": triage, "classes": list(classes), "kinds": list(KINDS)},
+            f"FROM {verdict.sql} v JOIN sample s USING (sample_id) ORDER BY v.rank, v.sample_id",
+            params={"classes": list(classes), "kinds": list(KINDS)} | verdict.parameters,
         ).to_arrow_table()
     columns = {name: found.column(name).to_numpy() for name in found.column_names if name != "sample_id"}
     codes = {name: columns[name].astype(np.int16) for name in ("given", "suggested", "verdict")}
@@ -121,14 +133,15 @@ def ranked(ws: Workspace) -> Ranked:
 def scored_probs(ws: Workspace) -> tuple[np.ndarray, np.ndarray]:
     """`pred_probs` of every sample that has some, as in `sample_table`: (N, K), and given labels (N,), -1 = none."""
     with ws.reading("reading probabilities") as con:
-        classes, triage = read_dataset(con, ws).classes, latest_done(con, "triage")
+        classes, triage = read_dataset(con, ws).classes, latest_done(con, ws, "triage")
         found = rows(con, "SELECT config FROM run WHERE run_id = ?", [triage])
         means = ", ".join(f"avg(p.pred_probs[{place}])" for place in range(1, len(classes) + 1))
+        scores = run_files.sources(ws, json.loads(found[0][0]).get("score_runs", []) if found else [], "scores")
         part = con.sql(
             "SELECT coalesce(list_position($classes::VARCHAR[], any_value(s.given_label)), 0) - 1, "  # noqa: S608
-            f"{means} FROM prediction p JOIN sample s USING (sample_id) "
-            "WHERE list_contains($runs::VARCHAR[], p.run_id) GROUP BY s.position ORDER BY s.position",
-            params={"classes": list(classes), "runs": json.loads(found[0][0]).get("score_runs", []) if found else []},
+            f"{means} FROM {scores.sql} p JOIN sample s USING (position) WHERE p.pred_probs IS NOT NULL "
+            "GROUP BY position ORDER BY position",
+            params={"classes": list(classes)} | scores.parameters,
         ).to_arrow_table()
     given, *probs = (column.to_numpy() for column in part.columns)
     return np.stack(probs, axis=1).astype(np.float64), given.astype(np.int64)
@@ -153,27 +166,26 @@ def clear_examples(ws: Workspace, count: int) -> list[tuple[str, str, str]]:
     Those judged clean come first; what people relabelled, called ambiguous or excluded is no example.
     """
     with ws.reading("reading samples") as con:
+        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
         return rows(
             con,
             f"SELECT s.sample_id, s.source_key, s.given_label FROM ({_USABLE}) s "  # noqa: S608
-            "LEFT JOIN (SELECT * FROM verdict WHERE run_id = $triage) v USING (sample_id) "
+            f"LEFT JOIN {verdict.sql} v USING (sample_id) "
             "LEFT JOIN current_decision c USING (sample_id) "
             "WHERE c.action IS NULL OR c.action NOT IN ('relabel', 'ambiguous', 'exclude') "
             "QUALIFY row_number() OVER (PARTITION BY s.given_label ORDER BY v.kind IS DISTINCT FROM 'clean', "
             "v.label_quality DESC NULLS LAST, s.sample_id) <= $count "
             "ORDER BY s.given_label, v.kind IS DISTINCT FROM 'clean', v.label_quality DESC NULLS LAST, s.sample_id",
-            {"triage": latest_done(con, "triage"), "count": count},
+            {"count": count} | verdict.parameters,
         )
 
 
 def first_of(ws: Workspace, kind: str, count: int) -> pd.DataFrame:
     """`sample_table` of the first `count` samples that the latest done triage run called `kind`, in rank order."""
     with ws.reading("reading the queue") as con:
-        sql = (
-            "SELECT v.sample_id FROM verdict v SEMI JOIN sample USING (sample_id) "
-            "WHERE v.run_id = ? AND v.kind = ? ORDER BY v.rank LIMIT ?"
-        )
-        found = rows(con, sql, [latest_done(con, "triage"), kind, count])
+        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
+        sql = f"SELECT sample_id FROM {verdict.sql} WHERE kind = $kind ORDER BY rank LIMIT $count"  # noqa: S608
+        found = rows(con, sql, {"kind": kind, "count": count} | verdict.parameters)
         return sample_rows(ws, [sample_id for (sample_id,) in found])
 
 
@@ -198,31 +210,33 @@ def queue(
         raise UsageError(f"unknown verdict {unknown[0]!r}; {among(unknown[0], KINDS)}")
     if limit is not None and limit < 0:
         raise UsageError(f"a limit is 0 or more, got {limit}")
-    sql = f"""
+    sql = """
         WITH skip AS (SELECT DISTINCT sample_id FROM skipped_sample WHERE $reviewer IS NULL OR reviewer = $reviewer),
         decided AS (
             SELECT DISTINCT sample_id FROM standing_decision
             WHERE $reviewer IS NULL OR reviewer = $reviewer OR source = 'adjudication'
         ),
-        everything AS ({_SELECT})
+        everything AS ({select})
         SELECT everything.*, sample_id IN (SELECT sample_id FROM skip) AS skipped FROM everything
         WHERE rank IS NOT NULL AND ($kinds IS NULL OR list_contains($kinds::VARCHAR[], verdict))
         AND (NOT $undecided OR sample_id NOT IN (SELECT sample_id FROM decided))
         ORDER BY skipped, CASE WHEN $kinds = ['ambiguous'] THEN -p_ambiguous END, rank, sample_id LIMIT $limit
-    """  # noqa: S608 - own text only, every value is a parameter
+    """
     with ws.reading("reading the queue") as con:
-        triage = latest_done(con, "triage")
-        parameters = {
-            "triage": triage, "reviewer": reviewer, "kinds": None if kinds is None else list(kinds),
+        triage = latest_done(con, ws, "triage")
+        verdict = run_files.source(ws, triage, "verdicts")
+        parameters = verdict.parameters | {
+            "reviewer": reviewer, "kinds": None if kinds is None else list(kinds),
             "undecided": undecided, "limit": 2**62 if limit is None else limit,
         }  # fmt: skip
-        return _complete(con, ws, frame(con, sql, parameters), triage)
+        whole = sql.format(select=_SELECT.format(verdict=verdict.sql))
+        return _complete(con, ws, frame(con, whole, parameters), triage)
 
 
 def _complete(con: Any, ws: Workspace, table: pd.DataFrame, triage: str | None) -> pd.DataFrame:
     """Add fold, pred_probs and path, and put the columns in their order."""
     ids = list(table["sample_id"])
-    fold, pred_probs, method_votes = _predictions(con, ws, ids, triage)
+    fold, pred_probs, method_votes = _predictions(con, ws, table["position"].to_numpy(np.int64), triage)
     root = read_dataset(con, ws).root if ids else ""
     table["fold"] = fold
     table["pred_probs"] = pred_probs
@@ -238,27 +252,29 @@ def _complete(con: Any, ws: Workspace, table: pd.DataFrame, triage: str | None) 
     return table[[*order, *(["skipped"] if "skipped" in table else [])]]
 
 
-def _predictions(con: Any, ws: Workspace, ids: list[str], triage: str | None) -> tuple[pd.Series, ...]:
+def _predictions(con: Any, ws: Workspace, positions: np.ndarray, triage: str | None) -> tuple[pd.Series, ...]:
     """The fold, the mean pred_probs and the recognizers' votes of each sample over the runs that triage read."""
-    fold: list[int | None] = [None] * len(ids)
-    mean: list[list[float] | None] = [None] * len(ids)
-    said: list[dict[str, str] | None] = [None] * len(ids)
-    found = rows(con, "SELECT config FROM run WHERE run_id = ?", [triage]) if triage and ids else []
+    size = len(positions)
+    fold: list[int | None] = [None] * size
+    mean: list[list[float] | None] = [None] * size
+    said: list[dict[str, str] | None] = [None] * size
+    found = rows(con, "SELECT config FROM run WHERE run_id = ?", [triage]) if triage and size else []
     runs: list[str] = json.loads(found[0][0]).get("score_runs", []) if found else []
     if runs:
-        row = {sample_id: i for i, sample_id in enumerate(ids)}
+        order = np.argsort(positions)
         classes = read_dataset(con, ws).classes
         methods = dict(rows(con, "SELECT run_id, method FROM run WHERE list_contains(?::VARCHAR[], run_id)", [runs]))
-        by_method = {methods[run_id]: np.zeros((len(ids), len(classes))) for run_id in runs}
-        count = np.zeros(len(ids), dtype=np.int64)
-        con.register("wanted", pa.table({"sample_id": text(ids)}))
+        by_method = {methods[run_id]: np.zeros((size, len(classes))) for run_id in runs}
+        count = np.zeros(size, dtype=np.int64)
+        con.register("wanted", pa.table({"position": positions}))
         for number, run_id in enumerate(runs):
+            scores = run_files.source(ws, run_id, "scores")
             part = con.sql(
-                "SELECT sample_id, fold, pred_probs FROM prediction SEMI JOIN wanted USING (sample_id) "
-                "WHERE run_id = $run_id",
-                params={"run_id": run_id},
+                f"SELECT position, fold, pred_probs FROM {scores.sql} "  # noqa: S608 - own text
+                "WHERE position IN (SELECT position FROM wanted) AND pred_probs IS NOT NULL",
+                params=scores.parameters or None,
             ).to_arrow_table()
-            where = np.array([row[sample_id] for sample_id in part.column("sample_id").to_pylist()], dtype=np.int64)
+            where = order[np.searchsorted(positions, part.column("position").to_numpy(), sorter=order)]
             method = by_method[methods[run_id]]
             method[where] += matrix(part.column("pred_probs"), len(classes))
             count[where] += 1

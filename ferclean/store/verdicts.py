@@ -1,10 +1,11 @@
-"""What triage thinks of each sample, and which samples show the same picture. Proposals, keyed by run.
+"""What triage thinks of each sample, and which samples show the same picture. Proposals, in files of their run.
 
 It never decides anything: that is what people do, in `decisions`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ferclean.errors import BadDataError
-from ferclean.store.exchange import frame, insert, numbers, optional, rows, text
-from ferclean.store.runs import check_run, latest_done
+from ferclean.store import run_files
+from ferclean.store.exchange import frame, insert, numbers, optional, text
+from ferclean.store.runs import check_run, finished, latest_done, source_of
 from ferclean.store.samples import read_dataset
 from ferclean.store.scores import check_samples
 from ferclean.store.workspace import Workspace
@@ -43,15 +45,13 @@ def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
     drawn, chance = _draw(verdicts)
     with ws.session("storing verdicts") as con:
         check_run(con, run_id)
-        check_samples(con, ids, f"run {run_id}")
+        position = check_samples(con, ids, f"run {run_id}")
         classes = read_dataset(con, ws).classes
         _check_verdicts(verdicts, classes, run_id, drawn, chance)
-        con.execute("DELETE FROM verdict WHERE run_id = ?", [run_id])
-        insert(
-            con,
-            "verdict",
+        _keep_draw(con, run_id, [ids[row] for row in np.flatnonzero(drawn)], chance[drawn])
+        table = pa.table(
             {
-                "run_id": text([run_id] * len(ids)),
+                "position": pa.array(position),
                 **{name: text(list(verdicts[name])) for name in ("sample_id", "kind", "suggested_label")},
                 **{name: numbers(verdicts[name], pa.float64()) for name in (*NUMBERS, "p_suggested")},
                 "rank": pa.array([int(value) for value in verdicts["rank"]], type=pa.int64()),
@@ -61,8 +61,26 @@ def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
                 **{name: _lists(verdicts[name]) for name in _DISTRIBUTIONS},
                 "drawn_at_random": pa.array(drawn.tolist(), type=pa.bool_()),
                 "inclusion_probability": numbers(chance.tolist(), pa.float64()),
-            },
-        )
+            }
+        ).take(pa.array(np.argsort(position)))
+        run_files.write(ws, run_id, "verdicts", {name: table.column(name) for name in table.column_names})
+
+
+def _keep_draw(con: Any, run_id: str, ids: Sequence[str], chance: np.ndarray) -> None:
+    """Whom the queue of a triage drew at random is not to be found again once people have decided: it is kept.
+
+    Of triages before the one in force the rows about which nobody decided go: no decision can rest on them any longer.
+    """
+    con.execute(
+        "DELETE FROM drawn_item WHERE run_id = $run OR (run_id IS DISTINCT FROM $in_force AND sample_id NOT IN "
+        "(SELECT sample_id FROM decision WHERE inclusion_probability IS NOT NULL))",
+        {"run": run_id, "in_force": next(iter(finished(con, "triage")), None)},
+    )
+    insert(
+        con,
+        "drawn_item",
+        {"run_id": text([run_id] * len(ids)), "sample_id": text(ids), "inclusion_probability": pa.array(chance)},
+    )
 
 
 def _lists(values: pd.Series) -> pa.Array:
@@ -106,17 +124,16 @@ def _check_verdicts(
 def get_verdicts(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
     """The verdicts of a triage run (the latest done one by default) by rank; empty when nothing was triaged.
 
-    Columns as `put_verdicts` takes them (drawn_at_random False where nothing was drawn), and run_id.
+    Columns as `put_verdicts` takes them (drawn_at_random False where nothing was drawn), and run_id. Raises
+    FercleanError for a run whose file was deleted.
     """
     with ws.reading("reading verdicts") as con:
-        if run_id is not None:
-            check_run(con, run_id)
-        chosen = run_id if run_id is not None else latest_done(con, "triage")
+        chosen = run_id or latest_done(con, ws, "triage")
+        verdict = source_of(con, ws, chosen, "verdicts")
         return frame(
             con,
-            f"SELECT {', '.join('v.' + name for name in _COLUMNS)} FROM verdict v JOIN sample s USING (sample_id) "  # noqa: S608 - own names only
-            "WHERE v.run_id = ? ORDER BY v.rank, s.position",
-            [chosen],
+            f"SELECT {', '.join(_COLUMNS)} FROM {verdict.sql} ORDER BY rank, position",  # noqa: S608 - own names only
+            verdict.parameters,
         )
 
 
@@ -128,16 +145,9 @@ def put_pairs(ws: Workspace, run_id: str, pairs: pd.DataFrame) -> None:
         check_samples(con, list(dict.fromkeys([*pairs["sample_a"], *pairs["sample_b"]])), f"run {run_id}")
         if not pairs["kind"].isin(PAIR_KINDS).all():
             raise BadDataError(f"run {run_id}: pairs are of kind {', '.join(PAIR_KINDS)}")
-        con.execute("DELETE FROM pair WHERE run_id = ?", [run_id])
-        insert(
-            con,
-            "pair",
-            {
-                "run_id": text([run_id] * len(pairs)),
-                **{name: text(list(pairs[name])) for name in ("sample_a", "sample_b", "kind")},
-                "similarity": pa.array(pairs["similarity"].to_numpy(np.float64)),
-            },
-        )
+        columns = {name: text(list(pairs[name])) for name in ("sample_a", "sample_b", "kind")}
+        columns["similarity"] = pa.array(pairs["similarity"].to_numpy(np.float64))
+        run_files.write(ws, run_id, "pairs", columns)
 
 
 def get_pairs(ws: Workspace, run_id: str | None = None, *, mirrored: bool = False) -> pd.DataFrame:
@@ -145,23 +155,19 @@ def get_pairs(ws: Workspace, run_id: str | None = None, *, mirrored: bool = Fals
 
     Those of which one is like the other mirrored are left out unless `mirrored`: folds do not know them.
 
-    Of a run; by default of the latest done run of kind `pairs`, or else of the latest done run that stored any.
+    Of a run; by default of the latest done run of kind `pairs`, or else of the latest triage of an older ferclean that
+    stored any. Raises FercleanError for a run whose file was deleted.
     """
     with ws.reading("reading pairs") as con:
-        if run_id is not None:
-            check_run(con, run_id)
-        chosen = run_id or latest_done(con, "pairs")
+        chosen = run_id or latest_done(con, ws, "pairs")
         if chosen is None:
-            found = rows(
-                con,
-                "SELECT run_id FROM run WHERE state = 'done' AND run_id IN (SELECT run_id FROM pair) "
-                "ORDER BY finished_at DESC LIMIT 1",
-            )
-            chosen = found[0][0] if found else None
+            there = (one for one in finished(con, "triage") if run_files.path_of(ws, one, "pairs").is_file())
+            chosen = next(there, None)
+        pair = source_of(con, ws, chosen, "pairs")
         return frame(
             con,
-            "SELECT p.sample_a, p.sample_b, p.kind, p.similarity FROM pair p "
+            f"SELECT p.sample_a, p.sample_b, p.kind, p.similarity FROM {pair.sql} p "  # noqa: S608 - own text
             "JOIN sample a ON a.sample_id = p.sample_a JOIN sample b ON b.sample_id = p.sample_b "
-            "WHERE p.run_id = ? AND (? OR p.kind <> 'mirrored') ORDER BY p.kind, a.position, b.position",
-            [chosen, mirrored],
+            "WHERE $mirrored OR p.kind <> 'mirrored' ORDER BY p.kind, a.position, b.position",
+            {"mirrored": mirrored} | pair.parameters,
         )

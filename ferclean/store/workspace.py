@@ -5,6 +5,7 @@ A connection lives for one action. It is never kept while a person or a GPU is w
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ferclean.errors import FercleanError
 from ferclean.files import telling, whole_file
-from ferclean.store import lock, migrate
+from ferclean.store import lock, migrate, views
 from ferclean.store.connection import DATABASE_NAME, opened, transaction
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Workspace:
 
     @property
     def runs(self) -> Path:
-        """The folder with one folder per run: checkpoints, embeddings, neighbours, dynamics."""
+        """The folder with one folder per run: scores, verdicts, embeddings, checkpoints. It may be deleted."""
         return self.root / "runs"
 
     @property
@@ -127,6 +128,7 @@ class Workspace:
             migrate.check(migrate.version(con), self.database)
             with transaction(con, self.database):
                 yield con
+                views.refresh(con, self)
 
     @contextmanager
     def reading(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -170,7 +172,7 @@ class Workspace:
                 return
             with whole_file(self.database, elsewhere=_ELSEWHERE) as draft, opened(draft, timeout=self.timeout) as con:
                 with transaction(con, self.database):
-                    migrate.forward(con)
+                    migrate.forward(con, ws=self)
                 con.execute("CHECKPOINT")  # all of it in this one file
 
     def _bring_forward(self) -> None:
@@ -189,10 +191,18 @@ class Workspace:
             ) from error
 
     def _migrate(self) -> None:
+        """Bring a copy forward and put it in place: whoever is killed meanwhile finds the database as it was."""
         with opened(self.database, timeout=self.timeout) as con:
             found = migrate.version(con)
-        if found < migrate.latest():
-            if found:
-                migrate.back_up(self.database, found)
-            with opened(self.database, timeout=self.timeout) as con, transaction(con, self.database):
-                migrate.forward(con)
+        if found >= migrate.latest():
+            return
+        if found:
+            migrate.back_up(self.database, found)
+        with whole_file(self.database, elsewhere=migrate.ELSEWHERE) as fresh:
+            old = fresh.with_name(f"old-{DATABASE_NAME}")
+            shutil.copy2(self.database, old)
+            with opened(old, timeout=self.timeout) as con, transaction(con, self.database):
+                migrate.forward(con, ws=self)
+                views.refresh(con, self)
+            with opened(fresh, timeout=self.timeout) as con:
+                migrate.compact(con, old)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from ferclean.store import verdicts
 from ferclean.store.decisions import Decision, append_decisions
 from ferclean.store.runs import start_run
 from pipelines.kill_checks import BULKER, hidden, torn, unlike, unstored
-from tests.bare_workspace import bare
+from tests.bare_workspace import bare, verdict_frame
 
 ROOT = Path(__file__).parents[2]
 # training takes too long here; the long sweep does it
@@ -45,7 +46,9 @@ def test_the_checks_of_the_sweep_see_what_is_wrong(tmp_path: Path) -> None:
     run = start_run(ws, kind="triage", method="m", config={}, seed=0, fingerprint="f")
     with ws.session("pretending") as con:
         con.execute("UPDATE run SET state = 'done' WHERE run_id = ?", [run])
-    assert torn(tmp_path, whole)[-1] == f"{run} is done with 0 rows"
+    assert torn(tmp_path, whole)[-1] == f"{run} is done without a file"
+    verdicts.put_verdicts(ws, run, verdict_frame(ids[:2]))
+    assert torn(tmp_path, whole)[-1] == f"{run} is done with 2 rows"
     assert unstored(tmp_path, f'{{"decision_ids": {told}}}\n{{"decision_ids": [1, 77]}}\n{{"decision_ids": [9') == 1
     pd.DataFrame({"a": [1]}).to_csv(tmp_path / "out")
     assert unlike(tmp_path, "out", ["another digest"]) == ["what stands at out"]

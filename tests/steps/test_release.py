@@ -13,7 +13,7 @@ from ferclean import cli
 from ferclean.errors import FercleanError, UsageError
 from ferclean.steps.diff import SOFT_MOVED, diff
 from ferclean.steps.release import release
-from ferclean.store import runs, verdicts
+from ferclean.store import runs, scores, verdicts
 from ferclean.store.releases import get_release, get_release_items
 
 
@@ -303,6 +303,7 @@ def test_without_verdicts_there_are_decisions_to_release_and_nothing_for_auto_or
         with pytest.raises(FercleanError, match="nothing was judged; run `ferclean score` first"):
             release(work.ws, "v1", **options)  # type: ignore[arg-type]
     run = runs.start_run(work.ws, kind="score", method="m", config={}, seed=0, fingerprint="f")
+    scores.put_signals(work.ws, run, [], {})
     runs.finish_run(work.ws, run)
     with pytest.raises(FercleanError, match="run `ferclean triage` first, or release people's"):
         release(work.ws, "v1", policy="auto")

@@ -104,6 +104,7 @@ def test_an_older_run_keeps_its_name_is_reused_and_joins_the_ensemble_of_newer_o
     about = {"kind": "score", "method": run.method, "seed": run.seed, "fingerprint": run.fingerprint}
     name = runs.start_run(ws, config=older, **about)  # type: ignore[arg-type]
     runs.finish_run(ws, name, run.metrics)
+    (ws.runs / run.run_id).rename(ws.runs / name)
     with ws.session("as before there were specifications") as con:
         con.execute("DELETE FROM run WHERE run_id = ?", [run.run_id])
     again = score(ws, profile="quick", **TINY)

@@ -179,8 +179,8 @@ def test_the_seeds_of_a_recognizer_have_one_vote_in_the_reasons_as_in_the_table(
             ws, kind="score", method="other", config=first.config, seed=seed, fingerprint=first.fingerprint
         )
         probs = np.roll(said.pred_probs, seed, axis=1)
-        scores.put_predictions(ws, run, said.sample_ids, said.fold, probs)
-        scores.put_signals(ws, run, said.sample_ids, scores.get_signals(ws, first.run_id).to_dict("list"))
+        signals = scores.get_signals(ws, first.run_id).to_dict("list")
+        scores.put_predictions(ws, run, said.sample_ids, said.fold, probs, signals)
         embeddings.write_embeddings(ws, run, *embeddings.read_embeddings(ws, first.run_id))
         runs.finish_run(ws, run)
     triage(ws)

@@ -9,6 +9,7 @@ import pytest
 from ferclean.errors import UsageError
 from ferclean.store.ensembles import get_ensemble, list_ensembles, put_ensemble
 from ferclean.store.runs import finish_run, start_run
+from ferclean.store.scores import put_signals
 from tests.bare_workspace import bare
 
 
@@ -18,6 +19,7 @@ def test_an_ensemble_keeps_its_members_in_their_order_and_is_frozen(tmp_path: Pa
         start_run(ws, kind="score", method=method, config={}, seed=0, fingerprint="f") for method in ("b", "a", "open")
     ]
     for run in runs[:2]:
+        put_signals(ws, run, [], {})
         finish_run(ws, run)
     assert list_ensembles(ws) == []
     put_ensemble(ws, "pair", runs[:2])

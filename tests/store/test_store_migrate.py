@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -12,9 +14,10 @@ import pytest
 from disks import read_only
 
 from ferclean.errors import FercleanError
-from ferclean.store import migrate
-from ferclean.store.decisions import Decision, append_decisions, current_decisions
+from ferclean.store import migrate, runs, scores, verdicts
+from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.exchange import rows
+from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import bare
 
@@ -44,8 +47,12 @@ def test_a_migrated_database_has_the_shape_that_the_schema_shows(tmp_path: Path)
 
 def test_every_column_of_the_schema_has_a_comment() -> None:
     text = (STORE / "schema.sql").read_text(encoding="utf-8")
-    lines = [line for body in re.findall(r"\(.*?^\);", text, re.S | re.M) for line in body.splitlines()[1:-1]]
-    assert len(lines) > 90
+    tables = re.findall(r"\(.*?^\);", text, re.S | re.M)
+    shown = re.findall(r"AS SELECT +--.*?^WHERE false;", text, re.S | re.M)
+    lines = [line for body in [*tables, *shown] for line in body.splitlines()[1:-1]]
+    assert len(tables) > 10
+    assert len(shown) == 4
+    assert len(lines) > 110
     assert [line for line in lines if "-- " not in line] == []
 
 
@@ -132,9 +139,111 @@ def test_verdicts_from_before_there_were_draws_were_not_drawn(tmp_path: Path) ->
     shutil.copy(STORE / "migrations" / "0001_first.sql", folder)
     (tmp_path / "w").mkdir()
     con = duckdb.connect(str(tmp_path / "w" / "ferclean.duckdb"))
-    migrate.forward(con, folder)
+    migrate.forward(con, folder, ws=Workspace(tmp_path / "w"))
+    con.execute(
+        "INSERT INTO sample (sample_id, dataset, source_key, split, location, attributes, position) "
+        "VALUES ('s', 'd', 'k', 'train', 'source', '{}', 0)"
+    )
+    con.execute("INSERT INTO run VALUES ('r', 'triage', 'm', '{}', 0, 'f', '0', 'done', now()::TIMESTAMP, NULL, '{}')")
     con.execute("INSERT INTO verdict (run_id, sample_id, kind, rank, reasons) VALUES ('r', 's', 'clean', 1, [])")
     con.close()
-    with Workspace.open(tmp_path / "w").session("looking") as con:
-        assert rows(con, "SELECT drawn_at_random, inclusion_probability FROM verdict") == [(False, None)]
+    ws = Workspace.open(tmp_path / "w")
+    judged = verdicts.get_verdicts(ws)
+    assert (judged["drawn_at_random"].tolist(), judged["inclusion_probability"].isna().tolist()) == ([False], [True])
+    with ws.session("looking") as con:
         assert rows(con, "SELECT count(*) FROM audit_item") == [(0,)]
+        assert rows(con, "SELECT sample_id, kind FROM verdict") == [("s", "clean")]
+
+
+def before_files(tmp_path: Path) -> tuple[Workspace, list[str]]:
+    """A workspace of version 10, all of whose tables hold something, at `tmp_path`/w."""
+    (tmp_path / "made").mkdir()
+    made, ids = bare(tmp_path / "made", 40)
+    folder = tmp_path / "ten"
+    folder.mkdir(parents=True)
+    for number in range(1, 11):
+        shutil.copy(next((STORE / "migrations").glob(f"{number:04d}_*")), folder)
+    (tmp_path / "w").mkdir()
+    con = duckdb.connect(str(tmp_path / "w" / "ferclean.duckdb"))
+    migrate.forward(con, folder, ws=made)
+    con.execute(f"ATTACH '{made.database}' AS made (READ_ONLY)")
+    for table in ("dataset", "sample"):
+        con.execute(f"INSERT INTO {table} SELECT * FROM made.{table}")
+    for run, kind in (("score-m-1", "score"), ("pairs-m-1", "pairs"), ("triage-m-1", "triage")):
+        con.execute(
+            "INSERT INTO run VALUES (?, ?, 'm', ?, 0, 'f', '0', 'done', now()::TIMESTAMP, now()::TIMESTAMP, "
+            "'{}', NULL)",
+            [run, kind, '{"score_runs": ["score-m-1"]}'],
+        )
+    # against the order of arrival, as nothing says that rows lie in it
+    con.execute(
+        "INSERT INTO prediction SELECT 'score-m-1', sample_id, position % 2, [0.25, 0.5, 0.25] FROM sample "
+        "ORDER BY position DESC"
+    )
+    con.execute(
+        "INSERT INTO signal SELECT 'score-m-1', sample_id, name, CASE WHEN position <> 3 THEN position / 8 END "
+        "FROM sample, (VALUES ('margin'), ('aum')) names(name) ORDER BY position DESC"
+    )
+    con.execute("INSERT INTO signal SELECT 'pairs-m-1', sample_id, 'face_log_odds', 1.5 FROM sample")
+    con.execute("INSERT INTO flip VALUES ('score-m-1', ?, 1, 2, 'fear', 'anger', 0.75)", [ids[4]])
+    con.execute("INSERT INTO pair VALUES ('pairs-m-1', ?, ?, 'near', 0.995)", [ids[0], ids[7]])
+    con.execute(
+        "INSERT INTO verdict SELECT 'triage-m-1', sample_id, 'mislabelled', 0.25, 0.75, 0, 0, 0.25, 'anger', "
+        "40 - position, ['said by hand'], [0.5, 0.25, 0.25], position < 2, CASE WHEN position < 2 THEN 0.2 END, "
+        "0.7, [0, 0.3, 0.7] FROM sample"
+    )
+    con.execute(
+        "INSERT INTO decision SELECT 1, sample_id, 'keep', NULL, 'ann', '', NULL, NULL, 'cli', 0.2, NULL, NULL, "
+        "now()::TIMESTAMP FROM sample WHERE position = 1"
+    )
+    # a big old file, most of which is what leaves it
+    con.execute("INSERT INTO signal SELECT 'gone', md5(range::VARCHAR), 'margin', random() FROM range(200000)")
+    con.close()
+    return Workspace(tmp_path / "w"), ids
+
+
+def test_what_a_database_of_before_held_of_runs_is_in_their_files_and_the_database_small(tmp_path: Path) -> None:
+    ws, ids = before_files(tmp_path)
+    before = ws.database.stat().st_size
+    ws = Workspace.open(ws.root)
+    assert ws.database.stat().st_size < before / 4
+    assert (ws.root / "ferclean.duckdb.v10.backup").stat().st_size >= before
+    said = scores.get_predictions(ws, "score-m-1")
+    assert (said.sample_ids, said.fold.tolist()) == (ids, [i % 2 for i in range(40)])
+    assert said.pred_probs.tolist() == [[0.25, 0.5, 0.25]] * 40
+    signals = scores.get_signals(ws, "score-m-1")
+    assert (list(signals), list(signals.index)) == (["aum", "margin"], ids)
+    assert signals["aum"].isna().tolist() == [i == 3 for i in range(40)]
+    assert signals["margin"].dropna().tolist() == [i / 8 for i in range(40) if i != 3]
+    assert scores.get_signals(ws, "pairs-m-1")["face_log_odds"].tolist() == [1.5] * 40
+    assert scores.get_flips(ws, "score-m-1").to_numpy().tolist() == [[ids[4], 1, 2, "fear", "anger", 0.75]]
+    assert verdicts.get_pairs(ws).to_numpy().tolist() == [[ids[0], ids[7], "near", 0.995]]
+    judged = verdicts.get_verdicts(ws)
+    assert (list(judged["sample_id"]), judged["p_true"][0]) == (ids[::-1], [0.0, 0.3, 0.7])
+    assert {sample_id: one.draw for sample_id, one in random_decisions(ws).items()} == {ids[1]: "triage-m-1"}
+    # and a decision about the other one that was drawn still keeps the chance
+    append_decisions(ws, [Decision(sample_id=ids[0], action="keep", reviewer="ann")])
+    assert decision_history(ws)["inclusion_probability"].tolist() == [0.2, 0.2]
+    assert {run.state for run in runs.list_runs(ws)} == {"done"}
+    assert not [path for path in ws.root.iterdir() if path.name.startswith(".")]
+
+
+KILLED = """
+import os, signal, sys
+from ferclean.store import migrate
+from ferclean.store.workspace import Workspace
+migrate.compact = lambda con, old: os.kill(os.getpid(), signal.SIGKILL)
+Workspace.open(sys.argv[1])
+"""
+
+
+def test_a_move_into_files_that_is_killed_begins_again_from_the_old_database(tmp_path: Path) -> None:
+    ws, ids = before_files(tmp_path)
+    before = hashlib.sha256(ws.database.read_bytes()).hexdigest()
+    done = subprocess.run([sys.executable, "-c", KILLED, str(ws.root)], check=False, cwd=STORE.parents[1], timeout=120)
+    assert done.returncode == -9
+    assert hashlib.sha256(ws.database.read_bytes()).hexdigest() == before
+    assert scores.get_predictions(Workspace.open(ws.root), "score-m-1").sample_ids == ids
+    # the killed one's copies are gone, and its backup was taken for this one's
+    assert len(list(ws.root.glob("*.backup"))) == 1
+    assert not [path for path in ws.root.iterdir() if path.name.startswith(".")]

@@ -64,7 +64,7 @@ def test_what_was_finished_stays_done_though_the_block_is_stopped(tmp_path: Path
     ws, _ = bare(tmp_path)
 
     def work() -> None:
-        with runs.running(ws, **ABOUT) as identity:  # type: ignore[arg-type]
+        with runs.running(ws, **ABOUT | {"kind": "retrain"}) as identity:  # type: ignore[arg-type]
             runs.finish_run(ws, identity, {"pairs": 1})
             raise KeyboardInterrupt
 

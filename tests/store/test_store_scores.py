@@ -44,19 +44,19 @@ def test_a_run_id_is_the_same_for_the_same_inputs_and_safe_as_a_file_name() -> N
 
 def test_a_run_goes_from_running_to_done_and_keeps_its_metrics(tmp_path: Path) -> None:
     ws, _ = bare(tmp_path)
-    identity = start(ws)
+    identity = start(ws, kind="retrain")
     begun = runs.get_run(ws, identity)
     assert begun is not None
     assert (begun.state, begun.config, begun.finished_at) == ("running", {"epochs": 3}, None)
-    assert runs.latest_run(ws, "score") is None
+    assert runs.latest_run(ws, "retrain") is None
     runs.finish_run(ws, identity, {"accuracy": np.float32(0.5), "loss": float("nan")})
-    done = runs.latest_run(ws, "score", "m")
+    done = runs.latest_run(ws, "retrain", "m")
     assert done is not None
     assert done.finished_at is not None
     assert (done.state, done.metrics) == ("done", {"accuracy": 0.5, "loss": None})
     assert done.finished_at >= done.started_at
     assert done.code_version.startswith("0.")
-    assert start(ws) == identity
+    assert start(ws, kind="retrain") == identity
     again = runs.get_run(ws, identity)
     assert again is not None
     assert again.state == "running"
@@ -65,13 +65,13 @@ def test_a_run_goes_from_running_to_done_and_keeps_its_metrics(tmp_path: Path) -
 
 def test_the_latest_run_is_the_one_that_was_done_last_not_begun_last(tmp_path: Path) -> None:
     ws, _ = bare(tmp_path)
-    first, second, _ = start(ws, seed=1), start(ws, seed=2), start(ws, seed=3)
+    first, second, _ = (start(ws, kind="retrain", seed=seed) for seed in (1, 2, 3))
     runs.finish_run(ws, second)
     runs.finish_run(ws, first)
-    latest = runs.latest_run(ws, "score")
+    latest = runs.latest_run(ws, "retrain")
     assert latest is not None
     assert latest.run_id == first
-    assert runs.latest_run(ws, "score", "other") is None
+    assert runs.latest_run(ws, "retrain", "other") is None
     assert [run.seed for run in runs.list_runs(ws)] == [1, 2, 3]
 
 
