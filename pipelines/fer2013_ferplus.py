@@ -17,7 +17,6 @@ import dataclasses
 import json
 import platform
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +40,10 @@ from ferclean.steps.retrain import JOBS, copies_of
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
 from ferclean.store import releases, samples, table
-from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 from pipelines.ferplus_detection import detection, peers
 from pipelines.ferplus_measures import mean_probabilities, members, non_faces, read_truth, self_estimate
+from pipelines.heading import heading
 from pipelines.simulated_reviewer import simulated_decisions
 
 RELEASE = "auto"
@@ -72,8 +71,7 @@ def run(
 
     `beside` is the workspace of another run of this pipeline, on the same faces, that the ensemble is compared with.
 
-    Raises UsageError when the workspace holds other recognizers or seeds of the profile, which triage would read too,
-    or when `beside` has other faces or labels.
+    Raises UsageError when `beside` has other faces or labels.
     """
     ws = Workspace.create(root)
     other = None if beside is None else Workspace.open(beside)
@@ -97,13 +95,7 @@ def run(
     summary = triage(ws, teaching_round=0, progress=progress)
     seconds["triage"] = time.perf_counter() - clock
     run_ids = [row["run_id"] for row in scored.runs]
-    if set(summary.score_runs) != set(run_ids):
-        raise UsageError(f"{ws.root} holds other recognizers or seeds of this profile, too: take another workspace")
-    result: dict[str, Any] = {
-        "schema": 1,
-        "pipeline": "fer2013_ferplus",
-        "version": code_version(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    result: dict[str, Any] = heading("fer2013_ferplus") | {
         "device": describe_device(device),
         "profile": profile,
         "methods": sorted({row["method"] for row in scored.runs}),

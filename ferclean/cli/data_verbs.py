@@ -159,6 +159,13 @@ def triage(
     without_judges: Annotated[
         bool, typer.Option("--without-judges", help="As if no outside judge had been asked.")
     ] = False,
+    members: Annotated[
+        str | None,
+        typer.Option(
+            help="Recognizers that are read together, comma-separated; default what was scored last.",
+            autocompletion=completion.methods,
+        ),
+    ] = None,
 ) -> None:
     """Turn signals into verdicts and a ranked queue. Thresholds can be changed without scoring again."""
     from ferclean.parts.teaching import told
@@ -168,7 +175,7 @@ def triage(
     with session.progress() as progress:
         result = step(
             session.open(), mislabelled_at=mislabelled_at, ambiguous_at=ambiguous_at, random_share=random_share,
-            teaching_round=teaching_round, outside=not without_judges, progress=progress,
+            teaching_round=teaching_round, outside=not without_judges, members=names(members), progress=progress,
         )  # fmt: skip
     session.emit("triage", result.as_dict())
     session.table(["verdict", "samples"], list(result.verdicts.items()))

@@ -1,4 +1,4 @@
-"""The newest scores of a workspace as arrays: all that a verdict rests on, gathered from several runs.
+"""The scores of a workspace's ensemble as arrays: all that a verdict rests on, gathered from several runs.
 
 It judges nothing, and reads no vote, no decision and no image.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, UsageError, among
 from ferclean.evidence import labels as label_names
 from ferclean.evidence import splits as split_room
 from ferclean.evidence.signals import label_signals as signal_room
@@ -23,7 +23,7 @@ from ferclean.parts.copies import faces_seen, pair_rows
 from ferclean.parts.specification import shared_settings
 from ferclean.parts.surroundings import nearest_of, spaces_of
 from ferclean.recognition import images as image_room
-from ferclean.store import runs, samples, scores, verdicts
+from ferclean.store import ensembles, runs, samples, scores, verdicts
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
@@ -66,13 +66,13 @@ class Gathered:
 
 
 def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None, outside: bool = True) -> Gathered:
-    """Read the newest scores of each method and seed, and what follows from them. Raises as `triage` does.
+    """Read the scores of the ensemble that was chosen, and what follows from them. Raises as `triage` does.
 
-    With `run_ids` only those runs make the ensemble; without `outside` no judge has a say.
+    With `run_ids` only those members are read; without `outside` no judge has a say.
     """
     members = [run for run in current_score_runs(ws) if run_ids is None or run.run_id in run_ids]
     if not members:
-        raise FercleanError(f"none of the runs {', '.join(run_ids or [])} is among the newest scores of this workspace")
+        raise FercleanError(f"none of the runs {', '.join(run_ids or [])} is a member of this workspace's ensemble")
     dataset = samples.get_dataset(ws)
     predictions = [scores.get_predictions(ws, run.run_id) for run in members]
     ids = list(predictions[0].sample_ids)
@@ -160,25 +160,86 @@ def _by_recognizer(members: Sequence[Run], member_probs: np.ndarray) -> np.ndarr
 
 
 def current_score_runs(ws: Workspace) -> list[Run]:
-    """The newest finished run per method and seed, of the newest profile and splits, for the labels as they are now."""
-    done = [
-        run for run in runs.list_runs(ws) if run.kind == "score" and run.state == "done" and "judge" not in run.config
-    ]
-    fresh = [run for run in done if run.fingerprint == samples.fingerprint(ws, splits=run.config["splits"])]
-    if not fresh:
+    """The members of the ensemble that was chosen last (`ensembles.choose_ensemble`) and still fits the labels as they
+    are now, by method and seed.
+
+    In a workspace of an earlier version, which names none, the newest finished run per method and seed of the newest
+    settings. Raises FercleanError where nothing was scored for these labels, or a member's scores are not there (they
+    were deleted, or are being made anew).
+    """
+    fresh = _fresh_score_runs(ws)
+    fitting = {run.run_id: run for run in _fitting(ws)}
+    for ensemble in reversed(ensembles.list_ensembles(ws)):
+        if fitting.keys() >= set(ensemble.members):
+            members = _in_order([fitting[run_id] for run_id in ensemble.members])
+            if missing := [f"{run.method}, seed {run.seed} ({run.state})" for run in members if run.state != "done"]:
+                raise FercleanError(
+                    f"the ensemble that was chosen lacks the scores of {'; '.join(missing)}; run `ferclean score` "
+                    "again, or choose others with `ferclean triage --members`"
+                )
+            return members
+    return _alike(fresh)
+
+
+def choose_members(ws: Workspace, names: Sequence[str]) -> None:
+    """Make the newest runs of these recognizers (all seeds) the ensemble that is read from now on.
+
+    Raises UsageError for a name without a finished run for these labels, and for runs with other settings than the
+    others': they are another experiment.
+    """
+    fresh = _fresh_score_runs(ws)
+    known = sorted({run.method for run in fresh})
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"{unknown[0]!r} was not scored for these labels; {among(unknown[0], known)}")
+    chosen = {name: _alike([run for run in fresh if run.method == name]) for name in dict.fromkeys(names)}
+    for name, own in chosen.items():
+        if shared_settings(own[0].config) != shared_settings(chosen[names[0]][0].config):
+            raise UsageError(
+                f"{name} was scored with other settings than {names[0]}, so they make no ensemble; score them together "
+                f"with `ferclean score --methods {','.join(chosen)}`"
+            )
+    ensembles.choose_ensemble(ws, [run.run_id for own in chosen.values() for run in own])
+
+
+def without_a_say(ws: Workspace, members: Sequence[Run]) -> list[str]:
+    """Recognizers that were scored like the members, for the same labels, but belong to no member, by name."""
+    wanted = shared_settings(members[0].config)
+    alike = {run.method for run in _fresh_score_runs(ws) if shared_settings(run.config) == wanted}
+    return sorted(alike - {run.method for run in members})
+
+
+def _scorings(ws: Workspace) -> list[Run]:
+    return [run for run in runs.list_runs(ws) if run.kind == "score" and "judge" not in run.config]
+
+
+def _fitting(ws: Workspace) -> list[Run]:
+    """Scorings of the labels as they are now, in whatever state."""
+    known = _scorings(ws)
+    now = {splits: samples.fingerprint(ws, splits=splits) for splits in {tuple(run.config["splits"]) for run in known}}
+    return [run for run in known if run.fingerprint == now[tuple(run.config["splits"])]]
+
+
+def _fresh_score_runs(ws: Workspace) -> list[Run]:
+    """Those of them that are done. Raises FercleanError where there is none."""
+    if not (fresh := [run for run in _fitting(ws) if run.state == "done"]):
+        since = any(run.state == "done" for run in _scorings(ws))
         raise FercleanError(
-            "nothing to judge: no finished scoring for these labels"
-            + (" (samples were added or set aside since); " if done else "; ")
-            + "run `ferclean score` first"
+            f"nothing to judge: no finished scoring for these labels"
+            f"{' (samples were added or set aside since)' if since else ''}; run `ferclean score` first"
         )
-    newest = max(fresh, key=lambda run: run.finished_at or run.started_at)
-    # other settings are another experiment: only methods and seeds of one kind make an ensemble
-    wanted = shared_settings(newest.config)
-    same = [run for run in fresh if shared_settings(run.config) == wanted]
-    chosen: dict[tuple[str, int], Run] = {}
-    for run in sorted(same, key=lambda run: run.finished_at or run.started_at):
-        chosen[run.method, run.seed] = run
-    return [chosen[key] for key in sorted(chosen)]
+    return fresh
+
+
+def _alike(fresh: Sequence[Run]) -> list[Run]:
+    """The newest of `fresh` and those with its settings, the newest of each method and seed."""
+    by_time = sorted(fresh, key=lambda run: run.finished_at or run.started_at)
+    wanted = shared_settings(by_time[-1].config)
+    chosen = {(run.method, run.seed): run for run in by_time if shared_settings(run.config) == wanted}
+    return _in_order(list(chosen.values()))
+
+
+def _in_order(members: Sequence[Run]) -> list[Run]:
+    return sorted(members, key=lambda run: (run.method, run.seed))
 
 
 def _aligned(own: Sequence[str], values: np.ndarray, ids: Sequence[str]) -> np.ndarray:

@@ -20,12 +20,12 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence import splits as split_room
 from ferclean.evidence.class_order import find_permutation
 from ferclean.evidence.signals import label_signals as signal_room
-from ferclean.evidence.signals.in_sample import refuse_in_sample
+from ferclean.evidence.signals.in_sample import in_sample_evidence, refuse_in_sample
 from ferclean.parts.copies import pair_rows
 from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, silent
 from ferclean.sources.pred_probs import PredictionFile, read_predictions
-from ferclean.store import embeddings, runs, samples, scores, verdicts
+from ferclean.store import embeddings, ensembles, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
 
@@ -99,8 +99,9 @@ def score_file(
     groups = split_room.group_ids(len(frame), pairs, list(frame["content_hash"]))
     # stated to be out-of-sample, all share fold 0 and one space
     nearest = None if embedding is None else seek(embedding, fold=fold, groups=groups)
+    within = None if out_of_sample else fold
     evidence = refuse_in_sample(
-        given, pred_probs, embedding, None if out_of_sample else fold, groups=groups, pairs=pairs, nearest=nearest
+        in_sample_evidence(given, pred_probs, embedding, within, groups=groups, pairs=pairs, nearest=nearest)
     )
 
     progress("storing", 2, 3)
@@ -139,9 +140,7 @@ def score_file(
             }  # fmt: skip
             scores.put_predictions(ws, run_id, ids, fold, pred_probs, signal_room.compute_signals(available))
             runs.finish_run(ws, run_id, metrics)
-    else:
-        # the newest request is what triage reads, also when everything was there
-        runs.finish_run(ws, run_id, metrics)
+    ensembles.choose_ensemble(ws, [run_id])
     progress("storing", 3, 3)
     return FileScoreSummary(
         file=str(path),

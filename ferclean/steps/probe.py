@@ -24,7 +24,7 @@ from ferclean.parts.copies import folds_of
 from ferclean.parts.pixels import pixels_of
 from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, silent
-from ferclean.store import embeddings, encoders, pictures, runs, samples, scores, verdicts
+from ferclean.store import embeddings, encoders, ensembles, pictures, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
 FOLDS = 5
@@ -114,8 +114,6 @@ def score_probe(
     if known is not None and known.state == "done" and not force:
         metrics = known.metrics
         reused = 1
-        # the newest request is what triage reads, also when everything was there
-        runs.finish_run(ws, run_id, metrics)
     else:
         reused = 0
         started = time.perf_counter()
@@ -144,6 +142,7 @@ def score_probe(
             }
             runs.finish_run(ws, run_id, metrics)
         progress("probing", 3, 3)
+    ensembles.choose_ensemble(ws, [run_id])
     return ProbeSummary(
         encoder=path.stem, samples=len(frame), classes=len(dataset.classes), folds=int(fold.max()) + 1,
         embedding=int(metrics["embedding"]), seen=sum(value in seen.labels for value in contents), near=near,

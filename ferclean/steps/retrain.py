@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,19 @@ def retrain(
         pred_probs=out_of_fold(ws, table, classes) if "self_distillation" in names else None,
         votes=vote_counts(ws, table, classes) if dataset is None else None,
     )  # fmt: skip
+    size, channels = chosen.input_size, chosen.channels
+
+    @cache
+    def pixels() -> np.ndarray:
+        if dataset is not None:
+            return image_room.load_pixels(list(table["image"]), size=size, channels=channels)
+        paths = table.rename(columns={"image": "path"})
+        return pixels_of(ws, paths, size=size, channels=channels, progress=progress)
+
+    is_test = (table["split"] == test_name).to_numpy()
+    copies = _copies(ws if dataset is None else None, table, pixels, is_test, progress)
+    left_out = int((copies & material.usable).sum())
+    material = replace(material, usable=material.usable & ~copies)
     config = chosen.as_dict() | {
         "source": "dataset" if dataset is not None else source,
         "classes": list(classes),
@@ -169,7 +183,7 @@ def retrain(
         # contents, not paths: a file or folder elsewhere is the same run, another one in its place is not
         "weights": chosen.train_config().weights_sha256(),
     }
-    fingerprint = _fingerprint(material)
+    fingerprint = _fingerprint(material, copies)
     run_id = runs.run_id("retrain", chosen_method, config, seed, fingerprint)
     known = runs.get_run(ws, run_id)
     if known is not None and known.state == "done" and not force and keep is None:
@@ -180,15 +194,6 @@ def retrain(
     brought = starting_weights(
         chosen_method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
     )
-    size, channels = chosen.input_size, chosen.channels
-    if dataset is None:
-        pixels = pixels_of(ws, table.rename(columns={"image": "path"}), size=size, channels=channels, progress=progress)
-    else:
-        pixels = image_room.load_pixels(list(table["image"]), size=size, channels=channels)
-    is_test = (table["split"] == test_name).to_numpy()
-    copies = _copies(ws if dataset is None else None, table, pixels, is_test, progress)
-    left_out = int((copies & material.usable).sum())
-    material = replace(material, usable=material.usable & ~copies)
     test_rows = np.flatnonzero(is_test & (material.given >= 0))
     sets = {name: make_arm(name, material) for name in names}
     for name, made in sets.items():
@@ -200,7 +205,7 @@ def retrain(
             )
     with runs.running(ws, kind="retrain", method=chosen_method, config=config, seed=seed, fingerprint=fingerprint):
         compared = compare_arms(
-            sets, pixels, test_rows, material.given[test_rows],
+            sets, pixels(), test_rows, material.given[test_rows],
             classes=classes, profile=chosen, seeds=range(seed, seed + seeds), device=device,
             validation=_validation(table, material, copies, test_name), jobs=ws.runs / JOBS,
             keep_weights=[arm] if keep is not None else (), anew=force, progress=progress, tell=tell,
@@ -267,18 +272,22 @@ def retrain(
 
 
 def _copies(
-    ws: Workspace | None, table: pd.DataFrame, pixels: np.ndarray, is_test: np.ndarray, progress: Progress
+    ws: Workspace | None,
+    table: pd.DataFrame,
+    pixels: Callable[[], np.ndarray],
+    is_test: np.ndarray,
+    progress: Progress,
 ) -> np.ndarray:
-    """`copies_of`, from the pairs that are known of a workspace."""
+    """`copies_of`, from the pairs that are known of a workspace; `pixels` are asked for only where those are not."""
     contents = list(table["content_hash"])
     if ws is None:
-        return copies_of(pixels, contents, is_test)
+        return copies_of(pixels(), contents, is_test)
     pairs = find_duplicates(ws, progress=progress)
     groups = split_room.group_ids(len(table), pair_rows(list(table["sample_id"]), pairs), contents)
     found: np.ndarray = ~is_test & np.isin(groups, np.unique(groups[is_test]))
     if not table["sample_id"].isin(samples.get_samples(ws)["sample_id"]).all():
         # the first look leaves out what came without a label, which people have given one since
-        found |= copies_of(pixels, contents, is_test)
+        found |= copies_of(pixels(), contents, is_test)
     return found
 
 
@@ -348,13 +357,16 @@ def _test_split(table: pd.DataFrame, wanted: str | None) -> str:
     raise BadDataError("there is no test or validation split to measure on; name one with --test-split")
 
 
-def _fingerprint(material: Material) -> str:
+def _fingerprint(material: Material, left_out: np.ndarray) -> str:
+    """Digest of what is trained on and tested on; `left_out` (N,) bool, copies of test images."""
     columns = material.table[["sample_id", "content_hash", "split", "given_label", "label", "included"]].astype(str)
     said = ["\t".join(row) for row in columns.itertuples(index=False)]
     said += [json.dumps(None if value is None else [float(p) for p in value]) for value in material.table["soft_label"]]
     if (material.weight != 1).any():
         said += [repr(float(value)) for value in material.weight]
     parts = [array.tobytes() for array in (material.pred_probs, material.votes) if array is not None]
+    if left_out.any():  # so that runs that leave nothing out keep the name that they always had
+        parts.append(np.packbits(left_out).tobytes())
     return hashes.of_bytes(b"".join(["\n".join(said).encode(), said_by_people(material.table).tobytes(), *parts]))
 
 

@@ -24,7 +24,7 @@ from ferclean.parts.specification import find_run, spec_of
 from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.profiles import Profile, get_profile
-from ferclean.store import embeddings, pictures, runs, samples, scores
+from ferclean.store import embeddings, ensembles, pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -113,8 +113,6 @@ def score(
             if known is not None and known.state == "done" and not force:
                 reused += 1
                 tell(f"{method}, seed {run_seed}: done before, reused")
-                # the newest request is what triage reads, also when nothing had to be trained for it
-                runs.finish_run(ws, run_id, known.metrics)
             else:
                 if report := starting_weights(
                     method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
@@ -129,6 +127,8 @@ def score(
                     classes=dataset.classes, device=device, fresh=force, progress=progress, tell=tell,
                 )  # fmt: skip
             done.append({"run_id": run_id, "method": method, "seed": run_seed})
+    # what was asked for last is what triage reads, and nothing else joins it
+    ensembles.choose_ensemble(ws, [run["run_id"] for run in done])
     return ScoreSummary(
         profile=chosen.name,
         samples=len(frame),

@@ -20,7 +20,7 @@ from ferclean.evidence.verdict import calibration, queueing, reasons
 from ferclean.evidence.verdict import verdicts as judging
 from ferclean.evidence.verdict.expectation import expected_at
 from ferclean.evidence.verdict.lessons import lesson
-from ferclean.parts.gathering import gather
+from ferclean.parts.gathering import choose_members, gather, without_a_say
 from ferclean.progress import Progress, silent
 from ferclean.store import decisions, runs, samples, standing, verdicts, votes
 from ferclean.store.workspace import Workspace
@@ -77,9 +77,11 @@ def triage(
     random_share: float = queueing.RANDOM_SHARE,
     teaching_round: int = queueing.TEACHING_ROUND,
     outside: bool = True,
+    members: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> TriageSummary:
-    """Judge every scored sample from the newest runs of each method and seed.
+    """Judge every scored sample from the ensemble that was chosen last: what the last `score` (or `probe`, or
+    `import_scores`) scored, or the recognizers that `members` names, which are chosen by that.
 
     The members' out-of-fold probabilities are averaged (an ensemble's mean beats its mean member); signals that
     cannot be averaged as probabilities are averaged as ranks. Images that could not be read are judged unusable;
@@ -94,8 +96,10 @@ def triage(
     Raises FercleanError when nothing has been scored since the labels were ingested.
     """
     progress("judging", 0, 3)
+    if members is not None:
+        choose_members(ws, members)
     found = gather(ws, outside=outside)
-    members, ids, everything, given = found.members, found.ids, found.everything, found.given
+    ids, everything, given = found.ids, found.everything, found.given
     dataset = samples.get_dataset(ws)
 
     progress("judging", 1, 3)
@@ -106,7 +110,7 @@ def triage(
             if value is not None
         }
     )
-    score_runs = [run.run_id for run in members]
+    score_runs = [run.run_id for run in found.members]
     counts_of, _ = votes.get_vote_counts(ws, ids, dataset.classes)  # zeros unless the set was ingested with votes
     decided = _decided(ws, ids, dataset.classes)
     constants = STANDARD
@@ -117,8 +121,8 @@ def triage(
         "decisions": decided.newest, "votes": int(counts_of.sum()),
         "judges": [run.run_id for run in found.judges],
     }  # fmt: skip
-    fingerprint = samples.fingerprint(ws, splits=members[0].config["splits"])
-    epochs = members[0].config.get("epochs")  # a file of probabilities tells none
+    fingerprint = samples.fingerprint(ws, splits=found.members[0].config["splits"])
+    epochs = found.members[0].config.get("epochs")  # a file of probabilities tells none
     judged = judging.judge(
         replace(
             found.faces(), votes=counts_of, class_names=dataset.classes, epochs=None if epochs is None else int(epochs)
@@ -140,7 +144,7 @@ def triage(
     )
     coming = np.argsort(table["rank"].to_numpy())
     coming = coming[undecided[coming]]
-    _mark_copies(table, everything, verdicts.get_pairs(ws), set(members[0].config["splits"]))
+    _mark_copies(table, everything, verdicts.get_pairs(ws), set(found.members[0].config["splits"]))
     table = pd.concat([table, _unreadable(everything, start=len(table), width=len(dataset.classes))], ignore_index=True)
 
     progress("judging", 2, 3)
@@ -163,7 +167,7 @@ def triage(
             teaching={"size": size, "decided": decided.drawn, "voted": 2 * voted > len(ids)},
             lesson=_lesson(given, judged, decided, coming),
             flows=_flows(table, everything.set_index("sample_id")["given_label"]),
-            notes=[*found.notes, *decided.notes],
+            notes=[*found.notes, *decided.notes, *_without_a_say(ws, found.members)],
             judges=list(found.judge_names),
         )
         runs.finish_run(ws, run_id, summary.as_dict())
@@ -186,6 +190,13 @@ def triage_again(ws: Workspace, *, progress: Progress = silent) -> TriageSummary
         teaching_round=last.config.get("teaching_round", queueing.TEACHING_ROUND),
         outside=last.config.get("outside", True), progress=progress,
     )  # fmt: skip
+
+
+def _without_a_say(ws: Workspace, members: Sequence[runs.Run]) -> list[str]:
+    if not (others := without_a_say(ws, members)):
+        return []
+    together = ",".join(sorted({run.method for run in members} | set(others)))
+    return [f"scored too, without a say: {', '.join(others)}; `ferclean triage --members {together}` reads all of them"]
 
 
 @dataclass(frozen=True, kw_only=True)

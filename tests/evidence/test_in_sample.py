@@ -64,9 +64,10 @@ def test_a_model_on_its_own_training_rows_is_refused(model: str, noise: float) -
     probs = probabilities(model, noise, in_sample=True)
     for space in (None, features):
         for fold in (None, FOLD):
-            assert in_sample_evidence(labels, probs, space, fold).verdict == "in_sample"
+            found = in_sample_evidence(labels, probs, space, fold)
+            assert found.verdict == "in_sample"
             with pytest.raises(BadDataError, match="in-sample"):
-                refuse_in_sample(labels, probs, space, fold)
+                refuse_in_sample(found)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.3])
@@ -75,7 +76,7 @@ def test_the_same_model_out_of_fold_is_accepted(model: str, noise: float) -> Non
     features, labels = noisy_set(noise)
     probs = probabilities(model, noise, in_sample=False)
     for space in (None, features):
-        found = refuse_in_sample(labels, probs, space, FOLD)
+        found = refuse_in_sample(in_sample_evidence(labels, probs, space, FOLD))
         assert found.verdict != "in_sample", found.sentence
 
 
@@ -153,7 +154,7 @@ def test_public_out_of_fold_arrays_are_accepted(name: str) -> None:
     arrays = public_arrays(name)
     labels = arrays.pop("given_label").astype(int)
     for probs in arrays.values():
-        assert refuse_in_sample(labels, probs).verdict == "plausible"
+        assert in_sample_evidence(labels, probs).verdict == "plausible"
         assert find_permutation(labels, probs) is None
 
 
@@ -191,5 +192,5 @@ def test_an_over_fitted_networks_own_embedding_is_no_witness() -> None:
     features = np.eye(4)[labels] + rng.normal(scale=0.05, size=(800, 4))
     probs = np.where(np.eye(4)[labels] > 0, 0.97, 0.01)
     with pytest.raises(BadDataError, match="in-sample"):
-        refuse_in_sample(labels, probs, features)
-    assert refuse_in_sample(labels, probs, features, np.arange(800) % 4).verdict != "in_sample"
+        refuse_in_sample(in_sample_evidence(labels, probs, features))
+    assert in_sample_evidence(labels, probs, features, np.arange(800) % 4).verdict != "in_sample"

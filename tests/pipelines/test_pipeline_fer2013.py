@@ -107,8 +107,6 @@ def test_an_ensemble_is_compared_with_the_profiles_own_and_with_another_workspac
     assert gains["beside"]["mean"] == pytest.approx(_auprc(result, "all together") - _auprc(result, "beside"), abs=2e-4)
     with pytest.raises(UsageError, match="does not hold the same faces and labels"):
         run("FEW", ["cross_entropy"], limit=60, beside=tmp_path / "SEEDS")
-    with pytest.raises(UsageError, match="holds other recognizers or seeds of this profile"):
-        run("SEEDS", ["cross_entropy"], score_seeds=1)
 
 
 def test_a_gain_in_auprc_has_the_sign_of_the_better_ranking_and_an_interval_around_it() -> None:

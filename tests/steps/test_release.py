@@ -65,6 +65,18 @@ def test_policy_auto_corrects_above_the_threshold_and_leaves_unusable_images_out
     assert items(work, "bold")["train_00006"]["label"] == "fear"
 
 
+def test_policy_auto_says_which_labels_stay_because_nothing_was_scored(work: Small) -> None:
+    run = runs.latest_run(work.ws, "triage")
+    assert run is not None
+    judged = verdicts.get_verdicts(work.ws)
+    verdicts.put_verdicts(work.ws, run.run_id, judged[judged["sample_id"] != work.ids["train_00001"]])
+    said = "not judged: no scores, so the given label stays"
+    assert release(work.ws, "auto", policy="auto").counts["reasons"][said] == 1
+    row = items(work, "auto")["train_00001"]
+    assert (row["label"], row["included"], row["reason"]) == ("anger", True, said)
+    assert said not in release(work.ws, "people").counts["reasons"]
+
+
 def test_a_threshold_is_reached_by_equality(work: Small) -> None:
     release(work.ws, "auto", policy="auto", threshold=0.93)
     assert items(work, "auto")["train_00003"]["label"] == "neutral"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,7 +24,7 @@ from ferclean.steps.release import release
 from ferclean.steps.report import report
 from ferclean.steps.retrain import copies_of, retrain
 from ferclean.steps.status import status
-from ferclean.store import retrains, samples, verdicts
+from ferclean.store import retrains, runs, samples, verdicts
 from ferclean.store.decisions import Decision, append_decisions
 from ferclean.store.workspace import Workspace
 
@@ -105,6 +106,16 @@ def test_the_original_labels_gain_nothing_over_themselves(judged_copy: Path) -> 
     assert done.changed_labels == 0
     assert done.difference["mean"] == 0
     assert done.gain == "no measurable gain"
+    whole = samples.get_samples(ws).set_index("split")["sample_id"]
+    copy = pd.DataFrame(
+        {"sample_a": [whole["train"].iloc[0]], "sample_b": [whole["test"].iloc[0]], "kind": "near", "similarity": 0.99}
+    )
+    look = runs.latest_run(ws, "pairs")
+    assert look is not None
+    verdicts.put_pairs(ws, look.run_id, pd.concat([verdicts.get_pairs(ws, look.run_id, mirrored=True), copy]))
+    again = retrain(ws, release="same", method="cross_entropy", seeds=1, **options)
+    assert (again.reused, again.left_out_copies_of_test) == (False, done.left_out_copies_of_test + 1)
+    assert again.run_id != done.run_id
 
 
 def test_what_was_exported_in_another_form_is_sent_back_for_the_one_that_holds_both_labels(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import TINY
 
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, UsageError
 from ferclean.evidence.constants import Constants
 from ferclean.parts.copies import FACE
 from ferclean.review.desk import open_desk
+from ferclean.steps.score import score
 from ferclean.steps.triage import triage
 from ferclean.store import decisions, embeddings, runs, samples, scores, table, verdicts
 from ferclean.store.workspace import Workspace
@@ -79,6 +82,25 @@ def test_a_triage_stores_the_constants_that_its_verdicts_rest_on(judged_folder: 
     assert run is not None
     stored = run.config["constants"]
     assert stored == json.loads(json.dumps(asdict(Constants())))
+
+
+def test_what_is_scored_later_joins_no_ensemble_unless_it_is_named(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    pair = triage(ws)
+    alone = score(ws, profile="quick", methods=["cross_entropy"], **TINY).runs
+    judged = triage(ws)
+    assert judged.score_runs == [run["run_id"] for run in alone]
+    (note,) = [note for note in judged.notes if "without a say" in note]
+    assert "supcon_relabel; `ferclean triage --members cross_entropy,supcon_relabel`" in note
+    again = triage(ws, members=["supcon_relabel", "cross_entropy"])
+    assert again.score_runs == pair.score_runs == triage(ws).score_runs
+    assert not [note for note in again.notes if "without a say" in note]
+    with pytest.raises(UsageError, match=r"'eac' was not scored for these labels.*cross_entropy"):
+        triage(ws, members=["eac"])
+    shutil.rmtree(ws.runs / alone[0]["run_id"])
+    with pytest.raises(FercleanError, match=r"lacks the scores of cross_entropy, seed 0 \(deleted\); run"):
+        triage(ws)
+    assert len(triage(ws, members=["supcon_relabel"]).score_runs) == 1
 
 
 def test_a_higher_threshold_flags_fewer_without_scoring_again(judged_copy: Path) -> None:
@@ -183,7 +205,7 @@ def test_the_seeds_of_a_recognizer_have_one_vote_in_the_reasons_as_in_the_table(
         scores.put_predictions(ws, run, said.sample_ids, said.fold, probs, signals)
         embeddings.write_embeddings(ws, run, *embeddings.read_embeddings(ws, first.run_id))
         runs.finish_run(ws, run)
-    triage(ws)
+    triage(ws, members=["cross_entropy", "other", "supcon_relabel"])
     whole = table.sample_table(ws)
     judged = whole[whole["fold"].notna() & whole["reasons"].map(bool)]
     recognizers = {run.method for run in runs.list_runs(ws) if run.kind == "score"}

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from ferclean.errors import UsageError
-from ferclean.store.ensembles import get_ensemble, list_ensembles, put_ensemble
+from ferclean.store.ensembles import choose_ensemble, list_ensembles
 from ferclean.store.runs import finish_run, start_run
 from ferclean.store.scores import put_signals
 from tests.bare_workspace import bare
 
 
-def test_an_ensemble_keeps_its_members_in_their_order_and_is_frozen(tmp_path: Path) -> None:
+def test_an_ensemble_keeps_its_members_in_their_order_and_the_newest_is_not_chosen_twice(tmp_path: Path) -> None:
     ws, _ = bare(tmp_path)
     runs = [
         start_run(ws, kind="score", method=method, config={}, seed=0, fingerprint="f") for method in ("b", "a", "open")
@@ -22,19 +22,14 @@ def test_an_ensemble_keeps_its_members_in_their_order_and_is_frozen(tmp_path: Pa
         put_signals(ws, run, [], {})
         finish_run(ws, run)
     assert list_ensembles(ws) == []
-    put_ensemble(ws, "pair", runs[:2])
-    put_ensemble(ws, "alone", runs[1:2])
-    assert get_ensemble(ws, "pair").members == tuple(runs[:2])
-    assert [ensemble.name for ensemble in list_ensembles(ws)] == ["pair", "alone"]
-    put_ensemble(ws, "pair", runs[1::-1])  # the same members
-    assert get_ensemble(ws, "pair").members == tuple(runs[:2])
-    with pytest.raises(UsageError, match="has other members"):
-        put_ensemble(ws, "pair", runs[:1])
+    pair, alone = runs[:2], runs[1:2]
+    for members in (pair, pair, alone, pair):
+        choose_ensemble(ws, members)
+    found = list_ensembles(ws)
+    assert [(ensemble.name, list(ensemble.members)) for ensemble in found] == [("1", pair), ("2", alone), ("3", pair)]
     for members in ([], [runs[0], runs[0]]):
         with pytest.raises(UsageError, match="each once"):
-            put_ensemble(ws, "more", members)
+            choose_ensemble(ws, members)
     with pytest.raises(UsageError, match="no finished run"):
-        put_ensemble(ws, "more", [runs[0], runs[2]])
-    with pytest.raises(UsageError, match="pair"):
-        get_ensemble(ws, "pear")
-    assert len(list_ensembles(ws)) == 2
+        choose_ensemble(ws, [runs[0], runs[2]])
+    assert list_ensembles(ws) == found

@@ -124,22 +124,13 @@ def in_sample_evidence(
     return InSampleEvidence(**measured, verdict=verdict, sentence=sentence)
 
 
-def refuse_in_sample(
-    labels: np.ndarray,
-    pred_probs: np.ndarray,
-    features: np.ndarray | None = None,
-    fold: np.ndarray | None = None,
-    *,
-    groups: np.ndarray | None = None,
-    pairs: np.ndarray | None = None,
-    nearest: Nearest | None = None,
-) -> InSampleEvidence:
+def refuse_in_sample(found: InSampleEvidence) -> InSampleEvidence:
     """The evidence, when it does not convict. Raises BadDataError, with the reason and the way out, when it does.
 
-    >>> refuse_in_sample(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])).verdict
+    >>> probs = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]])
+    >>> refuse_in_sample(in_sample_evidence(np.array([0, 1, 1]), probs)).verdict
     'plausible'
     """
-    found = in_sample_evidence(labels, pred_probs, features, fold, groups=groups, pairs=pairs, nearest=nearest)
     if found.verdict == "in_sample":
         raise BadDataError(f"in-sample probabilities: {found.sentence}")
     return found
