@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
+from ferclean.recognition.images import Images
 from ferclean.store import samples
 from ferclean.store.pictures import picture_at
 from ferclean.store.pixels import PART_BYTES, PixelShelf
@@ -29,10 +31,34 @@ BLOCK = 8192
 """Pictures that `blocks_of` gives at once, at most: 19 MB of the first look."""
 
 
-def pixels_of(
-    ws: Workspace, frame: pd.DataFrame, *, size: int, channels: int, progress: Progress = silent
-) -> np.ndarray:
-    """The pictures of the rows of `frame` (sample_id, path, content_hash) in memory: (N, channels, size, size) uint8.
+class Kept:
+    """Pictures of a shelf in the order of `content_hashes`, as recognition reads images: (N, C, size, size) uint8.
+
+    A slice or an array of rows is copied out of the memory map: the whole never lies in memory, however many they are.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(self, shelf: PixelShelf, content_hashes: Sequence[str]) -> None:
+        self._shelf, self._contents = shelf, np.asarray(content_hashes, dtype=object)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, channels, size, size)."""
+        return (len(self), *self._shelf.shape)
+
+    def __len__(self) -> int:
+        return len(self._contents)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """The pictures of a slice or of an array of rows."""
+        return self._shelf.take(list(self._contents[rows]))
+
+
+def pixels_of(ws: Workspace, frame: pd.DataFrame, *, size: int, channels: int, progress: Progress = silent) -> Images:
+    """The pictures of the rows of `frame` (sample_id, path, content_hash): (N, channels, size, size) uint8, on their
+    shelf up to `LARGEST_KEPT` pixels a side and in memory above.
 
     The same bytes as `images.load_pixels` of their files. Raises LostPictureError for one that has to be decoded and is
     no longer there as it was ingested.
@@ -40,25 +66,22 @@ def pixels_of(
     if size > LARGEST_KEPT:
         return image_room.load_pixels(_readers(ws, frame), size=size, channels=channels)
     fill(ws, frame, [(size, channels)], progress=progress)
-    return PixelShelf(ws, size=size, channels=channels).take(list(frame["content_hash"]))
+    return Kept(PixelShelf(ws, size=size, channels=channels), list(frame["content_hash"]))
 
 
 def blocks_of(
     ws: Workspace, frame: pd.DataFrame, *, size: int, channels: int, most: int = BLOCK
 ) -> Iterator[np.ndarray]:
-    """`pixels_of` in consecutive blocks of at most `most` rows, so that they never lie in memory all at once.
-
-    One empty block where there is no row.
+    """The pictures as `pixels_of` gives them, in consecutive blocks of at most `most` rows; large ones, too, are then
+    never in memory all at once. One empty block where there is no row.
     """
-    if size <= LARGEST_KEPT:
-        fill(ws, frame, [(size, channels)])
-        shelf = PixelShelf(ws, size=size, channels=channels)
+    kept = pixels_of(ws, frame, size=size, channels=channels) if size <= LARGEST_KEPT else None
     for start in range(0, max(len(frame), 1), most):
-        rows = frame.iloc[start : start + most]
-        if size <= LARGEST_KEPT:
-            yield shelf.take(list(rows["content_hash"]))
+        block = slice(start, start + most)
+        if kept is None:
+            yield image_room.load_pixels(_readers(ws, frame.iloc[block]), size=size, channels=channels)
         else:
-            yield image_room.load_pixels(_readers(ws, rows), size=size, channels=channels)
+            yield kept[block]
 
 
 def fill(ws: Workspace, frame: pd.DataFrame, forms: Sequence[tuple[int, int]], *, progress: Progress = silent) -> int:

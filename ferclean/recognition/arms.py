@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ferclean.progress import Progress, Tell, silent, unheard
+from ferclean.recognition.images import Images
 from ferclean.recognition.profiles import Profile
 
 
@@ -48,7 +49,7 @@ class Compared:
 
 def compare_arms(
     arms: Mapping[str, ArmOfSeed],
-    pixels: np.ndarray,
+    pixels: Images,
     test_rows: np.ndarray,
     test_labels: np.ndarray,
     *,

@@ -20,9 +20,10 @@ from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import fold_files
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device
+from ferclean.recognition.images import Images
 from ferclean.recognition.methods.base import config_of, hook
 from ferclean.recognition.methods.catalogue import get_method
-from ferclean.recognition.pixels import Pixels, as_pixels
+from ferclean.recognition.pixels import BLOCK, as_pixels
 from ferclean.recognition.pretraining import read_state, write_state
 from ferclean.recognition.train import fit, predict, pretrain
 
@@ -56,7 +57,7 @@ class OutOfFold:
 
 def cross_validate(
     method_name: str,
-    images: np.ndarray | Pixels,
+    images: Images,
     labels: np.ndarray,
     folds: np.ndarray,
     *,
@@ -68,11 +69,11 @@ def cross_validate(
 ) -> OutOfFold:
     """Train once per fold on the other folds and predict it; assemble what all folds say.
 
-    `images` (N, C, S, S) uint8, which all folds read where they lie, or `Pixels` that lie on the device already;
-    `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two
-    different ones. With `out_dir` each finished fold is a Parquet file there, written whole or not at all: an
-    interrupted call goes on at its first unfinished fold, and other data, folds or settings never pick up its files.
-    `tell` hears of each fold when it is done.
+    `images` (N, C, S, S) uint8, which all folds read where they lie, on the host or, as `Pixels`, on the device;
+    `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two different ones. With `out_dir` each
+    finished fold is a Parquet file there, written whole or not at all: an interrupted call goes on at its first
+    unfinished fold, and other data, folds or settings never pick up its files. `tell` hears of each fold when it is
+    done.
 
     A first stage (see `methods.base.pretrain`) that needs no labels runs once on all images, before the first
     unfinished fold, and its encoder is kept in `out_dir` too; one that reads labels runs within each fold, on that
@@ -85,7 +86,7 @@ def cross_validate(
     if len(names) < 2 or folds.shape != (len(images),):
         raise BadDataError(f"cross-validation needs one fold per image and at least two folds, not {names.tolist()}")
     key = training_digest(
-        method_name, images.source, np.asarray(labels, dtype=np.int64), folds.astype(np.int64),
+        method_name, images, np.asarray(labels, dtype=np.int64), folds.astype(np.int64),
         num_classes=num_classes, config=config,
     )  # fmt: skip
     weights = config.weights_sha256()
@@ -131,7 +132,7 @@ def cross_validate(
 
 def run_fold(
     method_name: str,
-    images: np.ndarray | Pixels,
+    images: Images,
     labels: np.ndarray,
     is_train: np.ndarray,
     *,
@@ -173,7 +174,7 @@ def ensemble(pred_probs: Sequence[np.ndarray]) -> np.ndarray:
 
 def shared_encoder(
     method_name: str,
-    images: np.ndarray | Pixels,
+    images: Images,
     *,
     num_classes: int,
     config: TrainConfig,
@@ -186,8 +187,7 @@ def shared_encoder(
     With `out_dir` it is kept there, under a name that other images or settings never share, and read from there when
     it is asked for again, by whatever code it was trained (see `training_digest`).
     """
-    source = images.source if isinstance(images, Pixels) else images
-    key = training_digest(method_name, source, num_classes=num_classes, config=config)
+    key = training_digest(method_name, images, num_classes=num_classes, config=config)
     path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
     line = f"{method_name}, seed {config.seed}, first stage"
     if path is not None and path.exists():
@@ -236,8 +236,8 @@ def _assembled(parts: list[fold_files.Fold], folds: np.ndarray, names: np.ndarra
     )
 
 
-def training_digest(method_name: str, *arrays: np.ndarray, num_classes: int, config: TrainConfig) -> str:
-    """12 hex digits of what a training is given: settings, and `arrays`, images first.
+def training_digest(method_name: str, *arrays: np.ndarray | Images, num_classes: int, config: TrainConfig) -> str:
+    """12 hex digits of what a training is given: settings, and `arrays`, images first, read in blocks.
 
     Not of the code, the machine or its number of threads, nor of where a file of weights lies: it counts by content.
     """
@@ -251,5 +251,6 @@ def training_digest(method_name: str, *arrays: np.ndarray, num_classes: int, con
     ]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for array in arrays:
-        digest.update(np.ascontiguousarray(array).data)
+        for start in range(0, len(array), BLOCK):
+            digest.update(np.ascontiguousarray(array[start : start + BLOCK]).data)
     return digest.hexdigest()[:12]

@@ -16,6 +16,7 @@ from ferclean.progress import Progress, silent
 from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device, repeatable
+from ferclean.recognition.images import Images
 from ferclean.recognition.inference import Trained
 from ferclean.recognition.methods.base import config_of, hook, with_class_names
 from ferclean.recognition.methods.catalogue import get_method
@@ -26,7 +27,7 @@ PLAIN = "cross_entropy"
 
 def train_encoder(
     method_name: str,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     *,
     classes: Sequence[str],

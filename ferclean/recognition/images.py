@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -41,6 +41,21 @@ THUMBNAIL_SIDE = 16
 _ORIENTATION_TAG = 0x0112
 _ALPHA_MODES = {"RGBA", "LA", "PA", "La", "RGBa"}
 _BACKGROUND = (255, 255, 255)
+
+
+class Images(Protocol):
+    """(N, C, S, S) uint8 images on the host: an array, a memory map, or what reads rows when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def ndim(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: Any, /) -> np.ndarray:
+        """The images of a slice or of an array of rows."""
+        ...
 
 
 class UnreadableImageError(BadDataError):
@@ -167,7 +182,7 @@ def load_forms(
     return pixels
 
 
-def thumbnails(pixels: np.ndarray) -> np.ndarray:
+def thumbnails(pixels: Images) -> np.ndarray:
     """Vectors whose dot product says how alike two images look: (N, 256) float32 from (N, C, S, S) uint8.
 
     Each is the 16x16 area average of grey, its mean removed, scaled to length 1: the product is their

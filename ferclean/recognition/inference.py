@@ -16,6 +16,7 @@ from ferclean.errors import BadDataError
 from ferclean.recognition.augment import centre, normalise
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device, full_precision, out_of_memory
+from ferclean.recognition.images import Images
 from ferclean.recognition.methods.base import Method
 from ferclean.recognition.methods.catalogue import get_method
 from ferclean.recognition.pixels import Pixels, as_pixels
@@ -36,7 +37,7 @@ class Trained:
 
 def predict(
     trained: Trained,
-    images: np.ndarray | Pixels,
+    images: Images,
     *,
     batch_size: int = 256,
     device: str | None = None,

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ferclean.recognition.images import Images
 from ferclean.recognition.optimise import make_batches
 
 RESIDENT_SHARE = 0.4
@@ -21,15 +22,15 @@ BLOCK = 4096
 
 
 class Pixels:
-    """Rows of one (N, C, S, S) uint8 array as a device reads them.
+    """Rows of one (N, C, S, S) uint8 array as a device reads them; they are `Images`, too.
 
-    `source` is an array, a memory map, or anything with `shape`, `dtype`, slices and lists of rows. On CUDA it is
+    `source` are images on the host. On CUDA it is
     copied whole where it fits into `RESIDENT_SHARE` of the free memory, and all parts share that copy; else each batch
     is read on the host into pinned memory and sent while the device computes. On a CPU each batch is read where it
     lies. `resident` says which; giving it decides.
     """
 
-    def __init__(self, source: Any, device: torch.device, *, resident: bool | None = None) -> None:
+    def __init__(self, source: Images, device: torch.device, *, resident: bool | None = None) -> None:
         self.source, self.device = source, device
         size = int(np.prod(source.shape))
         fits = device.type == "cuda" and size <= RESIDENT_SHARE * free_memory(device)
@@ -60,13 +61,18 @@ class Pixels:
     def __len__(self) -> int:
         return len(self.source) if self._rows is None else len(self._rows)
 
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        """These rows' images on the host, wherever else they lie."""
+        found = self.source[rows if self._rows is None else self._rows[rows]]
+        return np.ascontiguousarray(found)
+
     def only(self, rows: np.ndarray) -> Pixels:
         """Only `rows` (M,) of these, in that order; the images are not copied."""
         chosen = np.asarray(rows, dtype=np.int64)
         part = object.__new__(Pixels)
         part.source, part.device, part._whole = self.source, self.device, self._whole
         part._rows = chosen if self._rows is None else self._rows[chosen]
-        part._rows_there = None if self._whole is None else torch.from_numpy(part._rows).to(self.device)
+        part._rows_there = None if self._whole is None else torch.tensor(part._rows, device=self.device)
         return part
 
     def shuffled(self, order: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -91,14 +97,13 @@ class Pixels:
                 chosen = slice(start, start + len(host))
                 return self._whole[chosen if self._rows_there is None else self._rows_there[chosen]]
             return self._whole[there if self._rows_there is None else self._rows_there[there]]
-        rows = host.numpy() if self._rows is None else self._rows[host.numpy()]
-        images = torch.from_numpy(np.ascontiguousarray(self.source[rows]))
+        images = torch.from_numpy(self[host.numpy()])
         if self.device.type == "cuda":
             return images.pin_memory().to(self.device, non_blocking=True)
         return images.to(self.device)
 
 
-def as_pixels(images: Any, device: torch.device, *, resident: bool | None = None) -> Pixels:
+def as_pixels(images: Images, device: torch.device, *, resident: bool | None = None) -> Pixels:
     """`images` as they are where they are `Pixels` of this device already, else an array as such."""
     if isinstance(images, Pixels):
         if images.device == device:
@@ -114,7 +119,7 @@ def free_memory(device: torch.device) -> int:
     return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
 
 
-def _copied(source: Any, device: torch.device) -> Tensor:
+def _copied(source: Images, device: torch.device) -> Tensor:
     whole = torch.empty(tuple(source.shape), dtype=torch.uint8, device=device)
     for start in range(0, len(source), BLOCK):
         # np.array copies: torch cannot promise to leave a read-only array alone

@@ -22,6 +22,7 @@ from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device, half_precision, out_of_memory, repeatable
 from ferclean.recognition.ema import WeightAverage
+from ferclean.recognition.images import Images
 from ferclean.recognition.inference import Trained, forward, predict
 from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, Method, config_of, hook
 from ferclean.recognition.methods.catalogue import get_method
@@ -53,7 +54,7 @@ class FitResult(Trained):
 
 def fit(
     method_name: str,
-    images: np.ndarray | Pixels,
+    images: Images,
     labels: np.ndarray,
     *,
     num_classes: int,
@@ -66,7 +67,7 @@ def fit(
     progress: Progress = silent,
 ) -> FitResult:
     """Train a recognizer on (N, C, S, S) uint8 images with (N,) integer labels in 0..num_classes-1, or on soft targets.
-    Images are an array, or `Pixels` that lie on the device already.
+    Images are an array, a store that is read batch by batch, or `Pixels` that lie on the device already.
 
     Soft targets are (N, num_classes) floats, rows sum to 1: the probability of each class's being the true label. The
     classification loss of every method reads them whole; what needs one class (contrast, centres, the dynamics, a first
@@ -120,7 +121,7 @@ def fit(
 
 def pretrain(
     method_name: str,
-    images: np.ndarray | Pixels,
+    images: Images,
     labels: np.ndarray | None,
     *,
     num_classes: int,
@@ -203,7 +204,7 @@ class _Run:
         seen = 0
         for index, pixels in self.images.shuffled(order, self.config.batch_size):
             for name, value in self._step(index, pixels, logits).items():
-                sums[name] = sums.get(name, torch.zeros((), device=self.device)) + value * len(index)
+                sums[name] = sums[name] + value * len(index) if name in sums else value * len(index)
             seen += len(index)
         # the only time that an epoch waits for the device, before its dynamics
         totals = torch.stack(list(sums.values())).tolist()
@@ -315,7 +316,7 @@ def _checked_weights(weights: np.ndarray, count: int) -> np.ndarray:
     return (shares / shares.mean()).astype(np.float32)
 
 
-def _checked(images: np.ndarray | Pixels, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray | None]:
+def _checked(images: Images, labels: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray | None]:
     """(N,) int64 labels, and (N, K) float32 targets where `labels` are such."""
     labels = np.asarray(labels)
     if images.ndim != 4 or images.dtype != np.uint8 or images.shape[2] != images.shape[3]:

@@ -38,6 +38,7 @@ from ferclean.parts.training_arms import (
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, Compared, compare_arms
+from ferclean.recognition.images import Images
 from ferclean.recognition.profiles import get_profile
 from ferclean.store import pictures, releases, retrains, runs, samples
 from ferclean.store.version import code_version
@@ -164,7 +165,7 @@ def retrain(
     size, channels = chosen.input_size, chosen.channels
 
     @cache
-    def pixels() -> np.ndarray:
+    def pixels() -> Images:
         if dataset is not None:
             return image_room.load_pixels(list(table["image"]), size=size, channels=channels)
         paths = table.rename(columns={"image": "path"})
@@ -274,7 +275,7 @@ def retrain(
 def _copies(
     ws: Workspace | None,
     table: pd.DataFrame,
-    pixels: Callable[[], np.ndarray],
+    pixels: Callable[[], Images],
     is_test: np.ndarray,
     progress: Progress,
 ) -> np.ndarray:
@@ -291,7 +292,7 @@ def _copies(
     return found
 
 
-def copies_of(pixels: np.ndarray, contents: Sequence[str], is_test: np.ndarray) -> np.ndarray:
+def copies_of(pixels: Images, contents: Sequence[str], is_test: np.ndarray) -> np.ndarray:
     """(N,) bool: rows outside the test split that are exact, near or mirrored copies of a test image."""
     small = image_room.thumbnails(pixels)
     straight, _ = split_room.near_duplicate_pairs(small)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from ferclean.recognition import engine
 from ferclean.recognition import pixels as room
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.crossval import cross_validate
+from ferclean.recognition.crossval import cross_validate, shared_encoder, training_digest
 from ferclean.recognition.pixels import Pixels, as_pixels
 from ferclean.recognition.train import fit, predict
 
@@ -48,7 +50,7 @@ def test_an_empty_set_passes_once_so_that_outputs_have_their_shapes() -> None:
 class Shelf:
     """A store of images that counts what is read: rows by list or slice, and nothing as a whole."""
 
-    shape, dtype = IMAGES.shape, IMAGES.dtype
+    shape, dtype, ndim = IMAGES.shape, IMAGES.dtype, IMAGES.ndim
 
     def __init__(self) -> None:
         self.largest = 0
@@ -64,6 +66,8 @@ class Shelf:
 
 def test_training_and_prediction_stream_from_any_store_and_say_what_an_array_says(tmp_path: Path) -> None:
     labels, shelf = np.arange(23) % 3, Shelf()
+    rows = engine.Rows(pixels=Shelf(), train=np.arange(20), targets=labels[:20], judged=np.arange(20, 23))
+    assert rows.digest() == replace(rows, pixels=IMAGES).digest()
     np.save(tmp_path / "faces.npy", IMAGES)
     mapped = np.load(tmp_path / "faces.npy", mmap_mode="r")
     said = []
@@ -72,6 +76,25 @@ def test_training_and_prediction_stream_from_any_store_and_say_what_an_array_say
         said.append(predict(result, images, batch_size=8)["pred_probs"])
     assert len({probs.tobytes() for probs in said}) == 1
     assert 2 <= shelf.largest <= 9  # never more than a batch, the last of which takes a lone image up
+
+
+def test_a_part_of_a_set_is_what_it_holds_and_never_taken_for_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(images: Any) -> str:
+        return training_digest("distilled", images, num_classes=3, config=TINY)
+
+    rows = np.array([7, 3, 22, 0, 9])
+    whole, part = Pixels(Shelf(), CPU), Pixels(Shelf(), CPU).only(rows)
+    monkeypatch.setattr("ferclean.recognition.crossval.BLOCK", 4)
+    assert digest(whole) == digest(IMAGES)
+    assert digest(part) == digest(IMAGES[rows]) != digest(whole)
+    np.testing.assert_array_equal(part[1:4], IMAGES[rows][1:4])
+    lines: list[str] = []
+    for images in (whole, part, part):
+        shared_encoder("distilled", images, num_classes=3, config=TINY, out_dir=tmp_path, tell=lines.append)
+    assert [line.endswith("reused") for line in lines] == [False, False, True]
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_all_folds_read_one_copy(monkeypatch: pytest.MonkeyPatch) -> None:
