@@ -51,6 +51,9 @@ _TYPES = {
     "FLOAT[]": pa.list_(pa.float32()), "DOUBLE[]": pa.list_(pa.float64()), "VARCHAR[]": pa.list_(pa.string()),
 }  # fmt: skip
 
+_END = b"PAR1"
+"""The last bytes of a Parquet file; before them lies the directory without which nothing can be read."""
+
 _ROWS = 4096
 """Rows that are unpacked together. Files lie in order of arrival, so a face or a page of faces unpacks few of them: 32
 random ones of 300,000 verdicts take a third of the time that groups of 120,000 take. The directory of a file grows
@@ -71,7 +74,16 @@ def path_of(ws: Workspace, run_id: str, file: str) -> Path:
 
 def complete(ws: Workspace, run_id: str, kind: str) -> bool:
     """Whether what a finished run of this kind is read for is (still) there."""
-    return kind not in NEEDED or path_of(ws, run_id, NEEDED[kind]).is_file()
+    return kind not in NEEDED or is_whole(path_of(ws, run_id, NEEDED[kind]))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there with its end: one that a copy or a full disk cut off is as good as deleted."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(_END)))
+        return file.read() == _END
 
 
 def write(ws: Workspace, run_id: str, file: str, columns: Mapping[str, Any]) -> None:
@@ -104,7 +116,7 @@ def source(ws: Workspace, run_id: str | None, file: str, *, finished: bool = Fal
     """
     if run_id is not None:
         path = path_of(ws, run_id, file)
-        if path.is_file():
+        if is_whole(path):
             # a folder's name may look like a pattern
             return Source(f"read_parquet(${file}_file)", {f"{file}_file": glob.escape(str(path))})
         if finished:
@@ -116,7 +128,7 @@ def source(ws: Workspace, run_id: str | None, file: str, *, finished: bool = Fal
 
 def sources(ws: Workspace, run_ids: Sequence[str], file: str) -> Source:
     """What stands for the files of several runs together, as far as they are there."""
-    there = [path for path in (path_of(ws, run_id, file) for run_id in run_ids) if path.is_file()]
+    there = [path for path in (path_of(ws, run_id, file) for run_id in run_ids) if is_whole(path)]
     if not there:
         return Source(f"({empty(file)})", {})
     paths = [glob.escape(str(path)) for path in there]
@@ -137,6 +149,6 @@ def empty(file: str) -> str:
 def signal_names(ws: Workspace, run_id: str) -> list[str]:
     """The signals in a run's scores.parquet, by name; [] where there is none. Reads the file's directory alone."""
     path = path_of(ws, run_id, "scores")
-    if not path.is_file():
+    if not is_whole(path):
         return []
     return sorted(set(pq.read_schema(path).names) - set(COLUMNS["scores"]))

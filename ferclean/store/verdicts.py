@@ -161,7 +161,7 @@ def get_pairs(ws: Workspace, run_id: str | None = None, *, mirrored: bool = Fals
     with ws.reading("reading pairs") as con:
         chosen = run_id or latest_done(con, ws, "pairs")
         if chosen is None:
-            there = (one for one in finished(con, "triage") if run_files.path_of(ws, one, "pairs").is_file())
+            there = (one for one in finished(con, "triage") if run_files.is_whole(run_files.path_of(ws, one, "pairs")))
             chosen = next(there, None)
         pair = source_of(con, ws, chosen, "pairs")
         return frame(

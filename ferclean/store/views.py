@@ -52,6 +52,6 @@ def _files(con: Any, ws: Workspace) -> dict[str, list[Path]]:
         if run_files.complete(ws, run_id, kind):
             for name, file in VIEWS.items():
                 path = run_files.path_of(ws, run_id, file)
-                if path.is_file():
+                if run_files.is_whole(path):
                     found[name].append(path)
     return found | {name: found[name][-1:] for name in ("verdict", "pair")}

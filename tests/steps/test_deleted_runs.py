@@ -73,6 +73,17 @@ def test_a_decision_keeps_the_chance_of_its_draw_though_the_verdicts_were_delete
     assert decisions.decision_history(ws)["inclusion_probability"].tolist() == [0.25]
 
 
+def test_a_file_that_was_cut_off_is_as_good_as_deleted_and_bars_no_decision(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    path = run_files.path_of(ws, triaged(ws, ids), "verdicts")
+    path.write_bytes(path.read_bytes()[:-100])
+    ws.root.rename(tmp_path / "moved")
+    ws = Workspace.open(tmp_path / "moved")
+    decisions.append_decisions(ws, [decisions.Decision(sample_id=ids[0], action="keep", reviewer="ann")])
+    assert [run.state for run in runs.list_runs(ws)] == ["deleted"]
+    assert table.queue(ws).empty
+
+
 def test_an_earlier_triage_is_read_where_the_latest_was_deleted_and_rows_of_that_are_refused(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path)
     first = triaged(ws, ids, kind="clean")

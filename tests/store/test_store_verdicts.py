@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ferclean.errors import BadDataError, UsageError
-from ferclean.store import counts, runs, scores, table, verdicts
+from ferclean.store import counts, run_files, runs, scores, table, verdicts
 from ferclean.store.decisions import Decision, append_decisions, undo
 from ferclean.store.samples import get_dataset, put_samples
+from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import bare, sample, triaged, verdict_frame
 
@@ -231,3 +234,30 @@ def test_counts_are_those_of_the_table(tmp_path: Path) -> None:
     assert steps.to_numpy().tolist() == [
         ["clean", 0, 1], ["mislabelled", 20, 2], ["mislabelled", 38, 1], ["mislabelled", 39, 1],
     ]  # fmt: skip
+
+
+def test_of_earlier_queues_the_draws_are_kept_that_decisions_rest_on_and_those_in_force_until_there_are_new_ones(
+    tmp_path: Path,
+) -> None:
+    ws, ids = bare(tmp_path)
+    first = triaged(ws, ids, drawn_at_random=True, inclusion_probability=0.5)
+    decide(ws, ids[0], "keep")
+    second = triaged(ws, ids, seed=1, drawn_at_random=True, inclusion_probability=0.25)
+    third = runs.start_run(ws, kind="triage", method="rank", config={}, seed=2, fingerprint="f")
+    verdicts.put_verdicts(ws, third, verdict_frame(ids, drawn_at_random=True, inclusion_probability=0.125))
+    with ws.reading("counting") as con:
+        kept = con.execute("SELECT run_id, count(*) FROM drawn_item GROUP BY run_id").fetchall()
+    # the third was not ended: should its process die, the second is in force
+    assert dict(kept) == {first: 1, second: 6, third: 6}
+    decide(ws, ids[1], "keep")
+    assert {one: drawn.chance for one, drawn in random_decisions(ws).items()} == {ids[0]: 0.5, ids[1]: 0.25}
+
+
+def test_a_face_is_found_in_one_part_of_a_file_by_its_place_in_the_order_of_arrival(tmp_path: Path) -> None:
+    ws, _ = bare(tmp_path)
+    size = 9000
+    run_files.write(ws, "r", "scores", {"position": pa.array(range(size)), "sample_id": pa.array(["s"] * size)})
+    about = pq.ParquetFile(run_files.path_of(ws, "r", "scores")).metadata
+    place = about.schema.names.index("position")
+    found = [about.row_group(part).column(place).statistics for part in range(about.num_row_groups)]
+    assert [(part.min, part.max) for part in found] == [(0, 4095), (4096, 8191), (8192, 8999)]
