@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from ferclean.progress import Progress, silent
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods.catalogue import check_methods, get_method
 from ferclean.recognition.profiles import get_profile
-from ferclean.store.version import code_version
 from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, percent, told
+from pipelines.heading import heading
 
 METHODS = ("distilled", "coarse_contrast")
 SUPERVISED = "cross_entropy"
@@ -77,9 +76,8 @@ def run(
         table.append(row)
     from ferclean.recognition.devices import describe
 
-    return {
-        "schema": 1, "pipeline": "encoder_probes", "version": code_version(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"), "device": describe(device), "profile": profile,
+    return heading("encoder_probes") | {
+        "device": describe(device), "profile": profile,
         "epochs": chosen.epochs, "data": faces.name, "train_images": len(faces.train), "test_images": len(faces.test),
         "seeds": seeds, "table": table,
     }  # fmt: skip

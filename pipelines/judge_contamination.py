@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,8 @@ from ferclean.recognition.profiles import get_profile
 from ferclean.recognition.train import fit, predict
 from ferclean.steps.judge import ask_judge
 from ferclean.store import samples, scores
-from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
+from pipelines.heading import heading
 
 TRAINED = {"trained on train": ("train",), "trained on train and test": ("train", "test")}
 ROWS, DRAWS = 300, 50
@@ -55,11 +54,7 @@ def run(
     row_of = pd.Series(np.arange(len(frame)), frame["sample_id"])
     rows = row_of[ids].to_numpy()
     test = np.flatnonzero((frame["split"] == "test").to_numpy())
-    return {
-        "schema": 1,
-        "pipeline": "judge_contamination",
-        "version": code_version(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    return heading("judge_contamination") | {
         "rows": len(rows),
         "test_rows": len(test),
         "draws": DRAWS,

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ferclean import __version__
 from ferclean.evidence import measures
 from ferclean.evidence.compat.baselines import baseline_scores
 from ferclean.evidence.signals.label_signals import logit_margin
 from ferclean.evidence.verdict import calibration
 from ferclean.evidence.verdict.belief import Faces
 from ferclean.evidence.verdict.verdicts import judge
+from pipelines.heading import heading
 
 CIFAR = "cifar-10n-aggregate.npz"
 PREFIX = "pred_probs_"
@@ -34,11 +33,7 @@ def run(data: Path) -> dict[str, Any]:
         error = arrays["label_error"].astype(bool)
         models = {name.removeprefix(PREFIX): arrays[name] for name in arrays.files if name.startswith(PREFIX)}
     models["mean_of_all"] = np.mean([_normalised(probs) for probs in models.values()], axis=0)
-    return {
-        "schema": 1,
-        "pipeline": "label_error_arrays",
-        "version": __version__,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    return heading("label_error_arrays") | {
         "file": CIFAR,
         "n": len(given),
         "true_error_rate": round(float(error.mean()), 4),

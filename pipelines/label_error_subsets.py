@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ferclean import __version__
 from ferclean.evidence import measures
 from ferclean.evidence.signals.label_signals import logit_margin, probability_margin, self_confidence
 from ferclean.evidence.verdict.belief import Faces
 from ferclean.evidence.verdict.verdicts import judge
+from pipelines.heading import heading
 
 AGGREGATE, WORST = "cifar-10n-aggregate.npz", "cifar-10n-worst.npz"
 PREFIX = "pred_probs_"
@@ -46,11 +45,7 @@ def run(data: Path, *, subsets: int = 20, rows: int = 2800) -> dict[str, Any]:
                     for seed in range(1 if kind == "whole" else subsets)
                 ]
                 found.append({"file": file, "model": model, "kind": kind, **summary(sets)})
-    return {
-        "schema": 1,
-        "pipeline": "label_error_subsets",
-        "version": __version__,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    return heading("label_error_subsets") | {
         "subsets": subsets,
         "rows": rows,
         "found": found,

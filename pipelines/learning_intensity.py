@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ import numpy as np
 
 from ferclean.progress import Progress, silent
 from ferclean.recognition.profiles import get_profile
-from ferclean.store.version import code_version
 from pipelines.faces_to_train import drawn_or_ingested, parser_for, told
+from pipelines.heading import heading
 
 METHOD = "cross_layer"
 BATCHES = 8
@@ -77,9 +76,8 @@ def run(
             | {f"{name}_sd": round(float(value.std(ddof=1)), 5) for name, value in values.items() if len(value) > 1}
         )
     progress("done", len(epochs), len(epochs))
-    return {
-        "schema": 1, "pipeline": "learning_intensity", "version": code_version(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"), "device": describe(device), "profile": profile,
+    return heading("learning_intensity") | {
+        "device": describe(device), "profile": profile,
         "data": faces.name, "train_images": len(faces.train), "batches": len(norms), "batch_size": chosen.batch_size,
         "seed": seed, "table": rows,
     }  # fmt: skip

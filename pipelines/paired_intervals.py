@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from scipy import stats
 
 from ferclean.evidence.comparison import paired_difference
 from ferclean.files import whole_file
-from ferclean.store.version import code_version
+from pipelines.heading import heading
 
 SEEDS = (2, 5, 10)
 SPREADS = (0.2, 0.5, 1.0, 1.5, 2.0)
@@ -86,11 +85,7 @@ def run(numbers: Sequence[int] = SEEDS, *, comparisons: int, images: int, seed: 
                 settings = {"comparisons": comparisons, "images": images, "shared": shared, "seed": seed}
                 real, null = (coverage(seeds, spread, gain=gain, **settings) for gain in (0.02, 0.0))  # type: ignore[arg-type]
                 rows.append({"seeds": seeds, "spread": spread, "shared": shared, **real, "null": null})
-    return {
-        "schema": 1,
-        "pipeline": "paired_intervals",
-        "version": code_version(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    return heading("paired_intervals") | {
         "comparisons": comparisons,
         "images": images,
         "rows": rows,

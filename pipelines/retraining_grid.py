@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,9 @@ from ferclean.recognition.profiles import get_profile
 from ferclean.steps.release import THRESHOLD
 from ferclean.steps.retrain import copies_of
 from ferclean.store import samples
-from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 from pipelines.ferplus_measures import read_truth
+from pipelines.heading import heading
 from pipelines.simulated_reviewer import Reviewed, automatic_labels, judged_after, reviewed
 
 COUNTS = (0, 100, 300, 600)
@@ -121,11 +120,7 @@ def run(
         made, pixels, test_rows, majority,
         classes=classes, profile=chosen, seeds=range(seeds), device=device, jobs=jobs,
     )  # fmt: skip
-    return {
-        "schema": 1,
-        "pipeline": "retraining_grid",
-        "version": code_version(),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    return heading("retraining_grid") | {
         "device": describe(device),
         "profile": profile,
         "method": method,

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ferclean import __version__
 from ferclean.evidence import measures
 from ferclean.evidence.verdict import calibration
 from ferclean.progress import Progress, silent
@@ -27,6 +25,7 @@ from ferclean.steps.score import score
 from ferclean.steps.triage import TriageSummary, triage
 from ferclean.store import table
 from ferclean.store.workspace import Workspace
+from pipelines.heading import heading
 
 MECHANISM = "annotators"
 
@@ -55,11 +54,7 @@ def run(
         # --- from here on the truth is read
         found.append({"seed": seed} | measure(ws, summary, drawn_faces.read_truth(drawn)))
     progress("drawn sets", seeds, seeds)
-    return {
-        "schema": 1,
-        "pipeline": "self_estimate",
-        "version": __version__,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    return heading("self_estimate") | {
         "mechanism": MECHANISM,
         "profile": profile,
         "faces": faces,

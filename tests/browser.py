@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ferclean.review.serve import launch_command, launch_environment
+from ferclean.review.serve import end, launch_command, launch_environment
 from tests.prepare import BROWSER_FLAGS, find_browser
 
 
@@ -49,17 +49,19 @@ def review_server(root: Path, *, reviewer: str = "ada") -> Iterator[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    with answering(server, port) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def answering(server: subprocess.Popen[bytes], port: int) -> Iterator[str]:
+    """The address of the screen that `server` serves, once it answers; ended afterwards."""
     try:
         url = f"http://127.0.0.1:{port}"
         assert answer(f"{url}/_stcore/health") == "ok"
         yield url
     finally:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        end(server)
 
 
 def free_port() -> int:

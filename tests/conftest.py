@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,19 @@ def judged_folder(drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     score(ws, profile="quick", **TINY)
     triage(ws)
     return root
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Path]:
+    """Copies a workspace to W in a current folder of its own, which is returned."""
+
+    def copied(root: Path) -> Path:
+        shutil.copytree(root, tmp_path / "W")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("FERCLEAN_WORKSPACE", raising=False)
+        return tmp_path
+
+    return copied
 
 
 @pytest.fixture

@@ -24,6 +24,16 @@ def pixels(seed: int, side: int = 24, *, grey: bool = False) -> np.ndarray:
     return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
 
+def noise_in_folds(count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images (N, 1, 32, 32) of noise, labels of three classes in turn, and three folds; not to be written to."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (count, 1, 32, 32), dtype=np.uint8)
+    arrays = images, np.arange(count) % 3, rng.permutation(count) % 3
+    for array in arrays:
+        array.flags.writeable = False
+    return arrays
+
+
 def image_bytes(seed: int, kind: str = "JPEG", side: int = 24) -> bytes:
     """The picture of a seed as a file."""
     target = io.BytesIO()

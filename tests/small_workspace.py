@@ -10,6 +10,7 @@ import hashlib
 import io
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ import pandas as pd
 from PIL import Image
 
 from ferclean.sources.cards import load_card
+from ferclean.steps.export import export
 from ferclean.steps.release import release
 from ferclean.store import runs, scores, verdicts
 from ferclean.store.decisions import Decision, append_decisions
@@ -121,6 +123,33 @@ def shared(card: str = "rafdb", redistributable: bool = False, triaged: bool = T
     if released:
         release(made.ws, "v1", policy="auto", threshold=0.9)
     return made
+
+
+@cache
+def shared_hf() -> Path:
+    """The hf export of `shared` with its release, made once per process and never to be changed."""
+    ws = shared(released=True).ws
+    export(ws, form="hf", out=ws.root.parent / "hf", release="v1")
+    return ws.root.parent / "hf"
+
+
+def photos(
+    root: Path, keys: Sequence[str], *, classes: Sequence[str], labels: Sequence[str], split: str = "train"
+) -> Workspace:
+    """A workspace below `root` of pictures of noise under `keys` in a folder, JPEG where those say .jpg."""
+    ws, folder = Workspace.create(root / "workspace"), root / "photos"
+    known = {"name": "photos", "classes": tuple(classes), "root": str(folder), "licence": "cc0-1.0"}
+    put_dataset(ws, Dataset(**known, card=load_card("image_folder").as_dict(), redistributable=True))
+    rows = []
+    for number, (key, label) in enumerate(zip(keys, labels, strict=True)):
+        data = picture(number, form="JPEG" if key.endswith(".jpg") else "PNG")
+        (folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (folder / key).write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        place = {"source_key": key, "relative_path": key, "content_hash": digest}
+        rows.append(Sample(sample_id=make_sample_id("photos", key, digest), split=split, given_label=label, **place))
+    put_samples(ws, rows)
+    return ws
 
 
 def _make(tmp_path: Path, *, card: str, redistributable: bool, triaged: bool) -> Small:

@@ -332,13 +332,7 @@ def _again() -> None:
 
 def _undo() -> None:
     at = sitting.open_sitting()
-    try:
-        undone = review.undo(at.desk)
-    except FercleanError as error:
-        sitting.say(f"Not undone: {error}", kind="trouble")
-        return
-    if not undone:
-        sitting.say("Nothing to undo", kind="")
+    if not (undone := sitting.take_back(at)):
         return
     names = [at.desk.items[sample_id].source_key for sample_id in undone if sample_id in at.desk.items]
     sitting.say(f"Undone: {names[0] if len(names) == 1 else f'{len(undone):,} decisions'}")

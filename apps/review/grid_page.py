@@ -148,10 +148,5 @@ def _not_meant() -> None:
 
 
 def _undo() -> None:
-    at = sitting.open_sitting()
-    try:
-        undone = review.undo(at.desk)
-    except FercleanError as error:
-        sitting.say(f"Not undone: {error}", kind="trouble")
-        return
-    sitting.say(f"Undone: {len(undone):,} decisions" if undone else "Nothing to undo", kind="saved" if undone else "")
+    if undone := sitting.take_back(sitting.open_sitting()):
+        sitting.say(f"Undone: {len(undone):,} decisions")

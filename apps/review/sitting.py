@@ -19,6 +19,7 @@ from ferclean.parts.teaching import Teaching
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import Desk, Filters, Tally, facets, next_open, open_desk, select, tally, teaching_now
 from ferclean.review.ranked import Selection
+from ferclean.steps.review import undo
 from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that a key press waits for another process before the page says that it is busy
@@ -104,6 +105,18 @@ def go(sample_id: str | None, *, page: str | None = None) -> None:
 def say(text: str, *, kind: str = "saved") -> None:
     """Keep a line for the page's status row."""
     st.session_state["status"] = (kind, text)
+
+
+def take_back(at: Sitting) -> list[str]:
+    """Undo the reviewer's last act; the samples that it was about, none where that is said to be impossible."""
+    try:
+        undone = undo(at.desk)
+    except FercleanError as error:
+        say(f"Not undone: {error}", kind="trouble")
+        return []
+    if not undone:
+        say("Nothing to undo", kind="")
+    return undone
 
 
 def seconds_on(sample_id: str) -> float:

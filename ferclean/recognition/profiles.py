@@ -88,6 +88,10 @@ class Profile:
         return settings | {"train_size": self.train_size}
 
 
+_ON_A_GPU: dict[str, Any] = {
+    "backbone": "resnet18", "input_size": 112, "channels": 3, "epochs": 50, "batch_size": 128, "learning_rate": 1e-3,
+}  # fmt: skip
+
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
@@ -120,23 +124,13 @@ PROFILES: dict[str, Profile] = {
         Profile(
             name="standard",
             methods=("supcon_relabel", "cross_entropy"),
-            backbone="resnet18",
-            input_size=112,
-            channels=3,
-            epochs=50,
-            batch_size=128,
-            learning_rate=1e-3,
+            **_ON_A_GPU,
         ),
         Profile(
             name="thorough",
             methods=tuple(METHODS),
             seeds=3,
-            backbone="resnet18",
-            input_size=112,
-            channels=3,
-            epochs=50,
-            batch_size=128,
-            learning_rate=1e-3,
+            **_ON_A_GPU,
         ),
     )
 }

@@ -78,7 +78,7 @@ def serve(
     except KeyboardInterrupt:  # the server had the same Ctrl-C and ends by itself
         code = 0
     finally:
-        _end(child)
+        end(child)
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
     return 0 if code in (0, -signal.SIGTERM, -signal.SIGINT) else 1
@@ -118,7 +118,8 @@ def _open_when_ready(child: subprocess.Popen[bytes], port: int) -> None:
             time.sleep(0.3)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def end(child: subprocess.Popen[bytes]) -> None:
+    """End a server: asked first, killed where it does not listen."""
     if child.poll() is not None:
         return
     child.terminate()

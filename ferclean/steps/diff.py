@@ -16,7 +16,6 @@ import pandas as pd
 from ferclean.evidence import labels as label_names
 from ferclean.exports.content import ORIGINAL
 from ferclean.parts.curating import changes, keys_of, original_items
-from ferclean.printable import printable
 from ferclean.store.releases import get_release, get_release_items
 from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table
@@ -57,16 +56,6 @@ class ReleaseDiff:
             "changes": self.changes,
             "largest_soft": self.largest_soft,
         }
-
-    def as_lines(self) -> list[str]:
-        """One line per changed row, as a pull request shows it: `~ train_00012  anger -> fear  (reason)`."""
-        lines = []
-        for change in self.changes:
-            sign = {"added": "+", "removed": "-", "relabelled": "~"}[change["change"]]
-            labels = " -> ".join(change[side] or "left out" for side in ("from", "to"))
-            shown = printable(change["source_key"])
-            lines.append(f"{sign} {change['split']}  {shown}  {labels}  ({change['reason'] or 'as given'})")
-        return lines
 
 
 def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:

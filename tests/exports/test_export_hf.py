@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_workspace import CLASSES, Small, p_true, shared, small
+from small_workspace import CLASSES, Small, p_true, shared, shared_hf, small
 
 from ferclean.errors import BadDataError
 from ferclean.exports.card import inert
@@ -33,10 +33,8 @@ def work() -> Small:
 
 
 @pytest.fixture(scope="module")
-def exported(work: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("hf") / "v1"
-    export(work.ws, form="hf", out=out, release="v1")
-    return out
+def exported() -> Path:
+    return shared_hf()
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from pathlib import Path
 
 import pytest
-from small_workspace import ROWS, picture, shared
+from small_workspace import ROWS, photos, picture, shared
 
 from ferclean.exports.cells import NameBook, class_folders, safe_file_name, true_suffix
-from ferclean.sources.cards import load_card
 from ferclean.sources.tabular import unescape_cell
 from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
-from ferclean.store.samples import Dataset, Sample, get_samples, make_sample_id, put_dataset, put_samples
+from ferclean.store.samples import get_samples
 from ferclean.store.workspace import Workspace
 
 HOSTILE = (
@@ -37,32 +35,9 @@ def mapping(out: Path) -> list[dict[str, str]]:
 
 
 def hostile_set(tmp_path: Path) -> Workspace:
-    root = tmp_path / "photos"
-    (root / "sub").mkdir(parents=True)
-    ws = Workspace.create(tmp_path / "workspace")
     classes = ("anger", "../../up")
-    card = load_card("image_folder").as_dict()
-    put_dataset(
-        ws,
-        Dataset(name="photos", classes=classes, root=str(root), card=card, licence="cc0-1.0", redistributable=True),
-    )
-    samples = []
-    for number, key in enumerate(HOSTILE):
-        data = picture(number, form="PNG")
-        (root / key).write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        samples.append(
-            Sample(
-                sample_id=make_sample_id("photos", key, digest),
-                source_key=key,
-                split="train",
-                given_label=classes[number == 0],
-                relative_path=key,
-                content_hash=digest,
-            )
-        )
-    put_samples(ws, samples)
-    return ws
+    labels = [classes[number == 0] for number in range(len(HOSTILE))]
+    return photos(tmp_path, HOSTILE, classes=classes, labels=labels)
 
 
 def test_hostile_names_land_safely_and_lead_back(tmp_path: Path) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import shutil
 from pathlib import Path
 
 import pytest
-from small_workspace import BROKEN, CLASSES, CODES, picture, shared, small
+from small_workspace import BROKEN, CLASSES, CODES, photos, shared, small
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.exports import rafdb
@@ -19,7 +18,7 @@ from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
 from ferclean.store.releases import get_release_items
-from ferclean.store.samples import Dataset, Sample, get_samples, make_sample_id, put_dataset, put_samples
+from ferclean.store.samples import get_samples
 from ferclean.store.workspace import Workspace
 
 
@@ -93,32 +92,8 @@ def test_annotations_of_the_released_images_are_copied_as_they_are(tmp_path: Pat
 
 def other_set(tmp_path: Path, *, split: str = "train", label: str = "anger") -> Workspace:
     """Two samples of another layout: a PNG under a hostile name, and a JPEG."""
-    root = tmp_path / "photos"
-    root.mkdir()
-    ws = Workspace.create(tmp_path / "other")
-    classes = (*CLASSES, "contempt")
-    card = load_card("image_folder").as_dict()
-    put_dataset(
-        ws,
-        Dataset(name="photos", classes=classes, root=str(root), card=card, licence="cc0-1.0", redistributable=True),
-    )
-    samples = []
-    for number, (key, form) in enumerate([("=cmd|'x'!A1.png", "PNG"), ("b.jpg", "JPEG")]):
-        data = picture(number, form=form)
-        (root / key).write_bytes(data)
-        digest = hashlib.sha256(data).hexdigest()
-        samples.append(
-            Sample(
-                sample_id=make_sample_id("photos", key, digest),
-                source_key=key,
-                split=split,
-                given_label=label,
-                relative_path=key,
-                content_hash=digest,
-            )
-        )
-    put_samples(ws, samples)
-    return ws
+    keys = ["=cmd|'x'!A1.png", "b.jpg"]
+    return photos(tmp_path, keys, classes=(*CLASSES, "contempt"), labels=[label] * 2, split=split)
 
 
 def test_other_sets_get_made_up_keys_and_a_mapping_that_is_inert(tmp_path: Path) -> None:

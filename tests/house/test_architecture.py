@@ -6,10 +6,11 @@ import ast
 import re
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.loaded import loaded
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ferclean"
@@ -148,13 +149,8 @@ def test_the_top_level_holds_only_the_agreed_rooms() -> None:
 
 
 def test_importing_the_package_and_the_command_line_loads_nothing_heavy() -> None:
-    code = (
-        "import sys, ferclean, ferclean.cli;"
-        "heavy = {'torch','timm','duckdb','streamlit','fiftyone','datasets','pandas','numpy','sklearn','PIL'};"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    heavy = ("torch", "timm", "duckdb", "streamlit", "fiftyone", "datasets", "pandas", "numpy", "sklearn", "PIL")
+    assert loaded("import ferclean, ferclean.cli", of=heavy) == []
 
 
 def test_no_test_reaches_a_network_from_its_own_process() -> None:

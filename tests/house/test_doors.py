@@ -25,7 +25,7 @@ from apps.guard import own_hosts
 from ferclean.bundled_files import bundled_path
 from ferclean.printable import printable
 from ferclean.review.serve import launch_command, launch_environment
-from tests.browser import answer, browser_page, free_port
+from tests.browser import answer, answering, browser_page, free_port
 from tests.workspaces import make_workspace
 
 ROUTES = (
@@ -260,12 +260,8 @@ def test_the_page_shows_nothing_when_it_is_served_without_the_guard(tmp_path: Pa
         env=launch_environment() | {"FERCLEAN_WORKSPACE": str(ws.root)}, stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
-        assert answer(f"http://127.0.0.1:{port}/_stcore/health") == "ok"
+    with answering(process, port):
         shown = first_page(port)
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
     assert "start this page with" in shown
     assert not re.search("face_0|data:image/png", shown)
 

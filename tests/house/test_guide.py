@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ferclean.cli import run
-from tests.browser import answer, free_port
+from tests.browser import answering, free_port
 
 ROOT = Path(__file__).parents[2]
 SMALL = """
@@ -72,8 +72,5 @@ def serve(said: list[str]) -> None:
         [sys.executable, "-c", "from ferclean.cli import main; main()", *said, "--port", str(port), "--no-open"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
-        assert answer(f"http://127.0.0.1:{port}/_stcore/health") == "ok"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    with answering(server, port):
+        pass

@@ -6,16 +6,14 @@ import json
 import os
 import re
 import site
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.browser import answering, free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -117,28 +115,10 @@ def test_demo_finds_what_is_certain(demo: tuple[Path, dict, str]) -> None:
 
 def test_review_serves_from_the_wheel_on_loopback(environment: Path, demo: tuple[Path, dict, str]) -> None:
     folder, result, _ = demo
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [environment / "bin" / "ferclean", "-w", str(result["workspace"]), "review", "--port", str(port), "--no-open"],
         cwd=folder, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
-        assert answer(f"http://127.0.0.1:{port}/_stcore/health") == "ok"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def answer(url: str, *, seconds: float = 60) -> str:
-    """The body at `url`, once something answers there."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return response.read().decode()
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.3)
+    with answering(server, port):
+        pass

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from PIL import Image
 from ferclean.errors import BadDataError, UsageError
 from ferclean.recognition.devices import full_precision, half_precision
 from pipelines import gpu_check
+from tests.loaded import loaded
 
 SMALL: dict[str, Any] = {"input_size": 32, "crop": 28 / 32, "batch_size": 16}
 
@@ -102,9 +101,5 @@ def test_unknown_recognizers_and_tables_without_training_rows_are_refused(tmp_pa
 
 
 def test_it_imports_neither_a_database_nor_what_draws_screens() -> None:
-    code = (
-        "import sys, pipelines.gpu_check;"
-        "print(sorted({'duckdb', 'cleanlab', 'datasets', 'fiftyone', 'streamlit'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    others = ("duckdb", "cleanlab", "datasets", "fiftyone", "streamlit")
+    assert loaded("import pipelines.gpu_check", of=others) == []

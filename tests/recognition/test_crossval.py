@@ -15,6 +15,7 @@ from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.crossval import OutOfFold, cross_validate, ensemble, run_fold
 from ferclean.recognition.train import fit, predict
+from tests.made_sets import noise_in_folds
 
 TINY = TrainConfig(epochs=3, batch_size=8, device="cpu")
 ARRAYS = ("pred_probs", "logits", "embedding", "fold", "given_prob", "margin")
@@ -22,11 +23,7 @@ ARRAYS = ("pred_probs", "logits", "embedding", "fold", "given_prob", "margin")
 
 @pytest.fixture(scope="module")
 def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    arrays = rng.integers(0, 256, (30, 1, 32, 32), dtype=np.uint8), np.arange(30) % 3, rng.permutation(30) % 3
-    for array in arrays:
-        array.flags.writeable = False
-    return arrays
+    return noise_in_folds(30)
 
 
 def validate(data: tuple[np.ndarray, ...], out_dir: Path | None = None, **options: object) -> OutOfFold:

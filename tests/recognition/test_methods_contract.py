@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +18,7 @@ from ferclean.recognition.methods.base import Batch, hook, make_config
 from ferclean.recognition.profiles import get_profile
 from ferclean.recognition.slim import Slim
 from ferclean.recognition.train import fit, predict
+from tests.loaded import loaded
 
 every_method = pytest.mark.parametrize("name", METHODS)
 
@@ -219,9 +218,5 @@ def test_an_unknown_option_lists_the_known_ones() -> None:
 
 
 def test_catalogue_and_profiles_load_neither_torch_nor_numpy() -> None:
-    code = (
-        "import sys, ferclean.recognition.profiles, ferclean.recognition.methods.catalogue;"
-        "print(sorted({'torch', 'timm', 'numpy'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    code = "import ferclean.recognition.profiles, ferclean.recognition.methods.catalogue"
+    assert loaded(code, of=("torch", "timm", "numpy")) == []

@@ -36,6 +36,7 @@ from ferclean.recognition.pretraining import (
     write_state,
 )
 from ferclean.recognition.train import fit, predict, pretrain
+from tests.made_sets import noise_in_folds
 
 TINY = TrainConfig(epochs=2, batch_size=8, device="cpu")
 TWO_STAGES = ("coarse_contrast", "distilled")
@@ -44,11 +45,7 @@ MODULES = {"coarse_contrast": coarse_contrast, "distilled": distilled}
 
 @pytest.fixture(scope="module")
 def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    arrays = rng.integers(0, 256, (24, 1, 32, 32), dtype=np.uint8), np.arange(24) % 3, rng.permutation(24) % 3
-    for array in arrays:
-        array.flags.writeable = False
-    return arrays
+    return noise_in_folds(24)
 
 
 def same(first: Any, second: Any) -> bool:

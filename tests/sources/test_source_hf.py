@@ -9,13 +9,12 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_workspace import CLASSES, Small, picture, shared
+from small_workspace import CLASSES, Small, picture, shared, shared_hf
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.hf import class_names, read, read_release
 from ferclean.sources.rows import SourceRow
-from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
 from ferclean.store.samples import get_dataset, get_samples
 from ferclean.store.workspace import Workspace
@@ -27,10 +26,8 @@ def work() -> Small:
 
 
 @pytest.fixture(scope="module")
-def exported(work: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("hf") / "v1"
-    export(work.ws, form="hf", out=out, release="v1")
-    return out
+def exported() -> Path:
+    return shared_hf()
 
 
 def card() -> Card:

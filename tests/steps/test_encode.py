@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,12 +43,9 @@ def encoded_folder(judged_folder: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture
-def ws(encoded_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def ws(encoded_folder: Path, stand_in: Callable[[Path], Path]) -> Workspace:
     """A copy of that workspace, W in the current folder."""
-    shutil.copytree(encoded_folder, tmp_path / "W")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FERCLEAN_WORKSPACE", raising=False)
-    return Workspace.open(tmp_path / "W")
+    return Workspace.open(stand_in(encoded_folder) / "W")
 
 
 @pytest.fixture

@@ -182,7 +182,9 @@ def test_a_difference_reads_like_a_pull_request(work: Small) -> None:
     first, second = diff(work.ws, "original", "v1"), diff(work.ws, "v1", "v2")
     counts = first.as_dict()
     assert (counts["added"], counts["removed"], counts["relabelled"]) == (0, 1, 1)
-    assert first.as_lines()[0] == "~ train  train_00001  anger -> fear  (decision: relabel by ann)"
+    assert [first.changes[0][name] for name in ("source_key", "split", "from", "to", "reason")] == [
+        "train_00001", "train", "anger", "fear", "decision: relabel by ann",
+    ]  # fmt: skip
     assert [change["change"] for change in second.changes] == ["added"]
     assert diff(work.ws, "v1", "v1").changes == []
 

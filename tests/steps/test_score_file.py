@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,9 @@ def ingested(drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(ingested: Path, stand_in: Callable[[Path], Path]) -> Path:
     """An ingested workspace of its own, W, in the current folder."""
-    shutil.copytree(ingested, tmp_path / "W")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("FERCLEAN_WORKSPACE", raising=False)
-    return tmp_path
+    return stand_in(ingested)
 
 
 @pytest.fixture(scope="module")
