@@ -5,14 +5,14 @@ It never guesses: a decision whose picture the other workspace does not hold sta
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ferclean.exports.content import records, write_csv
 from ferclean.files import check_absent, whole_file
 from ferclean.store.standing import standing_decisions
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 PICTURE, GIVEN = "content_hash", "given_label"
 COLUMNS = (
@@ -21,16 +21,12 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class CarriedSummary:
+class CarriedSummary(Summary):
     """What was written."""
 
     path: str
     written: int
     """Decisions that stand: the last one of each reviewer about each sample, and what settled a disagreement."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def decisions_to_file(ws: Workspace, path: str | Path) -> CarriedSummary:

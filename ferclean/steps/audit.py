@@ -6,9 +6,8 @@ It shows nobody what the model thinks of the sample, and it never counts an answ
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from ferclean.files import check_absent, whole_file
 from ferclean.sources.tabular import escape_cell
 from ferclean.store import audits, decisions, runs, samples, standing, table
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 _ENOUGH = 30  # answers before the interval is narrow enough to advise anybody
 _NEXT = 100  # rows of the queue that the advice is about
@@ -26,7 +26,7 @@ _TRUST = (1 / 3, 3.0)  # how far the audit may scale what p_mislabelled promises
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditSummary:
+class AuditSummary(Summary):
     """How far the audit is, and what it says about the errors that are left."""
 
     run_id: str
@@ -60,10 +60,6 @@ class AuditSummary:
     advice_text: str
     notes: tuple[str, ...] = ()
     list_path: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def audit(ws: Workspace, *, n: int = 200, seed: int = 0, new: bool = False, out: Path | None = None) -> AuditSummary:

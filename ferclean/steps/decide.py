@@ -10,7 +10,7 @@ import math
 import re
 import shlex
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ferclean.store.deciding import Deciding, deciding
 from ferclean.store.decisions import ACTIONS, Decision
 from ferclean.store.standing import Said, open_conflicts
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 _COLUMNS = ("sample_id", "source_key", "action", "label", "reviewer", "inclusion_probability", "note")
 _COLUMN_WORDS = re.compile(r"[\s-]+")
@@ -30,7 +31,7 @@ _SHOWN_ERRORS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecideSummary:
+class DecideSummary(Summary):
     """What was recorded."""
 
     recorded: int
@@ -49,10 +50,6 @@ class DecideSummary:
     """Rows of another workspace's file about pictures that this one does not hold."""
     disagreements: int = 0
     """Of the samples that it is about, those about which reviewers disagree now."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 def decide(

@@ -6,7 +6,7 @@ It never changes a sample. It looks for copies itself, once per set of images, i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
@@ -19,6 +19,7 @@ from ferclean.sources.codes import perhaps_shifted
 from ferclean.sources.rows import reason_kind
 from ferclean.store import samples, verdicts
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 Severity = Literal["error", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
@@ -45,17 +46,13 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DoctorReport:
+class DoctorReport(Summary):
     """Findings, the grave ones first; `gate_crossed` when one is at least as grave as asked for."""
 
     dataset: str
     samples: int
     findings: list[Finding]
     gate_crossed: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def doctor(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from ferclean.progress import Progress, silent
 from ferclean.recognition.profiles import get_profile
 from ferclean.store import encoders, pictures, samples
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeSummary:
+class EncodeSummary(Summary):
     """Where the encoder lies and what it has seen."""
 
     name: str
@@ -39,10 +40,6 @@ class EncodeSummary:
     """Reason -> images that this call has set aside, since they are no longer what was ingested."""
     weights_report: str | None
     """What an imported file, or one that training started from, brought, and what not."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def encode(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,11 @@ from ferclean.progress import Progress, silent
 from ferclean.sources.pred_probs import PredictionFile, read_predictions
 from ferclean.store import embeddings, ensembles, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileScoreSummary:
+class FileScoreSummary(Summary):
     """What a file brought: its run (as `score` lists runs), and what was left aside.
 
     `folds` is 0 for probabilities stated to be out-of-sample, `embedding` the number of its dimensions (0: none).
@@ -50,10 +51,6 @@ class FileScoreSummary:
     elsewhere: int
     copies_across_folds: int
     evidence: dict[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def score_file(

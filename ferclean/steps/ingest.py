@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ from ferclean.store import samples as store
 from ferclean.store.pixels import Filling, PixelShelf
 from ferclean.store.renewal import source_name
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """Larger files are quarantined unread: no face picture needs that much."""
@@ -42,7 +43,7 @@ _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP":
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngestSummary:
+class IngestSummary(Summary):
     """What came in. `by_class` counts usable samples per split and class, `quarantined` the others per reason.
 
     Each row of this call is `added`, `unchanged`, `returned` (withdrawn before, and there again byte for byte), or
@@ -68,10 +69,6 @@ class IngestSummary:
     dry_run: bool
     notes: tuple[str, ...] = ()
     """What was chosen or looks odd, though nothing was refused: columns, splits, missing pictures, codes."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def ingest(

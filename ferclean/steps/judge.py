@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ferclean.parts.pixels import blocks_of
 from ferclean.progress import Progress, silent
 from ferclean.store import pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 PIECE = 2048
 """Images in memory at once: 75 MB of them at 112 pixels, however many the set has. A face takes a judge of face-api's
@@ -29,7 +30,7 @@ size 6 to 20 ms a core: two minutes for 12,000, an hour and a half for 300,000."
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeSummary:
+class JudgeSummary(Summary):
     """What a judge said about a workspace's images, and whether it may have seen their labels.
 
     `known`: the classes of the set that it knows; `unknown`: those that it does not, of which it says nothing;
@@ -50,10 +51,6 @@ class JudgeSummary:
     quarantined: dict[str, int]
     """Reason -> images that this call has set aside, since they are no longer what was ingested."""
     reused: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def add_judge(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ferclean.printable import printable
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
+from ferclean.summary import Summary
 
 CHUNK = 512
 """Images that are in memory at once."""
@@ -27,7 +28,7 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictSummary:
+class PredictSummary(Summary):
     """`predictions`: path, label, probability (of the label) and probabilities (class -> number), in the order of the
     paths; `broken`: path and reason of each file that is no readable image.
     """
@@ -36,10 +37,6 @@ class PredictSummary:
     classes: list[str]
     predictions: list[dict[str, Any]]
     broken: list[dict[str, str]]
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def write_predictions(found: PredictSummary, path: Path) -> None:

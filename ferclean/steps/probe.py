@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,13 @@ from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, silent
 from ferclean.store import embeddings, encoders, ensembles, pictures, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeSummary:
+class ProbeSummary(Summary):
     """What a probe did. `runs` as `score` lists them."""
 
     encoder: str
@@ -51,10 +52,6 @@ class ProbeSummary:
     reused: int
     quarantined: dict[str, int]
     """Reason -> images that this call has set aside, since they are no longer what was ingested."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def score_probe(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -27,6 +27,7 @@ from ferclean.recognition import images as image_room
 from ferclean.store import counts, pictures, releases, runs, samples
 from ferclean.store.table import first_of
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 FACE_SIDE = 112
 GALLERIES = {"mislabelled": "Probably mislabelled", "ambiguous": "Ambiguous", "unusable": "Unusable"}
@@ -34,17 +35,13 @@ GALLERIES = {"mislabelled": "Probably mislabelled", "ambiguous": "Ambiguous", "u
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportSummary:
+class ReportSummary(Summary):
     """Where the page lies and what it shows."""
 
     path: str
     samples: int
     flagged: int
     faces: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def report(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from ferclean.recognition.profiles import get_profile
 from ferclean.store import pictures, releases, retrains, runs, samples
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 _EXPORT = "retrain reads what `ferclean export --form hf --release NAME --out FOLDER` writes"
 JOBS = "jobs"
@@ -58,7 +59,7 @@ TEST_LABELS_WARNING = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class RetrainSummary:
+class RetrainSummary(Summary):
     """What each arm reached per seed on the same test images, and the paired differences from the given labels.
 
     `arm` is the one that the release is trained on by default (`why` says so) or was asked for first; `difference` is
@@ -99,10 +100,6 @@ class RetrainSummary:
     reused: bool = False
     kept: str | None = None
     """The model folder that was asked for."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def retrain(

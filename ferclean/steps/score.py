@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.store import embeddings, ensembles, pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 if TYPE_CHECKING:
     from ferclean.recognition.crossval import OutOfFold
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreSummary:
+class ScoreSummary(Summary):
     """What one call of `score` did: `runs` are those asked for, `reused` how many of them were done before."""
 
     profile: str
@@ -49,10 +50,6 @@ class ScoreSummary:
     """Reason -> images that this call has set aside, since they are no longer what was ingested."""
     weights: list[str]
     """What `--weights` brought to the networks that were trained, and what not."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def score(

@@ -17,10 +17,11 @@ from ferclean.sources.rows import reason_kind
 from ferclean.store import counts, releases, runs, samples, votes
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status:
+class Status(Summary):
     """Counts of everything, the class order that every `pred_probs` follows, and the next command."""
 
     workspace: str
@@ -49,10 +50,6 @@ class Status:
     deleted: list[str]
     """What was computed and is not there any more, with the command that computes it again, in words."""
     next: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def status(ws: Workspace) -> Status:

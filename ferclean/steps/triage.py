@@ -24,13 +24,14 @@ from ferclean.parts.gathering import choose_members, gather, without_a_say
 from ferclean.progress import Progress, silent
 from ferclean.store import decisions, runs, samples, standing, verdicts, votes
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 DEPTHS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Shares of the queue at which its expected precision and recall are told."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TriageSummary:
+class TriageSummary(Summary):
     """How many samples got which verdict, the estimated share of wrong labels, and the most frequent corrections."""
 
     run_id: str
@@ -63,10 +64,6 @@ class TriageSummary:
     """What had no say in the verdicts, and why."""
     judges: list[str] = field(default_factory=list)
     """Outside judges that were heard beside the recognizers: out-of-sample, not out-of-fold."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def triage(

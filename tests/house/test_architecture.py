@@ -27,6 +27,7 @@ GROUND = {
     "leases",
     "missing",
     "processes",
+    "summary",
     "__version__",
 }
 FLOORS = {

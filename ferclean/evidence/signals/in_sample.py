@@ -5,7 +5,7 @@ It recognises only the glaring cases, corrects nothing, and takes no one's word 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
 from ferclean.evidence.signals.nearest import Nearest
 from ferclean.evidence.signals.neighbours import neighbourhood
+from ferclean.summary import Summary
 
 Verdict = Literal["in_sample", "doubtful", "plausible"]
 
@@ -36,7 +37,7 @@ SAME_COPIES = 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
-class InSampleEvidence:
+class InSampleEvidence(Summary):
     """What speaks for and against: numbers, a verdict and one sentence for people.
 
     `disagreement` in [0, 1]: share of samples whose predicted label is not the given one. `announced` in [0, 1]: the
@@ -59,10 +60,6 @@ class InSampleEvidence:
     copies_as_given: float | None
     verdict: Verdict
     sentence: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def in_sample_evidence(

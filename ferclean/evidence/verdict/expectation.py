@@ -5,20 +5,21 @@ It only reads probabilities; how far they may be off is told by the interval of 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from ferclean.errors import BadDataError
 from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.verdict.calibration import ErrorRate, log_odds, shift_to
+from ferclean.summary import Summary
 
 _STEPS = np.linspace(-2.5, 2.5, 11)  # in standard deviations, of the level and of the slope
 _FEW = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class Expected(Summary):
     """After looking at the first `depth` samples: `found` wrong labels are expected among them.
 
     `precision` and `recall` in [0, 1] are the share of wrong labels among those looked at and the share of all wrong
@@ -33,10 +34,6 @@ class Expected:
     recall: float
     recall_low: float
     recall_high: float
-
-    def as_dict(self) -> dict[str, float]:
-        """For JSON."""
-        return asdict(self)
 
 
 def expected_at(

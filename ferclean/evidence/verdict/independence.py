@@ -5,7 +5,7 @@ It never asks where a judge comes from, and says so where the numbers cannot tel
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from ferclean.errors import BadDataError
 from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
 from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.signals.in_sample import ALWAYS_AGREES, FEWEST
+from ferclean.summary import Summary
 
 Verdict = Literal["independent", "contaminated", "cannot tell"]
 
@@ -35,7 +36,7 @@ class Share:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Independence:
+class Independence(Summary):
     """What was measured, a verdict and one sentence for people.
 
     `left`: the weight that the out-of-fold recognizers keep in foreseeing a given label once the judge has spoken, as a
@@ -54,10 +55,6 @@ class Independence:
     gap: Share
     disputed_given: Share
     disputed_recognizers: Share
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def independence(

@@ -6,17 +6,18 @@ It judges no sample; it only adds up what a verdict and the decisions say.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ferclean.evidence.constants import STANDARD, Constants
 from ferclean.evidence.people.people import Decided
+from ferclean.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class Lesson(Summary):
     """How right the labels are expected to be, over the faces that have a true label, and what is left to do.
 
     `accuracy_given`: of the labels as they were given; `accuracy_now`: of the labels as they would be released now,
@@ -30,10 +31,6 @@ class Lesson:
     accuracy_now: float | None
     errors_left: float
     looks_to_next_point: int | None
-
-    def as_dict(self) -> dict[str, float | int | None]:
-        """For JSON."""
-        return asdict(self)
 
 
 def takes_suggestion(p_suggested: Any, p_given: Any, *, change_at: float = STANDARD.change_at) -> Any:

@@ -11,13 +11,14 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ferclean import hashes
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.files import whole_folder
+from ferclean.summary import Summary
 
 Kind = Literal["face-api", "onnx", "hub"]
 CARD = "judge.json"
@@ -26,7 +27,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeCard:
+class JudgeCard(Summary):
     """An outside judge: what its net is, what it wants to see and which classes it tells apart.
 
     `files`: name -> SHA-256. The net sees `channels` (3 RGB, grey repeated; 1 grey) of `size` x `size` pixels, each
@@ -46,10 +47,6 @@ class JudgeCard:
     std: tuple[float, ...]
     output: Literal["logits", "probabilities"]
     network: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
     def digest(self) -> str:
         """16 hex digits of everything that its words depend on: its files and how it is shown an image."""

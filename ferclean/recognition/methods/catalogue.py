@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from ferclean.errors import UsageError, among
+from ferclean.summary import Summary
 
 if TYPE_CHECKING:
     from ferclean.recognition.methods.base import Method
 
 
 @dataclass(frozen=True, kw_only=True)
-class MethodInfo:
+class MethodInfo(Summary):
     """A recognizer in one line: its name here, title and venue of its paper, and the year.
 
     `published`: accuracies that the paper reports, in percent, mostly of pretrained networks at 224 pixels;
@@ -30,10 +31,6 @@ class MethodInfo:
     summary: str
     published: str
     needs: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 METHODS: dict[str, MethodInfo] = {
