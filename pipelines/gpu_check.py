@@ -1,13 +1,20 @@
-"""Does a GPU say what a CPU says, and how fast: every recognizer on drawn faces, and a real set out-of-fold.
+"""Does a GPU say what a CPU says, and how fast: one command within minutes, on faces that were drawn beforehand.
 
-It opens no workspace and reads no votes. Exit 1 when a check fails.
+It opens no workspace and reads no votes. Exit 1 when a check fails; what the time did not suffice for is named.
 
-    python -m pipelines.gpu_check [--device cuda] [--methods all] --json FILE
-    python -m pipelines.gpu_check --data DIR --arrays FILE.npz --json FILE
+    python -m pipelines.gpu_faces faces.parquet                                  # anywhere, once: 16 MB
+    python -m pipelines.gpu_check faces.parquet --budget 400 --json FILE         # where the GPU is
 
-Per recognizer, with the quick profile's settings: the same weights must say the same on both devices in float32 (to
-1e-3), a training on the device must not be further from one on the CPU than another seed is (times 1.5), and bfloat16
-must leave 97 % of the predictions. Without a GPU the CPU is compared with itself.
+Phases, in the order of what their figures are worth, each of one piece per recognizer, kept as soon as it is there:
+
+- agree: the same weights must say the same on both devices (to 1e-3), and no step may wait for the device
+- fold: one fold of `standard` on all faces for a few epochs, and what the whole run would take
+- speed: images a second of training, bare steps and prediction, with `quick` at 48 and `standard` at 112 pixels
+- repeat: two trainings with one seed in a process that asks for the same bytes
+- compile: bare steps of `cross_entropy` at 48 pixels as they are, through torch.compile, and as CUDA graphs
+- seeds: a training there must not be further from one on the CPU than another seed is (times 1.5)
+
+Without a GPU the CPU is compared with itself; `--rehearsal` does all of it in small.
 """
 
 from __future__ import annotations
@@ -18,10 +25,10 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,215 +36,224 @@ from typing import Any
 import numpy as np
 
 from ferclean import files
-from ferclean.errors import BadDataError
-from ferclean.evidence import labels as label_names
-from ferclean.evidence import splits
-from ferclean.progress import Progress, silent
+from ferclean.errors import UsageError, among
 from ferclean.recognition import devices
-from ferclean.recognition import images as image_room
-from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.crossval import OutOfFold, cross_validate
-from ferclean.recognition.methods.base import with_class_names
-from ferclean.recognition.methods.catalogue import METHODS
+from ferclean.recognition.methods.catalogue import METHODS, check_methods
 from ferclean.recognition.profiles import Profile, get_profile
-from ferclean.recognition.train import FitResult, fit, predict
-from ferclean.sources.drawn_faces import drawing as drawn_faces
-from ferclean.sources.drawn_faces.face_expressions import CLASSES
 from ferclean.store.version import code_version
+from pipelines import gpu_faces, gpu_pieces
 
 SAME_WEIGHTS = 1e-3
 SEED_TIMES = 1.5
-SAME_PREDICTIONS = 0.97
-FER2013 = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+PLAIN = "cross_entropy"
+PHASES = {"agree": 6.0, "fold": 30.0, "speed": 8.0, "repeat": 30.0, "compile": 60.0, "seeds": 8.0}
+"""Name -> seconds that one of its pieces is expected to take, or what its longest took if that was more."""
+COMPILED = (None, "default", "reduce-overhead")
+"""torch.compile's modes, the last of which records CUDA graphs; None is the network as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much is trained and timed."""
+
+    quick: Profile
+    standard: Profile
+    judged: int
+    fold_images: int
+    fold_epochs: int
+    speed_images: int
+    bare_seconds: float
+    seeds_images: int
+    seeds_epochs: int
+
+
+WHOLE = Plan(
+    quick=get_profile("quick"), standard=get_profile("standard"), judged=128, fold_images=gpu_faces.COUNT,
+    fold_epochs=5, speed_images=4096, bare_seconds=0.5, seeds_images=300, seeds_epochs=6,
+)  # fmt: skip
+REHEARSAL = Plan(
+    quick=get_profile("quick", input_size=32, batch_size=8),
+    standard=get_profile("standard", input_size=40, batch_size=8, backbone="slim"),
+    judged=16, fold_images=60, fold_epochs=2, speed_images=32, bare_seconds=0.02, seeds_images=28, seeds_epochs=2,
+)  # fmt: skip
+"""All of it on a CPU in a minute or two; its speeds mean nothing."""
 
 
 def run(
+    faces: Path,
     *,
     device: str = "auto",
-    methods: Sequence[str] | None = None,
-    faces: int = 300,
-    epochs: int = 6,
-    speed_images: int = 2048,
-    data: Path | None = None,
-    limit: int | None = None,
-    folds: int | None = None,
-    arrays: Path | None = None,
+    methods: Sequence[str] = tuple(METHODS),
+    phases: Sequence[str] = tuple(PHASES),
+    budget: float = 400.0,
+    rehearsal: bool = False,
     commit: str | None = None,
-    seed: int = 0,
     told: Callable[[dict[str, Any]], None] = lambda result: None,
-    progress: Progress = silent,
-    **overrides: Any,
 ) -> dict[str, Any]:
-    """Check each of `methods` (default: the quick profile's own) and, with `data`, cross-validate it.
+    """Do the `phases` for the `methods`, as far as `budget` seconds go; `told` hears the result after each piece.
 
-    `faces` are drawn to train on and half as many to predict; `epochs` is theirs alone. `data` is a folder with
-    `images.parquet` (index, usage, png, orig_label); of its `Training` rows at most `limit` are taken. `told` hears the
-    result after each piece, so that an interrupted run has what is done. `overrides` are fields of the profile.
+    A piece that raises is recorded with its error, fails the check, and the next one is done. Raises UsageError for
+    unknown methods and phases, and what `gpu_faces.read` raises.
     """
-    chosen = get_profile("quick", methods=methods, folds=folds, **overrides)
-    result: dict[str, Any] = {
-        "schema": 1,
-        "pipeline": "gpu_check",
-        "version": code_version(),
-        "commit": commit,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        **devices.facts(device),
-        "driver": driver() if devices.choose_device(device).type == "cuda" else None,
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "profile": chosen.name,
-        "faces": faces,
-        "epochs": epochs,
-        "speed_images": speed_images,
-        "checks": [],
-    }
-    train, test = drawn(faces, chosen, seed=seed, progress=progress)
-    short = replace(chosen, epochs=epochs)
-    for method in chosen.methods:
-        result["checks"].append(check(method, train, test, short, device=device, seed=seed, speed_images=speed_images))
-        progress(f"checked {method}", len(result["checks"]), len(chosen.methods))
-        told(result)
-    if data is not None:
-        result["out_of_fold"] = []
-        given, pixels, index = read_training_rows(data, chosen, limit=limit)
-        pairs, _ = splits.near_duplicate_pairs(image_room.thumbnails(pixels))
-        fold = splits.grouped_folds(
-            given, splits.group_ids(len(given), pairs), folds=chosen.folds, seed=seed
-        )  # copies stay together, found in the pixels
-        kept = {"index": index, "given": given, "fold": fold}
-        for method in chosen.methods:
-            config = with_class_names(chosen.train_config(seed=seed, device=device), method, FER2013)
-            devices.start_peak_memory(device)
-            started = time.perf_counter()
-            found = cross_validate(
-                method, pixels, given, fold, num_classes=len(FER2013), config=config, progress=progress
-            )
-            row = out_of_fold_row(method, found, given, seconds=time.perf_counter() - started, device=device)
-            result["out_of_fold"].append(row)
-            kept |= {
-                f"pred_probs_{method}": found.pred_probs,
-                f"embedding_{method}": found.embedding.astype(np.float16),
-                f"margin_{method}": found.margin.astype(np.float16),
-                f"given_prob_{method}": found.given_prob.astype(np.float16),
-            }
-            if arrays is not None:
-                with files.whole_file(arrays) as draft, draft.open("wb") as target:
-                    np.savez_compressed(target, allow_pickle=False, **kept)
-            told(result)
-    result["ok"] = all(row["ok"] for row in result["checks"])
-    told(result)
-    return result
-
-
-Set = tuple[np.ndarray, np.ndarray]
-"""Images (N, C, S, S) uint8 and labels (N,) int64."""
-
-
-def check(
-    method: str, train: Set, test: Set, profile: Profile, *, device: str, seed: int, speed_images: int
-) -> dict[str, Any]:
-    """One recognizer's row: distances of (T, K) probabilities as mean or largest |difference|, accuracies, speeds."""
-
-    def trained(where: str, number: int = seed, rows: Set = train, epochs: int | None = None) -> FitResult:
-        config: TrainConfig = with_class_names(profile.train_config(seed=number, device=where), method, CLASSES)
-        config = config if epochs is None else replace(config, epochs=epochs)
-        return fit(method, *rows, num_classes=len(CLASSES), config=config)
-
-    def said(result: FitResult, where: str) -> np.ndarray:
-        return predict(result, test[0], device=where)["pred_probs"]
-
-    devices.start_peak_memory(device)
-    started = time.perf_counter()
-    here = said(trained("cpu"), "cpu")
-    seconds_cpu = time.perf_counter() - started
-    there = trained(device)
-    half = said(there, device)
-    again, other = said(trained(device), device), said(trained(device, seed + 1), device)
-    with devices.full_precision():
-        full = said(there, device)
-        on_cpu = said(there, "cpu")
-        full_trained = said(trained(device), device)
-        times = -(-speed_images // len(train[0]))
-        large = np.tile(train[0], (times, 1, 1, 1))[:speed_images], np.tile(train[1], times)[:speed_images]
-        speed_full = len(large[0]) / trained(device, rows=large, epochs=2).history[1]["seconds"]
-    fast = trained(device, rows=large, epochs=2)
-    predict(fast, large[0], device=device)
-    started = time.perf_counter()
-    predict(fast, large[0], device=device)
-    predict_seconds = time.perf_counter() - started
-    distances = {
-        "same_weights_max": _largest(full, on_cpu),
-        "same_seed_twice_max": _largest(half, again),
-        "half_against_full_max": _largest(half, full),
-        "half_against_full_mean": _mean(half, full),
-        "trained_on_cpu_against_device_mean": _mean(here, full_trained),
-        "two_seeds_mean": _mean(half, other),
-    }
-    same = float((half.argmax(1) == full.argmax(1)).mean())
-    return {
-        "method": method,
-        **{name: float(f"{value:.3g}") for name, value in distances.items()},
-        "same_predictions_half_and_full": round(same, 4),
-        "accuracy": {
-            name: round(float((probs.argmax(1) == test[1]).mean()), 4)
-            for name, probs in (("cpu", here), ("device", half), ("device_full_precision", full_trained))
+    if unknown := [name for name in phases if name not in PHASES]:
+        raise UsageError(f"unknown phase {unknown[0]!r}; {among(unknown[0], PHASES)}")
+    chosen, plan = check_methods(methods), REHEARSAL if rehearsal else WHOLE
+    drawn = gpu_faces.read(faces)
+    check = _Check(
+        {
+            "schema": 2,
+            "pipeline": "gpu_check",
+            "version": code_version(),
+            "commit": commit,
+            "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+            **devices.facts(device),
+            "driver": driver() if devices.choose_device(device).type == "cuda" else None,
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "rehearsal": rehearsal,
+            "faces": len(drawn),
+            "budget_seconds": budget,
         },
-        "seconds_on_cpu": round(seconds_cpu, 2),
-        "train_images_per_second": round(len(large[0]) / fast.history[1]["seconds"], 1),
-        "train_images_per_second_full_precision": round(speed_full, 1),
-        "predict_images_per_second": round(len(large[0]) / predict_seconds, 1),
-        "peak_memory_mb": _rounded(devices.peak_memory_mb(device)),
-        "ok": bool(
-            distances["same_weights_max"] <= SAME_WEIGHTS
-            and distances["trained_on_cpu_against_device_mean"] <= SEED_TIMES * distances["two_seeds_mean"]
-            and same >= SAME_PREDICTIONS
-        ),
-    }
+        budget, told,
+    )  # fmt: skip
+    profiles = (plan.quick, plan.standard)
+    # the plain recognizer first: all others are compared with it
+    ordered = sorted(chosen, key=lambda name: name != PLAIN)
+    for phase in (name for name in PHASES if name in phases):
+        if phase == "agree":
+            for profile in profiles:
+                for name in ordered:
+                    check.piece(
+                        phase, name, profile, gpu_pieces.agreement, name, drawn, profile,
+                        device=device, judged=plan.judged,
+                    )  # fmt: skip
+        elif phase == "fold":
+            check.piece(
+                phase, PLAIN, plan.standard, gpu_pieces.one_fold, PLAIN, drawn, plan.standard,
+                device=device, epochs=plan.fold_epochs, count=min(plan.fold_images, len(drawn)),
+            )  # fmt: skip
+        elif phase == "speed":
+            for name in ordered:
+                for profile in profiles:
+                    check.piece(
+                        phase, name, profile, gpu_pieces.speed, name, drawn, profile,
+                        device=device, count=plan.speed_images, seconds=plan.bare_seconds, beside=name == PLAIN,
+                    )  # fmt: skip
+        elif phase == "repeat":
+            check.piece(
+                phase, "all", plan.quick, gpu_pieces.repeated, faces, ordered, device=device, rehearsal=rehearsal
+            )
+        elif phase == "compile":
+            for mode in COMPILED:
+                check.piece(
+                    phase, mode or "as it is", plan.quick, gpu_pieces.bare_rate, PLAIN, plan.quick,
+                    device=device, seconds=plan.bare_seconds, compiled=mode,
+                )  # fmt: skip
+        else:
+            for name in ordered:
+                check.piece(
+                    phase, name, plan.quick, gpu_pieces.seeds, name, drawn, plan.quick,
+                    device=device, count=plan.seeds_images, epochs=plan.seeds_epochs,
+                )  # fmt: skip
+    return check.result
 
 
-def out_of_fold_row(method: str, found: OutOfFold, given: np.ndarray, *, seconds: float, device: str) -> dict[str, Any]:
-    """What a cross-validation cost and how often it agrees with the given labels."""
-    return {
-        "method": method,
-        "n": len(given),
-        "folds": int(found.fold.max()) + 1,
-        "seconds": round(seconds, 1),
-        "accuracy_on_given": round(float((found.pred_probs.argmax(1) == given).mean()), 4),
-        "peak_memory_mb": _rounded(devices.peak_memory_mb(device)),
-    }
+class _Check:
+    """The result while it grows, and the time that is left."""
+
+    def __init__(self, facts: dict[str, Any], budget: float, told: Callable[[dict[str, Any]], None]) -> None:
+        self.started, self.budget, self.told = time.perf_counter(), budget, told
+        self.longest = dict(PHASES)
+        self.result: dict[str, Any] = facts | {"seconds": 0.0, "ok": True, "faults": [], "left_out": []}
+
+    def piece(
+        self, phase: str, name: str, profile: Profile, make: Callable[..., Any], *given: Any, **options: Any
+    ) -> None:
+        """Add what `make` gives, a row or a list of rows, to a phase; or note why there is none."""
+        title = f"{phase} {name} {profile.input_size}"
+        before = time.perf_counter()
+        if before - self.started + self.longest[phase] > self.budget:
+            self.result["left_out"].append(title)
+        else:
+            try:
+                made = make(*given, **options)
+            except Exception:  # another recognizer's figures must not be lost with this one's
+                made = {"failed": traceback.format_exc(limit=-3)[-600:]}
+            took = time.perf_counter() - before
+            self.longest[phase] = max(took, self.longest[phase])
+            for row in made if isinstance(made, list) else [made]:
+                row = {"name": name, "size": profile.input_size} | row | {"seconds": round(took, 2)}
+                self.result.setdefault(phase, []).append(row)
+                if why := fault(phase, row):
+                    self.result["faults"].append(f"{phase} {row['name']} {row['size']}: {why}")
+        self.result["ok"] = not self.result["faults"]
+        self.result["seconds"] = round(time.perf_counter() - self.started, 1)
+        self.told(self.result)
 
 
-def drawn(count: int, profile: Profile, *, seed: int, progress: Progress = silent) -> tuple[Set, Set]:
-    """`count` clean drawn faces to train on and half as many to predict, by other people."""
-    with tempfile.TemporaryDirectory() as folder:
-        truth = drawn_faces.draw_set(
-            Path(folder) / "faces", train=count, test=count // 2, seed=seed,
-            noise=0.0, blends=0.0, duplicates=0.0, broken=0.0, blank=0.0, progress=progress,
-        )  # fmt: skip
-        table, images = truth.table, truth.root / "Image" / "aligned"
-        pixels = image_room.load_pixels(
-            [images / f"{key}_aligned.jpg" for key in table["source_key"]],
-            size=profile.input_size, channels=profile.channels,
-        )  # fmt: skip
-    given = label_names.encode(list(table["given_label"]), CLASSES)
-    is_train = (table["split"] == "train").to_numpy()
-    return (pixels[is_train], given[is_train]), (pixels[~is_train], given[~is_train])
+def fault(phase: str, row: dict[str, Any]) -> str | None:
+    """What is wrong with a row, in a few words; None where nothing is."""
+    if "failed" in row:
+        return str(row["failed"]).strip().splitlines()[-1]
+    if phase == "agree":
+        if not row["pred_probs_max"] <= SAME_WEIGHTS or not row["outputs_max"] <= SAME_WEIGHTS:
+            return f"the same weights differ by {max(row['pred_probs_max'], row['outputs_max']):.1e}"
+        if row["waits_per_step"]:
+            return f"a step waits {row['waits_per_step']:g} times for the device"
+    if phase == "repeat" and not row["equal"]:
+        return row["error"] or f"one seed gives results that differ by {row['largest']:.1e}"
+    if phase == "seeds" and not row["cpu"] <= SEED_TIMES * row["two_seeds"]:
+        return f"as far from the CPU ({row['cpu']:.3f}) as no other seed is ({row['two_seeds']:.3f})"
+    return None
 
 
-def read_training_rows(
-    data: Path, profile: Profile, *, limit: int | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Given labels (N,), pixels (N, C, S, S) and row numbers (N,) of the `Training` rows of FER2013 as a table."""
-    import pandas as pd
-
-    frame = pd.read_parquet(data / "images.parquet", columns=["index", "usage", "png", "orig_label"])
-    frame = frame[frame["usage"] == "Training"].iloc[:limit]
-    given = frame["orig_label"].to_numpy(np.int64)
-    if not len(given):
-        raise BadDataError(f"{data / 'images.parquet'} holds no row whose usage is Training")
-    pixels = image_room.load_pixels(list(frame["png"]), size=profile.input_size, channels=profile.channels)
-    return given, pixels, frame["index"].to_numpy(np.int64)
+def text(result: dict[str, Any]) -> str:
+    """The figures for people: one line per recognizer, then what is said once."""
+    facts = [result["device"], f"torch {result['torch']}", result["precision"]]
+    facts += [f"{name} {result[name]}" for name in ("cuda", "driver") if result[name]]
+    sizes = sorted({row["size"] for row in result.get("agree", []) + result.get("speed", [])})
+    lines = [
+        ", ".join(facts),
+        f"| recognizer | {' | '.join(_heading(size) for size in sizes)} | repeats | CPU / bf16 / other seed |",
+        "|---|" + "---|" * (5 * len(sizes) + 2),
+    ]
+    names = dict.fromkeys(
+        row["name"] for phase in ("agree", "speed", "repeat", "seeds") for row in result.get(phase, [])
+    )
+    for name in names:
+        cells = [name]
+        for size in sizes:
+            agree, speed = _row(result, "agree", name, size), _row(result, "speed", name, size)
+            stages = " + ".join(f"{rate:.0f}" for rate in speed.get("first_stages", {}).values())
+            cells += [
+                _cell(agree, "pred_probs_max", ".0e"), _cell(agree, "waits_per_step", "g"),
+                _cell(speed, "images_per_second", ".0f") + (f" ({stages})" if stages else ""),
+                _cell(speed, "bare_share", ".0%"), _cell(speed, "predict_images_per_second", ".0f"),
+            ]  # fmt: skip
+        repeat, seeds = _row(result, "repeat", name), _row(result, "seeds", name)
+        cells.append({True: "yes", False: "no", None: "–"}[repeat.get("equal")])
+        cells.append(" / ".join(_cell(seeds, key, ".3f") for key in ("cpu", "half", "two_seeds")))
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        f"one fold of {row['images']:,} faces, {row['backbone']} at {row['size']} px: {row['images_per_second']:.0f} "
+        f"images/s, {row['accuracy']:.1%} right; {row['whole_run_is']} take {row['whole_run_seconds'] / 60:.1f} min"
+        for row in result.get("fold", [])
+        if "failed" not in row
+    ]
+    lines += [
+        f"{row['name']} at {row['size']} px: bare {row['bare_images_per_second']:.0f} images/s, streamed "
+        f"{row['streamed_images_per_second']:.0f}, float32 {row['float32_images_per_second']:.0f}, "
+        f"{_cell(row, 'peak_memory_mb', '.0f')} MB"
+        for row in result.get("speed", [])
+        if "streamed_images_per_second" in row
+    ]
+    steps = [f"{row['name']} {_cell(row, 'milliseconds_a_step', '.2f')} ms" for row in result.get("compile", [])]
+    lines += [f"bare steps: {', '.join(steps)}"] if steps else []
+    lines += [f"FAULT {line}" for line in result["faults"]]
+    if result["left_out"]:
+        lines.append(f"no time for: {', '.join(result['left_out'])}")
+    return "\n".join([*lines, f"{result['seconds']:.0f} s, {'ok' if result['ok'] else 'NOT ok'}"]) + "\n"
 
 
 def driver() -> str | None:
@@ -249,74 +265,52 @@ def driver() -> str | None:
     return answer.splitlines()[0].strip() if answer.strip() else None
 
 
-def text(result: dict[str, Any]) -> str:
-    """The figures for people: one line per recognizer."""
-    facts = [result["device"], f"torch {result['torch']}"]
-    facts += [f"{name} {result[name]}" for name in ("cuda", "driver") if result[name]]
-    lines = [
-        ", ".join(facts),
-        "| recognizer | same weights, max | same seed, max | bf16, mean | CPU or device, mean | two seeds, mean | "
-        "accuracy CPU / device | train / predict images/s | float32 | MB | ok |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in result["checks"]:
-        cells = [
-            row["method"], f"{row['same_weights_max']:.1e}", f"{row['same_seed_twice_max']:.1e}",
-            f"{row['half_against_full_mean']:.1e}", f"{row['trained_on_cpu_against_device_mean']:.3f}",
-            f"{row['two_seeds_mean']:.3f}", f"{row['accuracy']['cpu']:.2f} / {row['accuracy']['device']:.2f}",
-            f"{row['train_images_per_second']:.0f} / {row['predict_images_per_second']:.0f}",
-            f"{row['train_images_per_second_full_precision']:.0f}",
-            "–" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}", "yes" if row["ok"] else "NO",
-        ]  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        f"{row['method']}: {row['n']:,} images, {row['folds']} folds in {row['seconds']:.0f} s, "
-        f"{100 * row['accuracy_on_given']:.1f} % agree with the given label"
-        for row in result.get("out_of_fold", [])
-    ]
-    return "\n".join(lines) + "\n"
+def _heading(size: int) -> str:
+    return f"{size} px: same weights, max | waits a step | images/s (first stages) | of bare | predict images/s"
 
 
-def _largest(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.abs(a - b).max())
+def _row(result: dict[str, Any], phase: str, name: str, size: int | None = None) -> dict[str, Any]:
+    rows = (row for row in result.get(phase, []) if row["name"] == name and size in (None, row["size"]))
+    return next(rows, {})
 
 
-def _mean(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.abs(a - b).mean())
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
+def _cell(row: dict[str, Any], key: str, form: str) -> str:
+    return "–" if row.get(key) is None else format(row[key], form)
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Does a GPU say what a CPU says, and how fast.")
+    parser.add_argument("faces", type=Path, help="what pipelines.gpu_faces drew")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--methods", help="recognizers, comma-separated, or all; default the quick profile's own")
-    parser.add_argument("--faces", type=int, default=300, help="drawn faces to train on")
-    parser.add_argument("--data", type=Path, help="folder with FER2013's images.parquet, to cross-validate on")
-    parser.add_argument("--limit", type=int, help="take at most this many of its training rows")
-    parser.add_argument("--folds", type=int, help="default the profile's")
-    parser.add_argument("--arrays", type=Path, help="where the out-of-fold arrays go (.npz)")
+    parser.add_argument("--methods", default=",".join(METHODS), help="recognizers, comma-separated")
+    parser.add_argument("--phases", default=",".join(PHASES), help="comma-separated")
+    parser.add_argument("--budget", type=float, default=400.0, help="seconds; no piece is begun that would pass it")
+    parser.add_argument("--rehearsal", action="store_true", help="all of it in small, on a CPU beforehand")
     parser.add_argument("--commit", help="what is measured, where the code does not lie in a checkout")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="where the figures go")
+    parser.add_argument("--json", type=Path, help="where the figures go, after every piece")
+    parser.add_argument("--only-repeat", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.only_repeat:
+        plan, drawn = REHEARSAL if options.rehearsal else WHOLE, gpu_faces.read(options.faces)
+        rows = [
+            gpu_pieces.two_trainings(name, drawn, plan.quick, device=options.device)
+            for name in options.methods.split(",")
+        ]
+        print(json.dumps(rows))
+        return
 
     def told(result: dict[str, Any]) -> None:
+        print(f"{result['seconds']:.0f} s", file=sys.stderr, flush=True)
         if options.json is not None:
             with files.whole_file(options.json) as draft:
                 draft.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
 
     result = run(
-        device=options.device,
-        methods=list(METHODS) if options.methods == "all" else options.methods.split(",") if options.methods else None,
-        faces=options.faces, data=options.data, limit=options.limit, folds=options.folds, arrays=options.arrays,
-        commit=options.commit, seed=options.seed, told=told,
-        progress=lambda what, done, total: print(f"{done}/{total} {what}", file=sys.stderr, flush=True),
+        options.faces, device=options.device, methods=options.methods.split(","), phases=options.phases.split(","),
+        budget=options.budget, rehearsal=options.rehearsal, commit=options.commit, told=told,
     )  # fmt: skip
-    print(text(result), end="")
+    print(text(result) + json.dumps(result, allow_nan=False))
     sys.exit(0 if result["ok"] else 1)
 
 

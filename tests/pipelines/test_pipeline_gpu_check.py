@@ -1,85 +1,126 @@
-"""The check for GPUs, run here with the CPU in both places: what must be equal is, and what is broken is called so."""
+"""The check for GPUs, rehearsed with the CPU in both places: what must be equal is, and what is broken is called so."""
 
 from __future__ import annotations
 
-import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.recognition.devices import full_precision, half_precision
-from pipelines import gpu_check
+from ferclean.recognition.methods.catalogue import METHODS
+from pipelines import gpu_check, gpu_faces, gpu_pieces
 from tests.loaded import loaded
 
-SMALL: dict[str, Any] = {"input_size": 32, "crop": 28 / 32, "batch_size": 16}
+NO_COMPILER = ("agree", "fold", "speed", "repeat", "seeds")
+"""What runs here; torch.compile takes a C++ compiler and a minute."""
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with 56 training rows and 4 others, as FER2013 is stored for development; no votes beside it."""
-    folder = tmp_path_factory.mktemp("fer")
-    rng = np.random.default_rng(0)
-    faces = []
-    for _ in range(60):
-        buffer = io.BytesIO()
-        Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).save(buffer, "PNG")
-        faces.append(buffer.getvalue())
-    usage = np.where(np.arange(60) < 56, "Training", "PublicTest")
-    pd.DataFrame(
-        {"index": np.arange(60) * 2, "usage": usage, "png": faces, "orig_label": np.arange(60) % 7}
-    ).to_parquet(folder / "images.parquet")
-    return folder
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """70 drawn faces in one file."""
+    path = tmp_path_factory.mktemp("faces") / "faces.parquet"
+    assert gpu_faces.draw(path, count=70) < 70 * 3000
+    return path
 
 
-def test_a_cpu_says_what_a_cpu_says(table: Path, tmp_path: Path) -> None:
+def test_a_cpu_says_what_a_cpu_says(faces: Path) -> None:
     heard: list[int] = []
     result = gpu_check.run(
-        device="cpu", methods=["cross_entropy"], faces=28, epochs=2, speed_images=32, data=table, folds=2,
-        arrays=tmp_path / "found.npz", told=lambda so_far: heard.append(len(so_far["checks"])), **SMALL,
+        faces, device="cpu", methods=["distilled", "cross_entropy"], phases=NO_COMPILER, rehearsal=True,
+        told=lambda so_far: heard.append(sum(len(so_far.get(phase, [])) for phase in gpu_check.PHASES)),
     )  # fmt: skip
     json.dumps(result, allow_nan=False)
-    (row,) = result["checks"]
-    equal = ("same_weights_max", "same_seed_twice_max", "half_against_full_max", "trained_on_cpu_against_device_mean")
-    assert {name: row[name] for name in equal} == dict.fromkeys(equal, 0)
-    assert row["two_seeds_mean"] > 0
-    assert row["same_predictions_half_and_full"] == 1
-    assert row["accuracy"]["cpu"] == row["accuracy"]["device"]
-    assert row["train_images_per_second"] > 0
+    assert result["faults"] == result["left_out"] == []
     assert result["ok"] is True
-    assert heard[0] == 1  # an interrupted run has what is done
-    assert (result["cuda"], result["driver"], row["peak_memory_mb"]) == (None, None, None)
-    assert result["torch"] == torch.__version__
-    (folded,) = result["out_of_fold"]
-    assert (folded["n"], folded["folds"]) == (56, 2)
-    with np.load(tmp_path / "found.npz", allow_pickle=False) as arrays:
-        assert arrays["index"].tolist() == list(range(0, 112, 2))
-        probs = arrays["pred_probs_cross_entropy"]
-        assert probs.shape == (56, 7)
-        assert (probs.argmax(1) == arrays["given"]).mean() == pytest.approx(folded["accuracy_on_given"], abs=1e-4)
-        assert len(arrays["embedding_cross_entropy"]) == 56
-    assert gpu_check.text(result).count("\n") == 5
+    assert heard == [*range(1, 10), 11, 12, 13]  # after every piece, so that an interrupted run has what is done
+    assert {(row["name"], row["size"]) for row in result["agree"]} == {
+        (name, size) for name in ("cross_entropy", "distilled") for size in (32, 40)
+    }
+    for row in result["agree"]:
+        assert (row["pred_probs_max"], row["outputs_max"], row["waits_per_step"], row["float16_loss"]) == (
+            0,
+            0,
+            None,
+            None,
+        )
+    (fold,) = result["fold"]
+    assert (fold["images"], fold["trained_on"], len(fold["epoch_seconds"]), fold["resident"]) == (60, 48, 2, False)
+    assert fold["whole_run_seconds"] > 5 * 50 * min(fold["epoch_seconds"])
+    for row in result["speed"]:
+        rates = [row[name] for name in ("images_per_second", "bare_images_per_second", "predict_images_per_second")]
+        assert min(rates) > 0
+        assert row["bare_share"] == pytest.approx(rates[0] / rates[1], abs=1e-3)
+        assert ("streamed_images_per_second" in row) == (row["name"] == "cross_entropy")
+        assert set(row["first_stages"]) == (
+            {"pretraining distilled", "pretraining the teacher of distilled"} if row["name"] == "distilled" else set()
+        )
+    assert [(row["name"], row["equal"], row["largest"]) for row in result["repeat"]] == [
+        ("cross_entropy", True, 0), ("distilled", True, 0)
+    ]  # fmt: skip
+    for row in result["seeds"]:
+        assert row["cpu"] == row["half"] == 0 < row["two_seeds"]
+    assert (result["cuda"], result["driver"], result["torch"]) == (None, None, torch.__version__)
+    table = gpu_check.text(result)
+    assert table.count("\n| ") == 3
+    assert "one fold of 60 faces, slim at 40 px" in table
 
 
-def test_a_device_that_computes_something_else_fails_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = gpu_check.predict
+def test_every_recognizer_has_a_bare_step() -> None:
+    for name in METHODS:
+        rate = gpu_pieces.bare_rate(name, gpu_check.REHEARSAL.quick, device="cpu", seconds=0.0)
+        assert rate["images_per_second"] > 0
+
+
+def test_what_the_time_does_not_suffice_for_is_named_and_not_begun(faces: Path) -> None:
+    result = gpu_check.run(faces, device="cpu", methods=["cross_entropy"], rehearsal=True, budget=0)
+    assert result["ok"] is True
+    assert len(result["left_out"]) == 10
+    assert "agree" not in result
+    assert "no time for: agree cross_entropy 32, agree cross_entropy 40, fold" in gpu_check.text(result)
+
+
+def test_a_device_that_computes_something_else_fails_the_check(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = gpu_pieces.predict
 
     def wrong(trained: Any, images: np.ndarray, *, device: str) -> dict[str, np.ndarray]:
         said = honest(trained, images, device="cpu")
         return said if device == "cpu" else said | {"pred_probs": said["pred_probs"][:, ::-1]}
 
-    monkeypatch.setattr(gpu_check, "predict", wrong)
-    result = gpu_check.run(
-        device="auto", methods=["cross_entropy"], faces=14, epochs=1, speed_images=16, **SMALL
-    )  # fmt: skip
-    assert result["checks"][0]["same_weights_max"] > gpu_check.SAME_WEIGHTS
+    monkeypatch.setattr(gpu_pieces, "predict", wrong)
+    result = gpu_check.run(faces, device="auto", methods=["cross_entropy"], phases=["agree"], rehearsal=True)
     assert result["ok"] is False
+    assert all("the same weights differ by" in line for line in result["faults"])
+    assert len(result["faults"]) == 2
+
+
+def test_a_piece_that_stops_is_a_fault_and_the_next_one_is_done(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real: Callable[..., Any] = gpu_pieces.agreement
+
+    def stops(method: str, *given: Any, **options: Any) -> dict[str, Any]:
+        if method == "cross_entropy":
+            raise RuntimeError("no kernel image")
+        return real(method, *given, **options)
+
+    monkeypatch.setattr(gpu_pieces, "agreement", stops)
+    result = gpu_check.run(faces, device="cpu", methods=["cross_entropy", "eac"], phases=["agree"], rehearsal=True)
+    assert result["faults"] == [f"agree cross_entropy {size}: RuntimeError: no kernel image" for size in (32, 40)]
+    assert [row["name"] for row in result["agree"] if "failed" not in row] == ["eac", "eac"]
+
+
+def test_a_row_is_judged_by_what_it_says() -> None:
+    fine = {"pred_probs_max": 1e-6, "outputs_max": 1e-6, "waits_per_step": 0.0}
+    assert gpu_check.fault("agree", fine) is None
+    assert gpu_check.fault("agree", fine | {"outputs_max": float("nan")}) is not None
+    assert gpu_check.fault("agree", fine | {"waits_per_step": 2.0}) == "a step waits 2 times for the device"
+    assert gpu_check.fault("repeat", {"equal": None, "error": "no deterministic kernel"}) == "no deterministic kernel"
+    assert gpu_check.fault("seeds", {"cpu": 0.2, "two_seeds": 0.1}) is not None
+    assert gpu_check.fault("seeds", {"cpu": 0.14, "two_seeds": 0.1}) is None
 
 
 def test_half_precision_is_off_inside_full_precision_and_back_after_it() -> None:
@@ -91,15 +132,18 @@ def test_half_precision_is_off_inside_full_precision_and_back_after_it() -> None
     assert torch.backends.cudnn.allow_tf32 is before
 
 
-def test_unknown_recognizers_and_tables_without_training_rows_are_refused(tmp_path: Path) -> None:
+def test_unknown_recognizers_phases_and_files_without_faces_are_refused(faces: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown method 'eca'"):
-        gpu_check.run(device="cpu", methods=["eca"])
-    empty = pd.DataFrame({"index": [1], "usage": ["PublicTest"], "png": [b""], "orig_label": [0]})
-    empty.to_parquet(tmp_path / "images.parquet")
-    with pytest.raises(BadDataError, match="holds no row whose usage is Training"):
-        gpu_check.read_training_rows(tmp_path, gpu_check.get_profile("quick"))
+        gpu_check.run(faces, device="cpu", methods=["eca"])
+    with pytest.raises(UsageError, match="unknown phase 'sped'"):
+        gpu_check.run(faces, device="cpu", phases=["sped"])
+    with pytest.raises(UsageError, match="draw them first"):
+        gpu_check.run(tmp_path / "none.parquet", device="cpu")
+    (tmp_path / "other.parquet").write_bytes(b"faces")
+    with pytest.raises(BadDataError, match="holds no drawn faces"):
+        gpu_faces.read(tmp_path / "other.parquet")
 
 
 def test_it_imports_neither_a_database_nor_what_draws_screens() -> None:
-    others = ("duckdb", "cleanlab", "datasets", "fiftyone", "streamlit")
+    others = ("duckdb", "cleanlab", "cv2", "datasets", "fiftyone", "streamlit")
     assert loaded("import pipelines.gpu_check", of=others) == []
