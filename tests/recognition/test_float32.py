@@ -5,8 +5,11 @@ There need be no GPU: autocast runs on a CPU, too, and fake tensors refuse to be
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +17,10 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from ferclean.errors import FercleanError
-from ferclean.recognition import devices
+from ferclean.recognition import devices, train
 from ferclean.recognition.augment import augment
 from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.config import TrainConfig
@@ -31,6 +35,7 @@ from ferclean.recognition.methods.eac import Recognizer as Eac
 from ferclean.recognition.methods.triplet_center import SelectiveAttention
 from ferclean.recognition.methods.uncertainty import ESTIMATORS
 from ferclean.recognition.optimise import Descent
+from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.pretraining import Encoder, Queue, strong_view
 from ferclean.recognition.train import fit, predict
 
@@ -242,6 +247,54 @@ def test_no_step_of_a_first_stage_waits_for_the_device() -> None:
         distil(guided, teacher, contrast, first, second, torch.zeros(8, dtype=torch.long), 0.5).backward()
         z, logits = network(torch.cat([first, second]))
         coarse_loss((z[:8], z[8:]), (logits[:8], logits[8:]), coarse, weights, coarse_cfg).backward()
+
+
+class HostCalls(TorchFunctionMode):
+    """Counts what reads a value on the host or moves a tensor between devices, by name."""
+
+    READS = frozenset(("item", "tolist", "numpy", "cpu", "cuda", "nonzero", "masked_select", "unique", "pin_memory"))
+    READS |= {"__bool__", "__int__", "__float__", "__index__", "equal", "allclose", "tensor", "as_tensor"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        given = [*args[1:], *(kwargs or {}).values()]
+        masked = "item__" in name and isinstance(args[1], Tensor) and args[1].dtype == torch.bool
+        # torch's own clipping asks for the device where all gradients are anyway
+        ours = not sys._getframe(1).f_globals.get("__name__", "").startswith("torch.")
+        moved = name == "to" and ours and any(isinstance(one, torch.device | str) for one in given)
+        if name in self.READS or masked or moved:
+            self.found[name] += 1
+        return func(*args, **(kwargs or {}))
+
+
+def host_calls(name: str, steps: int) -> Counter[str]:
+    rows = np.arange(8 * steps) % len(IMAGES)
+    pixels = Pixels(IMAGES[rows], CPU, resident=True)
+    with HostCalls() as calls:
+        fit(name, pixels, LABELS[rows], num_classes=3, config=replace(TINY, epochs=1))
+    return calls.found
+
+
+@every_method
+def test_a_training_of_more_steps_reads_no_more_values_on_the_host(name: str) -> None:
+    assert host_calls(name, 6) == host_calls(name, 3) != Counter()
+
+
+def test_a_step_that_reads_a_value_moves_one_or_takes_by_mask_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = host_calls("cross_entropy", 3)
+    for name, reads in (("item", lambda x: x.sum().item()), ("to", lambda x: x.to("cpu")), ("cpu", Tensor.cpu),
+                        ("__getitem__", lambda x: x[x > 0]), ("__float__", lambda x: float(x.sum()))):  # fmt: skip
+
+        def reading(images: Tensor, *given: Any, reads: Any = reads, **options: Any) -> Tensor:
+            reads(images)
+            return augment(images, *given, **options)
+
+        monkeypatch.setattr(train, "augment", reading)
+        assert host_calls("cross_entropy", 3) - plain == Counter({name: 3})
 
 
 def test_a_fake_tensor_tells_what_waits() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.hashes import of_bytes
-from ferclean.recognition.devices import choose_device
+from ferclean.recognition.devices import choose_device, full_precision
 from ferclean.recognition.judges import face_api, packages, shelf
 from ferclean.recognition.judges.onnx_net import OnnxNet
 from ferclean.recognition.judges.shelf import JudgeCard
@@ -205,7 +205,8 @@ def _net(card: JudgeCard, files: Mapping[str, bytes], device: str) -> Net:
 
     @torch.inference_mode()
     def ask(images: np.ndarray) -> np.ndarray:
-        answer: Tensor = model(torch.from_numpy(images).to(where))
+        with full_precision(where):
+            answer: Tensor = model(torch.from_numpy(images).to(where))
         return answer.float().cpu().numpy()
 
     return ask
