@@ -79,6 +79,9 @@ def score(
         Path | None, typer.Option(help="Local weights for the backbone: .safetensors or weights-only .pth.")
     ] = None,
     device: Device = "auto",
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep each fold's recognizer in the run's folder, as .safetensors.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Train recognizers on K-1 folds and let each judge the fold it never saw. Resumes where it was stopped."""
@@ -93,7 +96,7 @@ def score(
     with session.progress() as progress:
         result = step(
             session.open(), profile=profile, methods=names(methods), seeds=seeds, seed=seed, splits=names(splits),
-            device=device, force=force, progress=progress, tell=session.tell, **overrides,
+            device=device, force=force, keep_weights=keep_weights, progress=progress, tell=session.tell, **overrides,
         )  # fmt: skip
     session.emit("score", result.as_dict())
     session.set_aside(result.quarantined)

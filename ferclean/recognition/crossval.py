@@ -18,6 +18,7 @@ import numpy as np
 from ferclean.errors import BadDataError
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import fold_files
+from ferclean.recognition.checkpoint import save_checkpoint
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.devices import choose_device
 from ferclean.recognition.images import Images
@@ -64,6 +65,7 @@ def cross_validate(
     num_classes: int,
     config: TrainConfig | None = None,
     out_dir: Path | None = None,
+    keep_weights: bool = False,
     progress: Progress = silent,
     tell: Tell = unheard,
 ) -> OutOfFold:
@@ -72,8 +74,9 @@ def cross_validate(
     `images` (N, C, S, S) uint8, which all folds read where they lie, on the host or, as `Pixels`, on the device;
     `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two different ones. With `out_dir` each
     finished fold is a Parquet file there, written whole or not at all: an interrupted call goes on at its first
-    unfinished fold, and other data, folds or settings never pick up its files. `tell` hears of each fold when it is
-    done.
+    unfinished fold, and other data, folds or settings never pick up its files. With `keep_weights` each fold's
+    recognizer lies beside it as .safetensors (`checkpoint.load_checkpoint`), and a fold without it is trained again.
+    `tell` hears of each fold when it is done.
 
     A first stage (see `methods.base.pretrain`) that needs no labels runs once on all images, before the first
     unfinished fold, and its encoder is kept in `out_dir` too; one that reads labels runs within each fold, on that
@@ -95,7 +98,9 @@ def cross_validate(
     reused = 0
     for position, name in enumerate(names):
         path = out_dir / f"fold-{int(name)}-{key}.parquet" if out_dir is not None else None
-        part = fold_files.read(path) if path is not None and path.exists() else None
+        weights_path = path.with_suffix(".safetensors") if path is not None and keep_weights else None
+        done = path is not None and path.exists() and (weights_path is None or weights_path.exists())
+        part = fold_files.read(path) if path is not None and done else None
         line = f"{method_name}, seed {config.seed}, fold {position + 1}/{len(names)}"
         if part is None:
             if encoder is None and hook(get_method(method_name), "LABEL_FREE"):
@@ -112,6 +117,7 @@ def cross_validate(
                 num_classes=num_classes,
                 config=config,
                 pretrained=encoder,
+                keep=weights_path,
                 progress=_share(progress, position, len(names)),
             )
             if config.weights_sha256() != weights:
@@ -139,11 +145,13 @@ def run_fold(
     num_classes: int,
     config: TrainConfig,
     pretrained: Mapping[str, Tensor] | None = None,
+    keep: Path | None = None,
     progress: Progress = silent,
 ) -> fold_files.Fold:
     """Train on the rows where `is_train` (N,) is true and predict the others.
 
     `pretrained` is the encoder of a label-free first stage; None runs the method's first stage on the training rows.
+    `keep` is the file that the recognizer is written to.
     """
     train, held_out = np.flatnonzero(is_train), np.flatnonzero(~is_train)
     images = as_pixels(images, choose_device(config.device))
@@ -152,6 +160,8 @@ def run_fold(
         num_classes=num_classes, config=config, pretrained=pretrained, progress=progress,
     )  # fmt: skip
     outputs = predict(result, images.only(held_out))
+    if keep is not None:
+        save_checkpoint(result, keep)
     flips = [flip | {"index": int(train[flip["index"]])} for flip in result.flips]
     return fold_files.Fold(
         held_out=held_out,

@@ -62,6 +62,7 @@ def score(
     splits: Sequence[str] | None = None,
     device: str = "auto",
     force: bool = False,
+    keep_weights: bool = False,
     progress: Progress = silent,
     tell: Tell = unheard,
     **overrides: Any,
@@ -70,10 +71,11 @@ def score(
 
     Folds are stratified by given label and keep exact and near-duplicates together. A run that is done for the
     same samples, labels and settings is reused unless `force`; an interrupted one goes on at its unfinished fold.
-    `splits` defaults to `train` (or to everything when there is no such split). `overrides` replace fields of the
-    profile (epochs, folds, backbone, input_size, batch_size, weights ...); None means: as the profile says. `tell`
-    hears of each fold when it is done, and of what is reused. Images that are no longer what was ingested are
-    quarantined first, and the run is about the others.
+    With `keep_weights` each fold's recognizer lies beside its predictions in the run's folder, as .safetensors, and a
+    run that lacks them is trained again. `splits` defaults to `train` (or to everything when there is no such split).
+    `overrides` replace fields of the profile (epochs, folds, backbone, input_size, batch_size, weights ...); None
+    means: as the profile says. `tell` hears of each fold when it is done, and of what is reused. Images that are no
+    longer what was ingested are quarantined first, and the run is about the others.
 
     Raises BadDataError when nothing can be scored: no labelled image, or fewer than two classes.
     """
@@ -107,7 +109,9 @@ def score(
             # a run of an older ferclean keeps its name, also when it goes on or is made anew
             config = spec.as_config() if known is None else known.config
             run_id = runs.run_id("score", method, config, run_seed, fingerprint)
-            if known is not None and known.state == "done" and not force:
+            folds = int(fold.max()) + 1
+            lacking = keep_weights and len(list((ws.runs / run_id).glob("fold-*.safetensors"))) < folds
+            if known is not None and known.state == "done" and not force and not lacking:
                 reused += 1
                 tell(f"{method}, seed {run_seed}: done before, reused")
             else:
@@ -121,7 +125,8 @@ def score(
                     pixels = Pixels(arrays, choose_device(device))
                 folds_reused += _run_one(
                     ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups,
-                    classes=dataset.classes, device=device, fresh=force, progress=progress, tell=tell,
+                    classes=dataset.classes, device=device, fresh=force, keep_weights=keep_weights, progress=progress,
+                    tell=tell,
                 )  # fmt: skip
             done.append({"run_id": run_id, "method": method, "seed": run_seed})
     # what was asked for last is what triage reads, and nothing else joins it
@@ -166,6 +171,7 @@ def _run_one(
     classes: Sequence[str],
     device: str,
     fresh: bool,
+    keep_weights: bool,
     progress: Progress,
     tell: Tell,
 ) -> int:
@@ -177,7 +183,7 @@ def _run_one(
     with runs.running(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint) as run_id:
         folder = ws.runs / run_id
         if fresh:
-            for part in [*sorted(folder.glob("*.parquet")), *sorted(folder.glob("encoder-*.safetensors"))]:
+            for part in [*sorted(folder.glob("*.parquet")), *sorted(folder.glob("*.safetensors"))]:
                 part.unlink()
         started = time.perf_counter()
         result = cross_validate(
@@ -188,6 +194,7 @@ def _run_one(
             num_classes=len(classes),
             config=with_class_names(profile.train_config(seed=seed, device=device), method, classes),
             out_dir=folder,
+            keep_weights=keep_weights,
             progress=progress,
             tell=tell,
         )

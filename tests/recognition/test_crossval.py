@@ -12,6 +12,7 @@ import torch
 from ferclean.errors import BadDataError
 from ferclean.recognition import crossval
 from ferclean.recognition.backbones import make_backbone
+from ferclean.recognition.checkpoint import load_checkpoint
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.crossval import OutOfFold, cross_validate, ensemble, run_fold
 from ferclean.recognition.train import fit, predict
@@ -117,6 +118,16 @@ def test_an_interrupted_run_goes_on_at_the_unfinished_fold(
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"] * 3
     validate(data, tmp_path)
     assert len(trained) == 4
+    for times in (7, 7):  # a fold without its recognizer is trained again where that is to be kept, once
+        kept = validate(data, tmp_path, keep_weights=True)
+        assert len(trained) == times
+        assert kept.pred_probs.tobytes() == result.pred_probs.tobytes()
+    images, _, folds = data
+    assert len(list(tmp_path.glob("*.safetensors"))) == 3
+    for path in tmp_path.glob("*.safetensors"):
+        held_out = folds == int(path.name.split("-")[1])
+        said = predict(load_checkpoint(path), images[held_out])["pred_probs"]
+        np.testing.assert_array_equal(said, result.pred_probs[held_out])
 
 
 def test_finished_folds_of_other_settings_or_data_are_not_picked_up(

@@ -55,8 +55,14 @@ def test_a_finished_run_is_reused_and_force_gives_the_same_bytes(judged_copy: Pa
     before = scores.get_predictions(ws, only_run(ws).run_id)
     again = score(ws, profile="quick", methods=["supcon_relabel"], **TINY)
     assert again.reused == len(again.runs) == 1
-    forced = score(ws, profile="quick", methods=["supcon_relabel"], force=True, **TINY)
+    forced = score(ws, profile="quick", methods=["supcon_relabel"], force=True, keep_weights=True, **TINY)
     assert forced.reused == 0
+    kept = list((ws.runs / forced.runs[0]["run_id"]).glob("fold-*.safetensors"))
+    assert len(kept) == forced.folds
+    assert score(ws, profile="quick", methods=["supcon_relabel"], keep_weights=True, **TINY).reused == 1
+    kept[0].unlink()
+    mended = score(ws, profile="quick", methods=["supcon_relabel"], keep_weights=True, **TINY)
+    assert (mended.reused, mended.folds_reused) == (0, forced.folds - 1)
     after = scores.get_predictions(ws, forced.runs[0]["run_id"])
     assert before.sample_ids == after.sample_ids
     assert before.pred_probs.tobytes() == after.pred_probs.tobytes()
