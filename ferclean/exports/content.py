@@ -18,14 +18,18 @@ from ferclean.missing import is_missing
 from ferclean.sources.tabular import escape_cell
 from ferclean.store.pictures import picture_at
 from ferclean.store.releases import Release, get_release, get_release_items
+from ferclean.store.runs import latest_run
 from ferclean.store.samples import Dataset, get_dataset, get_samples
-from ferclean.store.table import sample_table
+from ferclean.store.table import LISTS, sample_rows, sample_table
 from ferclean.store.workspace import Workspace
 
 ORIGINAL = "original"
 """Pseudo release: every readable sample under its given label."""
 
 SPLITS = ("train", "validation", "test")
+
+BLOCK = 50_000
+"""Rows whose lists are in memory at once: 150 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +43,23 @@ class Content:
     release: Release | None
     """The frozen release; None for "original" and without a release."""
     table: pd.DataFrame = field(repr=False)
-    """`sample_table` of all samples in the source's order, with release_label, included, release_reason,
-    release_soft_label (the release's target, None: the label alone) and release_weight (what the label counts for)."""
+    """`sample_table` of all samples in the source's order, without its LISTS, with release_label, included,
+    release_reason, release_soft_label (the release's target, None: the label alone) and release_weight (what the label
+    counts for)."""
+    triage: str | None
+    """The triage run whose verdicts it holds; None before one."""
 
     @property
     def rows(self) -> pd.DataFrame:
         """The samples that belong in the split, in the source's order."""
         return self.table[self.table["included"].astype(bool)]
+
+    def blocks(self) -> Iterator[pd.DataFrame]:
+        """`table` with its LISTS, BLOCK rows at a time, so that they never lie in memory for all of the set."""
+        for start in range(0, len(self.table), BLOCK):
+            part = self.table.iloc[start : start + BLOCK]
+            known = sample_rows(self.ws, list(part["sample_id"]), triage=self.triage)
+            yield part.merge(known[["sample_id", *LISTS]], on="sample_id", how="left")
 
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         """Take samples (sample id -> reason) out of what is written; `release_reason` then says why."""
@@ -84,7 +98,7 @@ def read_content(ws: Workspace, release: str | None) -> Content:
 
 def _content(ws: Workspace, release: str | None) -> Content:
     files = get_samples(ws, include_quarantined=True)[["sample_id", "position", "path", "content_hash"]]
-    table = sample_table(ws).drop(columns=["path"], errors="ignore")
+    table = sample_table(ws, lists=()).drop(columns=["path"])
     table = table.merge(files, on="sample_id", how="left").sort_values("position", kind="stable")
     made = None
     if release is None or release == ORIGINAL:
@@ -100,7 +114,11 @@ def _content(ws: Workspace, release: str | None) -> Content:
         # samples ingested after the release was frozen are not part of it
         table["included"] = table["included"].eq(True)
         table["release_soft_label"] = table["release_soft_label"].astype("object").map(_nothing)
-    return Content(ws=ws, dataset=get_dataset(ws), name=release, release=made, table=table.reset_index(drop=True))
+    judged = latest_run(ws, "triage")
+    return Content(
+        ws=ws, dataset=get_dataset(ws), name=release, release=made, table=table.reset_index(drop=True),
+        triage=None if judged is None else judged.run_id,
+    )  # fmt: skip
 
 
 def split_order(split: str) -> tuple[int, str]:

@@ -5,9 +5,10 @@ It never pushes anything, never re-encodes an image, and leaves no cache behind.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferclean import extras
 from ferclean.exports.card import write_card
@@ -16,6 +17,10 @@ from ferclean.exports.content import Content, needs_release, records, split_orde
 from ferclean.exports.soft_targets import target
 from ferclean.progress import Progress
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
 SINGLE_FILE = False
 HOLDS_PIXELS = True
 
@@ -23,6 +28,8 @@ _HUB_LICENCES = {
     "apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by", "unknown",
 }  # fmt: skip
 _BATCH = 256  # rows whose image bytes are in memory at once; also a row group of the file
+SHARD_BYTES = 500_000_000
+"""A file ends where its rows reach this; it is what the hub and `datasets` ask for."""
 
 
 def check(content: Content, out: Path) -> list[str]:
@@ -52,9 +59,8 @@ def features(classes: tuple[str, ...]) -> Any:
 
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:
-    """Write data/<split>-00000-of-00001.parquet per split, image bytes inside, and README.md."""
+    """Write data/<split>-<number>-of-<files>.parquet, each of about SHARD_BYTES, image bytes inside, and README.md."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     columns = features(content.dataset.classes)
     # the Arrow schema carries the feature types, so that ClassLabel names survive in the file itself
@@ -63,20 +69,40 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     rows = content.rows
     (target / "data").mkdir()
     done, splits = 0, []
+
+    def parts(of_split: pd.DataFrame) -> Iterator[pa.Table]:
+        nonlocal done
+        left = records(of_split)
+        while batch := [_row(content, row, index) for row in islice(left, _BATCH)]:
+            yield pa.Table.from_pylist(batch, schema=schema)
+            done += len(batch)
+            progress("writing the dataset", done, len(rows))
+
     for split in sorted(rows["split"].unique(), key=split_order):
-        file = target / "data" / f"{split}-00000-of-00001.parquet"
         of_split = rows[rows["split"] == split]
-        size = 0
-        with pq.ParquetWriter(file, schema) as writer:
-            left = records(of_split)
-            while batch := [_row(content, row, index) for row in islice(left, _BATCH)]:
-                part = pa.Table.from_pylist(batch, schema=schema)
-                writer.write_table(part)
-                size += part.nbytes
-                done += len(batch)
-                progress("writing the dataset", done, len(rows))
+        size = _write_shards(target / "data", split, parts(of_split), schema)
         splits.append({"name": split, "num_bytes": size, "num_examples": len(of_split)})
     write_card(content, target / "README.md", form="hf", front_matter=_front_matter(content, columns, splits))
+
+
+def _write_shards(folder: Path, split: str, parts: Iterator[pa.Table], schema: pa.Schema) -> int:
+    """Write the parts one after another into as many files as it takes; returns their bytes in memory."""
+    import pyarrow.parquet as pq
+
+    files: list[Path] = []
+    size, part = 0, next(parts, None)
+    while part is not None:
+        files.append(folder / f"{split}-{len(files):05d}.parquet")
+        held = 0
+        with pq.ParquetWriter(files[-1], schema) as writer:
+            while part is not None and held < SHARD_BYTES:
+                writer.write_table(part)
+                held += part.nbytes
+                part = next(parts, None)
+        size += held
+    for number, file in enumerate(files):  # how many there are is known now
+        file.rename(folder / f"{split}-{number:05d}-of-{len(files):05d}.parquet")
+    return size
 
 
 def _row(content: Content, row: dict[str, Any], index: dict[str, int]) -> dict[str, Any]:

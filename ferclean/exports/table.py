@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ferclean.errors import UsageError
 from ferclean.exports.content import Content, records, write_csv
 from ferclean.exports.soft_targets import target as training_target
 from ferclean.progress import Progress
+from ferclean.store.runs import get_run
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,36 +99,52 @@ def is_ours(path: Path) -> bool:
 
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:
-    """Write the table; the suffix of `target` chooses Parquet or CSV (lists as JSON, formulas escaped)."""
+    """Write the table; the suffix of `target` chooses Parquet or CSV (lists as JSON, formulas escaped).
+
+    Some 50,000 rows are in memory at once (`content.BLOCK`); in Parquet they are a row group.
+    """
     import pyarrow as pa
 
+    methods = methods_of(content)
     wanted = {**columns(), **(release_columns() if content.name is not None else {})}
-    progress("writing the table", 0, 1)
-    rows = [{name: _plain(row[name]) for name in wanted} for row in records(content.table[list(wanted)])]
-    if content.name is not None:
-        for row in rows:
-            inside = row["included"]
-            row["release_soft_label"] = training_target(row, content.dataset.classes) if inside else None
-            row["release_weight"] = row["release_weight"] if inside else None
-    for method in methods_of(content):
-        wanted[f"vote_{method}"] = pa.string()
-        for row, votes in zip(rows, content.table["method_votes"], strict=True):
-            row[f"vote_{method}"] = votes.get(method) if votes else None
+    wanted |= {f"vote_{method}": pa.string() for method in methods}
+    blocks = _blocks(content, list(wanted), methods, progress)
     if target.suffix.lower() == ".csv":
-        cells = ([_cell(row[name]) for name in wanted] for row in rows)
-        write_csv(target, wanted, cells)
+        write_csv(target, wanted, ([_cell(row[name]) for name in wanted] for rows in blocks for row in rows))
     else:
         import pyarrow.parquet as pq
 
         told = {"classes": content.dataset.classes, "dataset": content.dataset.name, "release": content.name}
         schema = pa.schema(list(wanted.items()), metadata={_MARK: json.dumps(told).encode()})
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), target)
-    progress("writing the table", 1, 1)
+        with pq.ParquetWriter(target, schema) as writer:
+            for rows in blocks:
+                writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
 def methods_of(content: Content) -> list[str]:
     """The recognizers whose votes the table has, in the order in which they scored."""
-    return list(dict.fromkeys(method for votes in content.table["method_votes"] if votes for method in votes))
+    judged = None if content.triage is None else get_run(content.ws, content.triage)
+    runs = [] if judged is None else [get_run(content.ws, run_id) for run_id in judged.config.get("score_runs", [])]
+    return list(dict.fromkeys(run.method for run in runs if run is not None))
+
+
+def _blocks(
+    content: Content, wanted: list[str], methods: list[str], progress: Progress
+) -> Iterator[list[dict[str, Any]]]:
+    """The rows in their order, some at a time; each has a value or None under every name that is `wanted`."""
+    done, stored = 0, [name for name in wanted if not name.startswith("vote_")]
+    progress("writing the table", done, len(content.table))
+    for part in content.blocks():
+        rows = [{name: _plain(row[name]) for name in stored} for row in records(part[stored])]
+        for row, votes in zip(rows, part["method_votes"], strict=True):
+            if content.name is not None:
+                row["release_soft_label"] = training_target(row, content.dataset.classes) if row["included"] else None
+                row["release_weight"] = row["release_weight"] if row["included"] else None
+            for method in methods:
+                row[f"vote_{method}"] = votes.get(method) if isinstance(votes, dict) else None
+        yield rows
+        done += len(rows)
+        progress("writing the table", done, len(content.table))
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ It reads tables that others read from the store, writes nothing, and never chang
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,10 @@ UNUSABLE_ABOVE = 0.5
 DOUBTED = ("mislabelled", "ambiguous")
 """Verdicts that call a label into question: where it is not mended, it is not trusted as the others are."""
 
+_READ = (
+    "sample_id", "split", "given_label", "quarantine_reason", "p_unusable", "p_true", "suggested_label", "p_suggested",
+    "verdict", "soft_label",
+)  # fmt: skip
 ITEM_COLUMNS = ["sample_id", "split", "given_label", "label", "included", "reason", "soft_label", "weight"]
 
 
@@ -56,8 +60,14 @@ def curated(table: pd.DataFrame, decisions: pd.DataFrame, rules: Rules) -> pd.Da
             "run `ferclean triage` again, then release"
         )
     by_sample = decisions.to_dict("index")
-    rows = [_item(sample, by_sample.get(sample["sample_id"]), rules) for sample in table.to_dict("records")]
+    rows = [_item(sample, by_sample.get(sample["sample_id"]), rules) for sample in _rows(table, _READ)]
     return pd.DataFrame(rows, columns=ITEM_COLUMNS)
+
+
+def _rows(table: pd.DataFrame, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Row by row as a mapping, of these columns alone: all of 300,000 rows at once would be a gigabyte."""
+    for row in zip(*(table[name] for name in columns), strict=True):
+        yield dict(zip(columns, row, strict=True))
 
 
 def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: Rules) -> tuple[Any, ...]:
@@ -108,25 +118,27 @@ def original_items(table: pd.DataFrame) -> pd.DataFrame:
 def changes(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str]) -> list[dict[str, Any]]:
     """Whose label or presence differs: one dict per row with sample_id, source_key, split, change (added, removed,
     relabelled), from, to, reason. Both as `curated` gives them, `keys` sample_id -> source key."""
-    old = before[before["included"].astype(bool)].set_index("sample_id")["label"].to_dict()
-    new = after[after["included"].astype(bool)].set_index("sample_id")["label"].to_dict()
-    facts = {
-        row["sample_id"]: row for frame in (before, after) for row in frame.to_dict("records")
-    }  # the later release has the last word on split and reason
+    was, now = (
+        dict(zip(frame["sample_id"][kept], frame["label"][kept], strict=True))
+        for frame, kept in ((before, before["included"].astype(bool)), (after, after["included"].astype(bool)))
+    )
+    everyone = dict.fromkeys([*before["sample_id"], *after["sample_id"]])
+    differ = [sample for sample in everyone if was.get(sample) != now.get(sample)]
+    both = pd.concat([frame[["sample_id", "split", "reason"]] for frame in (before, after)])
+    # the later release has the last word on split and reason
+    facts = both[both["sample_id"].isin(differ)].drop_duplicates("sample_id", keep="last").set_index("sample_id")
     rows = []
-    for sample, fact in facts.items():
-        was, now = old.get(sample), new.get(sample)
-        if was == now:
-            continue
+    for sample, split, reason in facts.loc[differ].itertuples(name=None):
+        old, new = was.get(sample), now.get(sample)
         rows.append(
             {
                 "sample_id": sample,
                 "source_key": keys.get(sample, sample),
-                "split": fact["split"],
-                "change": "added" if was is None else "removed" if now is None else "relabelled",
-                "from": was,
-                "to": now,
-                "reason": text(fact["reason"]),
+                "split": split,
+                "change": "added" if old is None else "removed" if new is None else "relabelled",
+                "from": old,
+                "to": new,
+                "reason": text(reason),
             }
         )
     return rows

@@ -116,7 +116,8 @@ def default_arm(ws: Workspace, table: pd.DataFrame, release: str | None) -> tupl
 
 def out_of_fold(ws: Workspace, table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray | None:
     """(N, K) mean out-of-fold probabilities of the newest triage's recognizers, NaN where there are none; or None."""
-    known = sample_table.sample_table(ws).set_index("sample_id")["pred_probs"].reindex(list(table["sample_id"]))
+    probs = sample_table.sample_table(ws, lists=("pred_probs",)).set_index("sample_id")["pred_probs"]
+    known = probs.reindex(list(table["sample_id"]))
     if known.isna().all():
         return None
     nothing = np.full(len(classes), np.nan)

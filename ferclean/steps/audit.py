@@ -74,7 +74,7 @@ def audit(ws: Workspace, *, n: int = 200, seed: int = 0, new: bool = False, out:
     """
     if out is not None:
         check_absent(out, "--out")  # it may hold answers
-    whole = table.sample_table(ws)
+    whole = table.sample_table(ws, lists=())
     whole = whole[whole["verdict"].notna() & whole["fold"].notna() & whole["quarantine_reason"].isna()]
     if whole.empty:
         raise FercleanError("nothing was judged; run `ferclean score` and `ferclean triage` first")

@@ -64,7 +64,7 @@ def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
     Raises UsageError for an unknown release.
     """
     with ws.reading("diff"):
-        table = sample_table(ws)
+        table = sample_table(ws, lists=())
 
         def items(name: str) -> pd.DataFrame:
             if name == ORIGINAL:

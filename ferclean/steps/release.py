@@ -133,7 +133,7 @@ def release(
     if ids_to is not None:
         check_absent(Path(ids_to), "--ids-to")
     progress("reading decisions", 0, 3)
-    dataset, table = get_dataset(ws), sample_table(ws)
+    dataset, table = get_dataset(ws), sample_table(ws, lists=("soft_label", "p_true"))
     if (policy == "auto" or budget) and table["run_id"].isna().all():
         raise FercleanError(
             f"{'policy auto' if policy == 'auto' else '--budget'} goes by verdicts, and nothing was judged; run "

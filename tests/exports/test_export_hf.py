@@ -16,6 +16,7 @@ import yaml
 from small_workspace import CLASSES, Small, p_true, shared, shared_hf, small
 
 from ferclean.errors import BadDataError
+from ferclean.exports import hf
 from ferclean.exports.card import inert
 from ferclean.exports.content import read_content
 from ferclean.recognition.images import decode
@@ -206,3 +207,20 @@ def test_a_folder_whose_targets_were_spoilt_is_refused_by_its_row(
     )
     with pytest.raises(BadDataError, match=rf"train row 'train_00001': {re.escape(told)}"):
         read_release(spoilt)
+
+
+def test_a_large_split_is_several_files_and_the_same_rows(
+    work: Small, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hf, "_BATCH", 2)
+    monkeypatch.setattr(hf, "SHARD_BYTES", 1)
+    export(work.ws, form="hf", out=tmp_path / "out", release="v1")
+    files = sorted((tmp_path / "out" / "data").glob("train-*"))
+    whole = pq.read_table(exported / "data" / "train-00000-of-00001.parquet").to_pylist()
+    assert [file.name for file in files] == [
+        f"train-{number:05d}-of-{len(files):05d}.parquet" for number in range((len(whole) + 1) // 2)
+    ]
+    assert len(files) > 1
+    assert [row for file in files for row in pq.read_table(file).to_pylist()] == whole
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"]["sample_id"][:] == [row["sample_id"] for row in whole]

@@ -11,6 +11,7 @@ import pytest
 from small_workspace import BROKEN, CLASSES, ROWS, Small, p_true, small
 
 from ferclean.errors import UsageError
+from ferclean.exports import content
 from ferclean.sources.tabular import escape_cell, unescape_cell
 from ferclean.steps.decide import decide
 from ferclean.steps.export import export
@@ -112,3 +113,18 @@ def test_a_folder_is_refused_with_a_file_to_take_instead(work: Small, tmp_path: 
 def test_an_escaped_cell_is_no_formula_and_leads_back(text: str) -> None:
     assert not escape_cell(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
     assert unescape_cell(escape_cell(text)) == text
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.csv"])
+def test_it_is_the_same_table_however_many_rows_are_in_memory_at_once(
+    work: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    release(work.ws, "v1", policy="auto")
+    monkeypatch.setattr(content, "BLOCK", 3)
+    export(work.ws, form="table", out=tmp_path / name, release="v1")
+    monkeypatch.undo()
+    export(work.ws, form="table", out=tmp_path / f"whole-{name}", release="v1")
+    if name == "x.csv":
+        assert (tmp_path / name).read_text("utf-8") == (tmp_path / f"whole-{name}").read_text("utf-8")
+    else:
+        assert pq.read_table(tmp_path / name).equals(pq.read_table(tmp_path / f"whole-{name}"), check_metadata=True)
