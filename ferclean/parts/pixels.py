@@ -65,17 +65,20 @@ def pixels_of(ws: Workspace, frame: pd.DataFrame, *, size: int, channels: int, p
     """
     if size > LARGEST_KEPT:
         return image_room.load_pixels(_readers(ws, frame), size=size, channels=channels)
-    fill(ws, frame, [(size, channels)], progress=progress)
-    return Kept(PixelShelf(ws, size=size, channels=channels), list(frame["content_hash"]))
+    shelf = PixelShelf(ws, size=size, channels=channels)
+    _fill(ws, frame, [shelf], progress)
+    return Kept(shelf, list(frame["content_hash"]))
 
 
 def blocks_of(
-    ws: Workspace, frame: pd.DataFrame, *, size: int, channels: int, most: int = BLOCK
+    ws: Workspace, frame: pd.DataFrame, *, size: int, channels: int, most: int = BLOCK, progress: Progress = silent
 ) -> Iterator[np.ndarray]:
     """The pictures as `pixels_of` gives them, in consecutive blocks of at most `most` rows; large ones, too, are then
     never in memory all at once. One empty block where there is no row.
     """
-    kept = pixels_of(ws, frame, size=size, channels=channels) if size <= LARGEST_KEPT else None
+    kept = None
+    if size <= LARGEST_KEPT:
+        kept = pixels_of(ws, frame, size=size, channels=channels, progress=progress)
     for start in range(0, max(len(frame), 1), most):
         block = slice(start, start + most)
         if kept is None:
@@ -89,9 +92,13 @@ def fill(ws: Workspace, frame: pd.DataFrame, forms: Sequence[tuple[int, int]], *
 
     Returns how many pictures were decoded. They are written in parts, and those of an interrupted call stay.
     """
+    return _fill(ws, frame, [PixelShelf(ws, size=size, channels=channels) for size, channels in forms], progress)
+
+
+def _fill(ws: Workspace, frame: pd.DataFrame, shelves: Sequence[PixelShelf], progress: Progress) -> int:
     first = frame.drop_duplicates("content_hash")
     contents = list(first["content_hash"])
-    shelves = [PixelShelf(ws, size=size, channels=channels) for size, channels in forms]
+    forms = [(shelf.shape[1], shelf.shape[0]) for shelf in shelves]
     lacking = np.stack([~shelf.holds(contents) for shelf in shelves])  # (forms, N)
     missing = np.flatnonzero(lacking.any(0))
     if not len(missing):

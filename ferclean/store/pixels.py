@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,30 +35,28 @@ class PixelShelf:
     twice. A handle knows the parts that were there when it was opened, and its own.
 
     At 48 px grey: 28 MB at 12,000 pictures, 690 MB at 300,000, 23 GB at 10 million, and beside it in memory 44 bytes a
-    picture while the shelf is open. Opening sorts the hashes (10 million: some ten seconds).
+    picture while the shelf is open. Opening sorts the hashes (10 million: some ten seconds); a part that is put
+    afterwards is sorted by itself, and with others once they are as many.
     """
 
     def __init__(self, ws: Workspace, *, size: int, channels: int) -> None:
         self.shape = (channels, size, size)
         self.folder = ws.pixels / f"{size}x{channels}-{FORMAT}"
-        self._known = np.empty(0, dtype="S32")
-        self._part = np.empty(0, dtype=np.int32)
-        self._row = np.empty(0, dtype=np.int64)
+        self._lists: list[_Listed] = []
         self._parts: list[np.ndarray] = []
         self._names: set[str] = set()
         self._open()
 
     def holds(self, content_hashes: Sequence[str]) -> np.ndarray:
         """(N,) bool: which of these pictures are here."""
-        return self._places(content_hashes) >= 0
+        return self._places(content_hashes)[0] >= 0
 
     def take(self, content_hashes: Sequence[str]) -> np.ndarray:
         """The pictures in the given order, (N, channels, size, size) uint8, copied; KeyError for one not here."""
-        places = self._places(content_hashes)
-        if (places < 0).any():
-            raise KeyError(content_hashes[int(np.argmin(places))])
-        taken = np.empty((len(places), *self.shape), dtype=np.uint8)
-        part, row = self._part[places], self._row[places]
+        part, row = self._places(content_hashes)
+        if (part < 0).any():
+            raise KeyError(content_hashes[int(np.argmin(part))])
+        taken = np.empty((len(part), *self.shape), dtype=np.uint8)
         for number in np.unique(part):
             mine = np.flatnonzero(part == number)
             taken[mine] = self._parts[number][row[mine]]
@@ -86,17 +85,18 @@ class PixelShelf:
         fresh = sorted(
             part for part in self.folder.iterdir() if part.name not in self._names and not part.name.startswith(".")
         )
-        known, parts, rows = [self._known], [self._part], [self._row]
+        arrived = []
         for part in fresh:
             digests, pixels = self._read(part)
-            known.append(digests)
-            parts.append(np.full(len(digests), len(self._parts), dtype=np.int32))
-            rows.append(np.arange(len(digests)))
+            arrived.append(
+                _Listed(digests, np.full(len(digests), len(self._parts), dtype=np.int32), np.arange(len(digests)))
+            )
             self._parts.append(pixels)
             self._names.add(part.name)
-        if fresh:
-            self._known, first = np.unique(np.concatenate(known), return_index=True)
-            self._part, self._row = np.concatenate(parts)[first], np.concatenate(rows)[first]
+        if any(len(one.known) for one in arrived):
+            self._lists.append(_Listed.of(arrived))
+            while len(self._lists) > 1 and 2 * len(self._lists[-1].known) > len(self._lists[-2].known):
+                self._lists[-2:] = [_Listed.of(self._lists[-2:])]
 
     def _read(self, part: Path) -> tuple[np.ndarray, np.ndarray]:
         try:
@@ -112,13 +112,30 @@ class PixelShelf:
     def _spoilt(self, part: Path, why: str) -> FercleanError:
         return FercleanError(f"{part} holds no decoded pictures ({why}); delete that folder, it is made again")
 
-    def _places(self, content_hashes: Sequence[str]) -> np.ndarray:
-        """(N,) int64 into the sorted hashes, -1 for what is not here."""
+    def _places(self, content_hashes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The part (N,) of each picture, -1 for what is not here, and its row there (N,)."""
         wanted = _digests(content_hashes)
-        if not len(self._known):
-            return np.full(len(wanted), -1, dtype=np.int64)
-        found = np.minimum(np.searchsorted(self._known, wanted), len(self._known) - 1)
-        return np.where(self._known[found] == wanted, found, -1)
+        part, row = np.full(len(wanted), -1, dtype=np.int32), np.zeros(len(wanted), dtype=np.int64)
+        for listed in self._lists:
+            found = np.minimum(np.searchsorted(listed.known, wanted), len(listed.known) - 1)
+            here = listed.known[found] == wanted
+            part[here], row[here] = listed.place[found[here]], listed.row[found[here]]
+        return part, row
+
+
+class _Listed(NamedTuple):
+    """Where some pictures lie: their hashes (N,) in order, the number of the part (N,), the row in it (N,)."""
+
+    known: np.ndarray
+    place: np.ndarray
+    row: np.ndarray
+
+    @classmethod
+    def of(cls, lists: Sequence[_Listed]) -> _Listed:
+        """All of them as one, in order and each picture once."""
+        known, place, row = (np.concatenate(columns) for columns in zip(*lists, strict=True))
+        known, first = np.unique(known, return_index=True)
+        return cls(known, place[first], row[first])
 
 
 class Filling:

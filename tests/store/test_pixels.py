@@ -97,3 +97,15 @@ def test_a_spoilt_part_is_named_with_the_mend(ws: Workspace) -> None:
     with pytest.raises(FercleanError, match="delete that folder") as told:
         shelf(ws)
     assert str(part) in str(told.value)
+
+
+def test_pictures_of_many_parts_are_found_while_they_are_put_and_afterwards(ws: Workspace) -> None:
+    names, array = pictures(60)
+    one = shelf(ws)
+    for start in range(0, 60, 7):  # with some of the part before
+        begin, end = max(start - 2, 0), min(start + 7, 60)
+        one.put(names[begin:end], array[begin:end])
+        assert one.holds(names).tolist() == [number < end for number in range(60)]
+        assert np.array_equal(one.take(names[:end]), array[:end])
+    order = np.random.default_rng(1).permutation(60)
+    assert np.array_equal(shelf(ws).take([names[number] for number in order]), array[order])
