@@ -130,8 +130,11 @@ def decide_from_file(
     header = tuple(_COLUMN_WORDS.sub("_", name.strip().lower()) for name in spelt)
     _check_header(file, header)
 
+    with deciding(ws, dry_run=True) as log:
+        named, classes = _named(header, rows, log), log.classes
+    # nobody waits while a long file is checked: given labels do not change meanwhile, what stands is looked at below
+    lines = _read(file, header, rows, *named, classes, reviewer=reviewer, adjudicate=adjudicate)
     with deciding(ws, dry_run=dry_run) as log:
-        lines = _read(file, header, rows, log, reviewer=reviewer, adjudicate=adjudicate)
         done = _append(log, lines.decisions, from_file=True)
     meant = COLUMNS if PICTURE in header else _COLUMNS
     ignored = tuple(own for own, name in zip(spelt, header, strict=True) if name not in meant)
@@ -148,11 +151,10 @@ class _Lines:
 
 
 def _read(
-    file: Path, header: tuple[str, ...], rows: list[tuple[int, list[str]]], log: Deciding, *, reviewer: str | None,
-    adjudicate: bool,
+    file: Path, header: tuple[str, ...], rows: list[tuple[int, list[str]]], known: Rows, pictures: Pictures | None,
+    classes: tuple[str, ...], *, reviewer: str | None, adjudicate: bool,
 ) -> _Lines:  # fmt: skip
     """Check every row against the samples that the file names. Raises BadDataError naming the lines that are wrong."""
-    known, pictures = _named(header, rows, log)
     fallback = reviewer
     found = _Lines(decisions=[])
     said: dict[tuple[str, str], tuple[int, Decision]] = {}
@@ -182,7 +184,7 @@ def _read(
                 by = fallback = _login_name()
             fields = _checked(
                 cells["action"], cells["label"], cells["inclusion_probability"], given=known.given[sample_id],
-                classes=log.classes, adjudicate=adjudicate,
+                classes=classes, adjudicate=adjudicate,
             )  # fmt: skip
             source = "adjudication" if adjudicate else "file"
             decision = Decision(sample_id=sample_id, reviewer=by, note=cells["note"], source=source, **fields)

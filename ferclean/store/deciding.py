@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -37,6 +37,8 @@ class Deciding:
     ws: Workspace
     classes: tuple[str, ...]
     dry_run: bool
+    _given: dict[str, str | None] = field(default_factory=dict)
+    """Given labels that were asked for: each question reads the whole column."""
 
     def find(self, sample_or_key: str) -> str:
         """The sample id of a sample id or source key, as `samples.find_sample`."""
@@ -44,7 +46,8 @@ class Deciding:
 
     def given(self, sample_id: str) -> str | None:
         """The given label of a sample that is here."""
-        return given_in(self.con, [sample_id])[sample_id]
+        self._given.update(given_in(self.con, [sample_id]))
+        return self._given[sample_id]
 
     def named(self, ids: Sequence[str], keys: Sequence[str], contents: Sequence[str]) -> pd.DataFrame:
         """The samples with one of these ids, source keys or content hashes, in order of arrival.
@@ -70,4 +73,4 @@ class Deciding:
 
     def append(self, decisions: Sequence[Decision]) -> list[int]:
         """As `decisions.append_decisions`; [] in a dry run."""
-        return append_in(self.con, decisions, self.classes, dry_run=self.dry_run)
+        return append_in(self.con, decisions, self.classes, dry_run=self.dry_run, known=self._given)

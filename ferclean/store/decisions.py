@@ -6,7 +6,7 @@ It never changes or deletes a row, and returns only when the rows are on the dis
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -83,11 +83,14 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision], *, dry_run: b
         return append_in(con, decisions, read_dataset(con, ws).classes, dry_run=dry_run)
 
 
-def append_in(con: Any, decisions: Sequence[Decision], classes: tuple[str, ...], *, dry_run: bool) -> list[int]:
-    """`append_decisions` in a session that is open already."""
+def append_in(
+    con: Any, decisions: Sequence[Decision], classes: tuple[str, ...], *, dry_run: bool,
+    known: Mapping[str, str | None] | None = None,
+) -> list[int]:  # fmt: skip
+    """`append_decisions` in a session that is open already; `known`: given labels that were read in it."""
     given = list(decisions)
     ids = [decision.sample_id for decision in given]
-    known = given_in(con, ids)
+    known = known if known is not None and known.keys() >= set(ids) else given_in(con, ids)
     for decision in given:
         _check(decision, known, classes)
     _check_disagreement(con, given)
@@ -211,7 +214,7 @@ def decision_history(ws: Workspace) -> pd.DataFrame:
         )
 
 
-def _check(decision: Decision, known: dict[str, str | None], classes: tuple[str, ...]) -> None:
+def _check(decision: Decision, known: Mapping[str, str | None], classes: tuple[str, ...]) -> None:
     where = f"decision about sample {decision.sample_id!r}"
     if decision.sample_id not in known:
         raise UsageError(f"{where}: there is no such sample in this workspace")
