@@ -20,6 +20,7 @@ from ferclean.evidence.verdict import calibration, queueing, reasons
 from ferclean.evidence.verdict import verdicts as judging
 from ferclean.evidence.verdict.expectation import expected_at
 from ferclean.evidence.verdict.lessons import lesson
+from ferclean.parts import calibrated
 from ferclean.parts.gathering import choose_members, gather, without_a_say
 from ferclean.progress import Progress, silent
 from ferclean.store import decisions, runs, samples, standing, verdicts, votes
@@ -167,7 +168,9 @@ def triage(
             notes=[*found.notes, *decided.notes, *_without_a_say(ws, found.members)],
             judges=list(found.judge_names),
         )
-        runs.finish_run(ws, run_id, summary.as_dict())
+        # with what the screens show probabilities at, so that nobody fits it again on all of them
+        shown_at = calibrated.temperature(found.pred_probs, given)
+        runs.finish_run(ws, run_id, summary.as_dict() | {"temperature": shown_at})
     progress("judging", 3, 3)
     return summary
 
