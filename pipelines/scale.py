@@ -4,6 +4,7 @@ Every verb runs as a user calls it, in a process of its own; what a screen and a
 process that has served one before. Several source trees are measured one after another on the same files.
 
     python -m pipelines.scale --rows 3000,12000 --tree . --tree ../before --json FILE
+    python -m pipelines.scale --rows 1000000 --arrays-only --json FILE
 """
 
 from __future__ import annotations
@@ -31,8 +32,63 @@ SIDE, DIMENSIONS, FOLDS = 48, 128, 4
 WRONG, COPIES = 0.15, 0.01
 """Shares of wrong labels, and of images that are near copies (mirrored or a little noisy) of the one before."""
 DECISIONS = 20
+ASKED, NEAREST = 2000, 50
+"""Rows whose neighbours are compared with those of a plain search among all, and how many each has."""
+PEAK = "peak memory in KB: "
+LAUNCHER = f"""
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:])
+_, state, used = os.wait4(child.pid, 0)
+print({PEAK!r}, used.ru_maxrss, sep="", file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(state))
+"""
+"""Runs a command. What a process took before it became another program counts as the other's peak, and what starts the
+verbs has just drawn the faces: so something small lies between."""
+SEARCHES = """
+import json, sys, time
+import numpy as np
+try:
+    from ferclean.evidence import splits
+    from ferclean.evidence.signals import nearest
+    from ferclean.parts.pixels import blocks_of
+except ImportError:  # a tree before there were such rooms
+    print("null")
+    sys.exit()
+if sys.argv[1] == "neighbours":
+    with np.load(sys.argv[2]) as made:
+        embedding, fold = made["embedding"], made["fold"]
+    started = time.perf_counter()
+    found = nearest.find(embedding, k=int(sys.argv[4]), fold=fold)
+    told = {"seconds": time.perf_counter() - started}
+    vectors = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    asked = np.random.default_rng(0).choice(len(vectors), min(int(sys.argv[3]), len(vectors)), replace=False)
+    shares = []
+    for row in asked:
+        cosine = np.where(fold == fold[row], vectors @ vectors[row], -np.inf)
+        cosine[row] = -np.inf
+        places = min(int(sys.argv[4]), int(np.isfinite(cosine).sum()))
+        if places:
+            # as near as the last of the true ones is as good, up to the digits that the search tells apart
+            there = found.at[row][found.at[row] >= 0]
+            shares.append((cosine[there] >= np.partition(cosine, -places)[-places] - 1e-5).sum() / places)
+    told["recall"] = float(np.mean(shares))
+else:
+    from pathlib import Path
+    from ferclean.recognition import images
+    from ferclean.store.workspace import Workspace
+    from ferclean.store.samples import get_samples
+    ws = Workspace.open(Path(sys.argv[2]))
+    small = np.concatenate([images.thumbnails(p) for p in blocks_of(ws, get_samples(ws), size=48, channels=1)])
+    started = time.perf_counter()
+    pairs, _ = splits.near_duplicate_pairs(small)
+    mirrored, _ = splits.near_duplicate_pairs(small, mirrored=images.mirrored(small))
+    told = {"seconds": time.perf_counter() - started, "pairs": len(pairs) + len(mirrored)}
+print(json.dumps(told))
+"""
+"""The two searches by themselves: the neighbours of one run with their recall, and copies among the first look. null
+where a tree has no such room."""
 INSIDE = """
-import importlib, json, resource, sys, time
+import importlib, json, sys, time, tracemalloc
 from pathlib import Path
 from ferclean.steps.decide import decide
 from ferclean.store.workspace import Workspace
@@ -47,13 +103,16 @@ for number in range(count + 1):
     decide(ws, f"face-{number:07d}", "keep", reviewer="scale")
     times.append(time.perf_counter() - started)
 desk.open_desk(ws, reviewer="warm")
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 started = time.perf_counter()
-held = desk.open_desk(ws, reviewer="scale")
+desk.open_desk(ws, reviewer="scale")
 seconds = time.perf_counter() - started
-print(json.dumps({"decision": sorted(times[1:])[count // 2], "desk": seconds}))
+tracemalloc.start()  # only now: it makes everything slow
+tab = desk.open_desk(ws, reviewer="scale")
+held, _ = tracemalloc.get_traced_memory()
+print(json.dumps({"decision": sorted(times[1:])[count // 2], "desk": seconds, "tab_mb": held / 2**20}))
 """
-"""The first decision and the first desk pay for the imports, and are not counted."""
+"""The first decision and the first desk pay for the imports, and are not counted. `tab_mb`: what one more desk holds,
+in MB."""
 
 
 def make_files(folder: Path, rows: int, *, seed: int = 0, progress: Progress = silent) -> list[Path]:
@@ -110,27 +169,30 @@ def make_files(folder: Path, rows: int, *, seed: int = 0, progress: Progress = s
     return made
 
 
-def measure(tree: Path, files: Sequence[Path], root: Path, *, progress: Progress = silent) -> dict[str, Any]:
-    """The version of the source tree `tree`, and seconds and peak memory (MB) of each step on a workspace `root`."""
+def measure(
+    tree: Path, files: Sequence[Path], root: Path, *, arrays_only: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """The version of the source tree `tree`, and seconds and peak memory (MB) of each step on a workspace `root`.
+
+    With `arrays_only` the set is ingested, two runs are taken as arrays, judged, and decided about; nothing else.
+    """
     faces, one, two = files
     environment = os.environ | {"PYTHONPATH": str(tree.resolve())}
     told: dict[str, Any] = {}
 
     def run(name: str, *words: str | Path, code: str = "from ferclean.cli import main; main()") -> str:
-        progress(name, len(told), 12)
+        progress(name, len(told), 9 if arrays_only else 15)
         started = time.perf_counter()
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
-            child = subprocess.Popen(
-                [sys.executable, "-c", code, *map(str, words)], env=environment, stdout=out, stderr=errors, cwd=tree
-            )
-            _, state, used = os.wait4(child.pid, 0)
-            told[name] = {"seconds": time.perf_counter() - started, "peak_mb": used.ru_maxrss / 1024}
-            out.seek(0), errors.seek(0)
-            child.returncode = os.waitstatus_to_exitcode(state)
-            # doctor ends with 3 where it has findings
-            if child.returncode not in (0, 3):
-                raise RuntimeError(f"{name} of {tree} failed: {errors.read().decode()[-2000:]}")
-            return out.read().decode()
+        child = subprocess.run(
+            [sys.executable, "-c", LAUNCHER, sys.executable, "-c", code, *map(str, words)],
+            env=environment, cwd=tree, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        said, _, used = child.stderr.rpartition(PEAK)
+        # doctor ends with 3 where it has findings
+        if child.returncode not in (0, 3):
+            raise RuntimeError(f"{name} of {tree} failed: {said[-2000:]}")
+        told[name] = {"seconds": time.perf_counter() - started, "peak_mb": int(used) / 1024}
+        return child.stdout
 
     at = ("-w", root, "--quiet")
     version = "from ferclean.store.version import code_version; print(code_version())"
@@ -139,13 +201,23 @@ def measure(tree: Path, files: Sequence[Path], root: Path, *, progress: Progress
         "ingest", *at, "ingest", "table", faces, "--classes", ",".join(CLASSES), "--image-column", "png",
         "--label-column", "label", "--split-column", "split", "--key-column", "key",
     )  # fmt: skip
-    run("doctor", *at, "doctor")
+    if not arrays_only:
+        run("doctor", *at, "doctor")
+        for name, about in (("near copies alone", root.resolve()), ("neighbours of a run alone", one.resolve())):
+            what = name.removesuffix(" alone").removesuffix(" of a run")
+            found = json.loads(run(name, what, about, str(ASKED), str(NEAREST), code=SEARCHES).splitlines()[-1])
+            told[name] = None if found is None else told[name] | found  # its seconds, without the start of the process
     run("import one run", *at, "score", "--from-file", one, "--name", "one")
     run("import another", *at, "score", "--from-file", two, "--name", "two")
     run("triage", *at, "triage")
     run("status", *at, "status")
     inside = json.loads(run("decision and desk", root.resolve(), str(DECISIONS), code=INSIDE).splitlines()[-1])
-    told |= {"one decision": {"seconds": inside["decision"]}, "desk, warm": {"seconds": inside["desk"]}}
+    told |= {
+        "one decision": {"seconds": inside["decision"]},
+        "desk, warm": {"seconds": inside["desk"], "tab_mb": inside["tab_mb"]},
+    }
+    if arrays_only:
+        return told
     run("release", *at, "release", "v1", "--policy", "auto")
     run("export table", *at, "export", "--form", "table", "--release", "v1", "--out", root / "out.parquet")
     run("report", *at, "report")
@@ -153,7 +225,7 @@ def measure(tree: Path, files: Sequence[Path], root: Path, *, progress: Progress
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result in Markdown: seconds, and peak memory in MB."""
+    """The result in Markdown: seconds, peak memory in MB, and what else was measured."""
     columns = [(rows, found) for rows, trees in result["measured"].items() for found in trees]
     lines = ["| step | " + " | ".join(f"{int(rows):,} rows, {found['version']}" for rows, found in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
@@ -164,9 +236,12 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cell(found: dict[str, float]) -> str:
-    peak = f", {found['peak_mb']:,.0f} MB" if "peak_mb" in found else ""
-    return f"{found['seconds']:.2f} s{peak}"
+def _cell(found: dict[str, float] | None) -> str:
+    if found is None:
+        return "–"
+    told = {"peak_mb": "{:,.0f} MB", "tab_mb": "{:,.0f} MB a tab", "recall": "recall {:.4f}", "pairs": "{:,} pairs"}
+    more = [form.format(found[name]) for name, form in told.items() if name in found]
+    return ", ".join([f"{found['seconds']:.2f} s", *more])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -175,6 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", default="3000,12000", help="numbers of rows, separated by commas")
     parser.add_argument("--tree", type=Path, action="append", help="source trees to measure; default the one here")
     parser.add_argument("--folder", type=Path, help="where files and workspaces lie; default a temporary folder")
+    parser.add_argument("--arrays-only", action="store_true", help="ingest, take arrays, judge and decide; no more")
     parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     options = parser.parse_args(argv)
     trees = options.tree or [Path(__file__).parent.parent]
@@ -189,11 +265,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             folder.mkdir()
             files = make_files(folder, int(rows), progress=said)
             measured[rows] = [
-                measure(tree, files, folder / f"W{number}", progress=said) for number, tree in enumerate(trees)
+                measure(tree, files, folder / f"W{number}", arrays_only=options.arrays_only, progress=said)
+                for number, tree in enumerate(trees)
             ]
     result = {
         "schema": 1, "pipeline": "scale", "date": datetime.now(UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(),
-        "measured": measured,
+        "arrays_only": options.arrays_only, "measured": measured,
     }  # fmt: skip
     options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
     print(table(result))

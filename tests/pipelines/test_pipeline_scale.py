@@ -29,6 +29,9 @@ def test_every_step_of_a_tree_is_measured_on_the_same_faces(tmp_path: Path) -> N
     assert found.pop("version").startswith("0.")
     assert {"ingest", "triage", "one decision", "desk, warm", "report"} <= set(found)
     assert all(row["seconds"] > 0 for row in found.values())
+    assert found["neighbours of a run alone"]["recall"] == 1
+    assert found["near copies alone"]["pairs"] > 0
+    assert 0 < found["desk, warm"]["tab_mb"] < 150
     shown = scale.table({"measured": {"210": [found | {"version": "here"}]}})
     assert shown.startswith("| step | 210 rows, here |")
     assert shown.count("\n") == len(found) + 1
