@@ -83,12 +83,13 @@ def find_duplicates(
         runs.finish_run(ws, run_id, known.metrics)  # the newest look again: others read that one
         return verdicts.get_pairs(ws, run_id, mirrored=True)
     with runs.running(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint):
-        progress("looking for duplicates", 0, 3)
-        looks = [
-            (image_room.thumbnails(pixels), face_log_odds(pixels))
-            for pixels in blocks_of(ws, frame, size=LOOK[0], channels=LOOK[1])
-        ]
+        looks, seen = [], 0
+        for pixels in blocks_of(ws, frame, size=LOOK[0], channels=LOOK[1], progress=progress):
+            progress("looking at images", seen, len(frame))
+            looks.append((image_room.thumbnails(pixels), face_log_odds(pixels)))
+            seen += len(pixels)
         small, faces = (np.concatenate(found) for found in zip(*looks, strict=True))
+        progress("looking at images", seen, len(frame))
         progress("looking for duplicates", 1, 3)
         straight = split_room.near_duplicate_pairs(small, threshold=threshold)
         mirrored = split_room.near_duplicate_pairs(small, threshold=threshold, mirrored=image_room.mirrored(small))

@@ -140,9 +140,12 @@ def teaching(ws: Workspace, *, reviewer: str | None = None) -> Teaching:
 
 def told(ws: Workspace) -> list[str]:
     """Where teaching stands, in words: the round, what the decisions taught, and what is not learned from yet."""
-    taught = progress(ws)
-    lines = (teaching(ws).words, taught.words, taught.newer_words)
-    return [line for line in lines if line]
+    return in_words(teaching(ws), progress(ws))
+
+
+def in_words(round_: Teaching, taught: Progress) -> list[str]:
+    """`told` of what was read already."""
+    return [line for line in (round_.words, taught.words, taught.newer_words) if line]
 
 
 def progress(ws: Workspace, *, reviewer: str | None = None) -> Progress:

@@ -75,7 +75,7 @@ def doctor(
         lambda: _codes(table, dataset.card),
         lambda: _counts(table, dataset.card, dataset.classes),
         lambda: _copies(table),
-        lambda: _near_copies(ws, table),
+        lambda: _near_copies(ws, table, progress),
         lambda: _blank(table),
     )
     findings: list[Finding] = []
@@ -201,9 +201,9 @@ def _copies(table: pd.DataFrame) -> Iterator[Finding]:
         yield _finding("leak", "error", message, rows)
 
 
-def _near_copies(ws: Workspace, table: pd.DataFrame) -> Iterator[Finding]:
+def _near_copies(ws: Workspace, table: pd.DataFrame, progress: Progress) -> Iterator[Finding]:
     try:
-        find_duplicates(ws)
+        find_duplicates(ws, progress=progress)
     except WorkspaceBusyError:
         raise
     except FercleanError as error:

@@ -67,7 +67,7 @@ def _status(ws: Workspace) -> Status:
     kinds = {run.kind for run in known_runs if run.state == "done"}
     labels, decided = counts.total(table, "given_label"), counts.total(table, "decision")
     conflicts = int(table.loc[table["conflict"], "samples"].sum())
-    round_, triaged = teaching.teaching(ws), "triage" in kinds
+    round_, taught, triaged = teaching.teaching(ws), teaching.progress(ws), "triage" in kinds
     return Status(
         workspace=str(ws.root),
         dataset=dataset.name,
@@ -94,8 +94,8 @@ def _status(ws: Workspace) -> Status:
         releases=[{"name": item.name, "policy": item.policy, "created_at": str(item.created_at)} for item in made],
         agreement=_agreement(ws, dataset.classes),
         teaching=round_.as_dict() if triaged else None,
-        progress=asdict(teaching.progress(ws)) if triaged else None,
-        told=teaching.told(ws) if triaged else [],
+        progress=asdict(taught) if triaged else None,
+        told=teaching.in_words(round_, taught) if triaged else [],
         deleted=_deleted(all_runs),
         next=_next(kinds, over=round_.over, decided=bool(decided), conflicts=conflicts, released=bool(made)),
     )
