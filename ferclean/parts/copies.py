@@ -89,6 +89,7 @@ def find_duplicates(
             looks.append((image_room.thumbnails(pixels), face_log_odds(pixels)))
             seen += len(pixels)
         small, faces = (np.concatenate(found) for found in zip(*looks, strict=True))
+        looks.clear()  # at 300,000 images 300 MB that the searches need
         progress("looking at images", seen, len(frame))
         progress("looking for duplicates", 1, 3)
         straight = split_room.near_duplicate_pairs(small, threshold=threshold)

@@ -73,8 +73,7 @@ def decide(
     if action is None and label is None:
         raise UsageError(f"what about {sample_or_key}? One of {', '.join(ACTIONS)}, or --label NAME")
     with deciding(ws, dry_run=dry_run) as log:
-        sample_id = log.find(sample_or_key)
-        given = log.given(sample_id)
+        sample_id, given = log.find(sample_or_key)
         try:
             fields = _checked(action or "relabel", label, None, given=given, classes=log.classes, adjudicate=adjudicate)
         except ValueError as error:

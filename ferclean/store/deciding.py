@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from ferclean.store import standing
-from ferclean.store.decisions import Decision, append_in, given_in
+from ferclean.store.decisions import Decision, append_in
 from ferclean.store.exchange import frame
-from ferclean.store.samples import SAMPLES, find_in, read_dataset
+from ferclean.store.samples import SAMPLES, find_given_in, read_dataset
 from ferclean.store.workspace import Workspace
 
 
@@ -40,14 +40,11 @@ class Deciding:
     _given: dict[str, str | None] = field(default_factory=dict)
     """Given labels that were asked for: each question reads the whole column."""
 
-    def find(self, sample_or_key: str) -> str:
-        """The sample id of a sample id or source key, as `samples.find_sample`."""
-        return find_in(self.con, [sample_or_key])[0]
-
-    def given(self, sample_id: str) -> str | None:
-        """The given label of a sample that is here."""
-        self._given.update(given_in(self.con, [sample_id]))
-        return self._given[sample_id]
+    def find(self, sample_or_key: str) -> tuple[str, str | None]:
+        """The sample id of a sample id or source key, as `samples.find_sample`, and its given label."""
+        found = find_given_in(self.con, [sample_or_key])
+        self._given.update(found)
+        return found[0]
 
     def named(self, ids: Sequence[str], keys: Sequence[str], contents: Sequence[str]) -> pd.DataFrame:
         """The samples with one of these ids, source keys or content hashes, in order of arrival.

@@ -303,26 +303,34 @@ def find_samples(ws: Workspace, samples_or_keys: Sequence[str]) -> list[str]:
 
 def find_in(con: Any, samples_or_keys: Sequence[str]) -> list[str]:
     """`find_samples` in a session that is open already."""
+    return [sample_id for sample_id, _ in find_given_in(con, samples_or_keys)]
+
+
+def find_given_in(con: Any, samples_or_keys: Sequence[str]) -> list[tuple[str, str | None]]:
+    """`find_in` and each one's given label, which costs no further look at all samples."""
     wanted = list(dict.fromkeys(str(key) for key in samples_or_keys))
-    ids = {row[0] for row in rows(con, "SELECT sample_id FROM sample WHERE list_contains(?, sample_id)", [wanted])}
-    keys: dict[str, list[str]] = {}
-    for key, sample_id in rows(
+    sql = "SELECT sample_id, given_label FROM sample WHERE list_contains(?, sample_id)"
+    ids: dict[str, str | None] = dict(rows(con, sql, [wanted]))
+    given, keys = dict(ids), dict[str, list[str]]()
+    for key, sample_id, label in rows(
         con,
-        f"SELECT source_key, sample_id FROM {SAMPLES} WHERE list_contains(?, source_key) "  # noqa: S608 - own text
+        f"SELECT source_key, sample_id, given_label FROM {SAMPLES} WHERE list_contains(?, source_key) "  # noqa: S608 - own text
         "QUALIFY in_source OR NOT bool_or(in_source) OVER (PARTITION BY source_key)",
         [wanted],
     ):
         keys.setdefault(key, []).append(sample_id)
+        given[sample_id] = label
     unknown = [key for key in wanted if key not in ids and key not in keys]
     if unknown:
         raise UsageError(
             f"{len(unknown)} of {len(wanted)} are neither a sample id nor a source key, first {first_keys(unknown)}; "
             "`ferclean export --form table` lists both"
         )
-    clash = [key for key in wanted if len({*keys.get(key, ()), *({key} & ids)}) > 1]
+    clash = [key for key in wanted if len({*keys.get(key, ()), *({key} & ids.keys())}) > 1]
     if clash:
         raise UsageError(f"several samples answer to {first_keys(clash)}; use the sample id")
-    return [key if key in ids else keys[key][0] for key in map(str, samples_or_keys)]
+    found = [key if key in ids else keys[key][0] for key in map(str, samples_or_keys)]
+    return [(sample_id, given[sample_id]) for sample_id in found]
 
 
 def find_sample(ws: Workspace, sample_or_key: str) -> str:
