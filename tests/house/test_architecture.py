@@ -184,3 +184,13 @@ def test_no_module_imports_itself_in_a_circle() -> None:
     while ready := {name for name, needed in needs.items() if not needed}:
         needs = {name: needed - ready for name, needed in needs.items() if name not in ready}
     assert not needs
+
+
+def test_no_file_is_too_long_to_be_read_at_once() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for room in ("ferclean", "apps", "pipelines", "tests")
+        for path in (ROOT / room).rglob("*.py")
+        if (lines := len(path.read_text("utf-8").splitlines())) > 400
+    }
+    assert not long
