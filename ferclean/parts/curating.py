@@ -98,7 +98,7 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
         elif sample["verdict"] in DOUBTED and rules.unmended != "keep":
             reason = f"automatic: given label in doubt (p {own:.3f})"
             included, weight = rules.unmended != "drop", own if rules.unmended == "soft" else 1.0
-    elif automatic and text(sample["run_id"]) is None:
+    elif automatic and text(sample["verdict"]) is None:
         reason = "not judged: no scores, so the given label stays"
     if included and label is None:
         included, reason = False, "no label"
