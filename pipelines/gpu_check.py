@@ -197,15 +197,22 @@ def fault(phase: str, row: dict[str, Any]) -> str | None:
     if "failed" in row:
         return str(row["failed"]).strip().splitlines()[-1]
     if phase == "agree":
-        if not row["pred_probs_max"] <= SAME_WEIGHTS or not row["outputs_max"] <= SAME_WEIGHTS:
-            return f"the same weights differ by {max(row['pred_probs_max'], row['outputs_max']):.1e}"
+        if wrong := [name for name in ("pred_probs_max", "outputs_max") if not _within(row[name], SAME_WEIGHTS)]:
+            return f"the same weights differ: {wrong[0]} {row[wrong[0]]}"
         if row["waits_per_step"]:
             return f"a step waits {row['waits_per_step']:g} times for the device"
+        if isinstance(row["float16_loss"], str):
+            return f"in float16: {row['float16_loss']}"
     if phase == "repeat" and not row["equal"]:
-        return row["error"] or f"one seed gives results that differ by {row['largest']:.1e}"
-    if phase == "seeds" and not row["cpu"] <= SEED_TIMES * row["two_seeds"]:
-        return f"as far from the CPU ({row['cpu']:.3f}) as no other seed is ({row['two_seeds']:.3f})"
+        return row["error"] or f"one seed gives results that differ by {row['largest']}"
+    if phase == "seeds" and not _within(row["cpu"], SEED_TIMES * (row["two_seeds"] or 0)):
+        return f"further from the CPU ({row['cpu']}) than other seeds are from each other ({row['two_seeds']})"
     return None
+
+
+def _within(value: float | None, limit: float) -> bool:
+    """Not so for a number that is none."""
+    return value is not None and value <= limit
 
 
 def text(result: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ It opens no workspace, prints nothing, and times nothing that the device has not
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -75,24 +76,27 @@ def agreement(method: str, faces: Faces, profile: Profile, *, device: str, judge
 
     `pred_probs_max` and `outputs_max`: largest difference of probabilities, and of every other output relative to its
     own largest value. `waits_per_step`: how often a training step, of a first stage too, waits for the device; None on
-    a CPU. `float16_loss`: the last loss of a training in float16, which cards before Ampere take; None on a CPU.
+    a CPU. `float16_loss`: the loss of a training in float16, which cards before Ampere take, or why it stopped; None on
+    a CPU. Numbers that are none are None, too.
     """
     rows = 2 * STEPS * profile.batch_size
     images, labels = _tiled(faces, profile, rows)
     config = settings(method, profile, device=device, epochs=1)
-    short, whole = slice(0, rows // 2), slice(0, rows)
-    waited, results = [], []
-    for part in (short, whole):
-        with _waits(device) as caught:
-            results.append(trained(method, images[part], labels[part], config))
-        waited.append(len(caught))
-    there, here = (predict(results[1], images[:judged], device=where) for where in (device, "cpu"))
+    waited: list[int] = []
+    for count in (rows // 2, rows // 2, rows):  # the first training of a process waits for what the others find there
+        with _waits(device) as found:
+            result = trained(method, images[:count], labels[:count], config)
+        waited.append(len(found))
+    there, here = (predict(result, images[:judged], device=where) for where in (device, "cpu"))
     others = [name for name in there if name not in ("pred_probs", "logits")]
     on_cuda = devices.choose_device(device).type == "cuda"
-    float16 = None
+    float16: float | str | None = None
     if on_cuda:
-        with devices.multiplying_in(torch.float16):
-            float16 = trained(method, images[short], labels[short], config).history[-1]["loss"]
+        try:
+            with devices.multiplying_in(torch.float16):
+                float16 = _short(trained(method, images, labels, config).history[-1]["loss"])
+        except FercleanError as error:
+            float16 = str(error)
     return {
         "name": method,
         "size": profile.input_size,
@@ -100,9 +104,9 @@ def agreement(method: str, faces: Faces, profile: Profile, *, device: str, judge
         "outputs_max": _short(
             max(np.abs(there[name] - here[name]).max() / max(np.abs(here[name]).max(), 1e-9) for name in others)
         ),
-        "loss": _short(results[1].history[-1]["loss"]),
-        "waits_per_step": (waited[1] - waited[0]) / STEPS if on_cuda else None,
-        "float16_loss": None if float16 is None else _short(float16),
+        "loss": _short(result.history[-1]["loss"]),
+        "waits_per_step": (waited[2] - waited[1]) / STEPS if on_cuda else None,
+        "float16_loss": float16,
     }
 
 
@@ -321,5 +325,5 @@ def _memory(device: str) -> float | None:
     return None if found is None else round(found, 1)
 
 
-def _short(value: float) -> float:
-    return float(f"{value:.3g}")
+def _short(value: float) -> float | None:
+    return float(f"{value:.3g}") if math.isfinite(value) else None
