@@ -29,7 +29,7 @@ TINY = {"epochs": 3, "folds": 2, "input_size": 32, "batch_size": 32}
 _LONG = ("test_wheel", "test_train", "test_names_are_names", "test_pretraining", "test_triage", "test_fiftyone_view")
 """Files that take longest: two workers finish together when these are begun first."""
 
-_UNGUARDED = re.compile(r"^ *(import|from) (subprocess|datasets|fiftyone|playwright|multiprocessing|browser)\b", re.M)
+_UNGUARDED = re.compile(r"^ *(import|from) (subprocess|datasets|fiftyone|playwright|multiprocessing|(tests\.)?browser)\b", re.M)
 """What starts a process, or a client in another language than Python, which `only_loopback` cannot watch."""
 
 
