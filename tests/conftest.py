@@ -29,7 +29,9 @@ TINY = {"epochs": 3, "folds": 2, "input_size": 32, "batch_size": 32}
 _LONG = ("test_wheel", "test_train", "test_names_are_names", "test_pretraining", "test_triage", "test_fiftyone_view")
 """Files that take longest: two workers finish together when these are begun first."""
 
-_UNGUARDED = re.compile(r"^ *(import|from) (subprocess|datasets|fiftyone|playwright|multiprocessing|(tests\.)?browser)\b", re.M)
+_UNGUARDED = re.compile(
+    r"^ *(import|from) (subprocess|datasets|fiftyone|playwright|multiprocessing|(tests\.)?browser)\b", re.M
+)
 """What starts a process, or a client in another language than Python, which `only_loopback` cannot watch."""
 
 
@@ -87,6 +89,14 @@ def judged_folder(drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     score(ws, profile="quick", **TINY)
     triage(ws)
     return root
+
+
+@pytest.fixture(scope="session")
+def exported() -> Path:
+    """The hf form of the small workspace's release; do not change it."""
+    from small_workspace import shared_hf
+
+    return shared_hf()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from small_workspace import CLASSES, Small, p_true, shared, shared_hf, small
+from small_workspace import CLASSES, Small, p_true, shared, small
 
 from ferclean.errors import BadDataError
 from ferclean.exports import hf
@@ -31,11 +31,6 @@ from ferclean.store.workspace import Workspace
 @pytest.fixture(scope="module")
 def work() -> Small:
     return shared(released=True)
-
-
-@pytest.fixture(scope="module")
-def exported() -> Path:
-    return shared_hf()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from small_workspace import CLASSES, Small, picture, shared, shared_hf
+from small_workspace import CLASSES, Small, picture, shared
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.sources.cards import Card, load_card
@@ -23,11 +23,6 @@ from ferclean.store.workspace import Workspace
 @pytest.fixture(scope="module")
 def work() -> Small:
     return shared(released=True)
-
-
-@pytest.fixture(scope="module")
-def exported() -> Path:
-    return shared_hf()
 
 
 def card() -> Card:
