@@ -74,8 +74,8 @@ def sample_rows(ws: Workspace, sample_ids: Sequence[str], *, triage: str | None 
     the parts that hold these samples are read. Raises FercleanError where it was deleted.
     """
     with ws.reading("reading samples") as con:
-        verdict = run_files.source(ws, triage or latest_done(con, ws, "triage"), "verdicts", finished=bool(triage))
-        triage = triage or latest_done(con, ws, "triage")
+        chosen = triage or latest_done(con, ws, "triage")
+        verdict = run_files.source(ws, chosen, "verdicts", finished=triage is not None)
         at = rows(
             con, "SELECT position FROM sample WHERE sample_id IN (SELECT unnest(?::VARCHAR[]))", [list(sample_ids)]
         )
@@ -85,7 +85,7 @@ def sample_rows(ws: Workspace, sample_ids: Sequence[str], *, triage: str | None 
             "generate_subscripts($ids::VARCHAR[], 1) AS place) wanted USING (sample_id) ORDER BY place"
         )
         named = {"ids": list(sample_ids), "positions": [position for (position,) in at]}
-        return _complete(con, ws, frame(con, sql, named | verdict.parameters), triage)
+        return _complete(con, ws, frame(con, sql, named | verdict.parameters), chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
