@@ -101,7 +101,7 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None, outside: bool
         around=around,
         groups=groups,
         unusable=np.where([image_room.is_blank(value) for value in frame["contrast"]], 1.0, faceless),
-        notes=_notes(faces),
+        notes=[*_notes(faces), *(_lost(ws) if outside else [])],
         judges=judges,
         judge_names=tuple(run.method for run in judges),
         judge_probs=judge_probs,
@@ -126,9 +126,14 @@ def accepted_judges(ws: Workspace) -> list[Run]:
 
     What a judge says rests on pictures alone, so it holds whatever became of the labels since.
     """
+    return [run for run in _ever_accepted(ws) if run.state == "done"]
+
+
+def _ever_accepted(ws: Workspace) -> list[Run]:
+    """`accepted_judges`, those too whose answers were deleted since."""
     newest: dict[str, Run] = {}
     for run in sorted(runs.list_runs(ws), key=lambda run: run.finished_at or run.started_at):
-        if run.kind == "score" and run.state == "done" and "judge" in run.config:
+        if run.kind == "score" and run.state in ("done", "deleted") and "judge" in run.config:
             newest[run.method] = run
     return [newest[name] for name in sorted(newest) if newest[name].metrics.get("accepted")]
 
@@ -151,6 +156,14 @@ def _notes(faces: np.ndarray) -> list[str]:
     if not detector_knows(faces):
         return ["the face detector does not know this kind of picture (it misses too many faces) and has no say"]
     return []
+
+
+def _lost(ws: Workspace) -> list[str]:
+    return [
+        f"the judge {run.method} has no say: its answers were deleted; `ferclean judge run {run.method}` asks it again"
+        for run in _ever_accepted(ws)
+        if run.state == "deleted"
+    ]
 
 
 def _by_recognizer(members: Sequence[Run], member_probs: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from conftest import TINY
 from ferclean.errors import FercleanError, UsageError
 from ferclean.evidence.constants import Constants
 from ferclean.parts.copies import FACE
+from ferclean.parts.gathering import accepted_judges
 from ferclean.review.desk import open_desk
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
@@ -244,3 +245,17 @@ def test_what_no_detector_sees_is_unusable_and_a_set_that_it_does_not_know_is_to
 
     scores.put_signals(ws, look.run_id, list(seen.index), {FACE: seen.where(seen.index != scored[0])})
     assert triage(ws).notes == ["nobody looked for a face in 1 images; `ferclean score` does"]
+
+
+def test_a_judge_whose_answers_were_deleted_has_no_say_and_triage_says_so(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    said = scores.get_predictions(ws, next(run.run_id for run in runs.list_runs(ws) if run.kind == "score"))
+    config = {"splits": ["train"], "judge": {"name": "outside"}, "known": list(samples.get_dataset(ws).classes)}
+    run = runs.start_run(ws, kind="score", method="outside", config=config, seed=0, fingerprint="f")
+    scores.put_predictions(ws, run, said.sample_ids, np.zeros_like(said.fold), said.pred_probs)
+    runs.finish_run(ws, run, {"accepted": True})
+    assert [one.method for one in accepted_judges(ws)] == ["outside"]
+    shutil.rmtree(ws.runs / run)
+    told = triage(ws)
+    assert told.judges == []
+    assert any("judge outside has no say" in note and "`ferclean judge run outside`" in note for note in told.notes)

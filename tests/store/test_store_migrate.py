@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pandas as pd
 import pytest
 from disks import read_only
 
@@ -19,7 +21,7 @@ from ferclean.store.decisions import Decision, append_decisions, current_decisio
 from ferclean.store.exchange import rows
 from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
-from tests.bare_workspace import bare
+from tests.bare_workspace import bare, verdict_frame
 
 STORE = Path(migrate.__file__).parent
 SHAPE = (
@@ -247,3 +249,24 @@ def test_a_move_into_files_that_is_killed_begins_again_from_the_old_database(tmp
     # the killed one's copies are gone, and its backup was taken for this one's
     assert len(list(ws.root.glob("*.backup"))) == 1
     assert not [path for path in ws.root.iterdir() if path.name.startswith(".")]
+
+
+def test_the_database_and_so_its_backup_hold_nothing_that_grows_with_what_is_computed(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    with ws.session("looking") as con:
+        held = {name for (name,) in rows(con, "SELECT table_name FROM duckdb_tables()")}
+    people = {"dataset", "sample", "vote", "decision", "release", "release_item"}
+    draws = {"audit_item", "drawn_item"}
+    assert held == people | draws | {"run", "ensemble", "result", "schema_version"}
+    run = runs.start_run(ws, kind="score", method="m", config={}, seed=0, fingerprint="f")
+    with ws.session("counting") as con:
+        before = {name: rows(con, f"SELECT count(*) FROM {name}") for name in held}
+    scores.put_predictions(ws, run, ids, np.arange(6) % 2, np.full((6, 3), 1 / 3), {"margin": np.zeros(6)})
+    scores.put_flips(
+        ws,
+        run,
+        pd.DataFrame({"sample_id": ids, "fold": 0, "epoch": 1, "from_label": "fear", "to_label": "anger", "p": 1.0}),
+    )
+    verdicts.put_verdicts(ws, run, verdict_frame(ids))
+    with ws.session("counting") as con:
+        assert {name: rows(con, f"SELECT count(*) FROM {name}") for name in held} == before
