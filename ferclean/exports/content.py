@@ -19,7 +19,7 @@ from ferclean.sources.tabular import escape_cell
 from ferclean.store.pictures import picture_at
 from ferclean.store.releases import Release, get_release, get_release_items
 from ferclean.store.runs import latest_run
-from ferclean.store.samples import Dataset, get_dataset, get_samples
+from ferclean.store.samples import Dataset, content_hashes, get_dataset
 from ferclean.store.table import LISTS, sample_rows, sample_table
 from ferclean.store.workspace import Workspace
 
@@ -97,9 +97,8 @@ def read_content(ws: Workspace, release: str | None) -> Content:
 
 
 def _content(ws: Workspace, release: str | None) -> Content:
-    files = get_samples(ws, include_quarantined=True)[["sample_id", "position", "path", "content_hash"]]
-    table = sample_table(ws, lists=()).drop(columns=["path"])
-    table = table.merge(files, on="sample_id", how="left").sort_values("position", kind="stable")
+    table = sample_table(ws, lists=())
+    table["content_hash"] = table["sample_id"].map(content_hashes(ws))
     made = None
     if release is None or release == ORIGINAL:
         table["release_label"] = table["given_label"]

@@ -275,6 +275,12 @@ def get_samples(
     return table
 
 
+def content_hashes(ws: Workspace) -> dict[str, str | None]:
+    """Sample id -> content hash, quarantined samples too; None where there is no file."""
+    with ws.reading("reading samples") as con:
+        return dict(rows(con, "SELECT sample_id, content_hash FROM sample"))
+
+
 def absolute_paths(
     ws: Workspace, root: str, locations: Iterable[str], relative_paths: Iterable[str | None]
 ) -> list[str | None]:
