@@ -29,7 +29,7 @@ ORIGINAL = "original"
 SPLITS = ("train", "validation", "test")
 
 BLOCK = 50_000
-"""Rows whose lists are in memory at once: 150 MB."""
+"""Rows whose lists are in memory at once: 100 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 
 LISTS = ("pred_probs", "soft_label", "reasons", "method_votes", "p_true")
-"""The columns of `sample_table` that hold a list or more per sample: three quarters of its memory."""
+"""The columns of `sample_table` that hold a list or more per sample: nearly half of its memory."""
 _STORED_LISTS = ("soft_label", "reasons", "p_true")
 
 _SELECT = f"""
@@ -56,7 +56,7 @@ def sample_table(ws: Workspace, *, lists: Collection[str] = LISTS) -> pd.DataFra
     Verdict columns are of the latest done triage run; `pred_probs` are the mean over the runs that its config names
     under `score_runs`, `fold` is of the first of them.
 
-    Of LISTS only `lists` are read; with all of them a sample takes about 3 KB, without any 700 bytes.
+    Of LISTS only `lists` are read; with all of them a sample takes 1.6 KB (seven classes), without any 0.9 KB.
     """
     with ws.reading("reading the sample table") as con:
         triage = latest_done(con, ws, "triage")
