@@ -45,12 +45,19 @@ def judged(by: Constants) -> list[Any]:
     judges = AVAILABLE["member_probs"][:, :ROWS]
     said = np.array([["keep", "relabel", "ambiguous", "exclude", ""][row % 5] for row in range(ROWS)])
     people = check_decisions(LABELS, said, TRUE, None, num_classes=5)
+    # thirty of the most suspicious alone, one of them drawn with a tiny chance
+    doubted = np.argsort(PROBS[np.arange(ROWS), LABELS])[:30]
+    first = check_decisions(
+        LABELS, np.where(np.isin(np.arange(ROWS), doubted), "relabel", ""), TRUE,
+        np.where(np.arange(ROWS) == doubted[0], 1e6, 1.0), num_classes=5,
+    )  # fmt: skip
     logits = np.random.default_rng(0).normal(size=(ROWS, 5)) + 1.3 * np.eye(5)[LABELS]
     weak = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # contradicts half of the labels
     spoilt = 0.4 * np.arange(ROWS) / ROWS
     cases = [
         (replace(known, recognizer_probs=members, judge_probs=judges, unusable=spoilt), people),
         (replace(known, recognizer_probs=members, votes=votes), None),
+        (known, first),
         (replace(known, pred_probs=weak, around=None, signals={}), None),
         (replace(known, pred_probs=weak, around=None, signals={}, judge_probs=judges), None),
     ]

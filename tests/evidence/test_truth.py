@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ferclean.evidence.constants import Constants
+from ferclean.evidence.measures import auroc
 from ferclean.evidence.people.auditing import draw_audit
 from ferclean.evidence.people.people import Decided, check_decisions, design_weights
-from ferclean.evidence.verdict.truth import automatic, calibrated_sources, learn_truth, preferred, with_judges
+from ferclean.evidence.verdict.truth import (
+    automatic,
+    calibrated_sources,
+    learn_truth,
+    preferred,
+    tempered,
+    unlikeness,
+    with_judges,
+)
 
 K = 4
 RNG = np.random.default_rng(0)
@@ -189,3 +199,81 @@ def test_recognizers_of_one_set_are_one_voice_beside_a_judge() -> None:
         np.testing.assert_allclose(said, automatic(label, wrong, np.stack([shared, judge]), judges=1))
     assert preferred(np.stack([shared, judge])).tolist() == [0]
     assert preferred(np.full((2, 3, K), 1 / K)).tolist() == [-1, -1, -1]
+
+
+def test_the_best_other_label_is_one_that_the_panel_finds_often() -> None:
+    labels, wrong = np.repeat([0, 1, 2], 100), np.full(300, 0.5)
+    said = np.broadcast_to(np.array([0.5, 0.26, 0.24]), (1, 300, 3))
+    panel = np.broadcast_to(np.array([0.3, 0.1, 0.6]), (300, 3))
+    plain, told = (automatic(labels, wrong, said, panel=known) for known in (None, panel))
+    assert plain[0].argsort().tolist() == [2, 1, 0]
+    assert told[0].argsort().tolist() == [1, 2, 0]
+    np.testing.assert_allclose(told[np.arange(300), labels], 0.5)
+    np.testing.assert_allclose(told.sum(1), 1)
+    alike = automatic(labels, wrong, said, panel=np.full((300, 3), 1 / 3))  # as often as they are given
+    np.testing.assert_allclose(alike, plain)
+
+
+@pytest.mark.parametrize("count", [15, 30])
+def test_the_first_of_a_queue_alone_do_not_spoil_the_order_of_the_rest(count: int) -> None:
+    rng = np.random.default_rng(0)
+    given = np.where(rng.random(3000) < 0.2, (TRUE + rng.integers(1, K, 3000)) % K, TRUE)
+    logits = 2 * (1.5 * np.eye(K)[TRUE] + 0.8 * rng.normal(size=(3000, K)))
+    sources = calibrated_sources(given, (np.exp(logits) / np.exp(logits).sum(1, keepdims=True))[None])
+    wrong, own = given != TRUE, np.arange(3000)
+    prior = automatic(given, 1 - sources[0][own, given], sources)
+    # the top of a queue looks alike: wrong labels of one class
+    rows = np.argsort(prior[own, given] - (wrong & (TRUE == 0)))[:count]
+    said = np.full(3000, "", dtype="<U9")
+    said[rows] = "relabel"
+    people = check_decisions(given, said, TRUE, None, num_classes=K)
+    rest = ~np.isin(own, rows)
+
+    def order(unlike_ridge: float) -> float:
+        found = learn_truth(given, prior, sources, TORN, people, by=Constants(unlike_ridge=unlike_ridge))
+        return auroc(found.p_true[own, given][rest], wrong[rest])
+
+    held = order(Constants().unlike_ridge)
+    assert held > auroc(prior[own, given][rest], wrong[rest]) - 0.02
+    assert held > order(0.0) + 0.02
+
+
+def test_a_random_draw_is_not_unlike_the_set_and_one_end_of_it_is() -> None:
+    value = np.round(RNG.random(2000), 2)  # with equal values
+    draws = [
+        unlikeness(value, np.random.default_rng(seed).choice(2000, 60, replace=False), np.ones(60))
+        for seed in range(200)
+    ]
+    assert np.mean(np.array(draws) > 0) < 0.07
+    assert unlikeness(value, np.argsort(value)[:60], np.ones(60)) > 0.7
+    # weights that bring the rows back to the set are heard: few rows of one end beside those that stand for the others
+    mixed = np.r_[np.argsort(value)[:60], np.random.default_rng(0).choice(2000, 60, replace=False)]
+    assert unlikeness(value, mixed, np.r_[np.full(60, 0.01), np.ones(60)]) < 0.05
+    assert unlikeness(value, np.array([5]), np.ones(1)) == 0.0  # one row tells nothing
+
+
+def test_one_row_of_a_huge_weight_does_not_silence_the_others() -> None:
+    rows = RNG.choice(3000, 300, replace=False)
+    weight = np.ones(3000)
+    weight[rows[0]] = 1e7
+    even, uneven = (learn_truth(GIVEN, PRIOR, SOURCES, TORN, decided(rows, by)) for by in (None, weight))
+    rest = ~np.isin(np.arange(3000), rows)
+    assert (uneven.p_true.argmax(1) == TRUE)[rest].mean() > (even.p_true.argmax(1) == TRUE)[rest].mean() - 0.01
+    assert uneven.gain > 0.8 * even.gain
+    # what a usual design brings stays as it is
+    usual = np.r_[np.full(100, 58.5), np.ones(150)]
+    np.testing.assert_allclose(tempered(usual), usual / usual.mean())
+
+
+def test_decisions_teach_that_less_is_known_where_people_would_not_agree() -> None:
+    torn = np.where(RNG.random(3000) < 0.5, 0.02, 0.3)
+    true = np.where(torn > 0.1, RNG.integers(0, K, 3000), GIVEN)
+    rows = RNG.choice(3000, 300, replace=False)
+    said = np.full(3000, "", dtype="<U9")
+    said[rows] = "relabel"
+    found = learn_truth(GIVEN, PRIOR, SOURCES, torn, check_decisions(GIVEN, said, true, None, num_classes=K))
+    sure = found.p_true.max(1)
+    rest = ~np.isin(np.arange(3000), rows)
+    for group in (torn > 0.1, torn < 0.1):
+        assert abs(sure[rest & group].mean() - (found.p_true.argmax(1) == true)[rest & group].mean()) < 0.1
+    assert sure[torn > 0.1].mean() < sure[torn < 0.1].mean() - 0.3

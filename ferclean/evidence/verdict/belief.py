@@ -135,7 +135,7 @@ def automatic(faces: Faces, heard: Heard, votes: PeoplesVotes | None, by: Consta
     if votes is not None:
         torn = ambiguity.learned_from_votes(torn, votes.voted.rows, 1 - votes.undivided, by=by)
     wrong = probability_wrong(faces.labels, heard, planted=faces.around is not None, by=by)
-    true_label = truth.automatic(faces.labels, wrong, heard.sources, judges=heard.judges, by=by)
+    true_label = truth.automatic(faces.labels, wrong, heard.sources, panel=heard.panel, judges=heard.judges, by=by)
     # Which faces are torn is known far less well than which labels are wrong: the share of torn ones among the wrong
     # lowers every P(wrong) alike, so that it cannot spoil the order.
     among_wrong = float(wrong @ torn / wrong.sum()) if wrong.sum() > 0 else 0.0
@@ -169,8 +169,11 @@ def taught_by(
     if people is None:
         return belief, None
     count = check_same_length(labels=faces.labels, decided=people.said)
+    # how often each class is the true one is learned from decisions, better than on top of what the panel guesses
+    wrong = 1 - belief.true_label[np.arange(count), faces.labels]
+    start = truth.automatic(faces.labels, wrong, heard.sources, judges=heard.judges, by=by)
     taught = truth.learn_truth(
-        faces.labels, belief.true_label, heard.sources, belief.torn, people, groups=faces.duplicates, by=by
+        faces.labels, belief.true_label, heard.sources, belief.torn, people, start=start, groups=faces.duplicates, by=by
     )
     if taught.log_loss_after is None:
         return belief, taught

@@ -89,13 +89,22 @@ def with_judges(panel: np.ndarray, judges: np.ndarray, *, by: Constants = STANDA
 
 
 def automatic(
-    labels: np.ndarray, wrong: np.ndarray, sources: np.ndarray, *, judges: int = 0, by: Constants = STANDARD
+    labels: np.ndarray,
+    wrong: np.ndarray,
+    sources: np.ndarray,
+    *,
+    panel: np.ndarray | None = None,
+    judges: int = 0,
+    by: Constants = STANDARD,
 ) -> np.ndarray:
     """P(true label) before anyone has decided: (N, K), rows sum to 1; the given label keeps one minus `wrong` (N,).
 
     The rest goes to the other classes as `sources` (S, N, K), the last `judges` of them from elsewhere, say, without
     the noise of the set's labels: which label is often given for which says that a label is wrong, but, of those that
-    are, hardly what is right. Judges together have `by.judge_share` of the say where they have any.
+    are, hardly what is right. Judges together have `by.judge_share` of the say where they have any. Sources hold each
+    class as often true as it is given; where there is a `panel` (N, K), P(true label | face), each class has its share
+    there instead (Saerens, Latinne and Decaestecker, 2002). On the even half of FER2013's development rows the best
+    other label is right for .59 of the wrong ones instead of .565, with face-api's net for .76 instead of .72.
 
     >>> automatic(np.array([0]), np.array([0.4]), np.array([[[0.5, 0.3, 0.2]]])).round(2).tolist()
     [[0.6, 0.28, 0.12]]
@@ -107,9 +116,19 @@ def automatic(
     ours, ours_speak = _heard(sources[:own], by)
     theirs, theirs_speak = _heard(sources[own:], by)
     share = np.where(ours_speak, by.judge_share, 1.0) * theirs_speak
-    others = np.exp(by.sharpness * ((1 - share) * ours + share * theirs)) * (1 - given)
+    others = np.exp(by.sharpness * ((1 - share) * ours + share * theirs + _growth(labels, panel))) * (1 - given)
     others /= others.sum(1, keepdims=True)
     return (1 - wrong)[:, None] * given + wrong[:, None] * others
+
+
+def _growth(labels: np.ndarray, panel: np.ndarray | None) -> np.ndarray | float:
+    """By what each class's share is larger in the `panel` (N, K) than among the given `labels` (N,), in logarithms:
+    (K,); 0 for classes that nobody was given, and without a panel."""
+    if panel is None:
+        return 0.0
+    members = np.bincount(labels, minlength=panel.shape[1])
+    # as if one sample more of each class were right
+    return np.where(members > 0, np.log((panel.sum(0) + 1) / (members + 1)), 0.0)
 
 
 def preferred(sources: np.ndarray, *, by: Constants = STANDARD) -> np.ndarray:
@@ -136,6 +155,7 @@ def learn_truth(
     torn: np.ndarray,
     people: Decided,
     *,
+    start: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     seed: int = 0,
     by: Constants = STANDARD,
@@ -145,13 +165,17 @@ def learn_truth(
     `labels` (N,) given; `prior` (N, K) from `automatic`; `sources` (S, N, K) from `calibrated_sources`; `torn` (N,) the
     automatic P(ambiguous); `people`: keep stands for the given label, relabel for the chosen one, ambiguous for none of
     them, exclude says nothing about a label. `people.weight` (N,): one over the chance with which a row was drawn;
-    only ratios matter, and uneven ones teach less. `groups` (N,): copies, kept together when fitting without a row.
+    only ratios matter, uneven ones teach less, and none counts for more than `tempered` allows. `groups` (N,): copies,
+    kept together when fitting without a row. `start` (N, K): the posterior that the fit starts from, default `prior`.
 
     A multinomial logistic model of K + 1 outcomes, each true label and "no clear one": the score of true label k for a
-    face with given label y is a_0 log prior_k + sum_s a_s log q_s(k) + b_k + d [k = y] + M[y, k], that of no clear one
-    c log(torn / (1 - torn)) + b_K + M[y, K]; ridges hold a_0 and c at 1 and the rest at 0, so that no decision means
-    the prior and few move it little. Ours, after Dawid and Skene's noise model (1979) and matrix scaling (Guo et al.,
-    2017). Costs six fits over the decided rows and one pass over all.
+    face with given label y is (a_0 + t z) log prior_k + sum_s a_s log q_s(k) + b_k + d [k = y] + M[y, k], that of no
+    clear one c log(torn / (1 - torn)) + h H + b_K + M[y, K]; z are the log-odds of torn and H the entropy of the
+    sources' geometric mean, both with mean 0 and deviation 1 in the set: where people do not agree, the prior deserves
+    less belief. Ridges hold a_0 and c at 1 and the rest at 0, so that no decision means the start and few move it
+    little. Ours, after Dawid and Skene's noise model (1979) and matrix scaling (Guo et al., 2017). Decided rows that
+    are unlike the set (`unlikeness`), as the first of a queue are, say little about the rest of it: the ridges hold
+    more tightly then, the more so the fewer they are. Costs six fits over the decided rows and one pass over all.
 
     >>> from ferclean.evidence.people.people import check_decisions
     >>> nobody = check_decisions(np.array([0]), np.array([""]), None, None, num_classes=2)
@@ -167,10 +191,11 @@ def learn_truth(
         return Learned(
             p_true=prior.copy(), p_ambiguous=torn.copy(), decisions=len(rows), log_loss_before=None, log_loss_after=None
         )
-    weight = people.weight[rows] / people.weight[rows].mean()
-    model = _Model(labels=labels, prior=prior, sources=sources, torn=torn, by=by)
-    # uneven weights leave less to learn from
-    ridge = len(rows) / effective_number(weight)
+    weight = tempered(people.weight[rows], by=by)
+    model = _Model(labels=labels, prior=prior if start is None else start, sources=sources, torn=torn, by=by)
+    likely = prior[np.arange(count), labels]
+    # uneven weights leave less to learn from, and rows that are unlike the others less about those
+    ridge = len(rows) / effective_number(weight) * (1 + by.unlike_ridge * unlikeness(likely, rows, weight) / len(rows))
 
     def fit(chosen: np.ndarray) -> np.ndarray:
         return model.fit(rows[chosen], outcome[rows[chosen]], weight[chosen], ridge)
@@ -190,6 +215,43 @@ def learn_truth(
     )
 
 
+def tempered(weight: np.ndarray, *, by: Constants = STANDARD) -> np.ndarray:
+    """Design weights (M,) with mean 1, none of whose squares is over `by.heaviest` times the mean square.
+
+    One row that was drawn with a tiny chance would otherwise be all that is heard. It is cut until nothing is left to
+    cut; the bias is small beside the variance that goes. Source: Potter, A study of procedures to identify and trim
+    extreme sampling weights, 1990.
+
+    >>> tempered(np.array([1.0] * 99 + [1e6])).round(1)[[0, -1]].tolist()
+    [1.0, 3.2]
+    """
+    weight = np.asarray(weight, dtype=np.float64) / weight.mean()
+    while (over := weight**2 > 1.001 * (most := by.heaviest * (weight**2).mean())).any():
+        weight = np.where(over, most**0.5, weight)
+    return weight / weight.mean()
+
+
+def unlikeness(value: np.ndarray, rows: np.ndarray, weight: np.ndarray) -> float:
+    """How far weighted `rows` (M,) differ from the whole set in a `value` (N,), beyond what a random draw would.
+
+    The largest distance of the two distribution functions, less what 19 in 20 random draws stay under (Kolmogorov and
+    Smirnov), of as many rows as the weights (M,) leave: 0 = as drawn at random, towards 1 = from one end alone.
+
+    >>> value, rows = np.arange(1000) / 1000, np.arange(50)
+    >>> round(unlikeness(value, rows, np.ones(50)), 2), unlikeness(value, rows * 20, np.ones(50))
+    (0.76, 0.0)
+    """
+    order = np.argsort(value[rows], kind="stable")
+    reached = np.cumsum(weight[order]) / weight.sum()
+    at, everyone = value[rows][order], np.sort(value)
+    upto = np.searchsorted(everyone, at, side="right") / len(value)
+    below = np.searchsorted(everyone, at, side="left") / len(value)
+    last = np.r_[np.diff(at) > 0, True]  # equal values take their step together
+    first = np.r_[True, last[:-1]]
+    distance = max(np.abs(reached - upto)[last].max(), np.abs(np.r_[0.0, reached[:-1]] - below)[first].max())
+    return max(0.0, float(distance - 1.36 / effective_number(weight) ** 0.5))
+
+
 def folds(groups: np.ndarray, *, seed: int = 0, by: Constants = STANDARD) -> np.ndarray:
     """A fold for each decided row, rows of one group together: (M,), from 0 below `by.left_out_folds`.
 
@@ -201,20 +263,25 @@ def folds(groups: np.ndarray, *, seed: int = 0, by: Constants = STANDARD) -> np.
 
 
 class _Model:
-    """The scores of K + 1 outcomes as a function of the parameters, kept in one vector: a (S + 1), c, d, b (K + 1),
-    M (K, K + 1)."""
+    """The scores of K + 1 outcomes as a function of the parameters, kept in one vector: a and t (S + 2), c and h (2),
+    d, b (K + 1), M (K, K + 1)."""
 
     def __init__(
         self, *, labels: np.ndarray, prior: np.ndarray, sources: np.ndarray, torn: np.ndarray, by: Constants
     ) -> None:
         self.labels, self.classes = labels, prior.shape[1]
-        self.logs = np.concatenate([_logs(prior, by)[None], _logs(sources, by)])  # (S + 1, N, K)
-        self.torn = calibration.log_odds(torn)
+        odds = calibration.log_odds(torn)
+        said, own = _logs(sources, by), _logs(prior, by)
+        mean = _softmax(said.mean(0))
+        doubt = -(mean * np.log(np.maximum(mean, calibration.SMALLEST))).sum(1)
+        leaning = _standard(odds)[:, None] * (own - own.mean(1, keepdims=True))
+        self.logs = np.concatenate([own[None], said, leaning[None]])  # (S + 2, N, K)
+        self.doubts = np.stack([odds, _standard(doubt)])  # (2, N)
         k, s = self.classes, len(self.logs)
-        self.at = np.cumsum([s, 1, 1, k + 1])
-        self.start = np.r_[1.0, np.zeros(s - 1), 1.0, np.zeros(1 + (k + 1) ** 2)]
+        self.at = np.cumsum([s, 2, 1, k + 1])
+        self.start = np.r_[1.0, np.zeros(s - 1), 1.0, np.zeros(2 + (k + 1) ** 2)]
         self.ridge = np.r_[
-            np.full(s + 1, by.source_ridge),
+            np.full(s + 2, by.source_ridge),
             by.keep_ridge,
             np.full(k + 1, by.class_ridge),
             np.full(k * (k + 1), by.flow_ridge),
@@ -226,7 +293,7 @@ class _Model:
         scores = flow.reshape(self.classes, -1)[given] + b
         scores[:, : self.classes] += np.tensordot(a, self.logs[:, rows], 1)
         scores[np.arange(len(rows)), given] += d[0]
-        scores[:, self.classes] += c[0] * self.torn[rows]
+        scores[:, self.classes] += c @ self.doubts[:, rows]
         return scores
 
     def probabilities(self, rows: np.ndarray, beta: np.ndarray) -> np.ndarray:
@@ -249,7 +316,7 @@ class _Model:
             away = beta - self.start
             gradient = np.r_[
                 np.tensordot(self.logs[:, rows], excess[:, :k], ((1, 2), (0, 1))),
-                excess[:, k] @ self.torn[rows],
+                self.doubts[:, rows] @ excess[:, k],
                 excess[np.arange(len(rows)), given].sum(),
                 excess.sum(0),
                 (told.T @ excess).ravel(),
@@ -268,6 +335,12 @@ def _logs(probs: np.ndarray, by: Constants) -> np.ndarray:
 def _softmax(scores: np.ndarray) -> np.ndarray:
     powers = np.exp(scores - scores.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+def _standard(value: np.ndarray) -> np.ndarray:
+    """With mean 0 and standard deviation 1; 0 where all are alike."""
+    away = value - value.mean()
+    return np.asarray(away / max(float(value.std()), calibration.SMALLEST))
 
 
 def _log_loss(chance: np.ndarray, outcome: np.ndarray, weight: np.ndarray) -> float:
