@@ -336,3 +336,11 @@ def test_inputs_are_left_alone_and_bad_ones_refused() -> None:
         judged_alone(LABELS - 1, PROBS)
     with pytest.raises(BadDataError, match="NaN"):
         judged_alone(LABELS, np.full_like(PROBS, np.nan))
+
+
+def test_doubt_whether_people_would_agree_does_not_enter_the_quality_of_a_label() -> None:
+    said = np.array([["keep", "relabel", "ambiguous"][row % 3] for row in range(len(LABELS))])
+    said[300:] = ""
+    found = judged(decided=said, chosen=PROBS.argmax(1))
+    np.testing.assert_allclose(found.label_quality, found.true_label[np.arange(len(LABELS)), LABELS])
+    assert np.ptp(found.p_ambiguous) > 0.1

@@ -83,11 +83,13 @@ class Heard:
 @dataclass(frozen=True, kw_only=True)
 class Belief:
     """`true_label` (N, K): P(true label) of a face that has one, rows sum to 1. `torn` (N,): P(no clear majority of
-    people would agree on it). `mislabelled` (N,): P(people would clearly call it something else)."""
+    people would agree on it). `mislabelled` (N,): P(people would clearly call it something else). `quality` (N,):
+    P(the given label is the true one) of a face that has one; of a face with votes P(it is not mislabelled)."""
 
     true_label: np.ndarray
     torn: np.ndarray
     mislabelled: np.ndarray
+    quality: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,7 @@ def automatic(faces: Faces, heard: Heard, votes: PeoplesVotes | None, by: Consta
     # Which faces are torn is known far less well than which labels are wrong: the share of torn ones among the wrong
     # lowers every P(wrong) alike, so that it cannot spoil the order.
     among_wrong = float(wrong @ torn / wrong.sum()) if wrong.sum() > 0 else 0.0
-    return Belief(true_label=true_label, torn=torn, mislabelled=wrong * (1 - among_wrong))
+    return Belief(true_label=true_label, torn=torn, mislabelled=wrong * (1 - among_wrong), quality=1 - wrong)
 
 
 def probability_wrong(labels: np.ndarray, heard: Heard, *, planted: bool, by: Constants) -> np.ndarray:
@@ -179,7 +181,7 @@ def taught_by(
         return belief, taught
     given = taught.p_true[np.arange(count), faces.labels]
     mislabelled = by.clearly * (1 - taught.p_ambiguous) * (1 - given)
-    return Belief(true_label=taught.p_true, torn=taught.p_ambiguous, mislabelled=mislabelled), taught
+    return Belief(true_label=taught.p_true, torn=taught.p_ambiguous, mislabelled=mislabelled, quality=given), taught
 
 
 def settled_by(votes: PeoplesVotes | None, faces: Faces, belief: Belief) -> Belief:
@@ -189,8 +191,10 @@ def settled_by(votes: PeoplesVotes | None, faces: Faces, belief: Belief) -> Beli
         return belief
     rows = votes.voted.rows
     true_label, torn, mislabelled = belief.true_label.copy(), belief.torn.copy(), belief.mislabelled.copy()
+    quality = belief.quality.copy()
     true_label[rows] = votes.voted.shares
     torn[rows] = 1 - votes.undivided
     own = votes.half[np.arange(len(rows)), faces.labels[rows]]
     mislabelled[rows] = (votes.undivided - own).clip(min=0.0)
-    return Belief(true_label=true_label, torn=torn, mislabelled=mislabelled)
+    quality[rows] = 1 - mislabelled[rows]
+    return Belief(true_label=true_label, torn=torn, mislabelled=mislabelled, quality=quality)

@@ -40,14 +40,14 @@ class Thresholds:
 class Verdicts:
     """One entry per sample, in the order of the labels.
 
-    `label_quality` (N,) in [0, 1], low = likely mislabelled: one minus the chance that the label of a usable image is
-    clearly wrong. `p_mislabelled`, `p_ambiguous`, `p_unusable`, `p_clean` (N,) in [0, 1] sum to 1. `suggested_label`
-    (N,) int64, never the given label where `kind` is mislabelled, and `p_suggested` (N,), its own probability:
-    `true_label` (N, K) = P(true label | everything) of a face that has one, rows sum to 1. `kind` (N,) str:
-    mislabelled, ambiguous, unusable or clean. `rank` (N,) int64, 1 = look first. `reasons`: a few sentences per sample.
-    `soft_label` (N, K) float64, rows sum to 1: the shares of a large panel's votes, a training target. `taught`: what
-    people's decisions taught; None without decisions. `error_rate`: the share of wrong given labels, ambiguous faces
-    included, as estimated before any decision or vote.
+    `label_quality` (N,) in [0, 1], low = likely mislabelled: P(the given label is the true one) of a face that has one,
+    so that doubt whether people would agree cannot spoil the order. `p_mislabelled`, `p_ambiguous`, `p_unusable`,
+    `p_clean` (N,) in [0, 1] sum to 1. `suggested_label` (N,) int64, never the given label where `kind` is mislabelled,
+    and `p_suggested` (N,), its own probability: `true_label` (N, K) = P(true label | everything) of a face that has
+    one, rows sum to 1. `kind` (N,) str: mislabelled, ambiguous, unusable or clean. `rank` (N,) int64, 1 = look first.
+    `reasons`: a few sentences per sample. `soft_label` (N, K) float64, rows sum to 1: the shares of a large panel's
+    votes, a training target. `taught`: what people's decisions taught; None without decisions. `error_rate`: the share
+    of wrong given labels, ambiguous faces included, as estimated before any decision or vote.
     """
 
     label_quality: np.ndarray
@@ -119,7 +119,7 @@ def judge(
     kind[(p_mislabelled >= thresholds.mislabelled) & (suggested != labels)] = "mislabelled"
     kind[spoilt > thresholds.unusable] = "unusable"
     return Verdicts(
-        label_quality=1 - belief.mislabelled,
+        label_quality=belief.quality,
         p_mislabelled=p_mislabelled,
         p_ambiguous=p_ambiguous,
         p_unusable=spoilt,
@@ -127,7 +127,9 @@ def judge(
         suggested_label=suggested,
         p_suggested=belief.true_label[np.arange(len(labels)), suggested],
         kind=kind,
-        rank=_ranks(belief, torn, p_other, spoilt, votes, by),
+        rank=_ranks(
+            belief, torn, p_other, spoilt, votes, by, taught=bool(taught and taught.log_loss_after is not None)
+        ),
         reasons=_reasons(faces, heard, suggested, kind, thresholds),
         soft_label=_soft_labels(belief, torn, heard, votes, by),
         taught=taught,
@@ -148,15 +150,21 @@ def _suggestions(labels: np.ndarray, true_label: np.ndarray, *, sure: np.ndarray
 
 
 def _ranks(
-    belief: Belief, torn: np.ndarray, p_other: np.ndarray, spoilt: np.ndarray, votes: PeoplesVotes | None, by: Constants
+    belief: Belief,
+    torn: np.ndarray,
+    p_other: np.ndarray,
+    spoilt: np.ndarray,
+    votes: PeoplesVotes | None,
+    by: Constants,
+    *,
+    taught: bool,
 ) -> np.ndarray:
     """In which order to look, 1 first: (N,) int64.
 
-    A reviewer's look is worth most where it is likely that the best other label (`p_other`) stands in the end.
-    P(ambiguous) counts twice: it is too flat to keep torn faces, of which a reviewer can make nothing, out of the first
-    hundreds.
+    A reviewer's look is worth most where it is likely that the best other label (`p_other`) stands in the end and
+    (`by.torn_power`) that people would agree.
     """
-    mends = p_other.clip(min=0.0) * (1 - torn) ** 2
+    mends = p_other.clip(min=0.0) * (1 - torn) ** (by.torn_power_taught if taught else by.torn_power)
     if votes is not None:
         mends[votes.voted.rows] = belief.mislabelled[votes.voted.rows]
     worth = (1 - spoilt) * mends + by.unusable_worth * spoilt
