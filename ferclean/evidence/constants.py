@@ -147,7 +147,7 @@ class Constants:
     unlike_ridge: float = 2000.0
     """How much more tightly all four hold where the decided rows are unlike the set (`truth.unlikeness`), over their
     number. On the even half of FER2013's development rows the first 10 to 30 of the queue alone rank the rest as well
-    as no decision (AUPRC .73 and .81 with face-api's net, without this .49 to .70 and .75), the first 300 .78 and .83
+    as no decision (AUPRC .73 and .81 with face-api's net, before .45 to .70 and .74 to .77), the first 300 .78 and .83
     where no decision has .71 and .75. Half or double of it moves these by .01."""
     heaviest: float = 10.0
     """By how much the square of a decision's weight may exceed the mean square (`truth.tempered`): the customary value.
