@@ -17,7 +17,7 @@ from ferclean.parts.pixels import LOOK, blocks_of
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.faces import DETECTOR, face_log_odds
-from ferclean.store import runs, samples, scores, verdicts
+from ferclean.store import run_files, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 
 MIRRORED = "mirrored"
@@ -79,7 +79,8 @@ def find_duplicates(
     fingerprint = samples.fingerprint(ws)
     run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
     known = runs.get_run(ws, run_id)
-    if known is not None and known.state == "done" and not force:
+    seen_faces = FACE in run_files.signal_names(ws, run_id)  # in a file of its own, which may have been deleted
+    if known is not None and known.state == "done" and seen_faces and not force:
         runs.finish_run(ws, run_id, known.metrics)  # the newest look again: others read that one
         return verdicts.get_pairs(ws, run_id, mirrored=True)
     with runs.running(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint):

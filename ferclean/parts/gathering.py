@@ -180,18 +180,19 @@ def current_score_runs(ws: Workspace) -> list[Run]:
     settings. Raises FercleanError where nothing was scored for these labels, or a member's scores are not there (they
     were deleted, or are being made anew).
     """
-    fresh = _fresh_score_runs(ws)
+    _fresh_score_runs(ws)
     fitting = {run.run_id: run for run in _fitting(ws)}
-    for ensemble in reversed(ensembles.list_ensembles(ws)):
-        if fitting.keys() >= set(ensemble.members):
-            members = _in_order([fitting[run_id] for run_id in ensemble.members])
-            if missing := [f"{run.method}, seed {run.seed} ({run.state})" for run in members if run.state != "done"]:
-                raise FercleanError(
-                    f"the ensemble that was chosen lacks the scores of {'; '.join(missing)}; run `ferclean score` "
-                    "again, or choose others with `ferclean triage --members`"
-                )
-            return members
-    return _alike(fresh)
+    chosen = (one.members for one in reversed(ensembles.list_ensembles(ws)) if fitting.keys() >= set(one.members))
+    if (named := next(chosen, None)) is not None:
+        members = _in_order([fitting[run_id] for run_id in named])
+    else:
+        members = _alike([run for run in fitting.values() if run.state in ("done", "deleted")])
+    if missing := [f"{run.method}, seed {run.seed} ({run.state})" for run in members if run.state != "done"]:
+        raise FercleanError(
+            f"the ensemble that was chosen lacks the scores of {'; '.join(missing)}; run `ferclean score` "
+            "again, or choose others with `ferclean triage --members`"
+        )
+    return members
 
 
 def choose_members(ws: Workspace, names: Sequence[str]) -> None:

@@ -183,7 +183,8 @@ def _run_one(
     with runs.running(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint) as run_id:
         folder = ws.runs / run_id
         if fresh:
-            for part in [*sorted(folder.glob("*.parquet")), *sorted(folder.glob("*.safetensors"))]:
+            # what is stored of the run stays until it is stored anew: a triage may rest on it
+            for part in [*sorted(folder.glob("fold-*")), *sorted(folder.glob("encoder-*"))]:
                 part.unlink()
         started = time.perf_counter()
         result = cross_validate(

@@ -28,6 +28,7 @@ _DAMAGED = (
     "corrupt", "checksum", "not a valid duckdb", "could not read enough bytes", "serializ", "replaying wal",
     "internal error",
 )  # fmt: skip
+_DAMAGED_FILE = ("parquet", "zstd", "tprotocol")
 
 
 @contextmanager
@@ -42,10 +43,13 @@ def opened(database: Path, *, timeout: float, read_only: bool = False) -> Iterat
     con = _connect(database, timeout, read_only)
     try:
         yield con
-    except (duckdb.IOException, duckdb.FatalException) as error:
-        raise failed(database, error) from error
     except duckdb.Error as error:
-        if _is_damage(database, error):
+        if _is_run_file(error):
+            raise FercleanError(
+                f"a file of a run in {database.parent / 'runs'} is damaged ({_first_line(error)}); delete it: "
+                "`ferclean status` then tells which command computes it again. Decisions and releases do not lie there"
+            ) from error
+        if isinstance(error, duckdb.IOException | duckdb.FatalException) or _is_damage(database, error):
             raise failed(database, error) from error
         raise
     finally:
@@ -113,6 +117,13 @@ def failed(database: Path, error: Exception) -> FercleanError:
         "your people's decisions in with `ferclean decide --from-file`; the labels of releases are in releases/"
     )
     return FercleanError(f"the database {database} is damaged ({_first_line(error)}); {mend}")
+
+
+def _is_run_file(error: Exception) -> bool:
+    import duckdb
+
+    ours = isinstance(error, duckdb.ProgrammingError) and not isinstance(error, duckdb.InvalidInputException)
+    return not ours and any(sign in str(error).lower() for sign in _DAMAGED_FILE)
 
 
 def _is_damage(database: Path, error: Exception) -> bool:

@@ -60,6 +60,10 @@ random ones of 300,000 verdicts take a third of the time that groups of 120,000 
 with their number: some 2,500 groups at 10 million rows."""
 
 
+OWN_COLUMNS = "hive_partitioning = false"
+"""An option of every `read_parquet`: a folder above the workspace that is called `fold=1` says nothing of a fold."""
+
+
 class Source(NamedTuple):
     """What SQL reads a file by: text that follows FROM, and the parameters that it needs."""
 
@@ -78,12 +82,14 @@ def complete(ws: Workspace, run_id: str, kind: str) -> bool:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is there with its end: one that a copy or a full disk cut off is as good as deleted."""
-    if not path.is_file():
+    """Whether a file is there with its end: one that cannot be read, or that a copy or a full disk cut off, is as good
+    as deleted."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - len(_END)))
+            return file.read() == _END
+    except OSError:
         return False
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - len(_END)))
-        return file.read() == _END
 
 
 def write(ws: Workspace, run_id: str, file: str, columns: Mapping[str, Any]) -> None:
@@ -118,7 +124,7 @@ def source(ws: Workspace, run_id: str | None, file: str, *, finished: bool = Fal
         path = path_of(ws, run_id, file)
         if is_whole(path):
             # a folder's name may look like a pattern
-            return Source(f"read_parquet(${file}_file)", {f"{file}_file": glob.escape(str(path))})
+            return Source(f"read_parquet(${file}_file, {OWN_COLUMNS})", {f"{file}_file": glob.escape(str(path))})
         if finished:
             raise FercleanError(
                 f"{path} was deleted; `ferclean status` tells which command computes run {run_id} again"
@@ -127,12 +133,11 @@ def source(ws: Workspace, run_id: str | None, file: str, *, finished: bool = Fal
 
 
 def sources(ws: Workspace, run_ids: Sequence[str], file: str) -> Source:
-    """What stands for the files of several runs together, as far as they are there."""
-    there = [path for path in (path_of(ws, run_id, file) for run_id in run_ids) if is_whole(path)]
-    if not there:
+    """What stands for the files of several finished runs together. Raises FercleanError where one was deleted."""
+    if not run_ids:
         return Source(f"({empty(file)})", {})
-    paths = [glob.escape(str(path)) for path in there]
-    return Source(f"read_parquet(${file}_files, union_by_name = true)", {f"{file}_files": paths})
+    paths = [path for run_id in run_ids for path in source(ws, run_id, file, finished=True).parameters.values()]
+    return Source(f"read_parquet(${file}_files, union_by_name = true, {OWN_COLUMNS})", {f"{file}_files": paths})
 
 
 def read(ws: Workspace, run_id: str, file: str, columns: Sequence[str]) -> pa.Table:

@@ -143,7 +143,8 @@ def source_of(con: Any, ws: Workspace, run_id: str | None, file: str) -> run_fil
 
 
 def latest_run(ws: Workspace, kind: str, method: str | None = None) -> Run | None:
-    """The run of a kind (and method) that was done last; None when none is done."""
+    """The run of a kind (and method) that was done last; None when none is done, or when that one's files were deleted:
+    an earlier one would answer for other labels, settings or decisions, and nobody would know."""
     with ws.reading("reading runs") as con:
         identity = latest_done(con, ws, kind, method)
         return get_run(ws, identity) if identity else None
@@ -151,8 +152,8 @@ def latest_run(ws: Workspace, kind: str, method: str | None = None) -> Run | Non
 
 def latest_done(con: Any, ws: Workspace, kind: str, method: str | None = None) -> str | None:
     """The id of `latest_run`, inside a session."""
-    done = finished(con, kind, method)
-    return next((run_id for run_id in done if run_files.complete(ws, run_id, kind)), None)
+    newest = next(iter(finished(con, kind, method)), None)
+    return newest if newest is not None and run_files.complete(ws, newest, kind) else None
 
 
 def finished(con: Any, kind: str, method: str | None = None) -> list[str]:

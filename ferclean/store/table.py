@@ -281,7 +281,7 @@ def _predictions(
         count = np.zeros(size, dtype=np.int64)
         con.register("wanted", pa.table({"position": positions}))
         for number, run_id in enumerate(runs):
-            scores = run_files.source(ws, run_id, "scores")
+            scores = run_files.source(ws, run_id, "scores", finished=True)
             part = con.sql(
                 f"SELECT position, fold, pred_probs FROM {scores.sql} "  # noqa: S608 - own text
                 "WHERE position IN (SELECT position FROM wanted) AND pred_probs IS NOT NULL",

@@ -7,6 +7,7 @@ Nothing in ferclean reads them: a view names absolute paths, and a run is read b
 from __future__ import annotations
 
 import glob
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,20 @@ VIEWS = {"score": "scores", "flip": "flips", "verdict": "verdicts", "pair": "pai
 
 
 def refresh(con: Any, ws: Workspace) -> None:
-    """Let the views show what is finished and there, inside a session and at its end.
+    """Let the views show what is finished and there, after a session has stored what it had to store.
 
     A view is made anew only where its files are others than before: a run was finished or begun again, files were
     deleted, or the workspace lies elsewhere. The comment of a view names its files. Costs a look at each finished
     run's folder, whatever the number of samples.
     """
+    import duckdb
+
+    # what people said is stored by now: no file that may be deleted, and no disk, takes that back
+    with suppress(OSError, duckdb.Error):
+        _refresh(con, ws)
+
+
+def _refresh(con: Any, ws: Workspace) -> None:
     known = dict(
         rows(
             con,
@@ -39,19 +48,27 @@ def refresh(con: Any, ws: Workspace) -> None:
         told = "\n".join(map(str, files))
         if name in known and known[name] != told:
             listed = ", ".join(quoted(glob.escape(str(path))) for path in files)
-            shown = f"FROM read_parquet([{listed}], union_by_name = true)" if files else run_files.empty(VIEWS[name])
+            read = f"FROM read_parquet([{listed}], union_by_name = true, {run_files.OWN_COLUMNS})"
+            shown = read if files else run_files.empty(VIEWS[name])
             con.execute(f"CREATE OR REPLACE VIEW {name} AS {shown}")
             con.execute(f"COMMENT ON VIEW {name} IS {quoted(told)}")
 
 
 def _files(con: Any, ws: Workspace) -> dict[str, list[Path]]:
-    """The files of each view, those of the run that was finished last at the end."""
-    done = rows(con, "SELECT run_id, kind FROM run WHERE state = 'done' ORDER BY finished_at, rowid")
-    found: dict[str, list[Path]] = {name: [] for name in VIEWS}
-    for run_id, kind in done:
-        if run_files.complete(ws, run_id, kind):
-            for name, file in VIEWS.items():
-                path = run_files.path_of(ws, run_id, file)
-                if run_files.is_whole(path):
-                    found[name].append(path)
-    return found | {name: found[name][-1:] for name in ("verdict", "pair")}
+    """The files of each view, as far as they are there."""
+    done: dict[str, list[str]] = {"score": [], "triage": [], "pairs": []}
+    for run_id, kind in rows(
+        con,
+        "SELECT run_id, kind FROM run WHERE state = 'done' AND list_contains(?::VARCHAR[], kind) "
+        "ORDER BY finished_at, rowid",
+        [list(done)],
+    ):
+        done[kind].append(run_id)
+    wanted = {
+        "score": done["score"] + done["pairs"][-1:],  # which says of each image whether it shows a face
+        "flip": done["score"],
+        "verdict": done["triage"][-1:],
+        "pair": (done["pairs"] or done["triage"])[-1:],  # an older ferclean looked for them at triage
+    }
+    paths = {name: [run_files.path_of(ws, run_id, VIEWS[name]) for run_id in ids] for name, ids in wanted.items()}
+    return {name: [path for path in found if run_files.is_whole(path)] for name, found in paths.items()}

@@ -128,7 +128,7 @@ class Workspace:
             migrate.check(migrate.version(con), self.database)
             with transaction(con, self.database):
                 yield con
-                views.refresh(con, self)
+            views.refresh(con, self)
 
     @contextmanager
     def reading(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import duckdb
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import TINY
 
 from ferclean.errors import FercleanError
+from ferclean.parts.copies import find_duplicates
 from ferclean.steps.decide import decide
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
@@ -84,14 +87,88 @@ def test_a_file_that_was_cut_off_is_as_good_as_deleted_and_bars_no_decision(tmp_
     assert table.queue(ws).empty
 
 
-def test_an_earlier_triage_is_read_where_the_latest_was_deleted_and_rows_of_that_are_refused(tmp_path: Path) -> None:
+def test_a_damaged_file_bars_no_decision_and_is_named_by_whoever_reads_it(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path)
-    first = triaged(ws, ids, kind="clean")
+    path = run_files.path_of(ws, triaged(ws, ids), "verdicts")
+    whole = path.read_bytes()
+    ws.root.rename(tmp_path / "moved")
+    ws = Workspace.open(tmp_path / "moved")
+    for damaged in (b"PAR1 nothing PAR1", whole[:4] + bytes(len(whole) // 2) + whole[4 + len(whole) // 2 :]):
+        (ws.runs / path.relative_to(tmp_path / "w" / "runs")).write_bytes(damaged)
+        decisions.append_decisions(ws, [decisions.Decision(sample_id=ids[0], action="keep", reviewer="ann")])
+        with pytest.raises(FercleanError, match=r"is damaged .*; delete it: `ferclean status` then tells"):
+            table.queue(ws)
+
+
+def test_a_look_for_faces_that_was_deleted_is_taken_again(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "image_folder", image_folder(tmp_path / "a", {"anger": 4, "fear": 4}))
+    find_duplicates(ws)
+    look = runs.latest_run(ws, "pairs")
+    assert look is not None
+    before = scores.get_signals(ws, look.run_id)
+    run_files.path_of(ws, look.run_id, "scores").unlink()
+    find_duplicates(ws)
+    pd.testing.assert_frame_equal(scores.get_signals(ws, look.run_id), before)
+
+
+def test_scoring_anew_that_is_broken_off_leaves_what_was_stored(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "image_folder", image_folder(tmp_path / "a", {"anger": 9, "fear": 9}))
+    score(ws, **ONE)
+    triage(ws)
+    before = table.sample_table(ws)
+
+    def stop(told: str, done: int, of: int) -> None:
+        if told.startswith("training"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(ws, **ONE, force=True, progress=stop)
+    pd.testing.assert_frame_equal(table.sample_table(ws), before)
+
+
+def test_no_earlier_triage_answers_for_the_latest_whose_file_was_deleted(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    triaged(ws, ids, kind="clean")
     second = triaged(ws, ids, seed=1)
     shutil.rmtree(ws.runs / second)
-    found = runs.latest_run(ws, "triage")
-    assert found is not None
-    assert found.run_id == first
-    assert set(table.sample_table(ws)["verdict"]) == {"clean"}
+    assert runs.latest_run(ws, "triage") is None
+    assert table.sample_table(ws)["verdict"].isna().all()
+    assert [line.split(" were deleted")[0] for line in status(ws).deleted] == [f"the files of {second}"]
     with pytest.raises(FercleanError, match=r"verdicts\.parquet was deleted"):
         table.sample_rows(ws, ids, triage=second)
+
+
+def test_the_mean_of_several_recognizers_is_not_told_of_those_that_are_left(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    members = [scored(ws, ids, name) for name in ("one", "two")]
+    triaged(ws, ids, score_runs=members)
+    assert len(table.sample_table(ws)["method_votes"][0]) == len(members)
+    run_files.path_of(ws, members[1], "scores").unlink()
+    for read in (table.sample_table, table.scored_probs):
+        with pytest.raises(FercleanError, match=r"two.*scores\.parquet was deleted"):
+            read(ws)
+
+
+@pytest.mark.parametrize("folder", ["fold=9", "kind=clean", "position=5", "run_id=other"])
+def test_a_folder_above_the_workspace_that_is_called_like_a_column_changes_none(tmp_path: Path, folder: str) -> None:
+    ws, ids = bare(tmp_path)
+    triaged(ws, ids, kind="ambiguous", score_runs=[scored(ws, ids, "one"), scored(ws, ids, "two")])
+    before = table.sample_table(ws).drop(columns="path")
+    (tmp_path / folder).mkdir()
+    ws = Workspace.open(shutil.move(ws.root, tmp_path / folder / "W"))
+    pd.testing.assert_frame_equal(table.sample_table(ws).drop(columns="path"), before)
+    decisions.append_decisions(ws, [decisions.Decision(sample_id=ids[0], action="keep", reviewer="ann")])
+    with duckdb.connect(str(ws.root / "ferclean.duckdb"), read_only=True) as con:
+        shown = con.sql("SELECT DISTINCT fold, kind, v.run_id FROM score JOIN verdict v USING (position)").fetchall()
+    assert shown == [(0, "ambiguous", before["run_id"][0])]
+
+
+def scored(ws: Workspace, ids: list[str], method: str) -> str:
+    """A finished scoring in which every sample is of the first class."""
+    with runs.running(ws, kind="score", method=method, config={}, seed=0, fingerprint="labels") as run_id:
+        zero = np.zeros(len(ids), dtype=np.int64)
+        scores.put_predictions(ws, run_id, ids, zero, np.eye(3)[zero], {})
+        runs.finish_run(ws, run_id)
+    return run_id
