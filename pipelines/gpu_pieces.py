@@ -102,7 +102,8 @@ def agreement(method: str, faces: Faces, profile: Profile, *, device: str, judge
         "size": profile.input_size,
         "pred_probs_max": _short(np.abs(there["pred_probs"] - here["pred_probs"]).max()),
         "outputs_max": _short(
-            max(np.abs(there[name] - here[name]).max() / max(np.abs(here[name]).max(), 1e-9) for name in others)
+            # unlike Python's, this maximum is NaN where any of them is
+            np.max([np.abs(there[name] - here[name]).max() / max(np.abs(here[name]).max(), 1e-9) for name in others])
         ),
         "loss": _short(result.history[-1]["loss"]),
         "waits_per_step": (waited[2] - waited[1]) / STEPS if on_cuda else None,

@@ -96,6 +96,23 @@ def test_a_device_that_computes_something_else_fails_the_check(faces: Path, monk
     assert len(result["faults"]) == 2
 
 
+def test_nan_in_any_output_of_the_device_fails_the_check(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = gpu_pieces.predict
+    broken: list[str] = []
+
+    def wrong(trained: Any, images: np.ndarray, *, device: str) -> dict[str, np.ndarray]:
+        said = honest(trained, images, device="cpu")
+        last = list(said)[-1]
+        broken.append(last)
+        return said if device == "cpu" else said | {last: np.full_like(said[last], np.nan)}
+
+    monkeypatch.setattr(gpu_pieces, "predict", wrong)
+    result = gpu_check.run(faces, device="auto", methods=["supcon_relabel"], phases=["agree"], rehearsal=True)
+    assert set(broken) == {"uerm_weight"}  # after the embedding, which is as it should be
+    assert [row["outputs_max"] for row in result["agree"]] == [None, None]
+    assert result["ok"] is False
+
+
 def test_a_piece_that_stops_is_a_fault_and_the_next_one_is_done(faces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real: Callable[..., Any] = gpu_pieces.agreement
 
