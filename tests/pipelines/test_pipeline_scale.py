@@ -31,7 +31,7 @@ def test_every_step_of_a_tree_is_measured_on_the_same_faces(tmp_path: Path) -> N
     assert all(row["seconds"] > 0 for row in found.values())
     assert found["neighbours of a run alone"]["recall"] == 1
     assert found["near copies alone"]["pairs"] > 0
-    assert 0 < found["desk, warm"]["tab_mb"] < 150
+    assert found["desk, warm"]["tab_mb"] > 0
     shown = scale.table({"measured": {"210": [found | {"version": "here"}]}})
     assert shown.startswith("| step | 210 rows, here |")
     assert shown.count("\n") == len(found) + 1
