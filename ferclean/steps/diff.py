@@ -20,6 +20,7 @@ from ferclean.store.releases import get_release, get_release_items
 from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 SOFT_MOVED = 0.1
 """Total variation distance (0 to 1: the share that lies on other classes than before) or change of a weight from which
@@ -29,7 +30,7 @@ LARGEST = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseDiff:
+class ReleaseDiff(Summary):
     """The label changes that lead from one release to another."""
 
     before: str
@@ -47,15 +48,7 @@ class ReleaseDiff:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `added`, `removed`, `relabelled`, `soft_labels` and `weights` are counts."""
         kinds = Counter(change["change"] for change in self.changes)
-        return {
-            "before": self.before,
-            "after": self.after,
-            **{kind: kinds[kind] for kind in ("added", "removed", "relabelled")},
-            "soft_labels": self.soft_labels,
-            "weights": self.weights,
-            "changes": self.changes,
-            "largest_soft": self.largest_soft,
-        }
+        return super().as_dict() | {kind: kinds[kind] for kind in ("added", "removed", "relabelled")}
 
 
 def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:

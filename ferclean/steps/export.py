@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ferclean.errors import UsageError, among
 from ferclean.exports import EXPORTS
@@ -19,10 +18,11 @@ from ferclean.exports.target import check_target, write_file, write_folder
 from ferclean.progress import Progress, silent
 from ferclean.store.pictures import lost_pictures, set_aside_lost
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportSummary:
+class ExportSummary(Summary):
     """What an export wrote, or would write."""
 
     form: str
@@ -47,22 +47,6 @@ class ExportSummary:
     """What the user has to know, first of all a licence that forbids publication."""
     dry_run: bool = False
     """True when nothing was written."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "form": self.form,
-            "path": self.path,
-            "release": self.release,
-            "rows": self.rows,
-            "counts": self.counts,
-            "by_class": self.by_class,
-            "files": self.files,
-            "bytes": self.bytes,
-            "quarantined": self.quarantined,
-            "warnings": list(self.warnings),
-            "dry_run": self.dry_run,
-        }
 
 
 def export(

@@ -36,6 +36,7 @@ from ferclean.store.releases import Release, content_digest, list_releases, put_
 from ferclean.store.samples import fingerprint, get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
+from ferclean.summary import Summary
 
 Policy = Literal["decisions", "auto"]
 Unmended = Literal["soft", "keep", "drop"]
@@ -52,7 +53,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseSummary:
+class ReleaseSummary(Summary):
     """What a release holds, in counts and as a list of changes."""
 
     name: str
@@ -82,7 +83,7 @@ class ReleaseSummary:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         changed = {name: self.counts[name] for name in ("relabelled", "left_out")}
-        return asdict(self) | changed
+        return super().as_dict() | changed
 
 
 def release(

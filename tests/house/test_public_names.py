@@ -11,6 +11,8 @@ import pytest
 
 import ferclean
 import ferclean.evidence
+from ferclean.steps.browse import browse
+from ferclean.summary import Summary
 
 ARRAYS = {"error_rate", "find_label_issues", "get_label_quality_scores"}
 VERBS = {
@@ -43,6 +45,12 @@ def test_each_name_is_what_type_checkers_are_told() -> None:
         found = getattr(ferclean, name)
         assert (found.__module__, found.__name__) == (module, there)
     assert resources.files("ferclean").joinpath("py.typed").is_file()
+
+
+def test_what_a_verb_returns_is_a_summary() -> None:
+    verbs = [browse, *(getattr(ferclean, name) for name in sorted(VERBS - {"add_judge"}))]  # which gives a card
+    returned = [verb.__globals__[inspect.signature(verb).return_annotation] for verb in verbs]
+    assert [kind for kind in returned if not issubclass(kind, Summary)] == []
 
 
 @pytest.mark.parametrize("name", sorted(VERBS - {"add_judge", "predict"}))
