@@ -160,9 +160,12 @@ def ask_judge(
     run_id = runs.run_id("score", name, config, 0, fingerprint)
     before = runs.get_run(ws, run_id)
     heard = name in {run.method for run in accepted_judges(ws)}
+    held = {"accepted": before is not None and bool(before.metrics.get("accepted"))}
     reused = before is not None and before.state == "done" and not force
     if not reused:
-        with runs.running(ws, kind="score", method=name, config=config, seed=0, fingerprint=fingerprint):
+        with runs.running(
+            ws, kind="score", method=name, config=config, seed=0, fingerprint=fingerprint, metrics=held, stays_done=True
+        ):
             ask = predicting.ready(card, device=device)
             said = np.empty((len(frame), len(card.classes)), dtype=np.float32)
             heard_of = 0
@@ -172,7 +175,7 @@ def ask_judge(
                 progress(f"asking {name}", heard_of, len(frame))
             whole = _over_known(said, columns, classes)
             scores.put_predictions(ws, run_id, list(frame["sample_id"]), np.zeros(len(frame), dtype=np.int64), whole)
-            runs.finish_run(ws, run_id, {"accepted": False})
+            runs.finish_run(ws, run_id, held)
     found = scores.get_predictions(ws, run_id)
     weighed = _weigh(ws, ids, pred_probs, found, both)
     accepted = accept and (insist or weighed.verdict != "contaminated")
@@ -182,7 +185,7 @@ def ask_judge(
         "accuracy_on_given": float((found.pred_probs.argmax(1) == given)[right].mean()),
         "independence": weighed.as_dict(),
         # a test, also one that asks again, takes nothing back
-        "accepted": accepted or (not accept and bool(before and before.metrics.get("accepted"))),
+        "accepted": accepted or (not accept and held["accepted"]),
     }
     # the newest request is what triage reads, also when everything was there
     runs.finish_run(ws, run_id, metrics)

@@ -25,6 +25,7 @@ from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.store import embeddings, ensembles, pictures, runs, samples, scores
+from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
@@ -97,6 +98,7 @@ def score(
 
     fold, groups, pairs = folds_of(ws, frame, given, folds=chosen.folds, seed=seed, force=force, progress=progress)
 
+    folds = int(fold.max()) + 1
     fingerprint = samples.fingerprint(ws, splits=chosen_splits)
     pixels: Pixels | None = None
     done: list[dict[str, Any]] = []
@@ -106,11 +108,13 @@ def score(
         for run_seed in range(seed, seed + chosen.seeds):
             spec = spec_of(chosen, method, chosen_splits, dataset.classes, fold_seed=seed, device=device)
             known = find_run(ws, spec, method, run_seed, fingerprint, any_device=device == "auto" and not force)
+            if keep_weights and _lacks_weights(ws, known, folds):
+                # a fold that is trained here now belongs to no run of another device
+                known = find_run(ws, spec, method, run_seed, fingerprint, any_device=False)
             # a run of an older ferclean keeps its name, also when it goes on or is made anew
             config = spec.as_config() if known is None else known.config
             run_id = runs.run_id("score", method, config, run_seed, fingerprint)
-            folds = int(fold.max()) + 1
-            lacking = keep_weights and len(list((ws.runs / run_id).glob("fold-*.safetensors"))) < folds
+            lacking = keep_weights and _lacks_weights(ws, known, folds)
             if known is not None and known.state == "done" and not force and not lacking:
                 reused += 1
                 tell(f"{method}, seed {run_seed}: done before, reused")
@@ -135,7 +139,7 @@ def score(
         profile=chosen.name,
         samples=len(frame),
         classes=len(dataset.classes),
-        folds=int(fold.max()) + 1,
+        folds=folds,
         runs=done,
         reused=reused,
         folds_reused=folds_reused,
@@ -153,6 +157,10 @@ def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame
             "out-of-fold needs at least two; `ferclean status` shows what was quarantined and why"
         )
     return frame, chosen
+
+
+def _lacks_weights(ws: Workspace, run: Run | None, folds: int) -> bool:
+    return run is None or len(list((ws.runs / run.run_id).glob("fold-*.safetensors"))) < folds
 
 
 def _run_one(
@@ -180,7 +188,10 @@ def _run_one(
     from ferclean.recognition.methods.base import hook, with_class_names
     from ferclean.recognition.methods.catalogue import get_method
 
-    with runs.running(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint) as run_id:
+    # a whole run that only lacks weights is read meanwhile, and also when this breaks off
+    with runs.running(
+        ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint, stays_done=not fresh
+    ) as run_id:
         folder = ws.runs / run_id
         if fresh:
             # what is stored of the run stays until it is stored anew: a triage may rest on it

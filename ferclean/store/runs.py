@@ -55,20 +55,29 @@ def run_id(kind: str, method: str, config: dict[str, Any], seed: int, fingerprin
     return "-".join([*(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip(".") for part in (kind, method)), digest])
 
 
-def start_run(ws: Workspace, *, kind: str, method: str, config: dict[str, Any], seed: int, fingerprint: str) -> str:
+def start_run(
+    ws: Workspace,
+    *,
+    kind: str,
+    method: str,
+    config: dict[str, Any],
+    seed: int,
+    fingerprint: str,
+    metrics: dict[str, Any] | None = None,
+) -> str:
     """Say that a run is under way and return its id. A run that was started before, in any state, runs anew.
 
     What it had stored stays until it is put again, so that an interrupted run can go on: ask `get_run` first
-    whether there is anything to do.
+    whether there is anything to do. `metrics` hold from the start, also where the run breaks off.
     """
     identity = run_id(kind, method, config, seed, fingerprint)
     with ws.session(f"starting {kind}") as con:
         con.execute("DELETE FROM run WHERE run_id = ?", [identity])
         con.execute(
-            f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, NULL, '{{}}', ?)",  # noqa: S608
+            f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, NULL, ?, ?)",  # noqa: S608
             [
                 identity, kind, method, to_json(config), int(seed), fingerprint, code_version(), now(),
-                to_json(this_process()),
+                to_json(metrics or {}), to_json(this_process()),
             ],
         )  # fmt: skip
     return identity
@@ -76,14 +85,26 @@ def start_run(ws: Workspace, *, kind: str, method: str, config: dict[str, Any], 
 
 @contextmanager
 def running(
-    ws: Workspace, *, kind: str, method: str, config: dict[str, Any], seed: int, fingerprint: str
+    ws: Workspace,
+    *,
+    kind: str,
+    method: str,
+    config: dict[str, Any],
+    seed: int,
+    fingerprint: str,
+    metrics: dict[str, Any] | None = None,
+    stays_done: bool = False,
 ) -> Iterator[str]:
     """Start a run and give its id; the block ends it with `finish_run`.
 
     A block that is stopped (Ctrl-C) leaves it `interrupted`, one that fails leaves it `failed` with the reason: never
-    `running`, also in a notebook, whose process lives on.
+    `running`, also in a notebook, whose process lives on. With `stays_done` a run that is done and has its file stays
+    so until the block ends it anew: for a block that replaces what is read at its end only.
     """
-    identity = start_run(ws, kind=kind, method=method, config=config, seed=seed, fingerprint=fingerprint)
+    identity = run_id(kind, method, config, seed, fingerprint)
+    known = get_run(ws, identity) if stays_done else None
+    if known is None or known.state != "done":
+        start_run(ws, kind=kind, method=method, config=config, seed=seed, fingerprint=fingerprint, metrics=metrics)
     try:
         yield identity
     except BaseException as error:
@@ -107,8 +128,8 @@ def finish_run(ws: Workspace, run_id: str, metrics: dict[str, Any] | None = None
 def _break_off(ws: Workspace, run_id: str, state: State, metrics: dict[str, Any]) -> None:
     with ws.session(f"ending {run_id}") as con:
         # what was finished stays so, though the block went on and failed
-        if rows(con, "SELECT 1 FROM run WHERE run_id = ? AND state = 'running'", [run_id]):
-            _end(con, run_id, state, metrics)
+        for (held,) in rows(con, "SELECT metrics FROM run WHERE run_id = ? AND state = 'running'", [run_id]):
+            _end(con, run_id, state, json.loads(held) | metrics)
 
 
 def _end(con: Any, run_id: str, state: State, metrics: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from ferclean.recognition.images import load_pixels
 from ferclean.recognition.judges import predicting, shelf
 from ferclean.steps.judge import add_judge, ask_judge
 from ferclean.steps.triage import triage
-from ferclean.store import samples
+from ferclean.store import run_files, samples
 from ferclean.store.renewal import withdraw
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
@@ -211,6 +211,34 @@ def test_triage_hears_a_judge_beside_the_recognizers_and_is_as_before_without_it
     assert not gather(ws).judge_names
     assert not ask_judge(ws, "weak").lapsed  # told once: now it is as everybody knows
     assert not ask_judge(ws, "weak", accept=True).lapsed
+
+
+def test_a_judge_that_is_asked_again_and_stopped_keeps_what_people_accepted(
+    judged_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = Workspace.open(judged_copy)
+    classes = samples.get_dataset(ws).classes
+    add_judge(str(trained_net(ws, tmp_path / "weak.onnx", words=classes, memory=1e-4)), classes=classes, **HALF)
+    run_id = ask_judge(ws, "weak", accept=True, insist=True).run_id
+
+    def stop(description: object, *_: object) -> None:
+        if description != "checking images":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask_judge(ws, "weak", force=True, progress=stop)
+    assert gather(ws).judge_names == ("weak",)
+    with monkeypatch.context() as later:
+        later.setattr("ferclean.steps.judge._weigh", stop)
+        with pytest.raises(KeyboardInterrupt):
+            ask_judge(ws, "weak", force=True)
+    assert gather(ws).judge_names == ("weak",)
+    run_files.path_of(ws, run_id, "scores").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        ask_judge(ws, "weak", progress=stop)
+    assert not gather(ws).judge_names
+    assert ask_judge(ws, "weak").accepted
+    assert gather(ws).judge_names == ("weak",)
 
 
 def test_a_judge_says_nothing_about_classes_that_it_does_not_know(judged_copy: Path, tmp_path: Path) -> None:

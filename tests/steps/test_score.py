@@ -11,10 +11,21 @@ from conftest import TINY
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.parts.copies import faces_seen, find_duplicates
+from ferclean.steps.ingest import ingest
 from ferclean.steps.score import score
+from ferclean.steps.triage import triage
 from ferclean.store import embeddings, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 from tests.recognition.test_crossval import weights_file
+
+SMALL = TINY | {"epochs": 1, "methods": ["cross_entropy"], "device": "auto"}
+
+
+def small_set(folder: Path) -> Workspace:
+    """18 pictures of noise in two classes."""
+    ws = Workspace.create(folder / "W")
+    ingest(ws, "image_folder", image_folder(folder / "a", {"anger": 9, "fear": 9}))
+    return ws
 
 
 def only_run(ws: Workspace) -> runs.Run:
@@ -66,6 +77,41 @@ def test_a_finished_run_is_reused_and_force_gives_the_same_bytes(judged_copy: Pa
     after = scores.get_predictions(ws, forced.runs[0]["run_id"])
     assert before.sample_ids == after.sample_ids
     assert before.pred_probs.tobytes() == after.pred_probs.tobytes()
+
+
+def test_weights_are_added_to_a_run_that_stays_done_when_this_is_stopped(tmp_path: Path) -> None:
+    ws = small_set(tmp_path)
+    whole = score(ws, **SMALL).runs
+    before = scores.get_predictions(ws, only_run(ws).run_id)
+
+    def stop(line: str) -> None:
+        if "images in" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score(ws, **SMALL, keep_weights=True, tell=stop)
+    assert only_run(ws).state == "done"
+    triage(ws)
+    mended = score(ws, **SMALL, keep_weights=True)
+    assert (mended.runs, mended.reused, mended.folds_reused) == (whole, 0, 1)
+    after = scores.get_predictions(ws, only_run(ws).run_id)
+    assert before.pred_probs.tobytes() == after.pred_probs.tobytes()
+
+
+def test_weights_that_a_run_of_another_device_lacks_are_trained_in_a_run_of_this_one(tmp_path: Path) -> None:
+    ws = small_set(tmp_path)
+    score(ws, **SMALL)
+    here = only_run(ws)
+    about = {"kind": "score", "method": here.method, "seed": here.seed, "fingerprint": here.fingerprint}
+    there = runs.start_run(ws, config=here.config | {"device": "cuda", "precision": "bfloat16"}, **about)  # type: ignore[arg-type]
+    (ws.runs / here.run_id).rename(ws.runs / there)
+    runs.finish_run(ws, there)
+    reused = score(ws, **SMALL)
+    assert (reused.reused, reused.runs[0]["run_id"]) == (1, there)
+    kept = score(ws, **SMALL, keep_weights=True)
+    assert (kept.reused, kept.runs[0]["run_id"]) == (0, here.run_id)
+    assert list((ws.runs / there).glob("*.safetensors")) == []
+    assert score(ws, **SMALL, keep_weights=True).runs == kept.runs
 
 
 def test_other_settings_make_another_run(judged_copy: Path) -> None:
@@ -156,8 +202,6 @@ def image_folder(root: Path, classes: dict[str, int]) -> Path:
 
 
 def test_one_class_and_one_image_are_refused_with_the_reason(tmp_path: Path) -> None:
-    from ferclean.steps.ingest import ingest
-
     one_class = Workspace.create(tmp_path / "A")
     ingest(one_class, "image_folder", image_folder(tmp_path / "a", {"anger": 3}))
     with pytest.raises(BadDataError, match="only one class"):
@@ -169,8 +213,6 @@ def test_one_class_and_one_image_are_refused_with_the_reason(tmp_path: Path) -> 
 
 
 def test_a_class_smaller_than_the_folds_is_scored(tmp_path: Path) -> None:
-    from ferclean.steps.ingest import ingest
-
     ws = Workspace.create(tmp_path / "A")
     ingest(ws, "image_folder", image_folder(tmp_path / "a", {"anger": 6, "fear": 1}))
     done = score(ws, **(TINY | {"folds": 5, "epochs": 1}))
