@@ -104,9 +104,9 @@ def _status(ws: Workspace) -> Status:
 def _deleted(known: Sequence[Run]) -> list[str]:
     """A line per command; what was computed anew since, also for other labels, is not missed."""
     gone: dict[str, list[str]] = {}
+    last = {(run.kind, run.method, run.seed): place for place, run in enumerate(known) if run.state == "done"}
     for place, run in enumerate(known):
-        later = {(other.kind, other.method, other.seed) for other in known[place + 1 :] if other.state == "done"}
-        if run.state == "deleted" and (run.kind, run.method, run.seed) not in later:
+        if run.state == "deleted" and last.get((run.kind, run.method, run.seed), -1) < place:
             gone.setdefault(_command(run), []).append(run.run_id)
     return [
         f"the files of {', '.join(names)} were deleted from runs/; `ferclean {command}` computes them again"
