@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -29,16 +29,23 @@ class Signal:
     """One entry of SIGNALS.
 
     `function` takes the arguments in `needs` and, when they are at hand, those in `uses`, all by keyword. A
-    `label_aware` signal says how likely the given label is wrong; the others say how ambiguous the face or how
-    unsure the model is. `low_is_bad`: low values are the suspicious ones. `summary` is one line for people.
+    `label_aware` signal is low where the given label is likely wrong; the others are high where the face is ambiguous
+    or the model unsure. `summary` is one line for people.
     """
 
     function: Callable[..., np.ndarray]
     needs: tuple[str, ...]
+    uses: tuple[str, ...]
     label_aware: bool
-    low_is_bad: bool
     summary: str
-    uses: tuple[str, ...] = ()
+
+
+class Within(TypedDict, total=False):
+    """Where the neighbours of a face are looked for: see `neighbours.neighbourhood`."""
+
+    fold: np.ndarray | None
+    groups: np.ndarray | None
+    nearest: Nearest | None
 
 
 def self_confidence(*, labels: np.ndarray, pred_probs: np.ndarray) -> np.ndarray:
@@ -115,40 +122,19 @@ def confident_joint_membership(*, labels: np.ndarray, pred_probs: np.ndarray) ->
     return 1.0 - issues.astype(np.float64)
 
 
-def knn_agreement(
-    *,
-    labels: np.ndarray,
-    embedding: np.ndarray,
-    fold: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    nearest: Nearest | None = None,
-    k: int = 10,
-) -> np.ndarray:
+def knn_agreement(*, labels: np.ndarray, embedding: np.ndarray, k: int = 10, **within: Unpack[Within]) -> np.ndarray:
     """Weighted share of the k nearest other faces that carry the given label: (N,) in [0, 1], low = likely mislabelled.
 
-    Weights are 1 - cosine distance; `fold`, `groups` and `nearest` as in `neighbours.neighbourhood`. NaN without
-    neighbours.
+    Weights are 1 - cosine distance. NaN without neighbours.
 
     >>> knn_agreement(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 0]], k=2).tolist()
     [0.5, 0.5, 0.0]
     """
-    labels = np.asarray(labels)
-    if not len(labels):
-        return np.empty(0)
-    around = neighbours.neighbourhood(
-        labels, embedding, num_classes=int(labels.max()) + 1, k=k, fold=fold, groups=groups, nearest=nearest
-    )
-    return around.shares[np.arange(len(labels)), labels]
+    shares = _shares(labels, embedding, k, within)
+    return shares[np.arange(len(shares)), np.asarray(labels, dtype=np.int64)]
 
 
-def knn_agreement_wide(
-    *,
-    labels: np.ndarray,
-    embedding: np.ndarray,
-    fold: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    nearest: Nearest | None = None,
-) -> np.ndarray:
+def knn_agreement_wide(*, labels: np.ndarray, embedding: np.ndarray, **within: Unpack[Within]) -> np.ndarray:
     """`knn_agreement` of the WIDE nearest faces: (N,) in [0, 1], low = likely mislabelled.
 
     Within one fold's space, where neighbours are fewer and farther, it ranks errors better than ten neighbours do:
@@ -157,17 +143,10 @@ def knn_agreement_wide(
     >>> knn_agreement_wide(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 0]]).tolist()
     [0.5, 0.5, 0.0]
     """
-    return knn_agreement(labels=labels, embedding=embedding, fold=fold, groups=groups, nearest=nearest, k=WIDE)
+    return knn_agreement(labels=labels, embedding=embedding, k=WIDE, **within)
 
 
-def neighbour_entropy(
-    *,
-    labels: np.ndarray,
-    embedding: np.ndarray,
-    fold: np.ndarray | None = None,
-    groups: np.ndarray | None = None,
-    nearest: Nearest | None = None,
-) -> np.ndarray:
+def neighbour_entropy(*, labels: np.ndarray, embedding: np.ndarray, **within: Unpack[Within]) -> np.ndarray:
     """Entropy of the labels among the WIDE nearest faces over log K: (N,) in [0, 1], high = ambiguous surroundings.
 
     Blind to the sample's own label. NaN without neighbours.
@@ -175,14 +154,7 @@ def neighbour_entropy(
     >>> neighbour_entropy(labels=np.array([0, 0, 1]), embedding=np.eye(2)[[0, 0, 0]]).tolist()
     [1.0, 1.0, 0.0]
     """
-    labels = np.asarray(labels)
-    if not len(labels):
-        return np.empty(0)
-    return _entropy(
-        neighbours.neighbourhood(
-            labels, embedding, num_classes=int(labels.max()) + 1, k=WIDE, fold=fold, groups=groups, nearest=nearest
-        ).shares
-    )
+    return _entropy(_shares(labels, embedding, WIDE, within))
 
 
 def class_centre_gap(*, labels: np.ndarray, embedding: np.ndarray, fold: np.ndarray | None = None) -> np.ndarray:
@@ -226,73 +198,43 @@ def mutual_information(*, member_probs: np.ndarray) -> np.ndarray:
     return np.clip(apart, 0.0, 1.0)
 
 
+_JUDGED = ("labels", "pred_probs")
+_PLACED = ("labels", "embedding")
+_WITHIN = tuple(Within.__annotations__)
+
 SIGNALS: dict[str, Signal] = {
-    "self_confidence": Signal(
-        function=self_confidence, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
-        summary="probability of the given label",
-    ),
-    "probability_margin": Signal(
-        function=probability_margin, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
-        summary="probability of the given label minus the best other",
-    ),
-    "logit_margin": Signal(
-        function=logit_margin, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
-        summary="logit of the given label minus the best other",
-    ),
-    "class_adjusted_self_confidence": Signal(
-        function=class_adjusted_self_confidence, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
-        summary="probability of the given label, allowing for classes the model is rarely sure of",
-    ),
-    "confident_joint_membership": Signal(
-        function=confident_joint_membership, needs=("labels", "pred_probs"), label_aware=True, low_is_bad=True,
-        summary="0 where cleanlab's filter calls the label an issue",
-    ),
-    "knn_agreement": Signal(
-        function=knn_agreement, needs=("labels", "embedding"), uses=("fold", "groups", "nearest"),
-        label_aware=True, low_is_bad=True, summary="share of the nearest faces that carry the given label",
-    ),
-    "knn_agreement_wide": Signal(
-        function=knn_agreement_wide, needs=("labels", "embedding"), uses=("fold", "groups", "nearest"),
-        label_aware=True, low_is_bad=True, summary="share of the 50 nearest faces that carry the given label",
-    ),
-    "class_centre_gap": Signal(
-        function=class_centre_gap, needs=("labels", "embedding"), uses=("fold",), label_aware=True, low_is_bad=True,
-        summary="how much nearer the own class's centre is than any other",
-    ),
-    "aum": Signal(
-        function=aum, needs=("margin",), label_aware=True, low_is_bad=True,
-        summary="mean training margin of the given label over epochs",
-    ),
-    "mean_confidence": Signal(
-        function=mean_confidence, needs=("given_prob",), label_aware=True, low_is_bad=True,
-        summary="mean training probability of the given label over epochs",
-    ),
-    "learned_share": Signal(
-        function=learned_share, needs=("margin",), label_aware=True, low_is_bad=True,
-        summary="share of epochs in which training predicted the given label",
-    ),
-    "confidence_spread": Signal(
-        function=confidence_spread, needs=("given_prob",), label_aware=False, low_is_bad=False,
-        summary="spread of the given label's training probability over epochs",
-    ),
-    "forgetting_events": Signal(
-        function=forgetting_events, needs=("margin",), label_aware=False, low_is_bad=False,
-        summary="times a label was learned and lost again",
-    ),
-    "entropy": Signal(
-        function=entropy, needs=("pred_probs",), label_aware=False, low_is_bad=False,
-        summary="how spread out the predicted probabilities are",
-    ),
-    "neighbour_entropy": Signal(
-        function=neighbour_entropy, needs=("labels", "embedding"), uses=("fold", "groups", "nearest"),
-        label_aware=False, low_is_bad=False, summary="how mixed the labels of the 50 nearest faces are",
-    ),
-    "mutual_information": Signal(
-        function=mutual_information, needs=("member_probs",), label_aware=False, low_is_bad=False,
-        summary="what the members of an ensemble disagree about",
-    ),
-}  # fmt: skip
-"""Every signal by name. A new one: its function, one entry here, and the contract test finds it."""
+    function.__name__: Signal(function=function, needs=needs, uses=uses, label_aware=aware, summary=summary)
+    for aware, listed in {
+        True: (
+            (self_confidence, _JUDGED, (), "probability of the given label"),
+            (probability_margin, _JUDGED, (), "probability of the given label minus the best other"),
+            (logit_margin, _JUDGED, (), "logit of the given label minus the best other"),
+            (
+                class_adjusted_self_confidence,
+                _JUDGED,
+                (),
+                "probability of the given label, allowing for classes the model is rarely sure of",
+            ),
+            (confident_joint_membership, _JUDGED, (), "0 where cleanlab's filter calls the label an issue"),
+            (knn_agreement, _PLACED, _WITHIN, "share of the nearest faces that carry the given label"),
+            (knn_agreement_wide, _PLACED, _WITHIN, "share of the 50 nearest faces that carry the given label"),
+            (class_centre_gap, _PLACED, ("fold",), "how much nearer the own class's centre is than any other"),
+            (aum, ("margin",), (), "mean training margin of the given label over epochs"),
+            (mean_confidence, ("given_prob",), (), "mean training probability of the given label over epochs"),
+            (learned_share, ("margin",), (), "share of epochs in which training predicted the given label"),
+        ),
+        False: (
+            (confidence_spread, ("given_prob",), (), "spread of the given label's training probability over epochs"),
+            (forgetting_events, ("margin",), (), "times a label was learned and lost again"),
+            (entropy, ("pred_probs",), (), "how spread out the predicted probabilities are"),
+            (neighbour_entropy, _PLACED, _WITHIN, "how mixed the labels of the 50 nearest faces are"),
+            (mutual_information, ("member_probs",), (), "what the members of an ensemble disagree about"),
+        ),
+    }.items()
+    for function, needs, uses, summary in listed
+}
+"""Every signal by name, the label-aware ones first. A new one: its function, one row here, and the contract test finds
+it."""
 
 
 def compute_signals(available: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -320,6 +262,15 @@ def _checked(labels: np.ndarray, pred_probs: np.ndarray) -> tuple[np.ndarray, np
     labels = check_labels(labels, probs.shape[1])
     check_same_length(labels=labels, pred_probs=probs)
     return labels, probs
+
+
+def _shares(labels: np.ndarray, embedding: np.ndarray, k: int, within: Within) -> np.ndarray:
+    """What part of each face's k nearest carries which label: (N, K)."""
+    if not len(labels):
+        return np.empty((0, 1))
+    return neighbours.neighbourhood(
+        np.asarray(labels), embedding, num_classes=int(np.max(labels)) + 1, k=k, **within
+    ).shares
 
 
 def _margin(scores: np.ndarray, labels: np.ndarray, *, floor: float) -> np.ndarray:
