@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -29,30 +28,17 @@ TINY = {"epochs": 3, "folds": 2, "input_size": 32, "batch_size": 32}
 _LONG = ("test_wheel", "test_train", "test_names_are_names", "test_pretraining", "test_triage", "test_fiftyone_view")
 """Files that take longest: two workers finish together when these are begun first."""
 
-_UNGUARDED = re.compile(
-    r"^ *(import|from) (subprocess|datasets|fiftyone|playwright|multiprocessing|(tests\.)?browser)\b", re.M
-)
-"""What starts a process, or a client in another language than Python, which `only_loopback` cannot watch."""
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--unguarded", action="store_true",
-        help="only files that start processes or foreign clients: CI runs these once more without a network",
-    )  # fmt: skip
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--unguarded"):
-        unguarded = {path for path in {item.path for item in items} if _UNGUARDED.search(path.read_text("utf-8"))}
-        config.hook.pytest_deselected(items=[item for item in items if item.path not in unguarded])
-        items[:] = [item for item in items if item.path in unguarded]
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def only_loopback() -> Iterator[None]:
-    """No test reaches a network from its own process: a connection to another machine is an error that names it."""
+    """No test reaches a network from its own process: a connection to another machine is an error that names it.
+
+    What a test starts (processes, a browser, a database server) it cannot watch: CI runs the suite without a network.
+    """
     connect = socket.socket.connect
 
     def guarded(self: socket.socket, address: Any) -> None:
