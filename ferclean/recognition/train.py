@@ -24,7 +24,7 @@ from ferclean.recognition.devices import choose_device, half_precision, out_of_m
 from ferclean.recognition.ema import WeightAverage
 from ferclean.recognition.images import Images
 from ferclean.recognition.inference import Trained, forward, predict
-from ferclean.recognition.methods.base import Batch, EpochEnd, Flips, Method, config_of, hook
+from ferclean.recognition.methods.base import Batch, EpochEnd, FirstStage, Flips, Method, config_of, hook
 from ferclean.recognition.methods.catalogue import get_method
 from ferclean.recognition.optimise import Descent, make_batches
 from ferclean.recognition.pixels import Pixels, as_pixels
@@ -138,9 +138,10 @@ def pretrain(
     cfg = _method_config(method_name, method_config, config)
     known = None if hook(method, "LABEL_FREE") else labels
     with repeatable(config.seed, device), out_of_memory(device, _size(config)):
-        state: dict[str, Tensor] = hook(method, "pretrain")(
-            as_pixels(images, device), known, cfg, config, num_classes=num_classes, progress=progress
+        start = FirstStage(
+            images=as_pixels(images, device), labels=known, num_classes=num_classes, config=config, progress=progress
         )
+        state: dict[str, Tensor] = hook(method, "pretrain")(start, cfg)
     return state
 
 

@@ -192,9 +192,9 @@ def test_every_option_of_a_method_is_explained(name: str) -> None:
     import ast
     import inspect
 
-    tree = ast.parse(inspect.getsource(get_method(name).Config))
-    body = tree.body[0].body[1:]  # type: ignore[attr-defined]
-    for field, text in itertools.pairwise(body):
+    classes = [base for base in get_method(name).Config.__mro__ if base is not object]
+    bodies = [ast.parse(inspect.getsource(base)).body[0].body[1:] for base in classes]  # type: ignore[attr-defined]
+    for field, text in itertools.chain.from_iterable(map(itertools.pairwise, bodies)):
         if isinstance(field, ast.AnnAssign):
             assert isinstance(text, ast.Expr), ast.unparse(field)
             assert isinstance(text.value, ast.Constant)

@@ -215,7 +215,7 @@ def test_a_label_free_method_never_receives_labels(data, monkeypatch: pytest.Mon
     images, labels, _ = data
     seen = []
     original = distilled.pretrain
-    monkeypatch.setattr(distilled, "pretrain", lambda i, y, *a, **o: seen.append(y) or original(i, y, *a, **o))
+    monkeypatch.setattr(distilled, "pretrain", lambda start, cfg: seen.append(start.labels) or original(start, cfg))
     pretrain("distilled", images, labels, num_classes=3, config=TINY)
     assert seen == [None]
 
@@ -230,9 +230,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, Any]]]:
     for module in MODULES.values():
         original = module.pretrain
 
-        def spy(images: np.ndarray, *rest: Any, original: Any = original, **options: Any) -> Any:
-            state = original(images, *rest, **options)
-            found.append((len(images), state))
+        def spy(start: Any, cfg: Any, original: Any = original) -> Any:
+            state = original(start, cfg)
+            found.append((len(start.images), state))
             return state
 
         monkeypatch.setattr(module, "pretrain", spy)

@@ -24,6 +24,18 @@ from ferclean.recognition.weights import WeightsReport
 
 
 @dataclass(frozen=True, kw_only=True)
+class FirstStage:
+    """What `pretrain` receives. `images`: (N, C, S, S) uint8, on the device that it runs on. `labels`: (N,) int64, None
+    for a label-free method. All randomness follows `config.seed`."""
+
+    images: Pixels
+    labels: np.ndarray | None
+    num_classes: int
+    config: TrainConfig
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """What `step` receives. All tensors are on the model's device.
 
@@ -118,20 +130,8 @@ LABEL_FREE = False
 """Whether `pretrain` does without labels: then it runs once for all folds, on all images."""
 
 
-def pretrain(
-    images: Pixels,
-    labels: np.ndarray | None,
-    cfg: Any,
-    config: TrainConfig,
-    *,
-    num_classes: int,
-    progress: Progress,
-) -> dict[str, Tensor]:
-    """The first of two stages: images (N, C, S, S) uint8, labels (N,) int64 -> the state of `build`'s backbone.
-
-    It runs on the images' device. `labels` is None for a label-free method. All randomness follows `config.seed`. By
-    default there is no first stage.
-    """
+def pretrain(start: FirstStage, cfg: Any) -> dict[str, Tensor]:
+    """The first of two stages: gives the state of `build`'s backbone. By default there is none."""
     return {}
 
 

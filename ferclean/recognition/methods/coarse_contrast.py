@@ -17,28 +17,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ferclean.errors import UsageError
 from ferclean.evidence.labels import COARSE_GROUPS, canonical_name
-from ferclean.progress import Progress
 from ferclean.recognition.backbones import make_backbone
-from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.float32 import Linear
+from ferclean.recognition.methods.base import FirstStage
 from ferclean.recognition.methods.contrast import supervised_contrastive
 from ferclean.recognition.methods.linear_probe import build, predict, step
-from ferclean.recognition.pixels import Pixels
-from ferclean.recognition.pretraining import Encoder, share_of, state_of, train_encoder
+from ferclean.recognition.pretraining import Encoder, HeadSizes, share_of, state_of, train_encoder
 
 __all__ = ["Config", "build", "options_from_classes", "predict", "pretrain", "step"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """Settings of the method, with the paper's values where they are known."""
+class Config(HeadSizes):
+    """Settings of the method, with the paper's values where they are known; the coarse head reads the projections."""
 
     groups: tuple[int, ...] | None = None
     """Coarse group (0, 1, ...) of each class index; None: every class is a group of its own. `score` and `retrain` take
@@ -51,10 +48,6 @@ class Config:
     """Weight of anchors whose group holds several classes (the negative one): over-tight groups hurt fine classes."""
     simclr_weight: float = 0.4
     """Weight of the contrast of coarse probabilities."""
-    projection_hidden: int = 512
-    """Units in the middle of the projection head."""
-    projection_out: int = 128
-    """Dimensions in which views are compared, and which the coarse head reads."""
 
     def __post_init__(self) -> None:
         if self.groups is not None:
@@ -122,19 +115,12 @@ def loss_of(
     return contrast + F.cross_entropy(logits[0], coarse) + cfg.simclr_weight * agreement
 
 
-def pretrain(
-    images: Pixels,
-    labels: np.ndarray | None,
-    cfg: Config,
-    config: TrainConfig,
-    *,
-    num_classes: int,
-    progress: Progress,
-) -> dict[str, Tensor]:
+def pretrain(start: FirstStage, cfg: Config) -> dict[str, Tensor]:
     """Train the encoder on coarse labels of these images; returns the backbone's state."""
-    assert labels is not None, "coarse groups come from labels"
-    groups = class_groups(cfg, num_classes)
-    fine = torch.tensor(labels, dtype=torch.long)
+    assert start.labels is not None, "coarse groups come from labels"
+    images, config = start.images, start.config
+    groups = class_groups(cfg, start.num_classes)
+    fine = torch.tensor(start.labels, dtype=torch.long)
     coarse, weights = groups[fine].to(images.device), anchor_weights(groups, cfg)[fine].to(images.device)
     backbone = make_backbone(
         config.backbone,
@@ -153,7 +139,7 @@ def pretrain(
 
     train_encoder(
         network, step_of, images, config,
-        epochs=share_of(config, cfg.pretrain_share), seed=config.seed, progress=progress,
+        epochs=share_of(config, cfg.pretrain_share), seed=config.seed, progress=start.progress,
         learning_rate=config.learning_rate, title="pretraining coarse_contrast",
     )  # fmt: skip
     return state_of(backbone)

@@ -20,7 +20,6 @@ import copy
 import math
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,10 +28,11 @@ from ferclean.errors import UsageError
 from ferclean.progress import Progress
 from ferclean.recognition.backbones import Backbone, make_backbone
 from ferclean.recognition.config import TrainConfig
+from ferclean.recognition.methods.base import FirstStage
 from ferclean.recognition.methods.bending import BendReader, bend, bend_loss
 from ferclean.recognition.methods.linear_probe import build, predict, step
 from ferclean.recognition.pixels import Pixels
-from ferclean.recognition.pretraining import Encoder, Queue, follow, share_of, state_of, train_encoder
+from ferclean.recognition.pretraining import Encoder, HeadSizes, Queue, follow, share_of, state_of, train_encoder
 
 __all__ = ["LABEL_FREE", "Config", "build", "predict", "pretrain", "starts_from", "step"]
 
@@ -40,7 +40,7 @@ LABEL_FREE = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(HeadSizes):
     """Settings of the method, with the values of the family where they are known."""
 
     teacher: str | None = None
@@ -60,7 +60,8 @@ class Config:
     bend_strength: float = 0.08
     """Spread of the points' moves, as a share of half the side."""
     queue: int = 4096
-    """Largest number of keys to tell an image from; never more than there are images."""
+    """Largest number of keys to tell an image from; never more than there are images. MoCo-v2 has 65,536, of over a
+    million images."""
     momentum: tuple[float, float] = (0.99, 0.999)
     """Momentum of the key encoder at the start and at the end, rising along a line."""
     joint_weight: float = 1.0
@@ -69,10 +70,6 @@ class Config:
     """Weight of the key features' loss."""
     key_share: float = 0.25
     """Share of positions, those the teacher attends most, whose features are compared."""
-    projection_hidden: int = 512
-    """Units in the middle of the projection heads."""
-    projection_out: int = 128
-    """Dimensions in which views are compared."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "momentum", tuple(self.momentum))  # JSON has lists
@@ -216,17 +213,10 @@ def distil(
     return loss + cfg.joint_weight * together + cfg.key_weight * key
 
 
-def pretrain(
-    images: Pixels,
-    labels: np.ndarray | None,
-    cfg: Config,
-    config: TrainConfig,
-    *,
-    num_classes: int,
-    progress: Progress,
-) -> dict[str, Tensor]:
+def pretrain(start: FirstStage, cfg: Config) -> dict[str, Tensor]:
     """Train a teacher, distil a student from it, return the student's backbone; `labels` are not read."""
-    teacher, width = train_teacher(images, cfg, config, progress)
+    images, config = start.images, start.config
+    teacher, width = train_teacher(images, cfg, config, start.progress)
     # the student begins where the teacher did, if the file is of its kind
     same = cfg.teacher in (None, config.backbone)
     encoder, backbone = _encoder(config.backbone, images, cfg, config, from_file=same)
@@ -239,7 +229,7 @@ def pretrain(
 
     train_encoder(
         student, step_of, images, config,
-        epochs=share_of(config, cfg.pretrain_share), seed=config.seed, progress=progress,
+        epochs=share_of(config, cfg.pretrain_share), seed=config.seed, progress=start.progress,
         learning_rate=cfg.rate_share * config.learning_rate, title="pretraining distilled",
     )  # fmt: skip
     return state_of(backbone)

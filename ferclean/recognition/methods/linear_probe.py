@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ferclean.recognition.backbones import Backbone
 from ferclean.recognition.float32 import Linear, pooled
-from ferclean.recognition.methods.base import Batch, as_predictions, cross_entropy
+from ferclean.recognition.methods.cross_entropy import predict, step
 
 __all__ = ["LinearProbe", "build", "predict", "step"]
 
@@ -76,15 +76,3 @@ class LinearProbe(nn.Module):
 def build(cfg: Any, num_classes: int, backbone: Backbone) -> nn.Module:
     """A linear layer on the backbone, which is frozen as it is."""
     return LinearProbe(backbone, num_classes)
-
-
-def step(model: nn.Module, batch: Batch, cfg: Any, progress: float) -> dict[str, Tensor]:
-    """Cross-entropy of one view; only the linear layer has gradients."""
-    logits, _ = model(batch.views[0])
-    return {"loss": cross_entropy(logits, batch), "logits": logits}
-
-
-def predict(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """Logits, probabilities and the encoder's pooled features as embedding."""
-    logits, features = model(images)
-    return as_predictions(logits, features)
