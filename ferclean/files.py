@@ -183,8 +183,9 @@ def telling(path: Path, *, elsewhere: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        named = error.filename
-        if isinstance(named, str | os.PathLike) and not _concerns(Path(named), path):
+        # an error about a copy names the source first
+        named = [Path(one) for one in (error.filename, error.filename2) if isinstance(one, str | os.PathLike)]
+        if named and not any(_concerns(one, path) for one in named):
             raise
         raise FercleanError(cannot_write(path, error, elsewhere=elsewhere)) from error
 

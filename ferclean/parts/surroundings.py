@@ -27,7 +27,7 @@ def keep_nearest(
     """Put what `seek` found into the run's folder, after its embeddings."""
     neighbours.write_neighbours(
         ws, run_id, ids, at=found.at, cosine=found.cosine, tied=found.tied, crowd=found.crowd,
-        made_for=_within(fold, groups),
+        made_for=_within(fold, groups), embedding=str(embeddings.embedding_digest(ws, run_id)),
     )  # fmt: skip
 
 
@@ -41,10 +41,11 @@ def nearest_of(
 ) -> Nearest:
     """The neighbours of the samples `ids` of a run, in their order, within each `fold` (N,) and outside of `groups`.
 
-    From the run's folder; where the file is missing, or was made for other samples, folds or copies (found since), they
-    are sought and kept again. Raises FercleanError when that takes embeddings that are gone.
+    From the run's folder; where the file is missing or damaged, or was made for other samples, folds, copies (found
+    since) or embeddings, they are sought and kept again. Raises DamagedFileError when that takes embeddings that are
+    gone, and where those that lie there are damaged or another run's.
     """
-    stored = neighbours.read_neighbours(ws, run_id)
+    stored = _stored(ws, run_id)
     if stored is not None and len(stored.sample_ids) == len(ids) and stored.at.shape[1] >= WIDE:
         place = {sample_id: row for row, sample_id in enumerate(ids)}
         order = np.array([place.get(sample_id, -1) for sample_id in stored.sample_ids], dtype=np.int64)
@@ -60,11 +61,12 @@ def nearest_of(
 
 
 def nearest_for_screens(ws: Workspace, run_id: str) -> tuple[list[str], Nearest]:
-    """The samples of a run and their neighbours, whatever they were made for; sought only where there is no file.
+    """The samples of a run and their neighbours in its embeddings, whatever copies they were made for; sought only
+    where there is no file.
 
     Raises FercleanError when there is neither a file nor embeddings.
     """
-    stored = neighbours.read_neighbours(ws, run_id)
+    stored = _stored(ws, run_id)
     if stored is not None:
         return stored.sample_ids, Nearest(at=stored.at, cosine=stored.cosine, tied=stored.tied, crowd=stored.crowd)
     run = runs.get_run(ws, run_id)
@@ -77,6 +79,14 @@ def nearest_for_screens(ws: Workspace, run_id: str) -> tuple[list[str], Nearest]
     )
     fold = spaces_of(run, said.fold)
     return said.sample_ids, nearest_of(ws, run_id, said.sample_ids, fold=fold, groups=groups)
+
+
+def _stored(ws: Workspace, run_id: str) -> neighbours.StoredNeighbours | None:
+    """What lies in the run's folder, if it is of the embeddings beside it. Deleted ones cannot be others."""
+    found = neighbours.read_neighbours(ws, run_id)
+    if found is None or embeddings.embedding_digest(ws, run_id) not in (None, found.embedding):
+        return None
+    return found
 
 
 def spaces_of(run: runs.Run, fold: np.ndarray) -> np.ndarray:

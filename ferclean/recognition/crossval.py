@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ferclean.derived import DamagedFileError
 from ferclean.errors import BadDataError
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import fold_files
@@ -30,6 +31,8 @@ from ferclean.recognition.train import fit, predict, pretrain
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +77,8 @@ def cross_validate(
     `images` (N, C, S, S) uint8, which all folds read where they lie, on the host or, as `Pixels`, on the device;
     `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two different ones. With `out_dir` each
     finished fold is a Parquet file there, written whole or not at all: an interrupted call goes on at its first
-    unfinished fold, and other data, folds or settings never pick up its files. With `keep_weights` each fold's
+    unfinished fold, and other data, folds or settings never pick up its files. A file that was damaged since is told
+    and made again: that is what was asked for, and the others' work is kept. With `keep_weights` each fold's
     recognizer lies beside it as .safetensors (`checkpoint.load_checkpoint`), and a fold without it is trained again.
     `tell` hears of each fold when it is done.
 
@@ -100,8 +104,8 @@ def cross_validate(
         path = out_dir / f"fold-{int(name)}-{key}.parquet" if out_dir is not None else None
         weights_path = path.with_suffix(".safetensors") if path is not None and keep_weights else None
         done = path is not None and path.exists() and (weights_path is None or weights_path.exists())
-        part = fold_files.read(path) if path is not None and done else None
         line = f"{method_name}, seed {config.seed}, fold {position + 1}/{len(names)}"
+        part = _taken_up(fold_files.read, path, line, tell) if path is not None and done else None
         if part is None:
             if encoder is None and hook(get_method(method_name), "LABEL_FREE"):
                 encoder = shared_encoder(
@@ -200,15 +204,24 @@ def shared_encoder(
     key = training_digest(method_name, images, num_classes=num_classes, config=config)
     path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
     line = f"{method_name}, seed {config.seed}, first stage"
-    if path is not None and path.exists():
+    if path is not None and path.exists() and (known := _taken_up(read_state, path, line, tell)) is not None:
         tell(f"{line}: done before, reused")
-        return read_state(path)
+        return known
     started = time.perf_counter()
     state = pretrain(method_name, images, None, num_classes=num_classes, config=config, progress=progress)
     if path is not None:
         write_state(path, state)
     tell(f"{line}: {len(images):,} images in {time.perf_counter() - started:.1f} s")
     return state
+
+
+def _taken_up(read: Callable[[Path], Found], path: Path, line: str, tell: Tell) -> Found | None:
+    """What an earlier call left in a file; None, which is told, where it cannot be used."""
+    try:
+        return read(path)
+    except DamagedFileError as error:
+        tell(f"{line}: {error}")
+        return None
 
 
 def _share(progress: Progress, position: int, folds: int) -> Progress:

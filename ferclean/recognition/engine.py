@@ -9,14 +9,14 @@ import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ferclean.errors import BadDataError, among
+from ferclean.derived import DamagedFileError, check_owner, reading
 from ferclean.files import whole_folder
 from ferclean.leases import holder, leased
 from ferclean.progress import Progress, Tell, silent, unheard
@@ -33,6 +33,7 @@ from ferclean.recognition.train import fit
 FORMAT = 1
 """Of the folder and of what a job's name is made from; another one is another job."""
 RECOGNIZER = "recognizer.safetensors"
+MEND = "it is trained again"
 _PAUSE = 0.5
 """Seconds between two looks at jobs that other processes are at."""
 
@@ -106,8 +107,7 @@ class Job:
     @property
     def name(self) -> str:
         """The name of its folder: method, seed, and 16 hex digits of all of it."""
-        digest = hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:16]
-        return f"{self.method}-{self.config.seed}-{digest}"
+        return _name(self.as_dict())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +124,11 @@ class Outcome:
     folder: Path | None
     """None where no folder was asked for."""
     reused: bool = False
+
+
+def _name(specification: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(specification, sort_keys=True).encode()).hexdigest()[:16]
+    return f"{specification['method']}-{specification['config']['seed']}-{digest}"
 
 
 def job_of(method: str, config: TrainConfig, rows: Rows, *, num_classes: int) -> Job:
@@ -153,22 +158,24 @@ def run(
     keep_weights: bool = False,
     anew: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> Outcome | None:
     """Do a job, or read the folder below `root` that it left before; None while another living process is at it.
 
     The folder holds `job.json` (the specification), `predictions.parquet`, `history.json` and, with `keep_weights`, the
-    recognizer of the last epoch. `anew` does it again. Without a `root` nothing is kept. Raises as `fit` does.
+    recognizer of the last epoch. `anew` does it again, and so does a folder that was damaged since, which `tell` hears
+    of. Without a `root` nothing is kept. Raises as `fit` does.
     """
     if root is None:
         return _train(job, rows, None, keep_weights=False, progress=progress)
     folder = root / job.name
-    if not anew and (known := read(folder, with_weights=keep_weights)) is not None:
+    if not anew and (known := _taken_up(folder, keep_weights, unheard)) is not None:
         return known
     with leased(root / f"{job.name}.lease") as mine:
         if not mine:
             return None
         # another process may have finished it while we looked
-        if not anew and (known := read(folder, with_weights=keep_weights)) is not None:
+        if not anew and (known := _taken_up(folder, keep_weights, tell)) is not None:
             return known
         return _train(job, rows, folder, keep_weights=keep_weights, progress=progress)
 
@@ -209,7 +216,10 @@ def run_all(
             ) -> None:
                 progress(title, before * total + done, len(work) * total)
 
-            outcome = run(one.job, one.rows, root, keep_weights=one.keep_weights, anew=anew, progress=scaled)
+            outcome = run(
+                one.job, one.rows, root, keep_weights=one.keep_weights, anew=anew, progress=scaled,
+                tell=lambda line, title=one.title: tell(f"{title}: {line}"),
+            )  # fmt: skip
             if outcome is None:
                 pending.append(index)
                 continue
@@ -226,32 +236,45 @@ def run_all(
 
 
 def read(folder: Path, *, with_weights: bool = False) -> Outcome | None:
-    """What a job left in its folder; None where there is none, or none with weights where they are wanted."""
-    import pyarrow.parquet as pq
+    """What a job left in its folder; None where there is none, or none with weights where they are wanted.
 
+    Raises DamagedFileError for a folder that does not hold what was written there.
+    """
     if not (folder / "job.json").is_file() or (with_weights and not (folder / RECOGNIZER).is_file()):
         return None
-    about = json.loads((folder / "history.json").read_text("utf-8"))
-    table = pq.read_table(folder / "predictions.parquet")
+    with reading(folder, MEND):
+        return _read(folder)
 
-    def matrix(name: str) -> np.ndarray | None:
-        if name not in table.column_names:
-            return None
+
+def _read(folder: Path) -> Outcome:
+    import pyarrow.parquet as pq
+
+    about = json.loads((folder / "history.json").read_text("utf-8"))
+    table = pq.read_table(folder / "predictions.parquet", page_checksum_verification=True)
+    written = json.loads((folder / "job.json").read_text("utf-8"))
+    check_owner(folder, _name(written), folder.name, MEND)
+
+    def matrix(name: str) -> np.ndarray:
         flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return np.asarray(flat, dtype=np.float32).reshape(table.num_rows, -1)
 
-    pred_probs = matrix("pred_probs")
-    if pred_probs is None:
-        raise BadDataError(f"{folder} has no pred_probs; {among('pred_probs', table.column_names)}; delete the folder")
     return Outcome(
-        pred_probs=pred_probs,
-        best_pred_probs=matrix("best_pred_probs"),
+        pred_probs=matrix("pred_probs"),
+        best_pred_probs=matrix("best_pred_probs") if "best_pred_probs" in table.column_names else None,
         best_epoch=about["best_epoch"],
         history=about["history"],
         seconds=about["seconds"],
         folder=folder,
         reused=True,
     )
+
+
+def _taken_up(folder: Path, with_weights: bool, tell: Tell) -> Outcome | None:
+    try:
+        return read(folder, with_weights=with_weights)
+    except DamagedFileError as error:
+        tell(str(error))
+        return None
 
 
 def _train(job: Job, rows: Rows, folder: Path | None, *, keep_weights: bool, progress: Progress) -> Outcome:
@@ -310,6 +333,6 @@ def _write(folder: Path, job: Job, outcome: Outcome, trained: Trained | None) ->
     with whole_folder(folder) as draft:
         (draft / "job.json").write_text(json.dumps(job.as_dict(), indent=1) + "\n", "utf-8")
         (draft / "history.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
-        pq.write_table(table, draft / "predictions.parquet", compression="zstd")
+        pq.write_table(table, draft / "predictions.parquet", compression="zstd", write_page_checksum=True)
         if trained is not None:
             save_checkpoint(trained, draft / RECOGNIZER)

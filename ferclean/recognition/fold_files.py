@@ -1,6 +1,6 @@
 """One finished fold as a Parquet file: what was predicted for the rows left out, and the dynamics of the others.
 
-It never leaves half a file: a fold is there whole or not at all.
+It never leaves half a file: a fold is there whole or not at all. A file says under which name it was written.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from ferclean.derived import check_owner, reading
 from ferclean.files import whole_file
+
+MEND = "this fold is trained again"
+"""Training it is what the run is asked to do anyway: to refuse would only let somebody delete the file first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +50,24 @@ def write(path: Path, fold: Fold) -> None:
         columns[name] = _padded(values, before=len(fold.held_out), after=0)
     shapes = {name: list(values.shape[1:]) for name, values in fold.outputs.items()}
     about = {"shapes": shapes, "epochs": len(fold.given_prob), "flips": fold.flips, "history": fold.history}
+    about["name"] = path.stem
     table = pa.table(columns).replace_schema_metadata({"ferclean": json.dumps(about)})
     with whole_file(path) as draft:
-        pq.write_table(table, draft, compression="zstd")
+        pq.write_table(table, draft, compression="zstd", write_page_checksum=True)
 
 
 def read(path: Path) -> Fold:
-    """The counterpart of `write`."""
+    """The counterpart of `write`. Raises DamagedFileError for a file that is damaged or was written as another fold."""
+    with reading(path, MEND):
+        return _read(path)
+
+
+def _read(path: Path) -> Fold:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    table = pq.read_table(path, page_checksum_verification=True)
     about = json.loads(table.schema.metadata[b"ferclean"])
+    check_owner(path, about.get("name"), path.stem, MEND)
     rows = table["row"].to_numpy()
     held_out = table["held_out"].to_numpy()
 

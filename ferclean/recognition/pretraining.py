@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ferclean.derived import check_owner, reading
 from ferclean.errors import FercleanError
 from ferclean.progress import Progress
 from ferclean.recognition.augment import CENTRE, SPREAD, normalise
@@ -24,6 +25,8 @@ from ferclean.recognition.methods.contrast import ProjectionHead
 from ferclean.recognition.optimise import Descent, make_batches
 from ferclean.recognition.pixels import Pixels
 from ferclean.recognition.tensor_files import write_tensors
+
+MEND = "it is trained again"
 
 Step = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 """Two views (B, C, S, S), the rows (B,) of the images and the progress in [0, 1) -> the loss, a scalar."""
@@ -193,11 +196,13 @@ def state_of(backbone: nn.Module) -> dict[str, Tensor]:
 
 def write_state(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a backbone's state as .safetensors, whole or not at all."""
-    write_tensors(path, state)
+    write_tensors(path, state, {"name": path.stem})
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The counterpart of `write_state`."""
-    from safetensors.torch import load_file
+    """The counterpart of `write_state`. Raises DamagedFileError for a damaged file, and for one written as another."""
+    from safetensors import safe_open
 
-    return load_file(path)
+    with reading(path, MEND), safe_open(path, framework="pt") as file:
+        check_owner(path, (file.metadata() or {}).get("name"), path.stem, MEND)
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary

@@ -107,21 +107,11 @@ def _deleted(known: Sequence[Run]) -> list[str]:
     last = {(run.kind, run.method, run.seed): place for place, run in enumerate(known) if run.state == "done"}
     for place, run in enumerate(known):
         if run.state == "deleted" and last.get((run.kind, run.method, run.seed), -1) < place:
-            gone.setdefault(_command(run), []).append(run.run_id)
+            gone.setdefault(run.command, []).append(run.run_id)
     return [
         f"the files of {', '.join(names)} were deleted from runs/; `ferclean {command}` computes them again"
         for command, names in gone.items()
     ]
-
-
-def _command(run: Run) -> str:
-    if run.kind != "score":
-        return "triage" if run.kind == "triage" else "score"  # which looks for copies first
-    if "judge" in run.config:
-        return f"judge run {run.method}"
-    if "probe" in run.config:
-        return f"probe {run.method.removeprefix('probe:')}"
-    return "import-scores FILE" if "file" in run.config else "score"
 
 
 def _reason_kinds(reasons: dict[str, int]) -> dict[str, int]:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferclean.derived import first_line
 from ferclean.errors import FercleanError
-from ferclean.store import lock
+from ferclean.store import lock, run_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,9 +46,10 @@ def opened(database: Path, *, timeout: float, read_only: bool = False) -> Iterat
         yield con
     except duckdb.Error as error:
         if _is_run_file(error):
-            raise FercleanError(
-                f"a file of a run in {database.parent / 'runs'} is damaged ({_first_line(error)}); delete it: "
-                "`ferclean status` then tells which command computes it again. Decisions and releases do not lie there"
+            runs = database.parent / "runs"
+            raise run_files.damaged(runs) or FercleanError(
+                f"a file of a run in {runs} is damaged ({first_line(error)}); delete it: `ferclean status` then tells "
+                "which command computes it again. Decisions and releases do not lie there"
             ) from error
         if isinstance(error, duckdb.IOException | duckdb.FatalException) or _is_damage(database, error):
             raise failed(database, error) from error
@@ -64,7 +66,7 @@ def _connect(database: Path, timeout: float, read_only: bool) -> duckdb.DuckDBPy
         try:
             return duckdb.connect(str(database), read_only=read_only, config=dict(_CONFIG))
         except duckdb.Error as error:
-            message = _first_line(error)
+            message = first_line(error)
             if any(sign in message.lower() for sign in _TAKEN):
                 # another program (such as the duckdb shell) opened the file without asking for our lock
                 if time.monotonic() >= deadline:
@@ -105,7 +107,7 @@ def failed(database: Path, error: Exception) -> FercleanError:
     """The error for a file that is damaged, or that the disk would not read or write: the two need different mends."""
     if not _is_damage(database, error):
         return FercleanError(
-            f"the workspace's database {database} could not be read or written: {_first_line(error)}; see that the "
+            f"the workspace's database {database} could not be read or written: {first_line(error)}; see that the "
             "disk has room and that the folder is writable, then run the command again. What was stored before is safe"
         )
     backups = sorted(database.parent.glob(f"{database.name}.*backup"), key=lambda path: path.stat().st_mtime)
@@ -116,7 +118,7 @@ def failed(database: Path, error: Exception) -> FercleanError:
         else f"no backup lies beside it: {aside} and put your own copy there, or ingest the data set again and read "
         "your people's decisions in with `ferclean decide --from-file`; the labels of releases are in releases/"
     )
-    return FercleanError(f"the database {database} is damaged ({_first_line(error)}); {mend}")
+    return FercleanError(f"the database {database} is damaged ({first_line(error)}); {mend}")
 
 
 def _is_run_file(error: Exception) -> bool:
@@ -133,7 +135,3 @@ def _is_damage(database: Path, error: Exception) -> bool:
         return False  # their messages quote values, and a value may read "corrupt"
     message = str(error).replace(str(database), "").lower()  # so may the name of a folder
     return any(sign in message for sign in _DAMAGED)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

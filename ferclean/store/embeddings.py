@@ -1,19 +1,21 @@
 """A run's embeddings as one Parquet file under runs/<run_id>/: derived data, so it can be thrown away and recomputed.
 
-It never touches the database. What followed from earlier ones (`neighbours`) goes when new ones are written.
+It says of which run it is, and by a digest what it holds, so that what followed from others (`neighbours`) is known.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ferclean.errors import FercleanError
+from ferclean.derived import check_owner, reading
 from ferclean.files import whole_file
-from ferclean.store.neighbours import forget_neighbours
+from ferclean.store.runs import get_run
 from ferclean.store.workspace import Workspace
 
 FILE = "embeddings.parquet"
@@ -21,19 +23,57 @@ FILE = "embeddings.parquet"
 
 def write_embeddings(ws: Workspace, run_id: str, sample_ids: Sequence[str], embedding: np.ndarray) -> None:
     """Store (N, D) out-of-fold embeddings as float32, one row per sample; the file appears whole or not at all."""
-    flat = pa.array(np.ascontiguousarray(embedding, dtype=np.float32).reshape(-1))
-    column = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1])
-    path = ws.runs / run_id / FILE
-    forget_neighbours(ws, run_id)
-    with whole_file(path) as draft:
-        pq.write_table(pa.table({"sample_id": pa.array(list(sample_ids), pa.string()), "embedding": column}), draft)
+    held = np.ascontiguousarray(embedding, dtype=np.float32)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(held.reshape(-1)), held.shape[1])
+    table = pa.table({"sample_id": pa.array(list(sample_ids), pa.string()), "embedding": column})
+    table = table.replace_schema_metadata({"run": run_id, "digest": _digest(sample_ids, held)})
+    with whole_file(_path(ws, run_id)) as draft:
+        pq.write_table(table, draft, write_page_checksum=True)
 
 
 def read_embeddings(ws: Workspace, run_id: str) -> tuple[list[str], np.ndarray]:
-    """Sample ids and their (N, D) float32 embeddings. Raises FercleanError when the run's file is gone."""
-    path = ws.runs / run_id / FILE
+    """Sample ids and their (N, D) float32 embeddings.
+
+    Raises DamagedFileError when the run's file is gone, damaged or another run's.
+    """
+    path, mend = _path(ws, run_id), _mend(ws, run_id)
+    with reading(path, mend):
+        table = pq.read_table(path, page_checksum_verification=True)
+        _check(path, table.schema, run_id, mend)
+        column = table["embedding"].combine_chunks()
+        return table["sample_id"].to_pylist(), np.asarray(column.values).reshape(-1, column.type.list_size)
+
+
+def embedding_digest(ws: Workspace, run_id: str) -> str | None:
+    """16 hex digits of the samples and embeddings that the run's file holds; None where it was deleted.
+
+    The file says it; one of an older ferclean is read whole for it. Raises as `read_embeddings` does.
+    """
+    path, mend = _path(ws, run_id), _mend(ws, run_id)
     if not path.is_file():
-        raise FercleanError(f"the embeddings of run {run_id} are gone ({path}); make them again with `score --force`")
-    table = pq.read_table(path)
-    column = table["embedding"].combine_chunks()
-    return table["sample_id"].to_pylist(), np.asarray(column.values).reshape(-1, column.type.list_size)
+        return None
+    with reading(path, mend):
+        schema = pq.read_schema(path)
+        _check(path, schema, run_id, mend)
+        told = (schema.metadata or {}).get(b"digest")
+    return told.decode() if told else _digest(*read_embeddings(ws, run_id))
+
+
+def _check(path: Path, schema: pa.Schema, run_id: str, mend: str) -> None:
+    owner = (schema.metadata or {}).get(b"run")
+    check_owner(path, owner and f"run {owner.decode()}", f"run {run_id}", mend)
+
+
+def _mend(ws: Workspace, run_id: str) -> str:
+    run = get_run(ws, run_id)
+    return f"make the embeddings again with `ferclean {run.command if run else 'score'} --force`"
+
+
+def _path(ws: Workspace, run_id: str) -> Path:
+    return ws.runs / run_id / FILE
+
+
+def _digest(sample_ids: Sequence[str], embedding: np.ndarray) -> str:
+    made = hashlib.sha256("\n".join(sample_ids).encode())
+    made.update(np.ascontiguousarray(embedding).data)
+    return made.hexdigest()[:16]

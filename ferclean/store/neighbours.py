@@ -1,6 +1,6 @@
 """A run's neighbours as one Arrow file under runs/<run_id>/, found once and read by triage and screens from the disk.
 
-It is derived from the run's embeddings and goes when they are written anew. It never touches the database.
+It is derived from the run's embeddings and says from which. It never touches the database.
 
 One row per sample: `sample_id`; `neighbour` (k int32), row numbers in this file, nearest first, -1 = nobody; `cosine`
 (k float32), NaN = nobody; `tied` (list of int32), further rows as near as the last of the k; `crowd` (bool), too many
@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
+from ferclean.derived import DamagedFileError, reading
 from ferclean.files import whole_file
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 
 FILE = "neighbours.arrow"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class StoredNeighbours:
     crowd: np.ndarray
     made_for: str
     """What they were sought within, as the writer put it: a reader that needs another says another."""
+    embedding: str
+    """The digest of what they were sought in (`embeddings.embedding_digest`)."""
     code_version: str
 
 
@@ -50,6 +54,7 @@ def write_neighbours(
     tied: np.ndarray,
     crowd: np.ndarray,
     made_for: str,
+    embedding: str,
 ) -> None:
     """Store a run's neighbours; the file appears whole or not at all."""
     tied = tied[np.argsort(tied[:, 0], kind="stable")]
@@ -65,7 +70,9 @@ def write_neighbours(
             "crowd": pa.array(crowd),
         }
     )
-    about = {"format": FORMAT, "code_version": code_version(), "made_for": made_for}
+    about = {
+        "format": FORMAT, "run": run_id, "code_version": code_version(), "made_for": made_for, "embedding": embedding,
+    }  # fmt: skip
     table = table.replace_schema_metadata({"ferclean": json.dumps(about)})
     with (
         whole_file(path_of(ws, run_id)) as draft,
@@ -76,13 +83,20 @@ def write_neighbours(
 
 
 def read_neighbours(ws: Workspace, run_id: str) -> StoredNeighbours | None:
-    """What the run's file holds; None where there is none, or one of another format."""
+    """What the run's file holds; None where there is none, or one that is damaged, another run's or of another format.
+
+    Whoever needs it seeks them again then and finds the same, so nothing has to be told.
+    """
     path = path_of(ws, run_id)
-    if not path.is_file():
-        return None
+    with suppress(DamagedFileError), reading(path, "they are sought again"):
+        return _read(path, run_id)
+    return None
+
+
+def _read(path: Path, run_id: str) -> StoredNeighbours | None:
     table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
     about = json.loads(table.schema.metadata[b"ferclean"])
-    if about["format"] != FORMAT:
+    if (about["format"], about.get("run")) != (FORMAT, run_id):
         return None
     tied = table["tied"].combine_chunks()
     ends = tied.offsets.to_numpy()
@@ -93,13 +107,9 @@ def read_neighbours(ws: Workspace, run_id: str) -> StoredNeighbours | None:
         tied=np.stack([np.repeat(np.arange(len(tied)), np.diff(ends)), tied.values.to_numpy()], axis=1),
         crowd=table["crowd"].to_numpy(),
         made_for=about["made_for"],
+        embedding=about["embedding"],
         code_version=about["code_version"],
     )
-
-
-def forget_neighbours(ws: Workspace, run_id: str) -> None:
-    """Remove what followed from embeddings that are about to change."""
-    path_of(ws, run_id).unlink(missing_ok=True)
 
 
 def path_of(ws: Workspace, run_id: str) -> Path:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ferclean import hashes
-from ferclean.errors import FercleanError
+from ferclean.derived import DamagedFileError, reading
 from ferclean.files import whole_folder
 from ferclean.store.workspace import Workspace
 
@@ -99,18 +99,14 @@ class PixelShelf:
                 self._lists[-2:] = [_Listed.of(self._lists[-2:])]
 
     def _read(self, part: Path) -> tuple[np.ndarray, np.ndarray]:
-        try:
+        mend = "delete that folder of decoded pictures, it is made again"
+        with reading(part, mend):
             digests = np.load(part / "hashes.npy", allow_pickle=False)
             pixels = np.load(part / "pixels.npy", mmap_mode="r" if len(digests) else None, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise self._spoilt(part, str(error)) from error
         fits = digests.shape == (len(pixels), 32) and pixels.shape[1:] == self.shape
         if not fits or {digests.dtype, pixels.dtype} != {np.dtype(np.uint8)}:
-            raise self._spoilt(part, f"hashes {digests.shape}, pixels {pixels.shape}")
+            raise DamagedFileError(f"{part} is damaged (hashes {digests.shape}, pixels {pixels.shape}); {mend}")
         return np.ascontiguousarray(digests).view("S32").reshape(-1), pixels
-
-    def _spoilt(self, part: Path, why: str) -> FercleanError:
-        return FercleanError(f"{part} holds no decoded pictures ({why}); delete that folder, it is made again")
 
     def _places(self, content_hashes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The part (N,) of each picture, -1 for what is not here, and its row there (N,)."""

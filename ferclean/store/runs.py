@@ -48,6 +48,17 @@ class Run:
     finished_at: datetime | None
     metrics: dict[str, Any]
 
+    @property
+    def command(self) -> str:
+        """What computes it again, after `ferclean`."""
+        if self.kind != "score":
+            return "doctor" if self.kind == "pairs" else self.kind
+        if "judge" in self.config:
+            return f"judge run {self.method}"
+        if "probe" in self.config:
+            return f"probe {self.method.removeprefix('probe:')}"
+        return "import-scores FILE" if "file" in self.config else "score"
+
 
 def run_id(kind: str, method: str, config: dict[str, Any], seed: int, fingerprint: str) -> str:
     """The id of a run with these inputs, the same on any machine: `kind-method-digest`; safe as a file name."""

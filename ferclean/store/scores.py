@@ -197,9 +197,9 @@ def _put(con: Any, ws: Workspace, run_id: str, ids: Sequence[str], columns: Mapp
     position = check_samples(con, ids, f"run {run_id}")
     order = np.argsort(position)
     table = pa.table({"position": pa.array(position), "sample_id": text(ids), **columns}).take(pa.array(order))
-    before = run_files.source(ws, run_id, "scores")
-    if before.parameters:
-        kept = [*run_files.COLUMNS["scores"], *run_files.signal_names(ws, run_id)]
+    before = run_files.whole(ws, run_id, "scores")
+    if before is not None:
+        kept = before.column_names
         chosen = [
             f'coalesce(n.{name}, o.{name}) AS {name}' if name in ("position", "sample_id")
             else f'o."{name}"' if name not in columns
@@ -208,14 +208,15 @@ def _put(con: Any, ws: Workspace, run_id: str, ids: Sequence[str], columns: Mapp
             for name in dict.fromkeys([*kept[1:], *columns])
         ]  # fmt: skip
         con.register("incoming", table)
+        con.register("before", before)
         table = con.sql(
             f"SELECT {', '.join(chosen)} FROM "  # noqa: S608 - own text
             # what another database left there is of other samples
-            f"(SELECT * FROM {before.sql} SEMI JOIN sample USING (position, sample_id)) o "
-            "FULL JOIN incoming n USING (position) ORDER BY 1",
-            params=before.parameters,
+            "(SELECT * FROM before SEMI JOIN sample USING (position, sample_id)) o "
+            "FULL JOIN incoming n USING (position) ORDER BY 1"
         ).to_arrow_table()
         con.unregister("incoming")
+        con.unregister("before")
     run_files.write(ws, run_id, "scores", {name: table.column(name) for name in table.column_names})
 
 

@@ -17,6 +17,7 @@ PACKAGE = ROOT / "ferclean"
 
 # room -> rooms of the package it may import from (its own is always allowed)
 GROUND = {
+    "derived",
     "errors",
     "extras",
     "files",

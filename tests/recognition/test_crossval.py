@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +119,16 @@ def test_an_interrupted_run_goes_on_at_the_unfinished_fold(
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"] * 3
     validate(data, tmp_path)
     assert len(trained) == 4
+    one, other, _ = sorted(tmp_path.iterdir())
+    one.write_bytes(one.read_bytes()[:-50])
+    shutil.copyfile(tmp_path / sorted(tmp_path.iterdir())[2], other)
+    told: list[str] = []
+    assert validate(data, tmp_path, tell=told.append).pred_probs.tobytes() == result.pred_probs.tobytes()
+    assert len(trained) == 6
+    assert f"fold 1/3: {one} is damaged (" in told[0]
+    assert "this fold is trained again" in told[0]
+    assert f"fold 2/3: {other} was made for {sorted(tmp_path.iterdir())[2].stem}, not for {other.stem}" in told[2]
+    trained[4:] = []
     for times in (7, 7):  # a fold without its recognizer is trained again where that is to be kept, once
         kept = validate(data, tmp_path, keep_weights=True)
         assert len(trained) == times

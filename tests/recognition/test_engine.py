@@ -56,12 +56,20 @@ def test_a_job_leaves_a_folder_and_is_never_done_twice(tmp_path: Path, monkeypat
     assert sorted(path.name for path in first.folder.iterdir()) == ["history.json", "job.json", "predictions.parquet"]
     assert [path.name for path in tmp_path.iterdir()] == [first.folder.name]
     assert json.loads((first.folder / "job.json").read_text("utf-8"))["config"]["epochs"] == 2
+    for file in ("predictions.parquet", "history.json", "job.json"):
+        told: list[str] = []
+        (first.folder / file).write_bytes((first.folder / file).read_bytes()[:30])
+        mended = engine.run(job(given), given, tmp_path, tell=told.append)
+        assert mended is not None
+        assert mended.pred_probs.tobytes() == first.pred_probs.tobytes()
+        assert [line.split(" is damaged (")[0] for line in told] == [str(first.folder)]
     monkeypatch.setattr(engine, "fit", lambda *_, **__: pytest.fail("it was done before"))
     again = engine.run(job(given), given, tmp_path)
     assert again is not None
     assert (again.reused, first.reused) == (True, False)
     assert again.pred_probs.tobytes() == first.pred_probs.tobytes()
-    assert (again.history, again.best_epoch) == (first.history, None)
+    assert mended is not None
+    assert (again.history, again.best_epoch) == (mended.history, None)
 
 
 def test_whatever_changes_a_result_is_another_job_and_where_rows_lie_is_not() -> None:

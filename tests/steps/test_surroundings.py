@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from conftest import TINY
 
@@ -93,12 +94,19 @@ def test_neighbours_made_for_other_copies_or_embeddings_are_sought_again(
     assert len(searches) == 2
     own, embedding = embeddings.read_embeddings(ws, run.run_id)
     embeddings.write_embeddings(ws, run.run_id, own, embedding[:, ::-1])
-    assert neighbours.read_neighbours(ws, run.run_id) is None
     gather(ws)
     assert len(searches) == 3
+    # by hand, as an older ferclean wrote it
+    path = ws.runs / run.run_id / embeddings.FILE
+    stored = pq.read_table(path).replace_schema_metadata(None)
+    pq.write_table(stored.take(np.arange(len(own))[::-1]), path)
+    gather(ws)
+    assert len(searches) == 4
+    nearest_for_screens(ws, run.run_id)
+    assert len(searches) == 4
     # with the neighbours at hand nobody needs the embeddings; without either, the way is told
     (ws.runs / run.run_id / embeddings.FILE).unlink()
     gather(ws)
     neighbours.path_of(ws, run.run_id).unlink()
-    with pytest.raises(FercleanError, match="make them again with `score --force`"):
+    with pytest.raises(FercleanError, match="make the embeddings again with `ferclean score --force`"):
         gather(ws)

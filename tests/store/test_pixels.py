@@ -93,10 +93,11 @@ def test_filling_writes_in_parts_holds_each_picture_once_and_takes_all_back(
 def test_a_spoilt_part_is_named_with_the_mend(ws: Workspace) -> None:
     names, array = pictures(3)
     part = shelf(ws).put(names, array)
-    (part / "pixels.npy").write_bytes((part / "pixels.npy").read_bytes()[:200])
-    with pytest.raises(FercleanError, match="delete that folder") as told:
-        shelf(ws)
-    assert str(part) in str(told.value)
+    for file, length in (("pixels.npy", 200), ("hashes.npy", 0)):
+        (part / file).write_bytes((part / file).read_bytes()[:length])
+        with pytest.raises(FercleanError, match=r"is damaged .*delete that folder") as told:
+            shelf(ws)
+        assert str(part) in str(told.value)
 
 
 def test_pictures_of_many_parts_are_found_while_they_are_put_and_afterwards(ws: Workspace) -> None:
