@@ -172,6 +172,8 @@ def _neighbours(at: Sitting, item: Item, pictures: dict[tuple[str, int], faces_b
     for row in _rows(at, item):
         sources = {face.sample_id: pictures[face.sample_id, faces_beside.BESIDE_SIDE].uri for face in row.faces}
         st.html(style.strip(row, sources, tone=tone))
+    if at.album.trouble:
+        st.html(f'<div class="fc">{parts.escape(at.album.trouble)}</div>')
 
 
 def _status(sample_id: str, *, hidden: bool) -> None:

@@ -7,10 +7,12 @@ It reads images and stores pairs and a signal; it judges nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 
+from ferclean.derived import DamagedFileError
 from ferclean.errors import BadDataError
 from ferclean.evidence import splits as split_room
 from ferclean.parts.pixels import LOOK, blocks_of
@@ -79,11 +81,15 @@ def find_duplicates(
     fingerprint = samples.fingerprint(ws)
     run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
     known = runs.get_run(ws, run_id)
-    seen_faces = FACE in run_files.signal_names(ws, run_id)  # in a file of its own, which may have been deleted
-    if known is not None and known.state == "done" and seen_faces and not force:
-        runs.finish_run(ws, run_id, known.metrics)  # the newest look again: others read that one
-        return verdicts.get_pairs(ws, run_id, mirrored=True)
-    with runs.running(ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint):
+    if known is not None and known.state == "done" and not force:
+        with suppress(DamagedFileError):  # then it is looked again
+            pairs = verdicts.get_pairs(ws, run_id, mirrored=True)
+            if FACE in run_files.signal_names(ws, run_id):  # in a file of its own, which may have been deleted
+                runs.finish_run(ws, run_id, known.metrics)  # the newest look again: others read that one
+                return pairs
+    with runs.running(
+        ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint, stays_done=True
+    ):
         looks, seen = [], 0
         for pixels in blocks_of(ws, frame, size=LOOK[0], channels=LOOK[1], progress=progress):
             progress("looking at images", seen, len(frame))

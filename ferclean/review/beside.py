@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, WorkspaceBusyError
 from ferclean.evidence.signals.nearest import Nearest
 from ferclean.parts.surroundings import nearest_for_screens
 from ferclean.recognition.images import decode, encode_png
@@ -64,6 +64,8 @@ class Album:
     """Sample -> faces that show the same picture."""
     run_id: str | None
     """The score run whose neighbours are shown; None when there is none."""
+    trouble: str | None = None
+    """Why it knows no copies, with the mend; None where it does."""
     near: tuple[list[str], dict[str, int], Nearest] | None = None
     """Its samples, their rows, and who is near whom; read when first asked for."""
     found: dict[tuple[str, int], list[Beside]] = field(default_factory=dict)
@@ -77,9 +79,15 @@ def open_album(ws: Workspace, *, examples: int = 8) -> Album:
     Examples are the `examples` faces of a class with the highest label quality among those judged clean; a class
     without any shows its best ones whatever the verdict.
     """
+    trouble = None
     with ws.reading("opening the album"):
-        triage = latest_run(ws, "triage")
-        pairs, clear = get_pairs(ws, mirrored=True), clear_examples(ws, examples)
+        triage, clear = latest_run(ws, "triage"), clear_examples(ws, examples)
+        try:
+            pairs = get_pairs(ws, mirrored=True)
+        except WorkspaceBusyError:
+            raise
+        except FercleanError as error:  # what may be deleted bars no decision
+            pairs, trouble = pd.DataFrame(columns=["sample_a", "sample_b", "kind"]), f"copies are not shown: {error}"
         in_pairs = usable(ws, [*pairs["sample_a"], *pairs["sample_b"]])
     score_runs = triage.config.get("score_runs", []) if triage else []
     of_class: dict[str, list[Beside]] = {}
@@ -90,6 +98,7 @@ def open_album(ws: Workspace, *, examples: int = 8) -> Album:
         examples={label: tuple(faces) for label, faces in of_class.items()},
         twins=_twins(pairs, {face.sample_id: face for face in map(_plain, in_pairs)}),
         run_id=score_runs[0] if score_runs else None,
+        trouble=trouble,
     )
 
 

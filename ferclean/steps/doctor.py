@@ -17,7 +17,7 @@ from ferclean.progress import Progress, silent
 from ferclean.recognition.images import BLANK_CONTRAST
 from ferclean.sources.codes import perhaps_shifted
 from ferclean.sources.rows import reason_kind
-from ferclean.store import samples, verdicts
+from ferclean.store import samples
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
@@ -203,13 +203,13 @@ def _copies(table: pd.DataFrame) -> Iterator[Finding]:
 
 def _near_copies(ws: Workspace, table: pd.DataFrame, progress: Progress) -> Iterator[Finding]:
     try:
-        find_duplicates(ws, progress=progress)
+        pairs = find_duplicates(ws, progress=progress)
     except WorkspaceBusyError:
         raise
     except FercleanError as error:
         message = f"near copies were not looked for: {error}"
         yield _finding("not_looked", "warning", message, table.head(0), count=len(table))
-    pairs = verdicts.get_pairs(ws, mirrored=True)
+        return
     near = pairs[pairs["kind"] != "exact"]
     if not len(near):
         return

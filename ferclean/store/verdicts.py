@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, FercleanError
 from ferclean.store import run_files
-from ferclean.store.exchange import frame, insert, numbers, optional, text
+from ferclean.store.exchange import frame, insert, numbers, optional, rows, text
 from ferclean.store.runs import check_run, finished, latest_done, source_of
-from ferclean.store.samples import read_dataset
+from ferclean.store.samples import fingerprint, read_dataset
 from ferclean.store.scores import check_samples
 from ferclean.store.workspace import Workspace
 
@@ -155,11 +155,12 @@ def get_pairs(ws: Workspace, run_id: str | None = None, *, mirrored: bool = Fals
 
     Those of which one is like the other mirrored are left out unless `mirrored`: folds do not know them.
 
-    Of a run; by default of the latest done run of kind `pairs`, or else of the latest triage of an older ferclean that
-    stored any. Raises FercleanError for a run whose file was deleted.
+    Of a run; by default of the latest look for copies (a run of kind `pairs`), or else, where nobody ever looked, of
+    the latest triage of an older ferclean that stored any. Raises FercleanError for a run whose file was deleted, and
+    where a look at the samples as they are now was broken off: an earlier one does not know their copies.
     """
     with ws.reading("reading pairs") as con:
-        chosen = run_id or latest_done(con, ws, "pairs")
+        chosen = run_id or _latest_look(con, ws)
         if chosen is None:
             there = (one for one in finished(con, "triage") if run_files.is_whole(run_files.path_of(ws, one, "pairs")))
             chosen = next(there, None)
@@ -171,3 +172,20 @@ def get_pairs(ws: Workspace, run_id: str | None = None, *, mirrored: bool = Fals
             "WHERE $mirrored OR p.kind <> 'mirrored' ORDER BY p.kind, a.position, b.position",
             {"mirrored": mirrored} | pair.parameters,
         )
+
+
+def _latest_look(con: Any, ws: Workspace) -> str | None:
+    looks = rows(
+        con,
+        "SELECT run_id, state, fingerprint FROM run WHERE kind = 'pairs' "
+        "ORDER BY coalesce(finished_at, started_at) DESC, rowid DESC",
+    )
+    for run_id, state, seen in looks:
+        if state == "done":
+            return str(run_id)
+        if seen == fingerprint(ws):
+            raise FercleanError(
+                f"the look for copies {run_id} is not finished ({state}): wait for it, or look again with "
+                "`ferclean doctor`"
+            )
+    return None

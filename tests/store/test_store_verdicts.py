@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.store import counts, run_files, runs, scores, table, verdicts
 from ferclean.store.decisions import Decision, append_decisions, undo
-from ferclean.store.samples import get_dataset, put_samples
+from ferclean.store.samples import fingerprint, get_dataset, put_samples
 from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import bare, sample, triaged, verdict_frame
@@ -82,9 +82,21 @@ def test_pairs_are_those_of_the_latest_search(tmp_path: Path) -> None:
     assert len(verdicts.get_pairs(ws)) == 2
     pairs("pairs", 3, 1)
     assert list(verdicts.get_pairs(ws)["sample_b"]) == ids[3:]
-    pairs("pairs", 0, 2)
+    last, look = pairs("pairs", 0, 2), {"kind": "pairs", "method": "m", "config": {}}
     assert verdicts.get_pairs(ws).empty
     assert len(verdicts.get_pairs(ws, triage)) == 2
+    # neither an earlier look nor an older ferclean's triage answers for the last one
+    run_files.path_of(ws, last, "pairs").unlink()
+    with pytest.raises(FercleanError, match=rf"pairs\.parquet was deleted; `ferclean status` .* run {last} again"):
+        verdicts.get_pairs(ws)
+    with pytest.raises(KeyboardInterrupt), runs.running(ws, **look, seed=3, fingerprint=fingerprint(ws)):
+        raise KeyboardInterrupt
+    with pytest.raises(FercleanError, match=r"is not finished \(interrupted\).*look again with `ferclean doctor`"):
+        verdicts.get_pairs(ws)
+    pairs("pairs", 3, 2)
+    with pytest.raises(KeyboardInterrupt), runs.running(ws, **look, seed=4, fingerprint="of other samples"):
+        raise KeyboardInterrupt
+    assert len(verdicts.get_pairs(ws)) == 3
     with pytest.raises(BadDataError, match="exact, near, mirrored"):
         verdicts.put_pairs(ws, triage, verdicts.get_pairs(ws, triage).assign(kind="alike"))
 
