@@ -5,7 +5,7 @@ It judges nothing, and reads no vote, no decision and no image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from ferclean.parts.copies import faces_seen, pair_rows
 from ferclean.parts.specification import shared_settings
 from ferclean.parts.surroundings import nearest_of, spaces_of
 from ferclean.recognition import images as image_room
-from ferclean.store import ensembles, runs, samples, scores, verdicts
+from ferclean.store import ensembles, run_files, runs, samples, scores, verdicts
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
@@ -101,7 +101,7 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None, outside: bool
         around=around,
         groups=groups,
         unusable=np.where([image_room.is_blank(value) for value in frame["contrast"]], 1.0, faceless),
-        notes=[*_notes(faces), *(_lost(ws) if outside else [])],
+        notes=[*_passed_over(ws, members), *_notes(faces), *(_lost(ws) if outside else [])],
         judges=judges,
         judge_names=tuple(run.method for run in judges),
         judge_probs=judge_probs,
@@ -130,10 +130,12 @@ def accepted_judges(ws: Workspace) -> list[Run]:
 
 
 def _ever_accepted(ws: Workspace) -> list[Run]:
-    """`accepted_judges`, those too whose answers were deleted since."""
+    """`accepted_judges`, those too whose answers were deleted since, or are being asked for again."""
     newest: dict[str, Run] = {}
     for run in sorted(runs.list_runs(ws), key=lambda run: run.finished_at or run.started_at):
-        if run.kind == "score" and run.state in ("done", "deleted") and "judge" in run.config:
+        # a judge that is only being asked has said nothing yet, unless it was accepted before
+        said = run.state in ("done", "deleted") or run.metrics.get("accepted")
+        if run.kind == "score" and "judge" in run.config and said:
             newest[run.method] = run
     return [newest[name] for name in sorted(newest) if newest[name].metrics.get("accepted")]
 
@@ -160,9 +162,11 @@ def _notes(faces: np.ndarray) -> list[str]:
 
 def _lost(ws: Workspace) -> list[str]:
     return [
-        f"the judge {run.method} has no say: its answers were deleted; `ferclean judge run {run.method}` asks it again"
+        f"the judge {run.method} has no say: its answers were deleted"
+        f"{'' if run.state == 'deleted' else f', and asking again is not finished ({run.state})'}; "
+        f"`ferclean judge run {run.method}` asks it again"
         for run in _ever_accepted(ws)
-        if run.state == "deleted"
+        if run.state != "done"
     ]
 
 
@@ -173,26 +177,67 @@ def _by_recognizer(members: Sequence[Run], member_probs: np.ndarray) -> np.ndarr
 
 
 def current_score_runs(ws: Workspace) -> list[Run]:
-    """The members of the ensemble that was chosen last (`ensembles.choose_ensemble`) and still fits the labels as they
-    are now, by method and seed.
+    """The members of the ensemble that was chosen last (`ensembles.choose_ensemble`), of those whose members were all
+    scored for the labels as they are now, by method and seed. `gather` tells of a newer one that was not.
 
     In a workspace of an earlier version, which names none, the newest finished run per method and seed of the newest
-    settings. Raises FercleanError where nothing was scored for these labels, or a member's scores are not there (they
-    were deleted, or are being made anew).
+    settings. Raises FercleanError where nothing was scored for these labels, where the scoring of the one ensemble for
+    them was broken off, or a member's scores are not there (they were deleted, or are being made anew).
     """
     _fresh_score_runs(ws)
     fitting = {run.run_id: run for run in _fitting(ws)}
-    chosen = (one.members for one in reversed(ensembles.list_ensembles(ws)) if fitting.keys() >= set(one.members))
-    if (named := next(chosen, None)) is not None:
-        members = _in_order([fitting[run_id] for run_id in named])
+    chosen = _chosen(ws)
+    usable = next((one for one in chosen if not _unscored(ws, one, fitting)), None)
+    if usable is not None:
+        members = _in_order([fitting[run_id] for run_id in usable])
+        missing = [_told(run.run_id, run) for run in members if run.state != "done"]
+    elif begun := next((one for one in chosen if fitting.keys() & set(one)), None):
+        members, missing = [], _unscored(ws, begun, fitting)
     else:
         members = _alike([run for run in fitting.values() if run.state in ("done", "deleted")])
-    if missing := [f"{run.method}, seed {run.seed} ({run.state})" for run in members if run.state != "done"]:
+        missing = [_told(run.run_id, run) for run in members if run.state != "done"]
+    if missing:
         raise FercleanError(
             f"the ensemble that was chosen lacks the scores of {'; '.join(missing)}; run `ferclean score` "
             "again, or choose others with `ferclean triage --members`"
         )
     return members
+
+
+def _chosen(ws: Workspace) -> list[tuple[str, ...]]:
+    """The members of each ensemble, the newest first."""
+    return [one.members for one in reversed(ensembles.list_ensembles(ws))]
+
+
+def _passed_over(ws: Workspace, members: Sequence[Run]) -> list[str]:
+    """That the ensemble chosen last is not the one that is read, and why."""
+    last = next(iter(_chosen(ws)), ())
+    if set(last) == {run.run_id for run in members}:
+        return []
+    lacking = _unscored(ws, last, {run.run_id: run for run in _fitting(ws)})
+    if not lacking:
+        return []
+    return [
+        f"the ensemble that was chosen last has no say: it lacks the scores of {'; '.join(lacking)}; `ferclean score` "
+        "makes them, `ferclean triage --members` chooses others"
+    ]
+
+
+def _unscored(ws: Workspace, members: Sequence[str], fitting: Mapping[str, Run]) -> list[str]:
+    """Which of these runs were never finished for the labels as they are now, in words. One that is being made anew
+    was: what it said before lies there."""
+    return [
+        _told(run_id, fitting.get(run_id) or runs.get_run(ws, run_id), here=run_id in fitting)
+        for run_id in members
+        if run_id not in fitting
+        or not (fitting[run_id].state in ("done", "deleted") or run_files.complete(ws, run_id, "score"))
+    ]
+
+
+def _told(run_id: str, run: Run | None, *, here: bool = True) -> str:
+    if run is None:
+        return f"{run_id} (not begun)"
+    return f"{run.method}, seed {run.seed} ({run.state if here else 'for other labels'})"
 
 
 def choose_members(ws: Workspace, names: Sequence[str]) -> None:

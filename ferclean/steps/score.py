@@ -101,9 +101,10 @@ def score(
     folds = int(fold.max()) + 1
     fingerprint = samples.fingerprint(ws, splits=chosen_splits)
     pixels: Pixels | None = None
-    done: list[dict[str, Any]] = []
     reused = folds_reused = 0
     brought: dict[str, None] = {}
+    wanted: list[dict[str, Any]] = []
+    configs: list[dict[str, Any]] = []
     for method in chosen.methods:
         for run_seed in range(seed, seed + chosen.seeds):
             spec = spec_of(chosen, method, chosen_splits, dataset.classes, fold_seed=seed, device=device)
@@ -112,35 +113,39 @@ def score(
                 # a fold that is trained here now belongs to no run of another device
                 known = find_run(ws, spec, method, run_seed, fingerprint, any_device=False)
             # a run of an older ferclean keeps its name, also when it goes on or is made anew
-            config = spec.as_config() if known is None else known.config
-            run_id = runs.run_id("score", method, config, run_seed, fingerprint)
-            lacking = keep_weights and _lacks_weights(ws, known, folds)
-            if known is not None and known.state == "done" and not force and not lacking:
-                reused += 1
-                tell(f"{method}, seed {run_seed}: done before, reused")
-            else:
-                if report := starting_weights(
-                    method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
-                ):
-                    brought[str(report)] = None
-                if pixels is None:
-                    arrays = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress)
-                    # one copy on the device for all recognizers, seeds and folds
-                    pixels = Pixels(arrays, choose_device(device))
-                folds_reused += _run_one(
-                    ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups,
-                    classes=dataset.classes, device=device, fresh=force, keep_weights=keep_weights, progress=progress,
-                    tell=tell,
-                )  # fmt: skip
-            done.append({"run_id": run_id, "method": method, "seed": run_seed})
-    # what was asked for last is what triage reads, and nothing else joins it
-    ensembles.choose_ensemble(ws, [run["run_id"] for run in done])
+            configs.append(spec.as_config() if known is None else known.config)
+            run_id = runs.run_id("score", method, configs[-1], run_seed, fingerprint)
+            wanted.append({"run_id": run_id, "method": method, "seed": run_seed})
+    # what was asked for last is what triage reads, and nothing else joins it; said before, so that some of it, where
+    # this breaks off, is never taken for all
+    ensembles.choose_ensemble(ws, [run["run_id"] for run in wanted], begun=True)
+    for run, config in zip(wanted, configs, strict=True):
+        method, run_seed, known = run["method"], run["seed"], runs.get_run(ws, run["run_id"])
+        lacking = keep_weights and _lacks_weights(ws, known, folds)
+        if known is not None and known.state == "done" and not force and not lacking:
+            reused += 1
+            tell(f"{method}, seed {run_seed}: done before, reused")
+            continue
+        if report := starting_weights(
+            method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
+        ):
+            brought[str(report)] = None
+        if pixels is None:
+            arrays = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress)
+            # one copy on the device for all recognizers, seeds and folds
+            pixels = Pixels(arrays, choose_device(device))
+        folds_reused += _run_one(
+            ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups,
+            classes=dataset.classes, device=device, fresh=force, keep_weights=keep_weights, progress=progress,
+            tell=tell,
+        )  # fmt: skip
+    ensembles.choose_ensemble(ws, [run["run_id"] for run in wanted])  # also where others were chosen meanwhile
     return ScoreSummary(
         profile=chosen.name,
         samples=len(frame),
         classes=len(dataset.classes),
         folds=folds,
-        runs=done,
+        runs=wanted,
         reused=reused,
         folds_reused=folds_reused,
         near_duplicates=pairs,

@@ -26,10 +26,11 @@ class Ensemble:
     """UTC."""
 
 
-def choose_ensemble(ws: Workspace, members: Sequence[str]) -> None:
+def choose_ensemble(ws: Workspace, members: Sequence[str], *, begun: bool = False) -> None:
     """From now on these finished runs are read together. Choosing the newest ensemble's members again is a no-op.
 
-    Raises UsageError for no member, one that comes twice, and a run that is unknown or not done.
+    With `begun` they need not be finished: what was asked for is known then, also where it breaks off. Raises
+    UsageError for no member, one that comes twice, and otherwise for a run that is unknown or not done.
     """
     if not members or len(set(members)) != len(members):
         raise UsageError(f"an ensemble needs members, each once; it was given {list(members)}")
@@ -39,7 +40,7 @@ def choose_ensemble(ws: Workspace, members: Sequence[str]) -> None:
             return
         ended = rows(con, "SELECT run_id, kind FROM run WHERE state = 'done'")
         done = {run_id for run_id, kind in ended if run_files.complete(ws, run_id, kind)}
-        if missing := [member for member in members if member not in done]:
+        if not begun and (missing := [member for member in members if member not in done]):
             raise UsageError(
                 f"{', '.join(missing)} cannot be a member: no finished run; {among(missing, sorted(done))}"
             )

@@ -283,21 +283,22 @@ def _predictions(
         for number, run_id in enumerate(runs):
             scores = run_files.source(ws, run_id, "scores", finished=True)
             part = con.sql(
-                f"SELECT position, fold, pred_probs FROM {scores.sql} "  # noqa: S608 - own text
-                "WHERE position IN (SELECT position FROM wanted) AND pred_probs IS NOT NULL",
+                f"SELECT position, fold{', pred_probs' if wide else ''} FROM {scores.sql} "  # noqa: S608 - own text
+                # the fold is of a prediction, and much narrower
+                f"WHERE position IN (SELECT position FROM wanted) AND {'pred_probs' if wide else 'fold'} IS NOT NULL",
                 params=scores.parameters or None,
             ).to_arrow_table()
             where = order[np.searchsorted(positions, part.column("position").to_numpy(), sorter=order)]
-            method = by_method[methods[run_id]]
-            method[where] += matrix(part.column("pred_probs"), len(classes))
-            count[where] += 1
+            if wide:
+                by_method[methods[run_id]][where] += matrix(part.column("pred_probs"), len(classes))
+                count[where] += 1
             if number == 0:
                 for i, held_out in zip(where, part.column("fold").to_pylist(), strict=True):
                     fold[i] = held_out
         con.unregister("wanted")
         total = np.sum(list(by_method.values()), axis=0)
         votes = {name: (summed.argmax(1), summed.sum(1) > 0) for name, summed in by_method.items()}
-        for i in np.flatnonzero(count) if wide else ():
+        for i in np.flatnonzero(count):
             mean[i] = (total[i] / count[i]).tolist()
             said[i] = {name: classes[vote[i]] for name, (vote, judged) in votes.items() if judged[i]}
     return pd.Series(fold, dtype="Int64"), pd.Series(mean, dtype="object"), pd.Series(said, dtype="object")

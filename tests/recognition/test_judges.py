@@ -237,6 +237,7 @@ def test_a_judge_that_is_asked_again_and_stopped_keeps_what_people_accepted(
     with pytest.raises(KeyboardInterrupt):
         ask_judge(ws, "weak", progress=stop)
     assert not gather(ws).judge_names
+    assert [line for line in gather(ws).notes if "asking again is not finished (interrupted)" in line]
     assert ask_judge(ws, "weak").accepted
     assert gather(ws).judge_names == ("weak",)
 

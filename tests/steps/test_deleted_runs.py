@@ -8,11 +8,13 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from conftest import TINY
 
 from ferclean.errors import FercleanError
 from ferclean.parts.copies import find_duplicates
+from ferclean.review.beside import open_album
 from ferclean.steps.decide import decide
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
@@ -46,7 +48,8 @@ def test_runs_that_were_deleted_are_told_and_computed_again_to_the_byte_and_peop
     assert {run["state"] for run in told.runs} == {"deleted"}
     assert told.next == "score"
     assert [line.split("; ")[1] for line in told.deleted] == [
-        "`ferclean score` computes them again", "`ferclean triage` computes them again",
+        "`ferclean doctor` computes them again", "`ferclean score` computes them again",
+        "`ferclean triage` computes them again",
     ]  # fmt: skip
     decide(ws, keys[1], "exclude", reviewer="ann")
     decisions.undo(ws)
@@ -128,6 +131,67 @@ def test_scoring_anew_that_is_broken_off_leaves_what_was_stored(tmp_path: Path) 
     pd.testing.assert_frame_equal(table.sample_table(ws), before)
 
 
+def test_a_look_for_copies_that_is_damaged_is_taken_again_and_one_that_is_stopped_leaves_what_was_found(
+    tmp_path: Path,
+) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "image_folder", image_folder(tmp_path / "a", {"anger": 4, "fear": 4}))
+    found = find_duplicates(ws)
+    look = runs.latest_run(ws, "pairs")
+    assert look is not None
+
+    def stop(told: str, done: int, of: int) -> None:
+        if told == "looking at images":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        find_duplicates(ws, force=True, progress=stop)
+    pd.testing.assert_frame_equal(verdicts.get_pairs(ws, mirrored=True), found, check_dtype=False)
+    for file in ("pairs", "scores"):
+        path = run_files.path_of(ws, look.run_id, file)
+        whole = path.read_bytes()
+        path.write_bytes(b"PAR1 nothing PAR1")
+        find_duplicates(ws)
+        assert path.read_bytes() == whole
+    run_files.path_of(ws, look.run_id, "pairs").unlink()
+    with pytest.raises(FercleanError, match=r"pairs\.parquet was deleted"):
+        verdicts.get_pairs(ws)
+    album = open_album(ws)  # which may be opened all the same
+    assert album.twins == {}
+    assert "copies are not shown" in (album.trouble or "")
+    assert "`ferclean doctor` computes them again" in status(ws).deleted[0]
+    assert open_album(ws).trouble
+    find_duplicates(ws)
+    assert open_album(ws).trouble is None
+
+
+def test_some_recognizers_of_a_scoring_that_was_stopped_are_never_taken_for_all(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "image_folder", image_folder(tmp_path / "a", {"anger": 9, "fear": 9}))
+
+    def stopped(method: str, *others: str) -> None:
+        def stop(told: str) -> None:
+            if told.startswith(f"{method}, seed 0, fold 1"):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            score(ws, **ONE | {"methods": [*others, method, "eac"]}, tell=stop)
+
+    stopped("supcon_relabel", "cross_entropy")
+    with pytest.raises(
+        FercleanError, match=r"scores of supcon_relabel, seed 0 \(interrupted\); score-eac-\w+ \(not begun\); run"
+    ):
+        triage(ws)
+    assert triage(ws, members=["cross_entropy"]).notes == triage(ws).notes
+    alone = triage(ws)
+    stopped("supcon_relabel", "cross_entropy")
+    passed = triage(ws)
+    assert passed.score_runs == alone.score_runs
+    assert (
+        "the ensemble that was chosen last has no say: it lacks the scores of supcon_relabel, seed 0" in passed.notes[0]
+    )
+
+
 def test_no_earlier_triage_answers_for_the_latest_whose_file_was_deleted(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path)
     triaged(ws, ids, kind="clean")
@@ -163,6 +227,15 @@ def test_a_folder_above_the_workspace_that_is_called_like_a_column_changes_none(
     with duckdb.connect(str(ws.root / "ferclean.duckdb"), read_only=True) as con:
         shown = con.sql("SELECT DISTINCT fold, kind, v.run_id FROM score JOIN verdict v USING (position)").fetchall()
     assert shown == [(0, "ambiguous", before["run_id"][0])]
+
+
+def test_a_table_without_lists_reads_no_probabilities(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    run_id = scored(ws, ids, "one")
+    triaged(ws, ids, score_runs=[run_id])
+    path, whole = run_files.path_of(ws, run_id, "scores"), table.sample_table(ws)
+    pq.write_table(pq.read_table(path).drop_columns("pred_probs"), path)
+    pd.testing.assert_series_equal(table.sample_table(ws, lists=())["fold"], whole["fold"])
 
 
 def scored(ws: Workspace, ids: list[str], method: str) -> str:

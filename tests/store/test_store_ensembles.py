@@ -33,3 +33,5 @@ def test_an_ensemble_keeps_its_members_in_their_order_and_the_newest_is_not_chos
     with pytest.raises(UsageError, match="no finished run"):
         choose_ensemble(ws, [runs[0], runs[2]])
     assert list_ensembles(ws) == found
+    choose_ensemble(ws, [runs[0], runs[2], "score-c-1"], begun=True)
+    assert list_ensembles(ws)[-1].members == (runs[0], runs[2], "score-c-1")
