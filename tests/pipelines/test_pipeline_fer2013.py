@@ -88,7 +88,10 @@ def _auprc(result: dict[str, Any], name: str) -> float:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short training, and few draws where figures are means over draws."""
     monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], epochs=2, folds=2, input_size=32, crop=28 / 32))
+    monkeypatch.setitem(simulated_reviewer.simulated_decisions.__kwdefaults__, "draws", 2)
+    monkeypatch.setitem(ferplus_measures.auprc_gain.__kwdefaults__, "resamples", 100)
 
 
 def test_an_ensemble_is_compared_with_the_profiles_own_and_with_another_workspaces(made: Path, tmp_path: Path) -> None:

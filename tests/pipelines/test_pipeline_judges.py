@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_judges import write_onnx
 
+from ferclean.recognition.profiles import PROFILES
 from ferclean.steps.judge import add_judge
 from ferclean.store import samples
 from ferclean.store.workspace import Workspace
@@ -24,8 +26,9 @@ def test_every_draw_of_every_judge_is_answered_and_the_nets_are_trained_once(
     file = write_onnx(tmp_path / "drawn.onnx", weight, np.zeros(len(classes)))
     add_judge(str(file), classes=classes, mean=(0.5,), std=(0.5,))
     nets = tmp_path / "nets.npz"
-    monkeypatch.setattr(judge_contamination, "ROWS", 150)
-    monkeypatch.setattr(judge_contamination, "DRAWS", 10)
+    monkeypatch.setitem(PROFILES, "demo", replace(PROFILES["demo"], epochs=1, input_size=32, crop=28 / 32))
+    monkeypatch.setattr(judge_contamination, "ROWS", 100)
+    monkeypatch.setattr(judge_contamination, "DRAWS", 4)
     monkeypatch.setattr(judge_contamination, "TRAINED", {"trained on train": ("train",)})
     first = judge_contamination.run(judged_copy, judge="drawn", nets=nets, profile="demo")
     assert set(first["judges"]) == {"drawn", *judge_contamination.TRAINED}

@@ -33,5 +33,5 @@ def test_stated_and_true_figures_stand_side_by_side(tmp_path: Path, monkeypatch:
         depths = [seed["depths"][at] for seed in result["per_seed"]]
         inside = [one["stated_recall"][1] <= one["recall"] <= one["stated_recall"][2] for one in depths]
         assert row["recall_covered"] == sum(inside)
-    again = self_estimate.run(tmp_path, seeds=2, first_seed=7, faces=150)
-    assert again["per_seed"] == result["per_seed"]
+    again = self_estimate.run(tmp_path, seeds=1, first_seed=7, faces=150)
+    assert again["per_seed"] == result["per_seed"][:1]
