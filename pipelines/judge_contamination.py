@@ -74,10 +74,7 @@ def measured(
     scored = round(ROWS * len(rows) / (len(rows) + len(test)))
 
     def ask(own: np.ndarray, unseen: np.ndarray) -> Any:
-        return independence(
-            given[rows[own]], pred_probs[own], judge[rows[own]],
-            test_labels=given[unseen], test_judge_probs=judge[unseen],
-        )  # fmt: skip
+        return independence(given[rows[own]], pred_probs[own], judge[rows[own]], test=(given[unseen], judge[unseen]))
 
     whole = ask(np.arange(len(rows)), test)
     answers, left = Counter[str](), []

@@ -52,30 +52,17 @@ def check_pred_probs(
     num_classes: int | None = None,
     ids: Sequence[object] | None = None,
     tolerance: float = SUM_TOLERANCE,
+    copy: bool = True,
 ) -> np.ndarray:
     """`pred_probs` as (N, K) float64 whose rows are probabilities; the input is not changed.
+
+    `copy=False` gives `pred_probs` itself, in its own dtype: for arrays too big to copy.
 
     Raises BadDataError, naming the rows (by `ids`, else by position), for NaN, infinite and negative values, rows
     that do not sum to 1 within `tolerance`, logits, and another number of columns than `num_classes`.
 
     >>> check_pred_probs(np.array([[0.25, 0.75]], dtype=np.float32)).dtype
     dtype('float64')
-    """
-    return check_rows(pred_probs, num_classes=num_classes, ids=ids, tolerance=tolerance).astype(np.float64)
-
-
-def check_rows(
-    pred_probs: np.ndarray,
-    *,
-    num_classes: int | None = None,
-    ids: Sequence[object] | None = None,
-    tolerance: float = SUM_TOLERANCE,
-) -> np.ndarray:
-    """`pred_probs` itself, in its own dtype, after the refusals of `check_pred_probs`; for arrays too big to copy.
-
-    >>> probs = np.array([[0.25, 0.75]], dtype=np.float32)
-    >>> check_rows(probs) is probs
-    True
     """
     array = np.asarray(pred_probs)
     if array.ndim != 2 or array.dtype.kind not in "fiu":
@@ -88,7 +75,7 @@ def check_rows(
         # NaN fails every comparison, so the two questions cover all that can be wrong
         if not (part.min(initial=0.0) >= 0 and (np.abs(np.einsum("ij->i", part) - 1) <= tolerance).all()):
             raise _refusal(array, ids, tolerance)
-    return array
+    return array.astype(np.float64) if copy else array
 
 
 def check_same_length(**arrays: np.ndarray | None) -> int:

@@ -31,7 +31,11 @@ MANY_QUARANTINED = 0.05
 """Share of a data set above which broken rows are no accident any more."""
 
 _EXAMPLES = 5
+"""Source keys that a finding names."""
+
 _TOLERANCE = 0.02
+"""By which share a class may differ in size from the one of the card that it seems to be; two classes nearer to each
+other than twice that are not told apart by their sizes."""
 
 
 @dataclass(frozen=True, kw_only=True)

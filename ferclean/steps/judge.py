@@ -235,6 +235,5 @@ def _weigh(
         given[rows].to_numpy(),
         own / np.maximum(own.sum(1, keepdims=True), 1e-12),
         said.loc[rows].to_numpy(),
-        test_labels=given[test].to_numpy(),
-        test_judge_probs=said.loc[test].to_numpy(),
+        test=(given[test].to_numpy(), said.loc[test].to_numpy()),
     )

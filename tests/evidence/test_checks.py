@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ferclean.errors import BadDataError
-from ferclean.evidence.checks import check_labels, check_pred_probs, check_rows, check_same_length
+from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
 
 GOOD = np.full((4, 4), 0.25, dtype=np.float32)
 
@@ -51,16 +51,16 @@ def test_float16_softmax_is_accepted_and_the_input_is_left_alone() -> None:
 
 def test_a_few_odd_rows_are_faults_and_no_other_scale() -> None:
     with pytest.raises(BadDataError, match=r"negative in row 2$"):
-        check_rows(spoilt(-0.25))
+        check_pred_probs(spoilt(-0.25))
     with pytest.raises(BadDataError, match=r"\(but to 1\.65\) in row 2$"):
-        check_rows(spoilt(0.9))
+        check_pred_probs(spoilt(0.9))
 
 
 def test_log_probabilities_are_recognised() -> None:
     with np.errstate(divide="ignore"):
         logs = np.log(np.array([[0.5, 0.5], [0.0, 1.0]]))
     with pytest.raises(BadDataError, match="look like log-probabilities"):
-        check_rows(logs)
+        check_pred_probs(logs)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e-3, 0.5])
@@ -68,13 +68,13 @@ def test_the_last_row_of_many_parts_is_looked_at(value: float) -> None:
     probs = np.full((100_000, 4), 0.25, dtype=np.float32)
     probs[-1, 3] = value
     with pytest.raises(BadDataError, match="row 99999"):
-        check_rows(probs)
+        check_pred_probs(probs)
 
 
 def test_checking_rows_copies_nothing() -> None:
     probs = np.full((3, 4), 0.25, dtype=np.float32)
     probs.flags.writeable = False
-    assert check_rows(probs) is probs
+    assert check_pred_probs(probs, copy=False) is probs
 
 
 def test_one_based_labels_are_recognised() -> None:

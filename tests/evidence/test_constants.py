@@ -94,7 +94,7 @@ def asked(by: Constants) -> list[Any]:
         lesson(LABELS, p[::-1] / 2, p, p / 2, p, nobody, np.arange(ROWS), by=by),
         pace([5.0] * 3, by=by),
         pace([], by=by),
-        independence(given, ours, theirs, test_labels=given[test], test_judge_probs=theirs[test], by=by),
+        independence(given, ours, theirs, test=(given[test], theirs[test]), by=by),
     ]
 
 

@@ -61,9 +61,8 @@ def test_a_judge_trained_on_the_training_split_alone_is_told_by_the_gap_to_test_
     scores[::3] += 3 * np.eye(CLASSES)[given[::3]]
     _, test_truth, test_given = faces(800, 4)
     found = independence(
-        given, shares(look(rng, truth, 2)), shares(scores), test_labels=test_given,
-        test_judge_probs=shares(look(rng, test_truth, 2)),
-    )  # fmt: skip
+        given, shares(look(rng, truth, 2)), shares(scores), test=(test_given, shares(look(rng, test_truth, 2)))
+    )
     assert found.verdict == "contaminated"
     assert found.gap.low > 0
     assert "test images" in found.sentence

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ferclean.errors import BadDataError, UsageError, among
-from ferclean.evidence.checks import check_labels, check_rows, check_same_length
+from ferclean.evidence.checks import check_labels, check_pred_probs, check_same_length
 from ferclean.evidence.compat import pruning
 from ferclean.evidence.verdict.calibration import ErrorRate, error_rate_interval
 
@@ -245,7 +245,7 @@ def _checked(
     """Labels as class indices and probabilities as they came, both uncopied where they can be."""
     probs = np.asarray(pred_probs)
     width = None if class_names is None else len(class_names)
-    check_rows(probs, num_classes=width)
+    check_pred_probs(probs, num_classes=width, copy=False)
     if probs.dtype.kind != "f":
         probs = probs.astype(np.float64)
     given = _indices(labels, probs.shape[1], class_names)

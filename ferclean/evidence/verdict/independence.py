@@ -62,16 +62,15 @@ def independence(
     pred_probs: np.ndarray,
     judge_probs: np.ndarray,
     *,
-    test_labels: np.ndarray | None = None,
-    test_judge_probs: np.ndarray | None = None,
+    test: tuple[np.ndarray, np.ndarray] | None = None,
     seed: int = 0,
     by: Constants = STANDARD,
 ) -> Independence:
     """Weigh whether a judge's probabilities (N, K) were learned from the given `labels` (N,).
 
-    `pred_probs` (N, K) are out-of-fold, from recognizers trained on the same set without the row; `test_labels` (M,)
-    and `test_judge_probs` (M, K) are of test images, which no recognizer has seen. All columns are classes that the
-    judge knows.
+    `pred_probs` (N, K) are out-of-fold, from recognizers trained on the same set without the row; `test`: the labels
+    (M,) and the judge's probabilities (M, K) of test images, which no recognizer has seen. All columns are classes that
+    the judge knows.
 
     Agreement alone tells nothing: a good judge agrees with right labels, and a net that learned these labels with
     augmentation and averaged weights repeats few of the wrong ones. What differs is what is left to say. Both, judge
@@ -114,8 +113,8 @@ def independence(
     named = judge.argmax(1)
     repeats = named == labels
     on_test = np.empty(0, dtype=bool)
-    if test_labels is not None and test_judge_probs is not None:
-        on_test = check_pred_probs(test_judge_probs).argmax(1) == check_labels(test_labels, probs.shape[1])
+    if test is not None:
+        on_test = check_pred_probs(test[1]).argmax(1) == check_labels(test[0], probs.shape[1])
     own = probs[np.arange(count), labels]
     disputed = np.argsort(own, kind="stable")[: round(by.judge_disputed * count)]
     left, news = _what_is_left(labels, probs, judge, by) if count >= FEWEST else (_nothing(count), float("nan"))
