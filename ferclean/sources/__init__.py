@@ -55,8 +55,7 @@ def notes(path: Path, card: Card, options: Mapping[str, object]) -> list[str]:
     module = source(card.layout)
     if not hasattr(module, "notes"):
         return []
-    known = options_of(module.notes)
-    said: list[str] = module.notes(path, card, **{name: value for name, value in options.items() if name in known})
+    said: list[str] = module.notes(path, card, options)
     return said
 
 

@@ -6,9 +6,10 @@ It never follows a link to a folder, never leaves the root and never guesses a c
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ferclean.errors import BadDataError, nearest
 from ferclean.sources.cards import Card, SourceCode
@@ -56,13 +57,13 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
             yield from _class_folder(path, top, card, everywhere)
 
 
-def notes(path: Path, card: Card, *, split: str | None = None) -> list[str]:
+def notes(path: Path, card: Card, options: Mapping[str, Any]) -> list[str]:
     """Folders that name no class, and the split of a set without split folders."""
     card = _with_folder_names(path, card)
     splits, classes = _plan(path, card)
     strange = [str(folder) for folder in classes if not card.label_of(folder.name) and not _unlabelled(folder.name)]
     said = [f"files in folders that name no class are quarantined: {', '.join(strange)}"] if strange else []
-    if not splits and split is None and not said_by_name(path, card):
+    if not splits and options.get("split") is None and not said_by_name(path, card):
         said.append("there are no folders of splits: all files are training data; --split says otherwise")
     return said
 

@@ -115,18 +115,14 @@ def read(
         given_votes.refuse_strangers(keys)
 
 
-def notes(
-    path: Path,
-    card: Card,
-    *,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    split_column: str | None = None,
-    split: str | None = None,
-) -> list[str]:
-    """What was chosen that somebody may have meant otherwise: of several columns one, and a split for all."""
+def notes(path: Path, card: Card, options: Mapping[str, Any]) -> list[str]:
+    """What `read` with these options chose that somebody may have meant otherwise: of several columns one, and a split
+    for all."""
     header = header_of(path)
     said: list[str] = []
+    image_column, label_column, split_column, split = (
+        options.get(name) for name in ("image_column", "label_column", "split_column", "split")
+    )
     image = _image_column(path, header, image_column)
     label = find_column(header, label_column, LABEL_COLUMNS, "label_column", path)
     for what, chosen, named, usual, option in (
