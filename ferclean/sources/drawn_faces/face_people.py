@@ -11,30 +11,21 @@ import numpy as np
 
 from ferclean.sources.drawn_faces.face_shapes import Colour, tint
 
-_SKINS = (
-    (250, 224, 204),
-    (241, 205, 178),
-    (228, 184, 150),
-    (206, 155, 117),
-    (172, 118, 82),
-    (132, 86, 58),
-    (97, 62, 44),
-)
-_HAIRS = (
-    (28, 24, 26),
-    (52, 36, 28),
-    (88, 58, 36),
-    (128, 84, 46),
-    (186, 140, 78),
-    (222, 190, 128),
-    (150, 70, 38),
-    (168, 166, 168),
-    (216, 214, 214),
-    (74, 60, 96),
-)
-_IRISES = ((70, 46, 30), (92, 64, 38), (58, 84, 104), (84, 126, 150), (80, 112, 72), (104, 104, 100))
-_CLOTHES = ((186, 74, 66), (66, 104, 148), (82, 130, 98), (226, 184, 84), (120, 92, 142), (60, 62, 72), (214, 208, 196))
-_FRAMES = ((34, 32, 34), (110, 66, 40), (150, 40, 44), (58, 72, 110), (176, 150, 96))
+
+def _colours(text: str) -> tuple[Colour, ...]:
+    """Red, green and blue in hexadecimal.
+
+    >>> _colours("1c181a d8d6d6")
+    ((28, 24, 26), (216, 214, 214))
+    """
+    return tuple((red, green, blue) for red, green, blue in map(bytes.fromhex, text.split()))
+
+
+_SKINS = _colours("fae0cc f1cdb2 e4b896 ce9b75 ac7652 84563a 613e2c")
+_HAIRS = _colours("1c181a 34241c 583a24 80542e ba8c4e debe80 964626 a8a6a8 d8d6d6 4a3c60")
+_IRISES = _colours("462e1e 5c4026 3a5468 547e96 507048 686864")
+_CLOTHES = _colours("ba4a42 426894 528262 e2b854 785c8e 3c3e48 d6d0c4")
+_FRAMES = _colours("222022 6e4228 96282c 3a486e b09660")
 HAIR_STYLES = ("short", "side", "bob", "long", "bun", "curly", "fringe", "bald", "scarf", "cap")
 # Of each style above, for faces drawn more masculine (True) or more feminine (False).
 _STYLE_ODDS = {
