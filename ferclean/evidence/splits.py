@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
+from ferclean.evidence.cells import in_order_of, number_of_cells
 
 NEAR_DUPLICATE = 0.98
 """Thumbnail similarity from which two images count as near-duplicates; set beforehand, then looked at. On 7,500 FER2013
@@ -167,7 +168,7 @@ def _cells(asking: np.ndarray, vectors: np.ndarray) -> Iterator[tuple[np.ndarray
         everybody = np.arange(count)
         yield everybody, everybody, True
         return
-    number = round(4 * np.sqrt(count))
+    number = number_of_cells(count)
     centres = vectors[np.random.default_rng(0).choice(count, number, replace=False)]
     probes = min(PROBES, number)
     home = np.empty(count, dtype=np.int32)
@@ -180,10 +181,8 @@ def _cells(asking: np.ndarray, vectors: np.ndarray) -> Iterator[tuple[np.ndarray
         if asking is not vectors:
             near = asking[rows] @ centres.T
         asked[rows] = np.argpartition(near, -probes, axis=1)[:, -probes:]
-    edges = np.arange(number + 1)
-    living, asks = np.argsort(home, kind="stable"), np.argsort(asked.ravel(), kind="stable")
-    lives_from = np.searchsorted(home[living], edges)
-    asks_from = np.searchsorted(asked.ravel()[asks], edges)
+    living, lives_from = in_order_of(home, number)
+    asks, asks_from = in_order_of(asked.ravel(), number)
     for cell in range(number):
         members = living[lives_from[cell] : lives_from[cell + 1]]
         if len(members):

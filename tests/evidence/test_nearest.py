@@ -71,3 +71,48 @@ def test_too_few_and_those_of_other_samples_are_refused() -> None:
         surroundings(found, k=3)
     with pytest.raises(BadDataError, match="nearest of 4 samples are at hand, and 3 are asked about"):
         neighbourhood(np.zeros(3, dtype=int), np.eye(3), num_classes=1, k=1, nearest=found)
+
+
+def test_in_cells_next_to_all_are_found_and_the_same_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding = _heaps(3000)
+    exact = find(embedding, k=10)
+    monkeypatch.setattr(nearest_room, "EXACT", 1000)
+    found, again = find(embedding, k=10), find(embedding, k=10)
+    met = [np.isin(exact.at[row], found.at[row]).mean() for row in range(3000)]
+    assert 0.98 < np.mean(met) < 1  # 1: all were looked at
+    assert [found.at.tobytes(), found.cosine.tobytes()] == [again.at.tobytes(), again.cosine.tobytes()]
+
+
+def test_in_cells_ties_crowds_and_copies_are_those_of_the_exact_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding, fold = np.repeat(_heaps(600), 4, axis=0), np.arange(2400) // 4 % 2  # full of ties
+    embedding[100:300] = embedding[100]
+    groups = np.random.default_rng(0).integers(0, 1800, 2400)
+    exact = find(embedding, k=4, fold=fold, groups=groups)
+    assert exact.crowd.sum() > 90
+    assert len(exact.tied) > 50
+    for name, value in {"EXACT": 1000, "_DRAWN": 1200, "_MET": 1.0}.items():
+        monkeypatch.setattr(nearest_room, name, value)
+    found = find(embedding, k=4, fold=fold, groups=groups)
+    for name in ("at", "cosine", "crowd"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(exact, name))
+    assert sorted(found.tied.tolist()) == sorted(exact.tied.tolist())
+    assert found.tied.tolist() != exact.tied.tolist()  # they asked cell by cell
+
+
+def test_who_finds_only_copies_in_the_cells_around_it_asks_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedding, groups = _heaps(2400), np.arange(2400)
+    embedding[:150] = embedding[0]
+    groups[:150] = 0
+    exact = find(embedding, k=4, groups=groups)
+    for name, value in {"EXACT": 1000, "_MET": 0.5}.items():
+        monkeypatch.setattr(nearest_room, name, value)
+    found = find(embedding, k=4, groups=groups)
+    np.testing.assert_array_equal(found.at[:150], exact.at[:150])
+    assert (found.at >= 0).all()
+    assert (found.at != exact.at).any()  # the others looked into cells
+
+
+def _heaps(n: int) -> np.ndarray:
+    """(n, 12) rows around forty points."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(40, 12))[rng.integers(0, 40, n)] + 0.3 * rng.normal(size=(n, 12))
