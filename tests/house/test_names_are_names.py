@@ -82,7 +82,7 @@ def _settled(names: Sequence[str], *, declared: bool = False) -> tuple[ClassName
 @given(names=_NAMES)
 @example(names=["1", "2", "3", "4", "5", "6", "7"])
 @example(names=["happiness", "Happy", "happy"])
-@settings(max_examples=300)
+@settings(max_examples=120)
 def test_every_name_of_a_vocabulary_finds_itself_and_its_own_position(names: list[str]) -> None:
     classes = _settled(names, declared=True)
     assert [find_class(name, classes) for name in classes] == list(classes)
