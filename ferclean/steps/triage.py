@@ -130,9 +130,8 @@ def triage(
         thresholds=thresholds,
         constants=constants,
     )  # fmt: skip
+    reasons.add_judges(judged.reasons, given, found.judge_probs, judges=found.judge_names, names=dataset.classes)
     table = _frame(ids, judged, dataset.classes)
-    said = reasons.judges_in_words(given, found.judge_probs, judges=found.judge_names, names=dataset.classes)
-    table["reasons"] = [[*own, *more] for own, more in zip(table["reasons"], said, strict=True)]
     undecided = ~np.isin(table["sample_id"].to_numpy(), decided.ids)
     voted = int(counts_of.any(axis=1).sum())
     size = queueing.teaching_round(len(ids), asked=teaching_round, voted=voted)
@@ -272,7 +271,7 @@ def _mark_copies(table: pd.DataFrame, everything: pd.DataFrame, pairs: pd.DataFr
     position = everything.set_index("sample_id")["position"]
     key = everything.set_index("sample_id")["source_key"]
     row = {sample_id: i for i, sample_id in enumerate(table["sample_id"])}
-    kinds, reasons = table["kind"].to_list(), table["reasons"].to_list()
+    kinds, told = table["kind"].to_list(), table["reasons"]
     for a, b in pairs[["sample_a", "sample_b"]].itertuples(index=False):
         for own, other in ((a, b), (b, a)):
             if own not in row:
@@ -280,11 +279,10 @@ def _mark_copies(table: pd.DataFrame, everything: pd.DataFrame, pairs: pd.DataFr
             leak = split[other] not in scored
             if not leak and position[own] < position[other]:
                 continue
-            text = f"a copy of {key[other]} in {split[other]}" if leak else f"a copy of {key[other]}"
-            reasons[row[own]] = [*reasons[row[own]], text]
+            told[row[own]].append(("leak", key[other], split[other]) if leak else ("copy", key[other]))
             if kinds[row[own]] == "clean" or (leak and kinds[row[own]] == "duplicate"):
                 kinds[row[own]] = "leak" if leak else "duplicate"
-    table["kind"], table["reasons"] = kinds, reasons
+    table["kind"] = kinds
 
 
 def _unreadable(everything: pd.DataFrame, *, start: int, width: int) -> pd.DataFrame:

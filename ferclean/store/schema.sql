@@ -189,7 +189,8 @@ CREATE VIEW verdict AS SELECT          -- what the latest triage thinks of a sam
     NULL::DOUBLE AS p_clean,           -- 0 to 1, high = the given label stands
     NULL::VARCHAR AS suggested_label,  -- canonical class name; a proposal
     NULL::BIGINT AS rank,              -- 1 = look here first
-    NULL::VARCHAR[] AS reasons,        -- the evidence in short sentences
+    NULL::VARCHAR[] AS reasons,        -- the evidence: of each reason the kind and what stands in its sentence, as a list in
+                                       -- JSON (ferclean.store.reasons has the words), or the sentence itself
     NULL::DOUBLE[] AS soft_label,      -- calibrated probability per class in the card's order
     NULL::BOOLEAN AS drawn_at_random,  -- true: a random draw brought it to its rank, not its score
     NULL::DOUBLE AS inclusion_probability, -- chance in (0, 1] of that draw; NULL: it is there for its rank

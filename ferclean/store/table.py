@@ -17,6 +17,7 @@ import pyarrow as pa
 from ferclean.errors import UsageError, among
 from ferclean.store import run_files
 from ferclean.store.exchange import frame, rows
+from ferclean.store.reasons import in_words
 from ferclean.store.runs import latest_done
 from ferclean.store.samples import SAMPLES, absolute_paths, read_dataset
 from ferclean.store.scores import matrix
@@ -50,9 +51,9 @@ def sample_table(ws: Workspace, *, lists: Collection[str] = LISTS) -> pd.DataFra
     p_mislabelled, p_ambiguous, p_unusable, p_clean, verdict, rank (Int64, 1 = look first), decision (never skip),
     corrected_label (after relabel or keep, else None), reviewer, conflict (bool), quarantine_reason, fold (Int64),
     run_id (the triage run), pred_probs (list of K floats in the card's order, or None), soft_label, path, reasons
-    (list), drawn_at_random (bool: its rank is by a random draw), inclusion_probability (of that draw, else NaN),
-    method_votes (dict: recognizer -> the class that it finds most probable, over its seeds; or None), p_suggested (the
-    chance that suggested_label is the true one), p_true (list of K floats, or None).
+    (list of sentences), drawn_at_random (bool: its rank is by a random draw), inclusion_probability (of that draw,
+    else NaN), method_votes (dict: recognizer -> the class that it finds most probable, over its seeds; or None),
+    p_suggested (the chance that suggested_label is the true one), p_true (list of K floats, or None).
     Verdict columns are of the latest done triage run; `pred_probs` are the mean over the runs that its config names
     under `score_runs`, `fold` is of the first of them.
 
@@ -251,6 +252,8 @@ def _complete(
     root = read_dataset(con, ws).root if ids else ""
     table["path"] = pd.Series(absolute_paths(ws, root, table["location"], table["relative_path"]), dtype="object")
     table["rank"] = table["rank"].astype("Int64")
+    if "reasons" in table:
+        table["reasons"] = table["reasons"].map(in_words, na_action="ignore")
     order = [
         "sample_id", "source_key", "split", "given_label", "suggested_label", "label_quality", "p_mislabelled",
         "p_ambiguous", "p_unusable", "p_clean", "verdict", "rank", "decision", "corrected_label", "reviewer",

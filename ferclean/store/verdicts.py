@@ -15,6 +15,7 @@ import pyarrow as pa
 from ferclean.errors import BadDataError, FercleanError
 from ferclean.store import run_files
 from ferclean.store.exchange import frame, insert, numbers, optional, rows, text
+from ferclean.store.reasons import in_words, packed
 from ferclean.store.runs import check_run, finished, latest_done, source_of
 from ferclean.store.samples import fingerprint, read_dataset
 from ferclean.store.scores import check_samples
@@ -35,7 +36,7 @@ def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
 
     Columns: sample_id, kind, label_quality (low = likely mislabelled), p_mislabelled, p_ambiguous, p_unusable,
     p_clean (all in [0, 1], NaN = not known), suggested_label (class name or None), rank (1 = look first), reasons
-    (list of str), soft_label (list of K floats or None); optionally drawn_at_random (bool) and
+    (a list of `store.reasons.Reason`), soft_label (list of K floats or None); optionally drawn_at_random (bool) and
     inclusion_probability (in (0, 1] exactly where drawn): without them nothing was drawn; and p_suggested (in [0, 1])
     and p_true (list of K floats or None). Raises BadDataError, naming the first sample, otherwise.
     """
@@ -56,7 +57,7 @@ def put_verdicts(ws: Workspace, run_id: str, verdicts: pd.DataFrame) -> None:
                 **{name: numbers(verdicts[name], pa.float64()) for name in (*NUMBERS, "p_suggested")},
                 "rank": pa.array([int(value) for value in verdicts["rank"]], type=pa.int64()),
                 "reasons": pa.array(
-                    [[str(reason) for reason in value] for value in verdicts["reasons"]], type=pa.list_(pa.string())
+                    [[packed(reason) for reason in value] for value in verdicts["reasons"]], type=pa.list_(pa.string())
                 ),
                 **{name: _lists(verdicts[name]) for name in _DISTRIBUTIONS},
                 "drawn_at_random": pa.array(drawn.tolist(), type=pa.bool_()),
@@ -124,17 +125,18 @@ def _check_verdicts(
 def get_verdicts(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
     """The verdicts of a triage run (the latest done one by default) by rank; empty when nothing was triaged.
 
-    Columns as `put_verdicts` takes them (drawn_at_random False where nothing was drawn), and run_id. Raises
-    FercleanError for a run whose file was deleted.
+    Columns as `put_verdicts` takes them (drawn_at_random False where nothing was drawn), but reasons in words, and
+    run_id. Raises FercleanError for a run whose file was deleted.
     """
     with ws.reading("reading verdicts") as con:
         chosen = run_id or latest_done(con, ws, "triage")
         verdict = source_of(con, ws, chosen, "verdicts")
-        return frame(
+        found = frame(
             con,
             f"SELECT {', '.join(_COLUMNS)} FROM {verdict.sql} ORDER BY rank, position",  # noqa: S608 - own names only
             verdict.parameters,
         )
+        return found.assign(reasons=found["reasons"].map(in_words))
 
 
 def put_pairs(ws: Workspace, run_id: str, pairs: pd.DataFrame) -> None:

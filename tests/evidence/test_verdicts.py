@@ -18,6 +18,7 @@ from ferclean.evidence.signals import neighbours
 from ferclean.evidence.signals.label_signals import compute_signals, self_confidence
 from ferclean.evidence.verdict.belief import Faces
 from ferclean.evidence.verdict.verdicts import Thresholds, Verdicts, judge
+from ferclean.store.reasons import in_words, packed
 
 NAMES = ["surprise", "fear", "disgust", "happiness", "sadness"]
 AVAILABLE, ERROR = planted(600)
@@ -47,6 +48,10 @@ def judged(
 ) -> Verdicts:
     people = None if decided is None else check_decisions(LABELS, decided, chosen, weight, num_classes=5)
     return judge(planted_faces(order, **others), people=people, thresholds=thresholds, constants=constants)
+
+
+def told(found: Verdicts, row: int) -> list[str]:
+    return in_words([packed(reason) for reason in found.reasons[row]])
 
 
 def judged_alone(labels: np.ndarray, pred_probs: np.ndarray) -> Verdicts:
@@ -141,7 +146,7 @@ def test_a_face_between_two_expressions_is_ambiguous_and_its_soft_label_says_whi
     assert (found.kind[torn] == "ambiguous").mean() > 0.9
     assert (found.kind[~torn] == "clean").all()
     assert found.soft_label[torn].max(1).mean() < 0.75 < found.soft_label[~torn].max(1).min()
-    assert any(reason.startswith("torn between") for reason in found.reasons[int(np.argmax(torn))])
+    assert any(reason.startswith("torn between") for reason in told(found, int(np.argmax(torn))))
     np.testing.assert_allclose(found.soft_label.sum(1), 1)
 
 
@@ -170,10 +175,10 @@ def test_blank_images_are_unusable_whatever_their_label() -> None:
     found = judged(unusable=blank)
     assert (found.kind[blank] == "unusable").all()
     assert not (found.kind[~blank] == "unusable").any()
-    assert "no readable face" in found.reasons[3][0]
+    assert "no readable face" in told(found, 3)[0]
     far = judged(unusable=np.where(blank, 0.8, 0.1))
-    assert far.reasons[3][0] == "perhaps no face: a face detector sees none, or it is unlike all other images"
-    assert not any("no face" in reason for reason in far.reasons[4])
+    assert told(far, 3)[0] == "perhaps no face: a face detector sees none, or it is unlike all other images"
+    assert not any("no face" in reason for reason in told(far, 4))
     with pytest.raises(BadDataError, match="unusable"):
         judged(unusable=np.full(len(LABELS), 2.0))
 
@@ -197,7 +202,7 @@ def test_reasons_are_words_a_reviewer_understands() -> None:
             epochs=12,
         )
     )
-    recognizer, nearest, training, copy = found.reasons[0]
+    recognizer, nearest, training, copy = told(found, 0)
     assert recognizer.startswith("the recognizer gives anger ")
     assert ", the given label fear " in recognizer
     assert nearest == "90 % of the nearest faces are labelled anger, 10 % fear"
@@ -216,7 +221,7 @@ def test_votes_of_people_outweigh_the_recognizer_where_there_are_any() -> None:
     assert found.p_clean[0] > 0.95
     assert found.kind[1] == "mislabelled"
     assert found.suggested_label[1] == other
-    assert found.reasons[1][0] == f"10 of 10 people say {NAMES[other]}, 0 {NAMES[LABELS[1]]}"
+    assert told(found, 1)[0] == f"10 of 10 people say {NAMES[other]}, 0 {NAMES[LABELS[1]]}"
     assert found.p_ambiguous[2] > 0.5
     assert found.soft_label[1].argmax() == other
     np.testing.assert_allclose(found.p_mislabelled[3:], before.p_mislabelled[3:], atol=0.01)
@@ -315,9 +320,9 @@ def test_sets_without_anything_to_doubt_state_no_doubt() -> None:
 
 def test_several_recognizers_are_counted_in_words() -> None:
     members = np.stack([PROBS, np.roll(PROBS, 1, axis=1), PROBS])
-    told = judged(recognizer_probs=members).reasons[0][0]
-    assert told.endswith(f"(2 of 3 recognizers prefer {NAMES[int(judged().suggested_label[0])]})")
-    assert "recognizers prefer" not in judged(recognizer_probs=members[:1]).reasons[0][0]
+    said = told(judged(recognizer_probs=members), 0)[0]
+    assert said.endswith(f"(2 of 3 recognizers prefer {NAMES[int(judged().suggested_label[0])]})")
+    assert "recognizers prefer" not in told(judged(recognizer_probs=members[:1]), 0)[0]
 
 
 def test_one_sample_one_class_and_none_are_judged_clean() -> None:

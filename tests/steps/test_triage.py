@@ -18,7 +18,7 @@ from ferclean.parts.gathering import accepted_judges
 from ferclean.review.desk import open_desk
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
-from ferclean.store import decisions, embeddings, runs, samples, scores, table, verdicts
+from ferclean.store import decisions, embeddings, run_files, runs, samples, scores, table, verdicts
 from ferclean.store.workspace import Workspace
 
 
@@ -63,6 +63,20 @@ def test_copies_in_another_split_are_called_leaks(judged_folder: Path) -> None:
     assert crossing
     assert (judged.loc[sorted(crossing), "kind"] != "clean").all()
     assert all(any("copy of" in text for text in judged.loc[name, "reasons"]) for name in crossing)
+
+
+def test_a_verdict_keeps_what_its_reasons_tell_so_that_it_is_explained_without_the_scores(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    shown = table.sample_table(ws).set_index("sample_id")["reasons"].dropna()
+    run = runs.latest_run(ws, "triage")
+    assert run is not None
+    stored = run_files.read(ws, run.run_id, "verdicts", ["reasons"]).column("reasons").to_pylist()
+    assert sum(reason.startswith('["') for kept in stored for reason in kept) > len(stored)
+    for scored in run.config["score_runs"]:
+        shutil.rmtree(ws.runs / scored)
+    told = verdicts.get_verdicts(ws).set_index("sample_id")["reasons"]
+    assert told.to_dict() == shown.to_dict()
+    assert not any(reason.startswith("[") for reasons in told for reason in reasons)
 
 
 def test_people_are_shown_the_probabilities_that_the_reasons_tell(judged_folder: Path) -> None:

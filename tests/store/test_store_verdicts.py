@@ -42,6 +42,15 @@ def test_verdicts_come_back_by_rank_from_the_latest_done_triage(tmp_path: Path) 
     assert np.isnan(earlier["p_unusable"][0])
 
 
+def test_reasons_are_read_in_words_from_what_they_tell_and_from_sentences_of_an_older_ferclean(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    kept = ("nearest against", 90, "fear", 10, "anger")
+    triaged(ws, ids, reasons=[[kept, "said by hand"], *([["an older sentence"]] * 5)])
+    words = ["90 % of the nearest faces are labelled fear, 10 % anger", "said by hand"]
+    for found in (table.queue(ws), table.sample_rows(ws, ids), table.sample_table(ws), verdicts.get_verdicts(ws)):
+        assert found["reasons"].to_list() == [words, *([["an older sentence"]] * 5)]
+
+
 def test_verdicts_of_a_run_are_replaced(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path)
     run = triaged(ws, ids)

@@ -1,16 +1,20 @@
-"""Say in words that a reviewer understands why a sample was judged as it was.
+"""What there is to tell a reviewer about why a sample was judged as it was: its kind, and what stands in the sentence.
 
-It only reads the evidence; nothing is computed here that a verdict rests on.
+It only reads the evidence; nothing is computed here that a verdict rests on. `ferclean.store.reasons` has the words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+Told = list[list[tuple[str | int, ...]]]
+"""Per sample its reasons: the kind of each, then names and whole numbers (percentages, counts)."""
 
-def in_words(
+
+def to_tell(
     labels: np.ndarray,
     pred_probs: np.ndarray,
     suggested: np.ndarray,
@@ -24,8 +28,8 @@ def in_words(
     duplicates: np.ndarray | None = None,
     recognizer_probs: np.ndarray | None = None,
     votes: np.ndarray | None = None,
-) -> list[list[str]]:
-    """A few short sentences per sample, the most telling first; names of classes, never bare indices.
+) -> Told:
+    """A few reasons per sample, the most telling first; names of classes, never bare indices.
 
     `labels` and `suggested` (N,) index `names`; `pred_probs` and `knn_shares` (N, K) are told as percentages;
     `learned_share` (N,) is told when it is 0, with the number of `epochs` when known; `unusable` (N,) is the
@@ -33,95 +37,95 @@ def in_words(
     copies, of which differing labels are told; `recognizer_probs` (R, N, K) tells how many of several recognizers
     prefer the same; `votes` (N, K) counts of people are told first.
 
-    >>> in_words(np.array([1]), np.array([[0.71, 0.29]]), np.array([0]), names=["anger", "fear"])
-    [['the recognizer gives anger 71 %, the given label fear 29 %']]
+    >>> to_tell(np.array([1]), np.array([[0.71, 0.29]]), np.array([0]), names=["anger", "fear"])
+    [[('other', 'anger', 71, 'fear', 29)]]
     """
-
-    def percent(value: float) -> str:
-        return f"{100 * value:.0f} %"
-
-    def share(probs: np.ndarray, label: int) -> str:
-        return f"{names[label]} {percent(probs[label])}"
-
-    favourite, recognizers = None, 1 if recognizer_probs is None else len(recognizer_probs)
-    if recognizer_probs is not None and recognizers > 1:
-        favourite = np.asarray(recognizer_probs).argmax(2)
-    copies = _labels_of_copies(labels, duplicates)
-    told: list[list[str]] = []
-    for row, given in enumerate(labels):
-        probs, said = pred_probs[row], []
-        # where the label is left as it is, what the recognizer would rather say is still evidence
-        best = int(suggested[row]) if suggested[row] != given else int(np.argmax(probs))
-        if unusable is not None and unusable[row]:
-            said.append(
-                "no readable face: blank or broken"
-                if unusable[row] == 1
-                else "perhaps no face: a face detector sees none, or it is unlike all other images"
-            )
-        if votes is not None and votes[row].any():
-            most = int(np.argmax(votes[row]))
-            said.append(f"{votes[row][most]} of {votes[row].sum()} people say {names[most]}")
-            if most != given:
-                said[-1] += f", {votes[row][given]} {names[given]}"
-        if best == given:
-            said.append(f"the recognizer gives the given label {share(probs, given)}")
-        else:
-            said.append(f"the recognizer gives {share(probs, best)}, the given label {share(probs, given)}")
-        if favourite is not None:
-            said[-1] += f" ({(favourite[:, row] == best).sum()} of {recognizers} recognizers prefer {names[best]})"
-        if ambiguous is not None and ambiguous[row] and len(names) > 1:
-            first, second = np.argsort(-probs, kind="stable")[:2]
-            said.append(f"torn between {names[first]} ({probs[first]:.0%}) and {names[second]} ({probs[second]:.0%})")
-        if knn_shares is not None and knn_shares[row].sum() > 0:  # neither NaN nor empty
-            around = int(np.argmax(knn_shares[row]))
-            said.append(f"{percent(knn_shares[row][around])} of the nearest faces are labelled {names[around]}")
-            if around != given:
-                said[-1] += f", {percent(knn_shares[row][given])} {names[given]}"
-        if learned_share is not None and learned_share[row] == 0:
-            said.append("never learned in training" if epochs is None else f"never learned in {epochs} epochs")
-        if copies[row]:
-            said.append(f"a copy of it is labelled {' and '.join(names[label] for label in copies[row])}")
-        told.append(said)
+    told: Told = [[] for _ in labels]
+    named = np.array(names, dtype=object)
+    # where the label is left as it is, what the recognizer would rather say is still evidence
+    best = np.where(suggested != labels, suggested, pred_probs.argmax(1))
+    if unusable is not None:
+        _tell(told, unusable == 1, "unreadable")
+        _tell(told, (unusable != 1) & (unusable != 0), "faceless")
+    if votes is not None:
+        most, total = votes.argmax(1), votes.sum(1)
+        said, against = (_at(votes, most), total, named[most]), (_at(votes, labels), named[labels])
+        _tell(told, votes.any(1) & (most == labels), "votes", *said)
+        _tell(told, votes.any(1) & (most != labels), "votes against", *said, *against)
+    kind, among = "", list[np.ndarray]()
+    if recognizer_probs is not None and len(recognizer_probs) > 1:
+        prefer = (np.asarray(recognizer_probs).argmax(2) == best).sum(0)
+        kind, among = " of several", [prefer, np.full_like(prefer, len(recognizer_probs))]
+    own = named[labels], _percent(pred_probs, labels)
+    _tell(told, best == labels, f"given{kind}", *own, *among)
+    _tell(told, best != labels, f"other{kind}", named[best], _percent(pred_probs, best), *own, *among)
+    if ambiguous is not None and len(names) > 1:
+        first, second = np.argsort(-pred_probs, axis=1, kind="stable")[:, :2].T
+        shares = [column for k in (first, second) for column in (named[k], _percent(pred_probs, k))]
+        _tell(told, ambiguous, "torn", *shares)
+    if knn_shares is not None:
+        near, known = knn_shares.argmax(1), knn_shares.sum(1) > 0  # neither NaN nor empty
+        around, against = (_percent(knn_shares, near), named[near]), (_percent(knn_shares, labels), named[labels])
+        _tell(told, known & (near == labels), "nearest", *around)
+        _tell(told, known & (near != labels), "nearest against", *around, *against)
+    if learned_share is not None:
+        ran = () if epochs is None else (np.full(len(labels), epochs),)
+        _tell(told, learned_share == 0, "unlearned in" if ran else "unlearned", *ran)
+    for row, others in _labels_of_copies(labels, duplicates).items():
+        told[row].append(("copy labelled", " and ".join(names[label] for label in others)))
     return told
 
 
-def judges_in_words(
-    labels: np.ndarray, judge_probs: np.ndarray, *, judges: Sequence[str], names: Sequence[str]
-) -> list[list[str]]:
-    """What each outside judge says of a face, one sentence each; none where it has no say.
+def add_judges(
+    told: Told, labels: np.ndarray, judge_probs: np.ndarray, *, judges: Sequence[str], names: Sequence[str]
+) -> None:
+    """Add to what is `told` what each outside judge says of a face, one reason each; none where it has no say.
 
     `labels` (N,) index `names`; `judge_probs` (J, N, K), NaN for classes that a judge does not know.
 
+    >>> told = [[]]
     >>> said = np.array([[[0.9, 0.1]], [[np.nan, 1.0]]])
-    >>> judges_in_words(np.array([1]), said, judges=["one", "two"], names=["anger", "fear"])
-    [['one, an outside judge, gives anger 90 %, the given label 10 %',
-      'two, an outside judge, gives the given label fear 100 %']]
+    >>> add_judges(told, np.array([1]), said, judges=["one", "two"], names=["anger", "fear"])
+    >>> told
+    [[('judge other', 'one', 'anger', 90, 10), ('judge given', 'two', 'fear', 100)]]
     """
-    told: list[list[str]] = [[] for _ in labels]
+    named = np.array(names, dtype=object)
     for judge, probs in zip(judges, judge_probs, strict=True):
         # a row without a say is NaN throughout; a class that it does not know is never its best
         best = np.where(np.isnan(probs), -1.0, probs).argmax(1)
-        for row in np.flatnonzero(~np.isnan(probs).all(1)):
-            label, most = int(labels[row]), int(best[row])
-            shown = f"{names[most]} {100 * probs[row, most]:.0f} %"
-            if most == label:
-                said = f"gives the given label {shown}"
-            elif np.isnan(probs[row, label]):
-                said = f"gives {shown} and does not know the given label"
-            else:
-                said = f"gives {shown}, the given label {100 * probs[row, label]:.0f} %"
-            told[row].append(f"{judge}, an outside judge, {said}")
-    return told
+        heard, knows, agrees = ~np.isnan(probs).all(1), ~np.isnan(_at(probs, labels)), best == labels
+        said = np.full(len(labels), judge, dtype=object), named[best], _percent(probs, best)
+        _tell(told, heard & agrees, "judge given", *said)
+        _tell(told, heard & ~agrees & ~knows, "judge unknown", *said)
+        _tell(told, heard & ~agrees & knows, "judge other", *said, _percent(probs, labels))
 
 
-def _labels_of_copies(labels: np.ndarray, duplicates: np.ndarray | None) -> list[list[int]]:
-    """For each sample the labels, other than its own, that its copies carry."""
+def _tell(told: Told, which: np.ndarray, kind: str, *columns: np.ndarray) -> None:
+    """Add a reason to those samples `which` (N,) names; `columns` (N,) each hold what stands in it."""
+    rows = np.flatnonzero(which)
+    kinds = [kind] * len(rows)
+    for row, *reason in zip(rows.tolist(), kinds, *(column[rows].tolist() for column in columns), strict=True):
+        told[row].append(tuple(reason))
+
+
+def _at(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(N, K) -> (N,): of each row what stands at its label."""
+    return np.asarray(values[np.arange(len(labels)), labels])
+
+
+def _percent(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """As `_at`, in whole percent; 0 for NaN, which is not told."""
+    return np.asarray(np.rint(100 * np.nan_to_num(_at(probs, labels))).astype(np.int64))
+
+
+def _labels_of_copies(labels: np.ndarray, duplicates: np.ndarray | None) -> dict[int, list[Any]]:
+    """Of each sample with copies that carry other labels than its own: those."""
     if duplicates is None:
-        return [[] for _ in labels]
-    carried: dict[object, set[int]] = {}
-    for group, label in zip(np.asarray(duplicates).tolist(), labels.tolist(), strict=True):
-        carried.setdefault(group, set()).add(label)
-    return [
-        sorted(carried[group] - {label})
-        for group, label in zip(np.asarray(duplicates).tolist(), labels.tolist(), strict=True)
-    ]
+        return {}
+    _, group, size = np.unique(duplicates, return_inverse=True, return_counts=True)
+    shared = np.flatnonzero(size[group] > 1).tolist()
+    carried: dict[int, set[int]] = {}
+    for row in shared:
+        carried.setdefault(group[row], set()).add(int(labels[row]))
+    found = {row: sorted(carried[group[row]] - {int(labels[row])}) for row in shared}
+    return {row: others for row, others in found.items() if others}

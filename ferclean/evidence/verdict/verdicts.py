@@ -45,9 +45,9 @@ class Verdicts:
     `p_clean` (N,) in [0, 1] sum to 1. `suggested_label` (N,) int64, never the given label where `kind` is mislabelled,
     and `p_suggested` (N,), its own probability: `true_label` (N, K) = P(true label | everything) of a face that has
     one, rows sum to 1. `kind` (N,) str: mislabelled, ambiguous, unusable or clean. `rank` (N,) int64, 1 = look first.
-    `reasons`: a few sentences per sample. `soft_label` (N, K) float64, rows sum to 1: the shares of a large panel's
-    votes, a training target. `taught`: what people's decisions taught; None without decisions. `error_rate`: the share
-    of wrong given labels, ambiguous faces included, as estimated before any decision or vote.
+    `reasons`: what there is to tell of each (`reasons.to_tell`). `soft_label` (N, K) float64, rows sum to 1: the shares
+    of a large panel's votes, a training target. `taught`: what people's decisions taught; None without decisions.
+    `error_rate`: the share of wrong given labels, ambiguous faces included, as estimated before any decision or vote.
     """
 
     label_quality: np.ndarray
@@ -59,7 +59,7 @@ class Verdicts:
     p_suggested: np.ndarray
     kind: np.ndarray
     rank: np.ndarray
-    reasons: list[list[str]]
+    reasons: reasons.Told
     soft_label: np.ndarray
     taught: truth.Learned | None
     error_rate: calibration.ErrorRate
@@ -188,9 +188,9 @@ def _soft_labels(
 
 def _reasons(
     faces: Faces, heard: Heard, suggested: np.ndarray, kind: np.ndarray, thresholds: Thresholds
-) -> list[list[str]]:
+) -> reasons.Told:
     classes, spoilt = faces.pred_probs.shape[1], np.asarray(faces.unusable)
-    return reasons.in_words(
+    return reasons.to_tell(
         faces.labels,
         heard.calibrated,
         suggested,
