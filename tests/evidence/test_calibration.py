@@ -109,6 +109,20 @@ def test_high_noise_and_weak_recognizers_are_told_an_interval_that_holds(wrong: 
     assert found.low <= found.estimate <= found.high
 
 
+@pytest.mark.parametrize("repeated", [0.0, 0.12])
+def test_many_errors_on_hard_images_beside_a_strong_recognizer_are_told_within_a_fifth(repeated: float) -> None:
+    rng = np.random.default_rng(0)
+    hard, count = rng.random(2800), 10
+    true = rng.integers(0, count, len(hard))
+    wrong = rng.random(len(hard)) < 0.27 + 0.4 * hard**2
+    labels = np.where(wrong, (true + rng.integers(1, count, len(hard))) % count, true)
+    preferred = np.where(rng.random(len(hard)) < 0.06 * hard, rng.integers(0, count, len(hard)), true)
+    preferred = np.where(wrong & (rng.random(len(hard)) < repeated), labels, preferred)
+    probs = np.full((len(hard), count), 1.0) + np.eye(count)[preferred] * 20 * (1.1 - hard)[:, None]
+    found = calibration.error_rate_interval(labels, probs / probs.sum(1, keepdims=True))
+    assert found.low <= wrong.mean() <= found.high <= found.low + 0.2
+
+
 def test_a_recognizer_that_contradicts_most_labels_blames_none_of_them() -> None:
     labels, probs, _ = weakened(0.0, 0.8)
     assert np.trace(calibration.confident_joint(labels, probs)) < 0.7
