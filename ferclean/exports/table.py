@@ -94,8 +94,8 @@ def is_ours(path: Path) -> bool:
 
     try:
         return _MARK in (pq.read_schema(path).metadata or {})
-    except pa.ArrowInvalid:
-        return False  # not Parquet at all
+    except (pa.ArrowInvalid, OSError):
+        return False  # not Parquet at all, or no whole file of it
 
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ferclean.derived import reading
 from ferclean.errors import UsageError
 from ferclean.files import remove_drafts, telling, whole_file, whole_folder
 
@@ -53,6 +54,7 @@ def check_target(out: Path, *, single_file: bool, overwrite: bool, ours: Callabl
         raise UsageError(f"{out} is not empty; pass --overwrite or another --out")
     if not (out / MANIFEST).is_file():
         raise UsageError(f"{out} was not written by ferclean (it has no {MANIFEST}); pass another --out")
+    _written_before(out)
 
 
 def form_of(folder: Path) -> str | None:
@@ -90,7 +92,7 @@ def write_folder(out: Path, fill: Callable[[Path], None], *, form: str) -> Writt
 
 def _carry_over(out: Path, new: Path, files: list[str]) -> None:
     """Copy into `new` what others left in `out`; the earlier folder stays whole until the new one is in place."""
-    earlier = set(json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"])
+    earlier = _written_before(out)
     foreign = [file for file in _files(out) if file not in earlier and file != MANIFEST]
     # also a foreign link `data` where the export needs a folder `data`, and the other way round
     needed = {*files, *(str(above) for file in files for above in PurePosixPath(file).parents)}
@@ -103,6 +105,12 @@ def _carry_over(out: Path, new: Path, files: list[str]) -> None:
     for file in foreign:
         (new / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(out / file, new / file, follow_symlinks=False)
+
+
+def _written_before(out: Path) -> set[str]:
+    """The files of the earlier export. Raises DamagedFileError where its manifest does not say: none is guessed."""
+    with reading(out / MANIFEST, "pass another --out, or remove the folder"):
+        return set(json.loads((out / MANIFEST).read_text(encoding="utf-8"))["files"])
 
 
 def _files(folder: Path) -> list[str]:

@@ -124,6 +124,9 @@ def test_overwriting_keeps_the_files_of_others(work: Small, tmp_path: Path, form
     export(work.ws, form=form, out=out, release="v1", overwrite=True)
     assert (out / "notes" / "mine.txt").read_text("ascii") == "mine"
     assert [path.name for path in out.parent.iterdir()] == [out.name]
+    (out / MANIFEST).write_bytes((out / MANIFEST).read_bytes()[:20])
+    with pytest.raises(FercleanError, match=r"is damaged \(.*pass another --out"):
+        export(work.ws, form=form, out=out, release="v1", overwrite=True)
 
 
 @pytest.mark.parametrize("form", FOLDERS)
