@@ -196,6 +196,12 @@ class Workspace:
             found = migrate.version(con)
         if found >= migrate.latest():
             return
+        journal = self.database.with_name(f"{DATABASE_NAME}.wal")
+        if journal.exists():  # closing takes it in, unless the disk is full: neither copy would hold it
+            raise FercleanError(
+                f"{journal} holds what was stored last and could not be taken into {DATABASE_NAME}; free some space "
+                f"there, or {migrate.ELSEWHERE}"
+            )
         if found:
             migrate.back_up(self.database, found)
         with whole_file(self.database, elsewhere=migrate.ELSEWHERE) as fresh:

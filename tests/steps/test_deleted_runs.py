@@ -14,6 +14,7 @@ from conftest import TINY
 
 from ferclean.errors import FercleanError
 from ferclean.parts.copies import find_duplicates
+from ferclean.parts.gathering import gather
 from ferclean.review.beside import open_album
 from ferclean.steps.decide import decide
 from ferclean.steps.ingest import ingest
@@ -22,9 +23,10 @@ from ferclean.steps.report import report
 from ferclean.steps.score import score
 from ferclean.steps.status import status
 from ferclean.steps.triage import triage
-from ferclean.store import decisions, releases, run_files, runs, scores, table, verdicts
+from ferclean.store import decisions, ensembles, releases, run_files, runs, scores, table, verdicts
+from ferclean.store.samples import fingerprint, put_samples
 from ferclean.store.workspace import Workspace
-from tests.bare_workspace import bare, triaged
+from tests.bare_workspace import bare, sample, triaged
 from tests.steps.test_score import image_folder
 
 ONE = TINY | {"epochs": 1, "methods": ["cross_entropy"]}
@@ -190,6 +192,24 @@ def test_some_recognizers_of_a_scoring_that_was_stopped_are_never_taken_for_all(
     assert (
         "the ensemble that was chosen last has no say: it lacks the scores of supcon_relabel, seed 0" in passed.notes[0]
     )
+
+
+def test_an_ensemble_that_no_longer_fits_the_labels_is_told_where_an_older_one_is_read(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    put_samples(ws, [sample("t0", split="test")])
+    for splits in (["train"], ["test", "train"]):
+        config = {"splits": splits, "file": {"embedding": False}}
+        print_ = fingerprint(ws, splits=splits)
+        with runs.running(ws, kind="score", method="m", config=config, seed=0, fingerprint=print_) as run_id:
+            margin = {"margin": np.zeros(6)}
+            scores.put_predictions(ws, run_id, ids, np.arange(6) % 2, np.full((6, 3), 1 / 3), margin)
+            runs.finish_run(ws, run_id)
+        ensembles.choose_ensemble(ws, [run_id])
+    assert not [line for line in gather(ws).notes if "chosen last" in line]
+    put_samples(ws, [sample("t1", split="test")])
+    found = gather(ws)
+    assert [run.config["splits"] for run in found.members] == [["train"]]
+    assert "chosen last has no say: it lacks the scores of m, seed 0 (for other labels)" in found.notes[0]
 
 
 def test_no_earlier_triage_answers_for_the_latest_whose_file_was_deleted(tmp_path: Path) -> None:

@@ -251,6 +251,47 @@ def test_a_move_into_files_that_is_killed_begins_again_from_the_old_database(tmp
     assert not [path for path in ws.root.iterdir() if path.name.startswith(".")]
 
 
+FULL = """
+import resource, signal, sys
+from ferclean.errors import FercleanError
+from ferclean.store.workspace import Workspace
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    Workspace.open(sys.argv[1])
+except FercleanError as error:
+    print(error)
+"""
+UNSETTLED = """
+import os, signal, sys, duckdb
+con = duckdb.connect(sys.argv[1])
+con.execute("SET checkpoint_threshold = '1TB'")
+con.execute("INSERT INTO decision SELECT 2, sample_id, 'exclude', NULL, 'bob', '', NULL, NULL, 'cli', NULL, NULL, "
+            "NULL, now()::TIMESTAMP FROM sample WHERE position = 2")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_an_older_workspace_on_a_full_disk_is_told_so_and_loses_nothing(tmp_path: Path) -> None:
+    ws, _ = before_files(tmp_path)
+
+    def told(limit: int) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", FULL, str(ws.root), str(limit)], capture_output=True, text=True, check=False,
+            cwd=STORE.parents[1],
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+    before = hashlib.sha256(ws.database.read_bytes()).hexdigest()
+    assert re.match(r"cannot write .*v10\.backup: File too large; free some space there, or move", told(1_000_000))
+    assert hashlib.sha256(ws.database.read_bytes()).hexdigest() == before
+    # what a killed process had stored lies beside the database still
+    subprocess.run([sys.executable, "-c", UNSETTLED, str(ws.database)], check=False, timeout=120)
+    assert re.match(r".*ferclean\.duckdb\.wal holds what was stored last.*; free some space there", told(1000))
+    assert not list(ws.root.glob("*.backup"))
+    assert decision_history(Workspace.open(ws.root))["reviewer"].tolist() == ["ann", "bob"]
+
+
 def test_the_database_and_so_its_backup_hold_nothing_that_grows_with_what_is_computed(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path)
     with ws.session("looking") as con:
