@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict, Unpack
 
 from ferclean.errors import UsageError
 from ferclean.review.desk import Desk, Standing, last_word, refresh, stands
@@ -23,18 +24,17 @@ ASK_ABOVE = 24
 """Faces that one bulk may decide about without being asked whether so many are meant: a page of the grid."""
 
 
-def decide(
-    desk: Desk,
-    sample_id: str,
-    action: str,
-    *,
-    label: str | None = None,
-    seconds: float | None = None,
-    model_hidden: bool = False,
-    note: str = "",
-    seen: int | None = None,
-    by_choice: bool = False,
-) -> Standing:
+class SaidWith(TypedDict, total=False):
+    """What goes with an action; all of it may be left out."""
+
+    label: str | None
+    seconds: float | None
+    model_hidden: bool
+    note: str
+    by_choice: bool
+
+
+def decide(desk: Desk, sample_id: str, action: str, *, seen: int | None = None, **said: Unpack[SaidWith]) -> Standing:
     """Record one decision; it is on the disk when this returns.
 
     To relabel a face with the label that it has is to keep it. OFFER stands for what the verdict proposes and raises
@@ -45,10 +45,7 @@ def decide(
     """
     saw = {} if seen is None else {sample_id: seen}
     try:
-        return decide_many(
-            desk, [sample_id], action, label=label, seconds=seconds, model_hidden=model_hidden, note=note, seen=saw,
-            by_choice=by_choice,
-        )[0]  # fmt: skip
+        return decide_many(desk, [sample_id], action, seen=saw, **said)[0]
     except NewerDecisionError:
         refresh(desk)
         raise

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.processes import may_live, this_process
@@ -60,6 +60,16 @@ class Run:
         return "import-scores FILE" if "file" in self.config else "score"
 
 
+class Inputs(TypedDict):
+    """What a run is a function of, and its id with it."""
+
+    kind: str
+    method: str
+    config: dict[str, Any]
+    seed: int
+    fingerprint: str
+
+
 def run_id(kind: str, method: str, config: dict[str, Any], seed: int, fingerprint: str) -> str:
     """The id of a run with these inputs, the same on any machine: `kind-method-digest`; safe as a file name."""
     digest = hashlib.sha256(to_json([kind, method, config, int(seed), fingerprint]).encode()).hexdigest()[:12]
@@ -96,26 +106,18 @@ def start_run(
 
 @contextmanager
 def running(
-    ws: Workspace,
-    *,
-    kind: str,
-    method: str,
-    config: dict[str, Any],
-    seed: int,
-    fingerprint: str,
-    metrics: dict[str, Any] | None = None,
-    stays_done: bool = False,
+    ws: Workspace, *, metrics: dict[str, Any] | None = None, stays_done: bool = False, **inputs: Unpack[Inputs]
 ) -> Iterator[str]:
-    """Start a run and give its id; the block ends it with `finish_run`.
+    """Start a run as `start_run` does and give its id; the block ends it with `finish_run`.
 
     A block that is stopped (Ctrl-C) leaves it `interrupted`, one that fails leaves it `failed` with the reason: never
     `running`, also in a notebook, whose process lives on. With `stays_done` a run that is done and has its file stays
     so until the block ends it anew: for a block that replaces what is read at its end only.
     """
-    identity = run_id(kind, method, config, seed, fingerprint)
+    identity = run_id(**inputs)
     known = get_run(ws, identity) if stays_done else None
     if known is None or known.state != "done":
-        start_run(ws, kind=kind, method=method, config=config, seed=seed, fingerprint=fingerprint, metrics=metrics)
+        start_run(ws, metrics=metrics, **inputs)
     try:
         yield identity
     except BaseException as error:

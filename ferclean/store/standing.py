@@ -60,14 +60,12 @@ def open_conflicts(ws: Workspace) -> pd.DataFrame:
 
     Columns: sample_id, source_key, split, given_label, reviewer, action, label, note, decided_at.
     """
-    with ws.reading("reading decisions") as con:
-        return frame(
-            con,
-            "SELECT s.sample_id, s.source_key, s.split, s.given_label, w.reviewer, w.action, "
-            "w.label, w.note, w.decided_at FROM standing_decision w JOIN sample s USING (sample_id) "
-            "WHERE w.sample_id IN (SELECT sample_id FROM current_decision WHERE conflict) "
-            "ORDER BY s.position, w.decision_id",
-        )
+    return _standing(
+        ws,
+        "s.sample_id, s.source_key, s.split, s.given_label, w.reviewer, w.action, w.label, w.note, w.decided_at",
+        "WHERE w.sample_id IN (SELECT sample_id FROM current_decision WHERE conflict) "
+        "ORDER BY s.position, w.decision_id",
+    )
 
 
 def standing_decisions(ws: Workspace) -> pd.DataFrame:
@@ -75,15 +73,21 @@ def standing_decisions(ws: Workspace) -> pd.DataFrame:
 
     Columns: sample_id, source_key, content_hash, given_label, action, label, reviewer, inclusion_probability, note.
     """
+    return _standing(
+        ws,
+        "s.sample_id, s.source_key, s.content_hash, s.given_label, w.action, w.label, w.reviewer, "
+        "w.inclusion_probability, w.note",
+        # who adjudicated and said otherwise later has one last word, as the rest
+        "QUALIFY row_number() OVER (PARTITION BY w.sample_id, w.reviewer ORDER BY w.decision_id DESC) = 1 "
+        "ORDER BY w.decision_id",
+    )
+
+
+def _standing(ws: Workspace, columns: str, rest: str) -> pd.DataFrame:
+    """`columns` of the standing decisions `w` and of their samples `s`, as the `rest` of the query chooses."""
+    sql = f"SELECT {columns} FROM standing_decision w JOIN sample s USING (sample_id) {rest}"  # noqa: S608 - own text
     with ws.reading("reading decisions") as con:
-        return frame(
-            con,
-            "SELECT s.sample_id, s.source_key, s.content_hash, s.given_label, w.action, w.label, "
-            "w.reviewer, w.inclusion_probability, w.note FROM standing_decision w JOIN sample s USING (sample_id) "
-            # who adjudicated and said otherwise later has one last word, as the rest
-            "QUALIFY row_number() OVER (PARTITION BY w.sample_id, w.reviewer ORDER BY w.decision_id DESC) = 1 "
-            "ORDER BY w.decision_id",
-        )
+        return frame(con, sql)
 
 
 def random_checks(ws: Workspace) -> set[str]:
