@@ -12,18 +12,28 @@ import typer
 
 from ferclean.cli import completion, score_verbs
 from ferclean.cli.options import Device, Force, Seed, names
-from ferclean.cli.plumbing import Session
+from ferclean.cli.plumbing import Session, add_verbs
 
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module on the command line."""
-    app.command(epilog="Example: `ferclean demo`")(demo)
-    app.command(epilog="Example: `ferclean -w W ingest rafdb ~/RAF-DB/basic`")(ingest)
-    app.command(epilog="Example: `ferclean -w W doctor`")(doctor)
+    add_verbs(
+        app,
+        {
+            demo: "`ferclean demo`",
+            ingest: "`ferclean -w W ingest rafdb ~/RAF-DB/basic`",
+            doctor: "`ferclean -w W doctor`",
+        },
+    )
     score_verbs.add_to(app)
-    app.command(epilog="Example: `ferclean -w W triage`")(triage)
-    app.command(epilog="Example: `ferclean -w W status --json`")(status)
-    app.command(epilog="Example: `ferclean -w W config`")(config)
+    add_verbs(
+        app,
+        {
+            triage: "`ferclean -w W triage`",
+            status: "`ferclean -w W status --json`",
+            config: "`ferclean -w W config`",
+        },
+    )
 
 
 def demo(

@@ -12,7 +12,7 @@ import typer
 
 from ferclean.cli import completion
 from ferclean.cli.options import Device, Force, names
-from ferclean.cli.plumbing import Session, quoted
+from ferclean.cli.plumbing import Session, add_verbs, quoted
 from ferclean.errors import UsageError
 
 OF_ACTION: dict[str, set[str]] = {
@@ -27,11 +27,14 @@ OF_ACTION: dict[str, set[str]] = {
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verb on the command line."""
-    app.command(
-        epilog="Example: `ferclean judge add face-api && ferclean -w W judge run face-api`\n\n"
-        "Your own: `ferclean judge add net.onnx --classes anger,fear,neutral --size 64 --mean 0.5 --std 0.5`; "
-        "`--hub OWNER/MODEL` fetches a timm classifier. Weights lie in the user's cache (FERCLEAN_CACHE)."
-    )(judge)
+    add_verbs(
+        app,
+        {
+            judge: "`ferclean judge add face-api && ferclean -w W judge run face-api`\n\n"
+            "Your own: `ferclean judge add net.onnx --classes anger,fear,neutral --size 64 --mean 0.5 --std 0.5`; "
+            "`--hub OWNER/MODEL` fetches a timm classifier. Weights lie in the user's cache (FERCLEAN_CACHE).",
+        },
+    )
 
 
 def judge(

@@ -11,25 +11,36 @@ from typing import Annotated
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.plumbing import Session, quoted, warn
+from ferclean.cli.plumbing import Session, add_verbs, quoted, warn
 from ferclean.errors import UsageError
 
 Reviewer = Annotated[
     str | None, typer.Option(envvar="FERCLEAN_REVIEWER", help="Who decides; default the system's user name.")
 ]
 Address = Annotated[str, typer.Option(help="Only the loopback address is served.")]
+OpenBrowser = Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")]
+Action = Annotated[
+    str | None,
+    typer.Argument(
+        help="keep, relabel, ambiguous, exclude or skip; --label alone means relabel.",
+        autocompletion=completion.actions,
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module on the command line."""
-    app.command(epilog="Example: `ferclean -w W review`")(review)
-    app.command(epilog="Example: `ferclean -w W browse`")(browse)
-    app.command(
-        epilog="Example: `ferclean -w W decide train_00007 relabel --label fear`, or `decide --from-file answers.csv`; "
-        "`decide --adjudicate` lists disagreements, `decide --adjudicate train_00007 --label fear` settles one"
-    )(decide)
-    app.command(epilog="Example: `ferclean -w W audit --n 200`, then `review`; again `audit` for the estimate")(audit)
-    app.command(epilog="Example: `ferclean -w W undo --reviewer ada`")(undo)
+    add_verbs(
+        app,
+        {
+            review: "`ferclean -w W review`",
+            browse: "`ferclean -w W browse`",
+            decide: "`ferclean -w W decide train_00007 relabel --label fear`, or `decide --from-file answers.csv`; "
+            "`decide --adjudicate` lists disagreements, `decide --adjudicate train_00007 --label fear` settles one",
+            audit: "`ferclean -w W audit --n 200`, then `review`; again `audit` for the estimate",
+            undo: "`ferclean -w W undo --reviewer ada`",
+        },
+    )
 
 
 def review(
@@ -37,7 +48,7 @@ def review(
     port: Annotated[int, typer.Option(help="Port of the review screen.")] = 8501,
     address: Address = "127.0.0.1",
     reviewer: Reviewer = None,
-    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")] = True,
+    open_browser: OpenBrowser = True,
 ) -> None:
     """Open the review screen in the browser: one face at a time, decided with one key."""
     from ferclean.review.serve import serve
@@ -51,7 +62,7 @@ def browse(
     port: Annotated[int | None, typer.Option(help="Port of the FiftyOne App; default 5151, or any free one.")] = None,
     address: Address = "127.0.0.1",
     reviewer: Reviewer = None,
-    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")] = True,
+    open_browser: OpenBrowser = True,
     show: Annotated[bool, typer.Option("--show/--no-show", help="Serve the App, or only update its dataset.")] = True,
 ) -> None:
     """Open the workspace in FiftyOne, with saved views; tags made there become decisions."""
@@ -60,15 +71,9 @@ def browse(
     session: Session = context.obj
     with session.progress() as progress:
         result = step(
-            session.open(),
-            port=port,
-            address=address,
-            reviewer=reviewer,
-            open_browser=open_browser,
-            show=show,
-            ready=lambda url: warn(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)"),
-            progress=progress,
-        )
+            session.open(), port=port, address=address, reviewer=reviewer, open_browser=open_browser, show=show,
+            ready=lambda url: warn(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)"), progress=progress,
+        )  # fmt: skip
     session.emit("browse", result.as_dict())
     session.say(
         f"FiftyOne dataset {result.dataset}: {result.samples:,} samples, {result.decisions} decisions taken over"
@@ -83,13 +88,7 @@ def browse(
 def decide(
     context: typer.Context,
     sample: Annotated[str | None, typer.Argument(help="Sample id or source key.")] = None,
-    action: Annotated[
-        str | None,
-        typer.Argument(
-            help="keep, relabel, ambiguous, exclude or skip; --label alone means relabel.",
-            autocompletion=completion.actions,
-        ),
-    ] = None,
+    action: Action = None,
     label: Annotated[
         str | None, typer.Option(help="The right label, with relabel.", autocompletion=completion.classes)
     ] = None,

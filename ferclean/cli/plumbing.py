@@ -11,7 +11,7 @@ import os
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from ferclean.errors import FercleanError, UsageError
 from ferclean.printable import json_line, printable
 
 if TYPE_CHECKING:
+    import typer
+
     from ferclean.progress import Progress
     from ferclean.store.workspace import Workspace
 
@@ -28,6 +30,12 @@ WITH_VALUE = {"--workspace", "-w"}
 SWITCHES = {"--json", "--quiet", "--debug"}
 GLOBAL_OPTIONS = ("--workspace", "--json", "--quiet", "--debug")
 MAY_BE_EMPTY = {"--note"}
+
+
+def add_verbs(app: typer.Typer, examples: Mapping[Callable[..., None], str]) -> None:
+    """Hang verbs on the command line, each with the example that ends its help."""
+    for verb, example in examples.items():
+        app.command(epilog=f"Example: {example}")(verb)
 
 
 @dataclass

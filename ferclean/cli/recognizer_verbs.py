@@ -12,16 +12,21 @@ import typer
 
 from ferclean.cli import completion
 from ferclean.cli.options import Device, Force, Overwrite, ProfileName, Seed, names
-from ferclean.cli.plumbing import Session, quoted
+from ferclean.cli.plumbing import Session, add_verbs, quoted
 from ferclean.errors import BadDataError, UsageError
 from ferclean.files import check_absent
 
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module on the command line."""
-    app.command(epilog="Example: `ferclean -w W encode && ferclean -w W probe distilled`")(encode)
-    app.command(epilog="Example: `ferclean methods --measure`")(methods)
-    app.command(epilog="Example: `ferclean predict MODEL face.jpg folder/ --json`")(predict)
+    add_verbs(
+        app,
+        {
+            encode: "`ferclean -w W encode && ferclean -w W probe distilled`",
+            methods: "`ferclean methods --measure`",
+            predict: "`ferclean predict MODEL face.jpg folder/ --json`",
+        },
+    )
 
 
 def encode(

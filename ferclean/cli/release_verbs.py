@@ -13,7 +13,7 @@ import typer
 
 from ferclean.cli import completion
 from ferclean.cli.options import Device, Force, Overwrite, ProfileName, Seed, names
-from ferclean.cli.plumbing import Session, quoted
+from ferclean.cli.plumbing import Session, add_verbs, quoted
 
 CHANGE_COLUMNS = ("changes", "mended", "spoiled", "still_wrong", "no_true_label")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact change, write nothing.")]
@@ -21,11 +21,16 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact change, 
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module on the command line."""
-    app.command(epilog="Example: `ferclean -w W release v1 --policy decisions`")(release)
-    app.command(epilog="Example: `ferclean -w W diff original v1`")(diff)
-    app.command(epilog="Example: `ferclean -w W export --form hf --release v1 --out ./rafdb-v1`")(export)
-    app.command(epilog="Example: `ferclean -w W retrain --release v1`")(retrain)
-    app.command(epilog="Example: `ferclean -w W report`")(report)
+    add_verbs(
+        app,
+        {
+            release: "`ferclean -w W release v1 --policy decisions`",
+            diff: "`ferclean -w W diff original v1`",
+            export: "`ferclean -w W export --form hf --release v1 --out ./rafdb-v1`",
+            retrain: "`ferclean -w W retrain --release v1`",
+            report: "`ferclean -w W report`",
+        },
+    )
 
 
 def release(
@@ -60,17 +65,9 @@ def release(
 
     session: Session = context.obj
     result = step(
-        session.open(),
-        name,
-        policy=policy,
-        threshold=threshold,
-        ambiguous=ambiguous,
-        unmended=unmended,
-        on_conflict=on_conflict,
-        budget=budget,
-        ids_to=ids_to,
-        dry_run=dry_run,
-    )
+        session.open(), name, policy=policy, threshold=threshold, ambiguous=ambiguous, unmended=unmended,
+        on_conflict=on_conflict, budget=budget, ids_to=ids_to, dry_run=dry_run,
+    )  # fmt: skip
     session.emit("release", result.as_dict())
     session.say(
         f"release {result.name} ({result.policy}{', dry run' if dry_run else ''}): {len(result.changes)} changes"
@@ -144,13 +141,7 @@ def export(
     session: Session = context.obj
     with session.progress() as progress:
         result = step(
-            session.open(),
-            form=form,
-            release=release,
-            out=out,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            progress=progress,
+            session.open(), form=form, release=release, out=out, overwrite=overwrite, dry_run=dry_run, progress=progress
         )
     session.emit("export", result.as_dict())
     session.set_aside(result.quarantined)

@@ -14,22 +14,28 @@ import typer
 
 from ferclean.cli import completion
 from ferclean.cli.options import Device, Force, ProfileName, Seed, names
-from ferclean.cli.plumbing import Session, warn
+from ferclean.cli.plumbing import Session, add_verbs, warn
 from ferclean.errors import UsageError
 
 Splits = Annotated[str | None, typer.Option(help="Splits to score; default train.", autocompletion=completion.splits)]
+KeepWeights = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep each fold's recognizer in the run's folder, as .safetensors.")
+]
 BECAME = {"--from-file": "import-scores", "--probe": "probe"}
 """Options of score that are verbs now; their value is the verb's first word."""
 
 
 def add_to(app: typer.Typer) -> None:
     """Hang the verbs of this module on the command line."""
-    app.command(epilog="Example: `ferclean -w W score --profile quick`")(score)
-    app.command(epilog="Example: `ferclean -w W encode && ferclean -w W probe distilled`")(probe)
-    app.command(
-        epilog="Example: `ferclean -w W import-scores preds.parquet`, with the columns sample_id (or source_key), "
-        "fold and one per class; without folds, `--out-of-sample` states that the model never saw these samples."
-    )(import_scores)
+    add_verbs(
+        app,
+        {
+            score: "`ferclean -w W score --profile quick`",
+            probe: "`ferclean -w W encode && ferclean -w W probe distilled`",
+            import_scores: "`ferclean -w W import-scores preds.parquet`, with the columns sample_id (or source_key), "
+            "fold and one per class; without folds, `--out-of-sample` states that the model never saw these samples.",
+        },
+    )
 
 
 def as_today(words: Sequence[str]) -> list[str]:
@@ -79,9 +85,7 @@ def score(
         Path | None, typer.Option(help="Local weights for the backbone: .safetensors or weights-only .pth.")
     ] = None,
     device: Device = "auto",
-    keep_weights: Annotated[
-        bool, typer.Option("--keep-weights", help="Keep each fold's recognizer in the run's folder, as .safetensors.")
-    ] = False,
+    keep_weights: KeepWeights = False,
     force: Force = False,
 ) -> None:
     """Train recognizers on K-1 folds and let each judge the fold it never saw. Resumes where it was stopped."""
@@ -102,10 +106,9 @@ def score(
     session.set_aside(result.quarantined)
     used = ", ".join(sorted({run["method"] for run in result.runs}))
     session.say(f"{result.samples:,} samples scored out-of-fold in {result.folds} folds by {used}")
-    if result.reused:
-        session.say(f"{result.reused} of {len(result.runs)} runs were done before and are reused")
-    if result.folds_reused:
-        session.say(f"{result.folds_reused} folds were done before and are reused")
+    for count, what in ((result.reused, f"of {len(result.runs)} runs"), (result.folds_reused, "folds")):
+        if count:
+            session.say(f"{count} {what} were done before and are reused")
     for brought in result.weights:
         session.note(brought)
     session.next("triage")
