@@ -8,7 +8,6 @@ Labels are clean (drawn faces, or a set that you trust), the test split is only 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +17,10 @@ import numpy as np
 
 from ferclean.errors import UsageError
 from ferclean.evidence.comparison import paired_difference
-from ferclean.progress import Progress, silent
 from ferclean.recognition.config import TrainConfig
 from ferclean.recognition.methods.catalogue import check_methods, get_method
-from ferclean.recognition.profiles import get_profile
-from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, percent, told
-from pipelines.heading import heading
+from pipelines.faces_to_train import Faces, asked, parser_for, percent, setting
+from pipelines.heading import heading, write_figures
 
 METHODS = ("distilled", "coarse_contrast")
 SUPERVISED = "cross_entropy"
@@ -35,32 +32,28 @@ def run(
     *,
     methods: Sequence[str] = METHODS,
     seeds: int = 3,
-    seed: int = 0,
     profile: str = "demo",
-    device: str = "auto",
-    drawn: int = 0,
-    progress: Progress = silent,
-    **overrides: Any,
+    **asked_for: Any,
 ) -> dict[str, Any]:
-    """Probe and train with every seed. Returns the whole JSON object; accuracies are those of the last epoch."""
-    chosen = get_profile(profile, methods=[SUPERVISED], seeds=1, **overrides)
+    """Probe and train with every seed; `asked_for` as `setting` takes it. Returns the whole JSON object; accuracies are
+    those of the last epoch."""
     for name in check_methods(methods):
         if not hasattr(get_method(name), "pretrain"):
             raise UsageError(f"{name} has no first stage to probe; those that have: {', '.join(METHODS)}")
-    faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
+    on = setting(root, [SUPERVISED], profile=profile, **asked_for)
     names = (UNTRAINED, *methods, SUPERVISED)
     hits: dict[str, list[np.ndarray]] = {name: [] for name in names}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     done = 0
-    for number in range(seed, seed + seeds):
-        config = chosen.train_config(seed=number, device=device)
+    for number in range(on.seed, on.seed + seeds):
+        config = on.chosen.train_config(seed=number, device=on.device)
         for name in names:
-            progress(f"{name}, seed {number}", done, len(names) * seeds)
+            on.progress(f"{name}, seed {number}", done, len(names) * seeds)
             start = time.perf_counter()
-            hits[name].append(_hits(name, faces, config))
+            hits[name].append(_hits(name, on.faces, config))
             seconds[name].append(time.perf_counter() - start)
             done += 1
-    progress("done", done, done)
+    on.progress("done", done, done)
     floor, ceiling = (np.stack(hits[name]).mean(1) for name in (UNTRAINED, SUPERVISED))
     table = []
     for name in names:
@@ -77,9 +70,8 @@ def run(
     from ferclean.recognition.devices import describe
 
     return heading("encoder_probes") | {
-        "device": describe(device), "profile": profile,
-        "epochs": chosen.epochs, "data": faces.name, "train_images": len(faces.train), "test_images": len(faces.test),
-        "seeds": seeds, "table": table,
+        "device": describe(on.device), "profile": profile, "epochs": on.chosen.epochs, "data": on.faces.name,
+        "train_images": len(on.faces.train), "test_images": len(on.faces.test), "seeds": seeds, "table": table,
     }  # fmt: skip
 
 
@@ -148,10 +140,10 @@ def main() -> None:
     options = parser.parse_args()
 
     result = run(
-        options.workspace, methods=options.methods.split(","), seeds=options.seeds, seed=options.seed,
-        profile=options.profile, device=options.device, drawn=options.drawn, progress=told, epochs=options.epochs,
+        options.workspace, methods=options.methods.split(","), seeds=options.seeds, epochs=options.epochs,
+        **asked(options),
     )  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_figures(options.json, result)
     print(markdown(result), end="")
 
 

@@ -6,8 +6,10 @@ It plants no noise and trains nothing.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.recognition.profiles import Profile
+from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.sources.drawn_faces import drawing as drawn_faces
 from ferclean.steps.ingest import ingest
 from ferclean.steps.retrain import copies_of
@@ -35,6 +37,12 @@ def parser_for(description: str, *, profile: str) -> argparse.ArgumentParser:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     return parser
+
+
+def asked(options: argparse.Namespace) -> dict[str, Any]:
+    """What `parser_for`'s arguments say to `setting`."""
+    named = ("profile", "device", "drawn", "seed")
+    return {name: getattr(options, name) for name in named} | {"progress": told}
 
 
 def told(description: str, done: int, total: int) -> None:
@@ -65,6 +73,27 @@ class Faces:
     """(n,) rows."""
     test: np.ndarray
     """(m,) rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What recognizers are trained on, and how."""
+
+    chosen: Profile
+    faces: Faces
+    seed: int
+    device: str
+    progress: Progress
+
+
+def setting(
+    root: Path, methods: Sequence[str], *, profile: str, device: str = "auto", drawn: int = 0, seed: int = 0,
+    progress: Progress = silent, **overrides: Any,
+) -> Setting:  # fmt: skip
+    """`methods` under a profile, of which `overrides` change fields, and the faces of `drawn_or_ingested`."""
+    chosen = get_profile(profile, methods=methods, seeds=1, **overrides)
+    faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
+    return Setting(chosen=chosen, faces=faces, seed=seed, device=device, progress=progress)
 
 
 def drawn_or_ingested(

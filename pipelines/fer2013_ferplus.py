@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import platform
 import time
 from pathlib import Path
@@ -43,7 +42,7 @@ from ferclean.store import releases, samples, table
 from ferclean.store.workspace import Workspace
 from pipelines.ferplus_detection import detection, peers
 from pipelines.ferplus_measures import mean_probabilities, members, non_faces, read_truth, self_estimate
-from pipelines.heading import heading
+from pipelines.heading import heading, write_figures
 from pipelines.simulated_reviewer import simulated_decisions
 
 RELEASE = "auto"
@@ -240,7 +239,7 @@ def main() -> None:
         device=options.device, retrain_arms=not options.no_retrain, retrain_method=options.retrain_method,
         threshold=options.threshold,
     )  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_figures(options.json, result)
     figures = result["detection"]["all"]["rankings"]
     for name, row in sorted(figures.items(), key=lambda item: -item[1]["auroc"]):
         print(

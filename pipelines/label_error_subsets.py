@@ -10,7 +10,6 @@ truth serves the measuring half and nothing else.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from ferclean.evidence import measures
 from ferclean.evidence.signals.label_signals import logit_margin, probability_margin, self_confidence
 from ferclean.evidence.verdict.belief import Faces
 from ferclean.evidence.verdict.verdicts import judge
-from pipelines.heading import heading
+from pipelines.heading import heading, write_figures
 
 AGGREGATE, WORST = "cifar-10n-aggregate.npz", "cifar-10n-worst.npz"
 PREFIX = "pred_probs_"
@@ -107,7 +106,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, help="where the figures go")
     options = parser.parse_args()
     result = run(options.data, subsets=options.subsets, rows=options.rows)
-    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_figures(options.json, result)
     for row in result["found"]:
         print(
             f"{Path(row['file']).stem[10:]:9} {row['kind']:15} {row['model'][:14]:14} AUPRC {row['auprc']:.4f} "

@@ -7,7 +7,6 @@ Norms at the stage's output over batches of training faces, of networks after so
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ferclean.progress import Progress, silent
-from ferclean.recognition.profiles import get_profile
-from pipelines.faces_to_train import drawn_or_ingested, parser_for, told
-from pipelines.heading import heading
+from pipelines.faces_to_train import asked, parser_for, setting
+from pipelines.heading import heading, write_figures
 
 METHOD = "cross_layer"
 BATCHES = 8
@@ -28,14 +25,10 @@ def run(
     root: Path,
     *,
     epochs: Sequence[int] = (1, 10, 30),
-    seed: int = 0,
     profile: str = "demo",
-    device: str = "auto",
-    drawn: int = 0,
-    progress: Progress = silent,
-    **overrides: Any,
+    **asked_for: Any,
 ) -> dict[str, Any]:
-    """Train once for each number of epochs and measure. Returns the whole JSON object.
+    """Train once for each number of epochs and measure; `asked_for` as `setting` takes it. Returns the JSON object.
 
     Every row has `stage1_with`, `stage1_without`, `stage2_with`, `stage2_without` (means over batches) and the same
     names ending in `_sd`.
@@ -48,13 +41,13 @@ def run(
     from ferclean.recognition.methods.cross_layer import gradient_norms
     from ferclean.recognition.train import fit
 
-    chosen = get_profile(profile, methods=[METHOD], seeds=1, **overrides)
-    faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
+    on = setting(root, [METHOD], profile=profile, **asked_for)
+    chosen, faces, seed = on.chosen, on.faces, on.seed
     images, labels = faces.pixels[faces.train], faces.given[faces.train]
     rows = []
     for done, count in enumerate(epochs):
-        progress(f"training for {count} epochs", done, len(epochs))
-        config = replace(chosen.train_config(seed=seed, device=device), epochs=count)
+        on.progress(f"training for {count} epochs", done, len(epochs))
+        config = replace(chosen.train_config(seed=seed, device=on.device), epochs=count)
         result = fit(METHOD, images, labels, num_classes=len(faces.classes), config=config)
         own = next(result.model.parameters()).device
         generator = torch.Generator(device=own).manual_seed(seed)
@@ -75,9 +68,9 @@ def run(
             | {name: round(float(value.mean()), 5) for name, value in values.items()}
             | {f"{name}_sd": round(float(value.std(ddof=1)), 5) for name, value in values.items() if len(value) > 1}
         )
-    progress("done", len(epochs), len(epochs))
+    on.progress("done", len(epochs), len(epochs))
     return heading("learning_intensity") | {
-        "device": describe(device), "profile": profile,
+        "device": describe(on.device), "profile": profile,
         "data": faces.name, "train_images": len(faces.train), "batches": len(norms), "batch_size": chosen.batch_size,
         "seed": seed, "table": rows,
     }  # fmt: skip
@@ -99,11 +92,8 @@ def main() -> None:
     parser.add_argument("--epochs", default="1,10,30", help="lengths of the trainings, comma-separated")
     options = parser.parse_args()
 
-    result = run(
-        options.workspace, epochs=[int(part) for part in options.epochs.split(",")], seed=options.seed,
-        profile=options.profile, device=options.device, drawn=options.drawn, progress=told,
-    )  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    result = run(options.workspace, epochs=[int(part) for part in options.epochs.split(",")], **asked(options))
+    write_figures(options.json, result)
     print(markdown(result), end="")
 
 

@@ -9,7 +9,6 @@ loops. A verb's waiting time is how long a call took beyond the median of the sa
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import tempfile
 import time
@@ -27,6 +26,7 @@ from ferclean.store.decisions import Decision, append_decisions, decision_histor
 from ferclean.store.samples import get_samples
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
+from pipelines.heading import write_figures
 
 WRITERS = 3
 ALONE = 8
@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = measure(Path(name), options.decisions)
     print(shown(result))
     if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+        write_figures(options.json, result)
     return int(result["lost"] > 0)
 
 

@@ -27,11 +27,10 @@ import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.comparison import paired_difference
-from ferclean.progress import Progress, silent
 from ferclean.recognition.methods.catalogue import METHODS
-from ferclean.recognition.profiles import get_profile
 from ferclean.store.version import code_version
-from pipelines.faces_to_train import Faces, drawn_or_ingested, parser_for, percent, told
+from pipelines.faces_to_train import Faces, asked, parser_for, percent, setting
+from pipelines.heading import write_figures
 
 PLAIN = "cross_entropy"
 START, END = "<!-- noise sweep -->", "<!-- /noise sweep -->"
@@ -47,14 +46,11 @@ def run(
     methods: Sequence[str] | None = None,
     noises: Sequence[float] = (0.1, 0.2, 0.3),
     seeds: int = 3,
-    seed: int = 0,
     profile: str = "quick",
-    device: str = "auto",
-    drawn: int = 0,
-    progress: Progress = silent,
-    **overrides: Any,
+    **asked_for: Any,
 ) -> dict[str, Any]:
-    """Train every method on every share of noise with every seed. Returns the whole JSON object.
+    """Train every method on every share of noise with every seed; `asked_for` as `setting` takes it. Returns the whole
+    JSON object.
 
     `seconds` are those of the training alone, `first_stage_seconds` those of a stage that all shares of noise have in
     common, where this training was the first to need it.
@@ -64,18 +60,18 @@ def run(
     """
     from ferclean.recognition.methods.base import with_class_names
 
-    chosen = get_profile(profile, methods=list(methods or METHODS), seeds=1, **overrides)
+    on = setting(root, list(methods or METHODS), profile=profile, **asked_for)
+    chosen, faces, progress = on.chosen, on.faces, on.progress
     chosen_methods, noises = chosen.methods, tuple(dict.fromkeys(noises))
-    faces = drawn_or_ingested(root, chosen, drawn=drawn, seed=seed, progress=progress)
     kept = root / "runs" / "noise_sweep"
     rows: list[dict[str, Any]] = []
     total, done = len(chosen_methods) * len(noises) * seeds, 0
     for noise in noises:
-        for number in range(seed, seed + seeds):
+        for number in range(on.seed, on.seed + seeds):
             noisy = plant_symmetric(faces.given[faces.train], noise, num_classes=len(faces.classes), seed=number)
             for method in chosen_methods:
                 about = {"method": method, "noise": noise, "seed": number}
-                config = with_class_names(chosen.train_config(seed=number, device=device), method, faces.classes)
+                config = with_class_names(chosen.train_config(seed=number, device=on.device), method, faces.classes)
                 identity, row = _known(kept, method, faces, noisy, config)
                 if row is None:
                     progress(f"training {method} at {noise:.0%} noise, seed {number}", done, total)
@@ -298,10 +294,10 @@ def main() -> None:
 
     result = run(
         options.workspace, methods=options.methods.split(",") if options.methods else None,
-        noises=[float(part) for part in options.noise.split(",")], seeds=options.seeds, seed=options.seed,
-        profile=options.profile, device=options.device, drawn=options.drawn, progress=told, epochs=options.epochs,
+        noises=[float(part) for part in options.noise.split(",")], seeds=options.seeds,
+        epochs=options.epochs, **asked(options),
     )  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_figures(options.json, result)
     if options.plot:
         plot(result, options.plot)
     if options.readme:

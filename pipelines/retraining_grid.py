@@ -10,7 +10,6 @@ nothing into its database. Several processes given the same folder of jobs share
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from ferclean.steps.retrain import copies_of
 from ferclean.store import samples
 from ferclean.store.workspace import Workspace
 from pipelines.ferplus_measures import read_truth
-from pipelines.heading import heading
+from pipelines.heading import heading, write_figures
 from pipelines.simulated_reviewer import Reviewed, automatic_labels, judged_after, reviewed
 
 COUNTS = (0, 100, 300, 600)
@@ -178,7 +177,7 @@ def main() -> None:
         options.data, options.workspace, jobs=options.jobs, profile=options.profile, method=options.method,
         arms=options.arms.split(";") if options.arms else None, seeds=options.seeds, device=options.device,
     )  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_figures(options.json, result)
     for name, row in sorted(result["arms"].items(), key=lambda item: item[1]["accuracy"]):
         print(f"{name:32} accuracy {100 * row['accuracy']:.1f} %  macro-F1 {row['macro_f1']:.3f}")
 

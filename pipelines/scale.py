@@ -26,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 from ferclean.progress import Progress, silent
+from pipelines.heading import write_figures
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 SIDE, DIMENSIONS, FOLDS = 48, 128, 4
@@ -272,7 +273,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "schema": 1, "pipeline": "scale", "date": datetime.now(UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(),
         "arrays_only": options.arrays_only, "measured": measured,
     }  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_figures(options.json, result)
     print(table(result))
     return 0
 

@@ -9,7 +9,6 @@ not know. The truth is read to measure and for nothing else.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from ferclean.steps.score import score
 from ferclean.steps.triage import TriageSummary, triage
 from ferclean.store import table
 from ferclean.store.workspace import Workspace
-from pipelines.heading import heading
+from pipelines.heading import heading, write_figures
 
 MECHANISM = "annotators"
 
@@ -130,6 +129,15 @@ def _over_seeds(found: list[dict[str, Any]], at: int) -> dict[str, Any]:
     return row
 
 
+def in_words(row: dict[str, Any], seeds: int) -> str:
+    """What was stated about one depth of the queue, beside what was true."""
+    return (
+        f"first {row['depth']:7,.0f}: recall {row['recall']:.2f}, stated {row['stated_recall']:.2f}, covered in "
+        f"{row['recall_covered']} of {seeds}, at most {row['recall_widest']:.2f} wide; precision "
+        f"{row['precision']:.2f}, stated {row['stated_precision']:.2f}, covered in {row['precision_covered']}"
+    )
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="What ferclean says about itself, measured on drawn faces.")
@@ -145,13 +153,9 @@ def main() -> None:
         options.workspace, seeds=options.seeds, first_seed=options.first_seed, faces=options.faces,
         profile=options.profile, device=options.device,
     )  # fmt: skip
-    options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
+    write_figures(options.json, result)
     for row in result["depths"]:
-        print(
-            f"first {row['depth']:7,.0f}: recall {row['recall']:.2f}, stated {row['stated_recall']:.2f}, covered in "
-            f"{row['recall_covered']} of {result['seeds']}, at most {row['recall_widest']:.2f} wide; precision "
-            f"{row['precision']:.2f}, stated {row['stated_precision']:.2f}, covered in {row['precision_covered']}"
-        )
+        print(in_words(row, result["seeds"]))
     print({name: value for name, value in result["mean"].items()})
 
 
