@@ -8,11 +8,14 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 import torchvision_mend
+
+if TYPE_CHECKING:
+    from ferclean.store.workspace import Workspace
 
 torchvision_mend.install()
 
@@ -75,6 +78,14 @@ def judged_folder(drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     score(ws, profile="quick", **TINY)
     triage(ws)
     return root
+
+
+@pytest.fixture(scope="session")
+def reviewable(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace of crude faces with made-up verdicts, for the screens; copy it before writing."""
+    from tests.workspaces import make_workspace
+
+    return make_workspace(tmp_path_factory.mktemp("reviewable"))
 
 
 @pytest.fixture(scope="session")

@@ -60,8 +60,7 @@ def probabilities(model: str, noise: float, *, in_sample: bool) -> np.ndarray:
 @pytest.mark.parametrize("noise", [0.1, 0.3])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_model_on_its_own_training_rows_is_refused(model: str, noise: float) -> None:
-    features, labels = noisy_set(noise)
-    probs = probabilities(model, noise, in_sample=True)
+    (features, labels), probs = noisy_set(noise), probabilities(model, noise, in_sample=True)
     for space in (None, features):
         for fold in (None, FOLD):
             found = in_sample_evidence(labels, probs, space, fold)
@@ -73,8 +72,7 @@ def test_a_model_on_its_own_training_rows_is_refused(model: str, noise: float) -
 @pytest.mark.parametrize("noise", [0.0, 0.3])
 @pytest.mark.parametrize("model", MODELS)
 def test_the_same_model_out_of_fold_is_accepted(model: str, noise: float) -> None:
-    features, labels = noisy_set(noise)
-    probs = probabilities(model, noise, in_sample=False)
+    (features, labels), probs = noisy_set(noise), probabilities(model, noise, in_sample=False)
     for space in (None, features):
         found = refuse_in_sample(in_sample_evidence(labels, probs, space, FOLD))
         assert found.verdict != "in_sample", found.sentence

@@ -19,6 +19,13 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 OTHER_NAMES = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 BROUGHT = {"huggingface_hub": "timm"}
+NEEDED_BY = {
+    ("streamlit", "review"): ["review --no-open"],
+    ("fiftyone", "browse"): ["browse --no-open"],
+    ("datasets", "hf"): ["export --form hf --release v1 --out {out}", "ingest hf {source}"],
+    ("matplotlib", "report"): ["report", "demo"],
+}
+"""A module and the extra that brings it -> command lines that need it."""
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -56,15 +63,7 @@ def test_the_lowest_versions_of_ci_are_those_of_the_core() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hidden", "extra", "words"),
-    [
-        ("streamlit", "review", "review --no-open"),
-        ("fiftyone", "browse", "browse --no-open"),
-        ("datasets", "hf", "export --form hf --release v1 --out {out}"),
-        ("datasets", "hf", "ingest hf {source}"),
-        ("matplotlib", "report", "report"),
-        ("matplotlib", "report", "demo"),
-    ],
+    ("hidden", "extra", "words"), [(*needed, words) for needed, lines in NEEDED_BY.items() for words in lines]
 )
 def test_a_verb_whose_extra_is_missing_says_which(
     hidden: str,

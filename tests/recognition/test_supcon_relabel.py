@@ -100,24 +100,16 @@ def test_a_width_that_does_not_divide_is_projected_first() -> None:
     assert AmendingHead(192, 3, 7).project.weight.shape == (512, 192, 1, 1)
 
 
-def test_the_head_in_train_mode_adds_alpha_times_the_batch_mean() -> None:
+def test_the_head_in_train_mode_adds_alpha_times_the_batch_mean_with_which_the_running_mean_starts() -> None:
     head = AmendingHead(512, 2, 7).train()
     feature_map = torch.randn(4, 512, 2, 2)
     with torch.no_grad():
         head.alpha.fill_(0.0)
         own = head.positions(feature_map)
+        torch.testing.assert_close(head.running_mean, own.mean(0))
         head.alpha.fill_(2.0)
         both = head.positions(feature_map)
     torch.testing.assert_close(both, own + 2 * own.mean(0), rtol=1e-4, atol=1e-5)
-
-
-def test_the_running_mean_starts_as_the_first_batchs() -> None:
-    head = AmendingHead(512, 2, 7).train()
-    feature_map = torch.randn(4, 512, 2, 2)
-    with torch.no_grad():
-        head.alpha.fill_(0.0)
-        own = head.positions(feature_map)
-    torch.testing.assert_close(head.running_mean, own.mean(0))
 
 
 def test_a_map_of_another_size_is_resampled() -> None:

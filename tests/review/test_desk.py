@@ -31,26 +31,21 @@ from ferclean.store.workspace import Workspace
 from tests.workspaces import EIGHT, SEVEN, copied, make_workspace
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return make_workspace(tmp_path_factory.mktemp("review"))
-
-
 @pytest.fixture
-def ws(original: Workspace, tmp_path: Path) -> Workspace:
-    return copied(original, tmp_path)
+def ws(reviewable: Workspace, tmp_path: Path) -> Workspace:
+    return copied(reviewable, tmp_path)
 
 
-def test_the_flagged_faces_come_in_rank_order_and_clean_ones_only_when_asked_for(original: Workspace) -> None:
-    desk = open_desk(original, reviewer="ada")
+def test_the_flagged_faces_come_in_rank_order_and_clean_ones_only_when_asked_for(reviewable: Workspace) -> None:
+    desk = open_desk(reviewable, reviewer="ada")
     flagged = [desk.items[sample_id] for sample_id in select(desk, Filters())]
     assert [item.rank for item in flagged] == [1, 2, 4, 5, 7, 8, 10, 11, 13, 14]
     assert {item.verdict for item in flagged} == {"mislabelled"}
     assert {desk.items[i].verdict for i in select(desk, Filters(kinds=("clean",)))} == {"clean"}
 
 
-def test_an_item_shows_probabilities_in_the_order_of_the_classes(original: Workspace) -> None:
-    desk = open_desk(original, reviewer="ada")
+def test_an_item_shows_probabilities_in_the_order_of_the_classes(reviewable: Workspace) -> None:
+    desk = open_desk(reviewable, reviewer="ada")
     first = desk.items[select(desk, Filters())[0]]
     assert desk.classes == SEVEN
     assert (first.given_label, first.suggested_label) == ("surprise", "fear")
@@ -59,8 +54,8 @@ def test_an_item_shows_probabilities_in_the_order_of_the_classes(original: Works
     assert first.reasons[0] == "the model sees fear where surprise was given"
 
 
-def test_filters_by_label_keep_the_rank_order_and_agree_with_the_facets(original: Workspace) -> None:
-    desk = open_desk(original, reviewer="ada")
+def test_filters_by_label_keep_the_rank_order_and_agree_with_the_facets(reviewable: Workspace) -> None:
+    desk = open_desk(reviewable, reviewer="ada")
     counts = facets(desk)
     assert list(counts["verdict"]) == ["mislabelled", "ambiguous", "clean"]
     for label, count in counts["suggested"].items():
@@ -69,12 +64,12 @@ def test_filters_by_label_keep_the_rank_order_and_agree_with_the_facets(original
         assert chosen == sorted(chosen, key=lambda sample_id: desk.items[sample_id].rank)
 
 
-def test_blind_order_is_shuffled_the_same_way_each_time(original: Workspace) -> None:
-    desk = open_desk(original, reviewer="ada")
+def test_blind_order_is_shuffled_the_same_way_each_time(reviewable: Workspace) -> None:
+    desk = open_desk(reviewable, reviewer="ada")
     seen, blind = select(desk, Filters()), select(desk, Filters(blind=True))
     assert sorted(seen) == sorted(blind)
     assert seen != blind
-    assert blind == select(open_desk(original, reviewer="ada"), Filters(blind=True))
+    assert blind == select(open_desk(reviewable, reviewer="ada"), Filters(blind=True))
 
 
 def test_what_is_proposed_follows_the_verdict_and_never_the_suggestion_alone() -> None:
@@ -136,8 +131,8 @@ def test_the_tally_counts_what_is_left_and_the_pace(ws: Workspace) -> None:
     assert after.expected_errors == pytest.approx(before.expected_errors - 1.8)
 
 
-def test_the_reviewer_is_the_login_name_when_none_is_given(original: Workspace) -> None:
-    assert open_desk(original, reviewer=" ").reviewer == default_reviewer() != ""
+def test_the_reviewer_is_the_login_name_when_none_is_given(reviewable: Workspace) -> None:
+    assert open_desk(reviewable, reviewer=" ").reviewer == default_reviewer() != ""
 
 
 def test_an_untriaged_workspace_has_an_empty_desk(tmp_path: Path) -> None:
@@ -147,8 +142,8 @@ def test_an_untriaged_workspace_has_an_empty_desk(tmp_path: Path) -> None:
     assert next_open(desk, []) is None
 
 
-def test_examples_of_a_class_are_its_clean_faces_with_the_highest_label_quality(original: Workspace) -> None:
-    album, desk = faces_beside.open_album(original), open_desk(original, reviewer="ada")
+def test_examples_of_a_class_are_its_clean_faces_with_the_highest_label_quality(reviewable: Workspace) -> None:
+    album, desk = faces_beside.open_album(reviewable), open_desk(reviewable, reviewer="ada")
     for label in SEVEN:
         faces = faces_beside.examples_of(album, label, count=4)
         quality = [desk.items[face.sample_id].label_quality or 0.0 for face in faces]
@@ -173,22 +168,22 @@ def test_copies_come_before_the_nearest_faces_of_the_same_fold(ws: Workspace) ->
     assert near[1].why.endswith("alike")
 
 
-def test_pictures_are_png_and_a_missing_one_says_why(original: Workspace) -> None:
-    album = faces_beside.open_album(original)
-    first, second = list(get_samples(original)["sample_id"])[:2]
-    Path(get_samples(original)["path"][1]).rename(original.root.parent / "away.png")
+def test_pictures_are_png_and_a_missing_one_says_why(reviewable: Workspace) -> None:
+    album = faces_beside.open_album(reviewable)
+    first, second = list(get_samples(reviewable)["sample_id"])[:2]
+    Path(get_samples(reviewable)["path"][1]).rename(reviewable.root.parent / "away.png")
     try:
         shown = faces_beside.pictures(album, [(first, 32), (second, 32)])
     finally:
-        (original.root.parent / "away.png").rename(get_samples(original)["path"][1])
+        (reviewable.root.parent / "away.png").rename(get_samples(reviewable)["path"][1])
     assert (shown[first, 32].uri or "").startswith("data:image/png;base64,")
     assert shown[second, 32].uri is None
     assert "cannot be read" in (shown[second, 32].trouble or "")
     assert len(shown[first, 32].uri or "") < len(faces_beside.pictures(album, [(first, 64)])[first, 64].uri or "")
 
 
-def test_the_contender_is_the_suggestion_or_else_the_most_probable_other_class(original: Workspace) -> None:
-    desk = open_desk(original, reviewer="ada")
+def test_the_contender_is_the_suggestion_or_else_the_most_probable_other_class(reviewable: Workspace) -> None:
+    desk = open_desk(reviewable, reviewer="ada")
     both = Filters(kinds=("mislabelled", "ambiguous"))
     first, _, ambiguous = (desk.items[sample_id] for sample_id in select(desk, both)[:3])
     assert contender(desk, first) == first.suggested_label == "fear"
@@ -235,10 +230,10 @@ def test_random_draws_stand_among_the_flagged_faces_even_where_they_look_clean(w
 
 
 def test_whole_faces_are_read_where_somebody_looks_and_are_those_of_the_table(
-    original: Workspace, monkeypatch: pytest.MonkeyPatch
+    reviewable: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ferclean.review.ranked._PAGE", 5)
-    desk = open_desk(original, reviewer="ada")
+    desk = open_desk(reviewable, reviewer="ada")
     order = select(desk, Filters())
     assert next_open(desk, order) == order[0]
     assert tally(desk, order).total == len(order)
@@ -246,7 +241,7 @@ def test_whole_faces_are_read_where_somebody_looks_and_are_those_of_the_table(
     assert desk.items.kept == {}
     first = desk.items[order[0]]
     assert len(desk.items.kept) == 5
-    table = queue(original, undecided=False)
+    table = queue(reviewable, undecided=False)
     assert list(desk.items) == table.sort_values(["rank", "sample_id"])["sample_id"].tolist()
     shown = calibrated_probs(table, desk.classes)[table["sample_id"] == order[0]].item()
     assert first.pred_probs == pytest.approx(shown, abs=1e-9)

@@ -12,13 +12,7 @@ import numpy as np
 import pytest
 
 from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
-from ferclean.review.desk import (
-    Desk,
-    Filters,
-    open_desk,
-    select,
-    tally,
-)  # fmt: skip
+from ferclean.review.desk import Desk, Filters, open_desk, select, tally
 from ferclean.review.serve import launch_command, serve
 from ferclean.steps import review
 from ferclean.steps.audit import audit
@@ -29,17 +23,12 @@ from ferclean.store.runs import latest_run
 from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
-from tests.workspaces import copied, make_workspace
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return make_workspace(tmp_path_factory.mktemp("review"))
+from tests.workspaces import copied
 
 
 @pytest.fixture
-def ws(original: Workspace, tmp_path: Path) -> Workspace:
-    return copied(original, tmp_path)
+def ws(reviewable: Workspace, tmp_path: Path) -> Workspace:
+    return copied(reviewable, tmp_path)
 
 
 def test_a_decision_is_stored_with_the_time_and_what_the_model_showed(ws: Workspace) -> None:
@@ -205,9 +194,9 @@ def test_the_server_is_bound_to_this_machine(tmp_path: Path) -> None:
         launch_command(tmp_path, port=70000)
 
 
-def test_a_taken_port_is_an_error_that_says_what_to_do(original: Workspace) -> None:
+def test_a_taken_port_is_an_error_that_says_what_to_do(reviewable: Workspace) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(FercleanError, match="--port"):
-            serve(original, port=taken.getsockname()[1], open_browser=False)
+            serve(reviewable, port=taken.getsockname()[1], open_browser=False)
