@@ -70,21 +70,23 @@ def gather(ws: Workspace, *, run_ids: Sequence[str] | None = None, outside: bool
 
     With `run_ids` only those members are read; without `outside` no judge has a say.
     """
-    members = [run for run in current_score_runs(ws) if run_ids is None or run.run_id in run_ids]
-    if not members:
-        raise FercleanError(f"none of the runs {', '.join(run_ids or [])} is a member of this workspace's ensemble")
-    dataset = samples.get_dataset(ws)
-    predictions = [scores.get_predictions(ws, run.run_id) for run in members]
-    ids = list(predictions[0].sample_ids)
-    everything = samples.get_samples(ws, include_quarantined=True)
+    with ws.reading("reading the scores"):  # of one moment, and opened once
+        members = [run for run in current_score_runs(ws) if run_ids is None or run.run_id in run_ids]
+        if not members:
+            raise FercleanError(f"none of the runs {', '.join(run_ids or [])} is a member of this workspace's ensemble")
+        dataset = samples.get_dataset(ws)
+        predictions = [scores.get_predictions(ws, run.run_id) for run in members]
+        everything = samples.get_samples(ws, include_quarantined=True)
+        ids = list(predictions[0].sample_ids)
+        judges = [run for run in accepted_judges(ws) if outside and (run_ids is None or run.run_id in run_ids)]
+        judge_probs = _judge_probs(ws, judges, ids, dataset.classes)
+        pairs = verdicts.get_pairs(ws)
     frame = everything.set_index("sample_id").loc[ids]
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
     member_probs = np.stack([_aligned(p.sample_ids, p.pred_probs, ids) for p in predictions])
-    judges = [run for run in accepted_judges(ws) if outside and (run_ids is None or run.run_id in run_ids)]
-    judge_probs = _judge_probs(ws, judges, ids, dataset.classes)
     pred_probs = member_probs.mean(0)
     pred_probs = pred_probs / pred_probs.sum(1, keepdims=True)
-    groups = split_room.group_ids(len(ids), pair_rows(ids, verdicts.get_pairs(ws)), list(frame["content_hash"]))
+    groups = split_room.group_ids(len(ids), pair_rows(ids, pairs), list(frame["content_hash"]))
     # two models need not share their folds
     folds = [_aligned(p.sample_ids, p.fold, ids).astype(np.int64) for p in predictions]
     signals, around, far = _signals(ws, members, ids, given, pred_probs, member_probs, folds, groups)
@@ -184,9 +186,10 @@ def current_score_runs(ws: Workspace) -> list[Run]:
     settings. Raises FercleanError where nothing was scored for these labels, where the scoring of the one ensemble for
     them was broken off, or a member's scores are not there (they were deleted, or are being made anew).
     """
-    _fresh_score_runs(ws)
-    fitting = {run.run_id: run for run in _fitting(ws)}
-    chosen = _chosen(ws)
+    with ws.reading("reading the ensemble"):
+        _fresh_score_runs(ws)
+        fitting = {run.run_id: run for run in _fitting(ws)}
+        chosen = _chosen(ws)
     usable = next((one for one in chosen if not _unscored(ws, one, fitting)), None)
     if usable is not None:
         members = _in_order([fitting[run_id] for run_id in usable])
