@@ -76,29 +76,20 @@ def run_id(kind: str, method: str, config: dict[str, Any], seed: int, fingerprin
     return "-".join([*(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip(".") for part in (kind, method)), digest])
 
 
-def start_run(
-    ws: Workspace,
-    *,
-    kind: str,
-    method: str,
-    config: dict[str, Any],
-    seed: int,
-    fingerprint: str,
-    metrics: dict[str, Any] | None = None,
-) -> str:
+def start_run(ws: Workspace, *, metrics: dict[str, Any] | None = None, **inputs: Unpack[Inputs]) -> str:
     """Say that a run is under way and return its id. A run that was started before, in any state, runs anew.
 
     What it had stored stays until it is put again, so that an interrupted run can go on: ask `get_run` first
     whether there is anything to do. `metrics` hold from the start, also where the run breaks off.
     """
-    identity = run_id(kind, method, config, seed, fingerprint)
-    with ws.session(f"starting {kind}") as con:
+    identity = run_id(**inputs)
+    with ws.session(f"starting {inputs['kind']}") as con:
         con.execute("DELETE FROM run WHERE run_id = ?", [identity])
         con.execute(
             f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, NULL, ?, ?)",  # noqa: S608
             [
-                identity, kind, method, to_json(config), int(seed), fingerprint, code_version(), now(),
-                to_json(metrics or {}), to_json(this_process()),
+                identity, inputs["kind"], inputs["method"], to_json(inputs["config"]), int(inputs["seed"]),
+                inputs["fingerprint"], code_version(), now(), to_json(metrics or {}), to_json(this_process()),
             ],
         )  # fmt: skip
     return identity
