@@ -89,6 +89,7 @@ def report(
         truth=truth or [],
         decided=_decided(counted, reviewers),
         stated=_stated(ws),
+        deleted=runs.deleted_in_words(runs.list_runs(ws)),
         releases=releases.list_releases(ws),
         retrains=_retrains(ws),
         runs=[run for run in runs.list_runs(ws) if run.state == "done"],

@@ -15,7 +15,6 @@ from ferclean.evidence.people import agreement
 from ferclean.parts import teaching
 from ferclean.sources.rows import reason_kind
 from ferclean.store import counts, releases, runs, samples, votes
-from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
@@ -96,22 +95,9 @@ def _status(ws: Workspace) -> Status:
         teaching=round_.as_dict() if triaged else None,
         progress=asdict(taught) if triaged else None,
         told=teaching.in_words(round_, taught) if triaged else [],
-        deleted=_deleted(all_runs),
+        deleted=runs.deleted_in_words(all_runs),
         next=_next(kinds, over=round_.over, decided=bool(decided), conflicts=conflicts, released=bool(made)),
     )
-
-
-def _deleted(known: Sequence[Run]) -> list[str]:
-    """A line per command; what was computed anew since, also for other labels, is not missed."""
-    gone: dict[str, list[str]] = {}
-    last = {(run.kind, run.method, run.seed): place for place, run in enumerate(known) if run.state == "done"}
-    for place, run in enumerate(known):
-        if run.state == "deleted" and last.get((run.kind, run.method, run.seed), -1) < place:
-            gone.setdefault(run.command, []).append(run.run_id)
-    return [
-        f"the files of {', '.join(names)} were deleted from runs/; `ferclean {command}` computes them again"
-        for command, names in gone.items()
-    ]
 
 
 def _reason_kinds(reasons: dict[str, int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -198,6 +198,22 @@ def list_runs(ws: Workspace) -> list[Run]:
     with ws.reading("reading runs") as con:
         found = rows(con, f"SELECT {_COLUMNS} FROM run ORDER BY started_at, run_id")  # noqa: S608 - own names only
     return [_run(ws, row) for row in found]
+
+
+def deleted_in_words(known: Sequence[Run]) -> list[str]:
+    """What was deleted, a line per command that computes it again.
+
+    What was computed anew since, also for other labels, is not missed.
+    """
+    gone: dict[str, list[str]] = {}
+    last = {(run.kind, run.method, run.seed): place for place, run in enumerate(known) if run.state == "done"}
+    for place, run in enumerate(known):
+        if run.state == "deleted" and last.get((run.kind, run.method, run.seed), -1) < place:
+            gone.setdefault(run.command, []).append(run.run_id)
+    return [
+        f"the files of {', '.join(names)} were deleted from runs/; `ferclean {command}` computes them again"
+        for command, names in gone.items()
+    ]
 
 
 def _run(ws: Workspace, row: tuple[Any, ...]) -> Run:

@@ -59,7 +59,8 @@ def test_runs_that_were_deleted_are_told_and_computed_again_to_the_byte_and_peop
     pd.testing.assert_frame_equal(releases.get_release_items(ws, "v1"), frozen)
     release(ws, "v2")
     assert table.queue(ws).empty
-    report(ws)
+    page = Path(report(ws).path).read_text("utf-8")
+    assert all(f"Not shown: {line}." in page for line in told.deleted)
     with pytest.raises(FercleanError, match="run `ferclean score` first"):
         triage(ws)
     with pytest.raises(FercleanError, match=r"scores\.parquet was deleted; `ferclean status` tells which command"):
