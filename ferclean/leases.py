@@ -1,4 +1,4 @@
-"""Who is at a piece of work: a small file that one living process holds, so that several never do the same twice.
+"""Who is at a piece of work: a small file that one living process holds, so that several share work, not repeat it.
 
 It guards no data: work is written whole or not at all, so two at once would only be work done twice.
 """
@@ -9,17 +9,104 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
-from ferclean.files import free_lock, lock_of_the_dead, make_locked
-from ferclean.processes import may_live, this_process
+from ferclean.derived import DamagedFileError
+from ferclean.files import free_lock, lock_of_the_dead, make_locked, telling
+from ferclean.processes import is_here, may_live, this_process
+from ferclean.progress import Progress, Tell, silent, unheard
+
+T = TypeVar("T")
 
 HEARTBEAT = 5.0
 """Seconds between two signs of life of who holds a lease."""
 STALE = 120.0
 """Seconds without one after which a holder counts as dead: one of another machine cannot be seen in any other way."""
+_PAUSE = 0.5
+"""Seconds between two looks at what other processes are at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(Generic[T]):
+    """One piece of work for which several processes may be asked, and which one of them does."""
+
+    title: str
+    """How it is called where people are told who is at it."""
+    lease: Path | None
+    """None where nothing of it is kept: then each process does it for itself."""
+    read: Callable[[], T | None]
+    """What was made before, by whomever; None where there is nothing, or where it is to be made again. Where it raises
+    DamagedFileError, that is told and it is made again: that is what was asked for, and all else is kept."""
+    make: Callable[[Progress], T]
+    """Do it, and keep it whole or not at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done(Generic[T]):
+    """A piece of work that is there: its place among those asked for, what it is, and whether somebody else made it."""
+
+    place: int
+    value: T
+    reused: bool
+
+
+def share(work: Sequence[Work[T]], *, progress: Progress = silent, tell: Tell = unheard) -> Iterator[Done[T]]:
+    """Do all pieces that nobody has done, and yield each when it is there.
+
+    Pieces that other living processes are at come last: they are read when they are there, and done here when their
+    process has died. `progress` counts over all pieces, as if each had as many units; `tell` hears who is waited for.
+    """
+    pending, told = deque(range(len(work))), ""
+    while pending:
+        moved = False
+        for _ in range(len(pending)):
+            place = pending.popleft()
+            one, before = work[place], len(work) - len(pending) - 1
+
+            def scaled(description: str, done: int, total: int, *, before: int = before) -> None:
+                progress(description, before * total + done, len(work) * total)
+
+            done = _once(place, one, scaled, tell)
+            if done is None:
+                pending.append(place)
+            else:
+                moved = True
+                yield done
+        if pending and not moved:
+            first = work[pending[0]]
+            line = "" if first.lease is None else f"waiting for {holder(first.lease)}, which is at {first.title}"
+            if line != told:
+                tell(line)
+                told = line
+            time.sleep(_PAUSE)
+
+
+def _once(place: int, work: Work[T], progress: Progress, tell: Tell) -> Done[T] | None:
+    """None while another living process is at it."""
+    if (known := _known(work, unheard)) is not None:
+        return Done(place=place, value=known, reused=True)
+    if work.lease is None:
+        return Done(place=place, value=work.make(progress), reused=False)
+    with leased(work.lease) as mine:
+        if not mine:
+            return None
+        # another process may have finished it while we looked
+        if (known := _known(work, tell)) is not None:
+            return Done(place=place, value=known, reused=True)
+        return Done(place=place, value=work.make(progress), reused=False)
+
+
+def _known(work: Work[T], tell: Tell) -> T | None:
+    try:
+        return work.read()
+    except DamagedFileError as error:
+        tell(f"{work.title}: {error}")
+        return None
 
 
 @contextmanager
@@ -27,10 +114,11 @@ def leased(path: Path) -> Iterator[bool]:
     """Hold the lease at `path` while the block runs: True, or False at once while another living process holds it.
 
     The file names process and host, and its time is the last sign of life. A dead process's lease is taken over: the
-    system frees its lock, or it gives no sign of life any longer.
+    system frees its lock, or it gives no sign of life any longer. Raises FercleanError where nothing can be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = _take(path)
+    with telling(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _take(path)
     if lock is None:
         yield False
         return
@@ -58,6 +146,15 @@ def holder(path: Path) -> str:
         return "another process"
 
 
+def alive(process: dict[str, Any], path: Path) -> bool:
+    """Whether the process that has the lease at `path` to itself may still be there; one of another machine must have
+    given a sign of life there."""
+    try:
+        return may_live(process) and (is_here(process) or _fresh(path))
+    except FileNotFoundError:
+        return False
+
+
 def _take(path: Path) -> int | None:
     lock = make_locked(path)
     if lock is None:
@@ -71,9 +168,14 @@ def _take(path: Path) -> int | None:
 def _gone(path: Path) -> bool:
     """Whether the holder is known to have ended, or has given no sign of life for long."""
     try:
-        return time.time() - path.stat().st_mtime > STALE or not may_live(json.loads(path.read_text("utf-8")))
+        return not (_fresh(path) and may_live(json.loads(path.read_text("utf-8"))))
     except (OSError, ValueError):  # just taken or just given back: ask again
         return False
+
+
+def _fresh(path: Path) -> bool:
+    """Whether there was a sign of life of late. Raises OSError where there is no file."""
+    return time.time() - path.stat().st_mtime <= STALE
 
 
 def _beat(path: Path, done: threading.Event) -> None:

@@ -25,9 +25,14 @@ def may_live(process: dict[str, Any] | None) -> bool:
     """
     if process is None:
         return False
-    if process["host"] != socket.gethostname():
+    if not is_here(process):
         return True
     return _began(int(process["pid"])) == process["began"]
+
+
+def is_here(process: dict[str, Any]) -> bool:
+    """Whether the process of `this_process` is, or was, one of this machine."""
+    return bool(process["host"] == socket.gethostname())
 
 
 def _began(pid: int) -> str | None:

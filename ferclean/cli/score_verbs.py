@@ -106,9 +106,12 @@ def score(
     session.set_aside(result.quarantined)
     used = ", ".join(sorted({run["method"] for run in result.runs}))
     session.say(f"{result.samples:,} samples scored out-of-fold in {result.folds} folds by {used}")
-    for count, what in ((result.reused, f"of {len(result.runs)} runs"), (result.folds_reused, "folds")):
+    for count, what, when in (
+        (result.reused, f"of {len(result.runs)} runs", "before"),
+        (result.folds_reused, "folds", "before, or by another process,"),
+    ):
         if count:
-            session.say(f"{count} {what} were done before and are reused")
+            session.say(f"{count} {what} were done {when} and are reused")
     for brought in result.weights:
         session.note(brought)
     session.next("triage")

@@ -7,14 +7,13 @@ It reads images and stores pairs and a signal; it judges nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 
-from ferclean.derived import DamagedFileError
 from ferclean.errors import BadDataError
 from ferclean.evidence import splits as split_room
+from ferclean.leases import Work, share
 from ferclean.parts.pixels import LOOK, blocks_of
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
@@ -73,42 +72,51 @@ def find_duplicates(
 
     Columns sample_a, sample_b, kind ('exact' | 'near' | 'mirrored': alike once one is flipped), similarity in [-1, 1]
     (cosine of 16x16 grey thumbnails, which a recompression hardly changes). The same look stores for each image whether
-    it shows a face (`faces_seen`). What it costs: `splits.near_duplicate_pairs`, twice. Raises LostPictureError where a
-    picture has to be decoded and is no longer there.
+    it shows a face (`faces_seen`). One process looks, and others wait for it. What it costs:
+    `splits.near_duplicate_pairs`, twice. Raises LostPictureError where a picture has to be decoded and is no longer
+    there.
     """
     frame = samples.get_samples(ws)
     config = {"threshold": threshold, "thumbnail": "16x16 grey", "detector": DETECTOR, "mirrored": True}
     fingerprint = samples.fingerprint(ws)
     run_id = runs.run_id("pairs", "thumbnails", config, 0, fingerprint)
-    known = runs.get_run(ws, run_id)
-    if known is not None and known.state == "done" and not force:
-        with suppress(DamagedFileError):  # then it is looked again
-            pairs = verdicts.get_pairs(ws, run_id, mirrored=True)
-            if FACE in run_files.signal_names(ws, run_id):  # in a file of its own, which may have been deleted
-                runs.finish_run(ws, run_id, known.metrics)  # the newest look again: others read that one
-                return pairs
-    with runs.running(
-        ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint, stays_done=True
-    ):
-        looks, seen = [], 0
-        for pixels in blocks_of(ws, frame, size=LOOK[0], channels=LOOK[1], progress=progress):
+
+    def known() -> pd.DataFrame | None:
+        run = runs.get_run(ws, run_id)
+        # faces lie in a file of their own, which may have been deleted
+        if run is None or run.state != "done" or force or FACE not in run_files.signal_names(ws, run_id):
+            return None
+        return verdicts.get_pairs(ws, run_id, mirrored=True)
+
+    def look(progress: Progress) -> pd.DataFrame:
+        with runs.running(
+            ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint, stays_done=True
+        ):
+            looks, seen = [], 0
+            for pixels in blocks_of(ws, frame, size=LOOK[0], channels=LOOK[1], progress=progress):
+                progress("looking at images", seen, len(frame))
+                looks.append((image_room.thumbnails(pixels), face_log_odds(pixels)))
+                seen += len(pixels)
+            small, faces = (np.concatenate(found) for found in zip(*looks, strict=True))
+            looks.clear()  # at 300,000 images 300 MB that the searches need
             progress("looking at images", seen, len(frame))
-            looks.append((image_room.thumbnails(pixels), face_log_odds(pixels)))
-            seen += len(pixels)
-        small, faces = (np.concatenate(found) for found in zip(*looks, strict=True))
-        looks.clear()  # at 300,000 images 300 MB that the searches need
-        progress("looking at images", seen, len(frame))
-        progress("looking for duplicates", 1, 3)
-        straight = split_room.near_duplicate_pairs(small, threshold=threshold)
-        mirrored = split_room.near_duplicate_pairs(small, threshold=threshold, mirrored=image_room.mirrored(small))
-        progress("looking for duplicates", 2, 3)
-        ids, contents = frame["sample_id"].to_numpy(), frame["content_hash"].to_numpy()
-        pairs = _kinds(ids, contents, straight, mirrored)
-        verdicts.put_pairs(ws, run_id, pairs)
-        scores.put_signals(ws, run_id, list(ids), {FACE: faces})
-        runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int((pairs["kind"] == "exact").sum())})
-    progress("looking for duplicates", 3, 3)
-    return pairs
+            progress("looking for duplicates", 1, 3)
+            straight = split_room.near_duplicate_pairs(small, threshold=threshold)
+            mirrored = split_room.near_duplicate_pairs(small, threshold=threshold, mirrored=image_room.mirrored(small))
+            progress("looking for duplicates", 2, 3)
+            ids, contents = frame["sample_id"].to_numpy(), frame["content_hash"].to_numpy()
+            pairs = _kinds(ids, contents, straight, mirrored)
+            verdicts.put_pairs(ws, run_id, pairs)
+            scores.put_signals(ws, run_id, list(ids), {FACE: faces})
+            runs.finish_run(ws, run_id, {"pairs": len(pairs), "exact": int((pairs["kind"] == "exact").sum())})
+        progress("looking for duplicates", 3, 3)
+        return pairs
+
+    work = Work(title="the search for copies", lease=ws.runs / f"{run_id}.lease", read=known, make=look)
+    (done,) = share([work], progress=progress)
+    if done.reused and (run := runs.get_run(ws, run_id)) is not None:
+        runs.finish_run(ws, run_id, run.metrics)  # the newest look again: others read that one
+    return done.value
 
 
 def _kinds(

@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ferclean.derived import DamagedFileError
 from ferclean.errors import BadDataError
+from ferclean.leases import Work, share
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import fold_files
 from ferclean.recognition.checkpoint import save_checkpoint
@@ -31,8 +31,6 @@ from ferclean.recognition.train import fit, predict, pretrain
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +54,7 @@ class OutOfFold:
     flips: list[dict[str, Any]] = field(default_factory=list)
     history: list[list[dict[str, float]]] = field(default_factory=list)
     folds_reused: int = 0
-    """How many folds an earlier, interrupted call had finished."""
+    """How many folds were trained by an earlier, interrupted call or by another process."""
 
 
 def cross_validate(
@@ -77,10 +75,10 @@ def cross_validate(
     `images` (N, C, S, S) uint8, which all folds read where they lie, on the host or, as `Pixels`, on the device;
     `labels` (N,) integers in 0..num_classes-1; `folds` (N,) integers, at least two different ones. With `out_dir` each
     finished fold is a Parquet file there, written whole or not at all: an interrupted call goes on at its first
-    unfinished fold, and other data, folds or settings never pick up its files. A file that was damaged since is told
-    and made again: that is what was asked for, and the others' work is kept. With `keep_weights` each fold's
-    recognizer lies beside it as .safetensors (`checkpoint.load_checkpoint`), and a fold without it is trained again.
-    `tell` hears of each fold when it is done.
+    unfinished fold, several processes that ask for the same share its folds (`leases.share`), and other data, folds or
+    settings never pick up its files. A file that was damaged since is told and made again: that is what was asked for,
+    and the others' work is kept. With `keep_weights` each fold's recognizer lies beside it as .safetensors
+    (`checkpoint.load_checkpoint`), and a fold without it is trained again. `tell` hears of each fold when it is done.
 
     A first stage (see `methods.base.pretrain`) that needs no labels runs once on all images, before the first
     unfinished fold, and its encoder is kept in `out_dir` too; one that reads labels runs within each fold, on that
@@ -97,33 +95,37 @@ def cross_validate(
         num_classes=num_classes, config=config,
     )  # fmt: skip
     weights = config.weights_sha256()
-    encoder: Mapping[str, Tensor] | None = None
-    parts = []
-    reused = 0
-    for position, name in enumerate(names):
-        path = out_dir / f"fold-{int(name)}-{key}.parquet" if out_dir is not None else None
-        weights_path = path.with_suffix(".safetensors") if path is not None and keep_weights else None
-        done = path is not None and path.exists() and (weights_path is None or weights_path.exists())
-        line = f"{method_name}, seed {config.seed}, fold {position + 1}/{len(names)}"
-        part = _taken_up(fold_files.read, path, line, tell) if path is not None and done else None
-        if part is None:
-            if encoder is None and hook(get_method(method_name), "LABEL_FREE"):
-                encoder = shared_encoder(
+    encoders: list[Mapping[str, Tensor]] = []
+
+    def encoder() -> Mapping[str, Tensor] | None:
+        if not encoders and hook(get_method(method_name), "LABEL_FREE"):
+            encoders.append(
+                shared_encoder(
                     method_name, images, num_classes=num_classes, config=config, out_dir=out_dir, progress=progress,
                     tell=tell,
-                )  # fmt: skip
+                )
+            )  # fmt: skip
+        return encoders[0] if encoders else None
+
+    def work_of(position: int, name: int) -> Work[fold_files.Fold]:
+        path = out_dir / f"fold-{name}-{key}.parquet" if out_dir is not None else None
+        weights_path = path.with_suffix(".safetensors") if path is not None and keep_weights else None
+        title = f"{method_name}, seed {config.seed}, fold {position + 1}/{len(names)}"
+
+        def read() -> fold_files.Fold | None:
+            whole = path is not None and path.exists() and (weights_path is None or weights_path.exists())
+            return fold_files.read(path) if path is not None and whole else None
+
+        def train(progress: Progress) -> fold_files.Fold:
+            def named(description: str, done: int, total: int) -> None:
+                progress(f"{description}, fold {position + 1} of {len(names)}", done, total)
+
+            pretrained = encoder()
             started = time.perf_counter()
             part = run_fold(
-                method_name,
-                images,
-                labels,
-                folds != name,
-                num_classes=num_classes,
-                config=config,
-                pretrained=encoder,
-                keep=weights_path,
-                progress=_share(progress, position, len(names)),
-            )
+                method_name, images, labels, folds != name,
+                num_classes=num_classes, config=config, pretrained=pretrained, keep=weights_path, progress=named,
+            )  # fmt: skip
             if config.weights_sha256() != weights:
                 raise BadDataError(
                     f"{config.weights} changed while folds were trained from it; run the command again: finished folds "
@@ -131,13 +133,23 @@ def cross_validate(
                 )
             if path is not None:
                 fold_files.write(path, part)
-            tell(f"{line}: {len(part.held_out):,} images in {time.perf_counter() - started:.1f} s")
-        else:
+            tell(f"{title}: {len(part.held_out):,} images in {time.perf_counter() - started:.1f} s")
+            return part
+
+        lease = None if path is None else path.with_suffix(".lease")
+        return Work(title=title, lease=lease, read=read, make=train)
+
+    work = [work_of(position, int(name)) for position, name in enumerate(names)]
+    parts: dict[int, fold_files.Fold] = {}
+    reused = 0
+    for done in share(work, progress=progress, tell=tell):
+        parts[done.place] = done.value
+        if done.reused:
             reused += 1
-            tell(f"{line}: done before, reused")
-            progress(f"fold {position + 1} of {len(names)} was done before", position + 1, len(names))
-        parts.append(part)
-    return replace(_assembled(parts, folds, names), folds_reused=reused)
+            tell(f"{work[done.place].title}: done before, reused")
+            progress(f"fold {done.place + 1} of {len(names)} was done before", len(parts), len(names))
+    ordered = [parts[position] for position in range(len(names))]
+    return replace(_assembled(ordered, folds, names), folds_reused=reused)
 
 
 def run_fold(
@@ -199,38 +211,29 @@ def shared_encoder(
     """The first stage of a label-free method, trained once for all trainings on these images.
 
     With `out_dir` it is kept there, under a name that other images or settings never share, and read from there when
-    it is asked for again, by whatever code it was trained (see `training_digest`).
+    it is asked for again, by whatever code it was trained (see `training_digest`). While another process trains it,
+    this waits for it.
     """
     key = training_digest(method_name, images, num_classes=num_classes, config=config)
     path = out_dir / f"encoder-{key}.safetensors" if out_dir is not None else None
     line = f"{method_name}, seed {config.seed}, first stage"
-    if path is not None and path.exists() and (known := _taken_up(read_state, path, line, tell)) is not None:
+
+    def read() -> dict[str, Tensor] | None:
+        return read_state(path) if path is not None and path.exists() else None
+
+    def train(progress: Progress) -> dict[str, Tensor]:
+        started = time.perf_counter()
+        state = pretrain(method_name, images, None, num_classes=num_classes, config=config, progress=progress)
+        if path is not None:
+            write_state(path, state)
+        tell(f"{line}: {len(images):,} images in {time.perf_counter() - started:.1f} s")
+        return state
+
+    lease = None if path is None else path.with_suffix(".lease")
+    (done,) = share([Work(title=line, lease=lease, read=read, make=train)], progress=progress, tell=tell)
+    if done.reused:
         tell(f"{line}: done before, reused")
-        return known
-    started = time.perf_counter()
-    state = pretrain(method_name, images, None, num_classes=num_classes, config=config, progress=progress)
-    if path is not None:
-        write_state(path, state)
-    tell(f"{line}: {len(images):,} images in {time.perf_counter() - started:.1f} s")
-    return state
-
-
-def _taken_up(read: Callable[[Path], Found], path: Path, line: str, tell: Tell) -> Found | None:
-    """What an earlier call left in a file; None, which is told, where it cannot be used."""
-    try:
-        return read(path)
-    except DamagedFileError as error:
-        tell(f"{line}: {error}")
-        return None
-
-
-def _share(progress: Progress, position: int, folds: int) -> Progress:
-    """The progress of one fold as a part of that of all folds."""
-
-    def scaled(description: str, done: int, total: int) -> None:
-        progress(f"{description}, fold {position + 1} of {folds}", position * total + done, folds * total)
-
-    return scaled
+    return done.value
 
 
 def _assembled(parts: list[fold_files.Fold], folds: np.ndarray, names: np.ndarray) -> OutOfFold:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ferclean.derived import DamagedFileError, check_owner, reading
+from ferclean import leases
+from ferclean.derived import check_owner, reading
 from ferclean.files import whole_folder
-from ferclean.leases import holder, leased
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import devices
 from ferclean.recognition.checkpoint import save_checkpoint
@@ -34,8 +33,6 @@ FORMAT = 1
 """Of the folder and of what a job's name is made from; another one is another job."""
 RECOGNIZER = "recognizer.safetensors"
 MEND = "it is trained again"
-_PAUSE = 0.5
-"""Seconds between two looks at jobs that other processes are at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,25 +156,11 @@ def run(
     anew: bool = False,
     progress: Progress = silent,
     tell: Tell = unheard,
-) -> Outcome | None:
-    """Do a job, or read the folder below `root` that it left before; None while another living process is at it.
-
-    The folder holds `job.json` (the specification), `predictions.parquet`, `history.json` and, with `keep_weights`, the
-    recognizer of the last epoch. `anew` does it again, and so does a folder that was damaged since, which `tell` hears
-    of. Without a `root` nothing is kept. Raises as `fit` does.
-    """
-    if root is None:
-        return _train(job, rows, None, keep_weights=False, progress=progress)
-    folder = root / job.name
-    if not anew and (known := _taken_up(folder, keep_weights, unheard)) is not None:
-        return known
-    with leased(root / f"{job.name}.lease") as mine:
-        if not mine:
-            return None
-        # another process may have finished it while we looked
-        if not anew and (known := _taken_up(folder, keep_weights, tell)) is not None:
-            return known
-        return _train(job, rows, folder, keep_weights=keep_weights, progress=progress)
+) -> Outcome:
+    """Do one job as `run_all` does several."""
+    work = Work(job=job, rows=rows, title=f"training {job.method}", keep_weights=keep_weights)
+    ((_, outcome),) = run_all([work], root, anew=anew, progress=progress, tell=tell)
+    return outcome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,41 +181,35 @@ def run_all(
     progress: Progress = silent,
     tell: Tell = unheard,
 ) -> Iterator[tuple[int, Outcome]]:
-    """Do all jobs, and yield each one's place in `work` and its outcome when it is there.
+    """Do jobs, or read the folders below `root` that they left before; yield each one's place in `work` and outcome.
 
-    Jobs that other processes are at come last: several processes given the same work share it. `progress` counts
-    epochs over all of them; `tell` hears of each job.
+    A folder holds `job.json` (the specification), `predictions.parquet`, `history.json` and, with `keep_weights`, the
+    recognizer of the last epoch; one that was damaged since is told and made again. `anew` does all again. Without a
+    `root` nothing is kept. Several processes given the same work share it (`leases.share`). `progress` counts epochs
+    over all jobs; `tell` hears of each. Raises as `fit` does.
     """
-    pending = deque(range(len(work)))
-    waited = False
-    while pending:
-        moved = False
-        for _ in range(len(pending)):
-            index = pending.popleft()
-            one, finished = work[index], len(work) - len(pending) - 1
+    shared = [_leased(one, root, anew=anew) for one in work]
+    for count, done in enumerate(leases.share(shared, progress=progress, tell=tell), start=1):
+        one = work[done.place]
+        how = "done before, reused" if done.reused else f"{done.value.seconds:.1f} s"
+        tell(f"{one.title} ({count}/{len(work)}): {len(one.rows.train):,} images, {how}")
+        yield done.place, done.value
 
-            def scaled(
-                description: str, done: int, total: int, *, title: str = one.title, before: int = finished
-            ) -> None:
-                progress(title, before * total + done, len(work) * total)
 
-            outcome = run(
-                one.job, one.rows, root, keep_weights=one.keep_weights, anew=anew, progress=scaled,
-                tell=lambda line, title=one.title: tell(f"{title}: {line}"),
-            )  # fmt: skip
-            if outcome is None:
-                pending.append(index)
-                continue
-            moved = True
-            how = "done before, reused" if outcome.reused else f"{outcome.seconds:.1f} s"
-            tell(f"{one.title} ({finished + 1}/{len(work)}): {len(one.rows.train):,} images, {how}")
-            yield index, outcome
-        if pending and not moved:
-            if not waited and root is not None:
-                lease = root / f"{work[pending[0]].job.name}.lease"
-                tell(f"waiting for {holder(lease)}, which is at {work[pending[0]].title}")
-                waited = True
-            time.sleep(_PAUSE)
+def _leased(one: Work, root: Path | None, *, anew: bool) -> leases.Work[Outcome]:
+    folder = None if root is None else root / one.job.name
+
+    def known() -> Outcome | None:
+        return None if folder is None or anew else read(folder, with_weights=one.keep_weights)
+
+    def train(progress: Progress) -> Outcome:
+        def titled(description: str, done: int, total: int) -> None:
+            progress(one.title, done, total)
+
+        return _train(one.job, one.rows, folder, keep_weights=one.keep_weights, progress=titled)
+
+    lease = None if root is None else root / f"{one.job.name}.lease"
+    return leases.Work(title=one.title, lease=lease, read=known, make=train)
 
 
 def read(folder: Path, *, with_weights: bool = False) -> Outcome | None:
@@ -267,14 +244,6 @@ def _read(folder: Path) -> Outcome:
         folder=folder,
         reused=True,
     )
-
-
-def _taken_up(folder: Path, with_weights: bool, tell: Tell) -> Outcome | None:
-    try:
-        return read(folder, with_weights=with_weights)
-    except DamagedFileError as error:
-        tell(str(error))
-        return None
 
 
 def _train(job: Job, rows: Rows, folder: Path | None, *, keep_weights: bool, progress: Progress) -> Outcome:

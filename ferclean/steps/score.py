@@ -18,6 +18,7 @@ from ferclean.errors import BadDataError
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.nearest import Nearest
+from ferclean.leases import Work, share
 from ferclean.parts.copies import folds_of
 from ferclean.parts.pixels import pixels_of
 from ferclean.parts.specification import find_run, spec_of
@@ -45,7 +46,7 @@ class ScoreSummary(Summary):
     runs: list[dict[str, Any]]
     reused: int
     folds_reused: int
-    """Folds of the other runs that an interrupted call had finished."""
+    """Folds of the other runs that an interrupted call had finished, or that another process trained."""
     near_duplicates: int
     quarantined: dict[str, int]
     """Reason -> images that this call has set aside, since they are no longer what was ingested."""
@@ -71,7 +72,9 @@ def score(
     """Train `methods` on K-1 folds and let each judge the fold it has not seen.
 
     Folds are stratified by given label and keep exact and near-duplicates together. A run that is done for the
-    same samples, labels and settings is reused unless `force`; an interrupted one goes on at its unfinished fold.
+    same samples, labels and settings is reused unless `force`; an interrupted one goes on at its unfinished fold, and
+    several processes that are asked for the same share its folds: each ends when the run is done, and none does it
+    twice.
     With `keep_weights` each fold's recognizer lies beside its predictions in the run's folder, as .safetensors, and a
     run that lacks them is trained again. `splits` defaults to `train` (or to everything when there is no such split).
     `overrides` replace fields of the profile (epochs, folds, backbone, input_size, batch_size, weights ...); None
@@ -135,7 +138,7 @@ def score(
             # one copy on the device for all recognizers, seeds and folds
             pixels = Pixels(arrays, choose_device(device))
         folds_reused += _run_one(
-            ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups,
+            ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups, known,
             classes=dataset.classes, device=device, fresh=force, keep_weights=keep_weights, progress=progress,
             tell=tell,
         )  # fmt: skip
@@ -180,6 +183,7 @@ def _run_one(
     given: np.ndarray,
     fold: np.ndarray,
     groups: np.ndarray,
+    known: Run | None,
     *,
     classes: Sequence[str],
     device: str,
@@ -188,7 +192,7 @@ def _run_one(
     progress: Progress,
     tell: Tell,
 ) -> int:
-    """Returns how many folds were there from an interrupted call."""
+    """Returns how many folds this call did not train. `known` is the run as it was before."""
     from ferclean.recognition.crossval import cross_validate
     from ferclean.recognition.methods.base import hook, with_class_names
     from ferclean.recognition.methods.catalogue import get_method
@@ -201,7 +205,8 @@ def _run_one(
         if fresh:
             # what is stored of the run stays until it is stored anew: a triage may rest on it
             for part in [*sorted(folder.glob("fold-*")), *sorted(folder.glob("encoder-*"))]:
-                part.unlink()
+                if part.suffix != ".lease":  # somebody is at it
+                    part.unlink(missing_ok=True)
         started = time.perf_counter()
         result = cross_validate(
             method,
@@ -215,27 +220,56 @@ def _run_one(
             progress=progress,
             tell=tell,
         )
-        ids = list(frame["sample_id"])
-        embeddings.write_embeddings(ws, run_id, ids, result.embedding)
         shared = bool(hook(get_method(method), "LABEL_FREE"))
-        # one label-free encoder serves all folds, so neighbours are sought everywhere
-        space = None if shared else fold
-        nearest = seek(result.embedding, fold=space, groups=groups)
-        keep_nearest(ws, run_id, ids, nearest, fold=space, groups=groups)
-        signals = out_of_fold_signals(given, space, groups, nearest, result)
-        scores.put_predictions(ws, run_id, ids, fold, result.pred_probs, signals)
-        flips = pd.DataFrame(result.flips, columns=["index", "fold", "epoch", "from_label", "to_label", "p"])
-        flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy(np.int64)]
-        for side in ("from_label", "to_label"):
-            flips[side] = label_names.decode(flips[side].to_numpy(np.int64), classes)
-        scores.put_flips(ws, run_id, flips)
-        metrics = {
-            "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
-            "shared_space": shared,
-            "seconds": round(time.perf_counter() - started, 1),
-        }
-        runs.finish_run(ws, run_id, metrics)
+
+        def ended() -> bool | None:
+            run = None if fresh else runs.get_run(ws, run_id)
+            at = None if run is None or run.state != "done" else run.finished_at
+            # what was done before is stored anew, as what was asked for: only now its folds have their recognizers
+            return True if at is not None and at != (known and known.finished_at) else None
+
+        def end(_: Progress) -> bool:
+            _keep(ws, run_id, frame, given, fold, groups, result, classes=classes, shared=shared, started=started)
+            return True
+
+        last = Work(title=f"the end of {run_id}", lease=ws.runs / f"{run_id}.lease", read=ended, make=end)
+        list(share([last], tell=tell))
     return result.folds_reused
+
+
+def _keep(
+    ws: Workspace,
+    run_id: str,
+    frame: pd.DataFrame,
+    given: np.ndarray,
+    fold: np.ndarray,
+    groups: np.ndarray,
+    result: OutOfFold,
+    *,
+    classes: Sequence[str],
+    shared: bool,
+    started: float,
+) -> None:
+    """Store what all folds said, and end the run; `shared`: one label-free encoder serves all folds."""
+    ids = list(frame["sample_id"])
+    embeddings.write_embeddings(ws, run_id, ids, result.embedding)
+    # in one shared space neighbours are sought everywhere
+    space = None if shared else fold
+    nearest = seek(result.embedding, fold=space, groups=groups)
+    keep_nearest(ws, run_id, ids, nearest, fold=space, groups=groups)
+    signals = out_of_fold_signals(given, space, groups, nearest, result)
+    scores.put_predictions(ws, run_id, ids, fold, result.pred_probs, signals)
+    flips = pd.DataFrame(result.flips, columns=["index", "fold", "epoch", "from_label", "to_label", "p"])
+    flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy(np.int64)]
+    for side in ("from_label", "to_label"):
+        flips[side] = label_names.decode(flips[side].to_numpy(np.int64), classes)
+    scores.put_flips(ws, run_id, flips)
+    metrics = {
+        "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
+        "shared_space": shared,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    runs.finish_run(ws, run_id, metrics)
 
 
 def out_of_fold_signals(

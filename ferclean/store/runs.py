@@ -12,10 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 from ferclean.errors import FercleanError, UsageError
-from ferclean.processes import may_live, this_process
+from ferclean.leases import alive, leased
+from ferclean.processes import this_process
 from ferclean.store import run_files
 from ferclean.store.exchange import now, rows, to_json
 from ferclean.store.version import code_version
@@ -42,8 +44,9 @@ class Run:
     code_version: str
     """ferclean's version, with the commit where it ran from a checkout."""
     state: State
-    """`interrupted` also where the process that computed it is gone without a word, as after `kill -9`; `deleted` where
-    it was done and the file that it is read for is there no longer (`run_files.NEEDED`): it must be computed again."""
+    """`interrupted` also where all processes that computed it are gone without a word, as after `kill -9`; `deleted`
+    where it was done and the file that it is read for is there no longer (`run_files.NEEDED`): it must be computed
+    again."""
     started_at: datetime
     finished_at: datetime | None
     metrics: dict[str, Any]
@@ -76,20 +79,30 @@ def run_id(kind: str, method: str, config: dict[str, Any], seed: int, fingerprin
     return "-".join([*(re.sub(r"[^A-Za-z0-9_.]+", "_", part).strip(".") for part in (kind, method)), digest])
 
 
-def start_run(ws: Workspace, *, metrics: dict[str, Any] | None = None, **inputs: Unpack[Inputs]) -> str:
-    """Say that a run is under way and return its id. A run that was started before, in any state, runs anew.
+def start_run(
+    ws: Workspace, *, metrics: dict[str, Any] | None = None, stays_done: bool = False, **inputs: Unpack[Inputs]
+) -> str:
+    """Say that a run is under way and return its id. A run that was started before, in any state, runs anew, but where
+    other living processes are at it, this one joins them; `stays_done` as in `running`.
 
     What it had stored stays until it is put again, so that an interrupted run can go on: ask `get_run` first
     whether there is anything to do. `metrics` hold from the start, also where the run breaks off.
     """
     identity = run_id(**inputs)
     with ws.session(f"starting {inputs['kind']}") as con:
+        held = rows(con, "SELECT state, process FROM run WHERE run_id = ?", [identity])
+        state, processes = held[0] if held else (None, None)
+        if stays_done and state == "done" and run_files.complete(ws, identity, inputs["kind"]):
+            return identity
+        if others := _others(ws, identity, processes):
+            con.execute("UPDATE run SET process = ? WHERE run_id = ?", [to_json([*others, this_process()]), identity])
+            return identity
         con.execute("DELETE FROM run WHERE run_id = ?", [identity])
         con.execute(
             f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, NULL, ?, ?)",  # noqa: S608
             [
                 identity, inputs["kind"], inputs["method"], to_json(inputs["config"]), int(inputs["seed"]),
-                inputs["fingerprint"], code_version(), now(), to_json(metrics or {}), to_json(this_process()),
+                inputs["fingerprint"], code_version(), now(), to_json(metrics or {}), to_json([this_process()]),
             ],
         )  # fmt: skip
     return identity
@@ -99,18 +112,17 @@ def start_run(ws: Workspace, *, metrics: dict[str, Any] | None = None, **inputs:
 def running(
     ws: Workspace, *, metrics: dict[str, Any] | None = None, stays_done: bool = False, **inputs: Unpack[Inputs]
 ) -> Iterator[str]:
-    """Start a run as `start_run` does and give its id; the block ends it with `finish_run`.
+    """Start a run, or join the processes that are at it, and give its id; the block ends it with `finish_run`.
 
     A block that is stopped (Ctrl-C) leaves it `interrupted`, one that fails leaves it `failed` with the reason: never
-    `running`, also in a notebook, whose process lives on. With `stays_done` a run that is done and has its file stays
-    so until the block ends it anew: for a block that replaces what is read at its end only.
+    `running`, also in a notebook, whose process lives on; but while others are at it, it goes on. Meanwhile a lease
+    gives signs of life, which other machines see. With `stays_done` a run that is done and has its file stays so until
+    the block ends it anew: for a block that replaces what is read at its end only.
     """
-    identity = run_id(**inputs)
-    known = get_run(ws, identity) if stays_done else None
-    if known is None or known.state != "done":
-        start_run(ws, metrics=metrics, **inputs)
+    identity = start_run(ws, metrics=metrics, stays_done=stays_done, **inputs)
     try:
-        yield identity
+        with leased(_lease(ws, identity, this_process())):
+            yield identity
     except BaseException as error:
         # where the workspace itself is the trouble the first error is the one to tell; a dead process tells the rest
         with suppress(FercleanError):
@@ -126,14 +138,20 @@ def finish_run(ws: Workspace, run_id: str, metrics: dict[str, Any] | None = None
     """Say that a run is complete; `metrics` are kept with it. Raises UsageError for an unknown run."""
     with ws.session(f"ending {run_id}") as con:
         check_run(con, run_id)
+        ((held,),) = rows(con, "SELECT process FROM run WHERE run_id = ?", [run_id])
+        _others(ws, run_id, held)  # some may have been killed
         _end(con, run_id, "done", metrics or {})
 
 
 def _break_off(ws: Workspace, run_id: str, state: State, metrics: dict[str, Any]) -> None:
     with ws.session(f"ending {run_id}") as con:
         # what was finished stays so, though the block went on and failed
-        for (held,) in rows(con, "SELECT metrics FROM run WHERE run_id = ? AND state = 'running'", [run_id]):
-            _end(con, run_id, state, json.loads(held) | metrics)
+        found = rows(con, "SELECT metrics, process FROM run WHERE run_id = ? AND state = 'running'", [run_id])
+        for held, processes in found:
+            if others := _others(ws, run_id, processes):
+                con.execute("UPDATE run SET process = ? WHERE run_id = ?", [to_json(others), run_id])
+            else:
+                _end(con, run_id, state, json.loads(held) | metrics)
 
 
 def _end(con: Any, run_id: str, state: State, metrics: dict[str, Any]) -> None:
@@ -141,6 +159,30 @@ def _end(con: Any, run_id: str, state: State, metrics: dict[str, Any]) -> None:
         "UPDATE run SET state = ?, finished_at = ?, metrics = ?, process = NULL WHERE run_id = ?",
         [state, now(), to_json(metrics), run_id],
     )
+
+
+def _processes(held: str | None) -> list[dict[str, Any]]:
+    """What stands in the column `process`; an older ferclean wrote down one."""
+    found = [] if held is None else json.loads(held)
+    return found if isinstance(found, list) else [found]
+
+
+def _others(ws: Workspace, run_id: str, held: str | None) -> list[dict[str, Any]]:
+    """The processes but this one that are at a run and may live; what the dead ones left is removed."""
+    living = []
+    for one in _processes(held):
+        lease = _lease(ws, run_id, one)
+        if alive(one, lease):
+            living.append(one)
+        else:
+            lease.unlink(missing_ok=True)
+    return [one for one in living if one != this_process()]
+
+
+def _lease(ws: Workspace, run_id: str, process: dict[str, Any]) -> Path:
+    """The lease by which a process that is at a run gives signs of life."""
+    host = re.sub(r"[^A-Za-z0-9_.-]+", "_", process["host"])
+    return ws.runs / f"{run_id}.{host}.{process['pid']}.lease"
 
 
 def check_run(con: Any, run_id: str) -> None:
@@ -217,8 +259,9 @@ def deleted_in_words(known: Sequence[Run]) -> list[str]:
 
 
 def _run(ws: Workspace, row: tuple[Any, ...]) -> Run:
-    process = None if row[11] is None else json.loads(row[11])
-    state: State = "interrupted" if row[7] == "running" and not may_live(process) else row[7]
+    state: State = row[7]
+    if state == "running" and not any(alive(one, _lease(ws, row[0], one)) for one in _processes(row[11])):
+        state = "interrupted"
     if state == "done" and not run_files.complete(ws, row[0], row[1]):
         state = "deleted"
     return Run(

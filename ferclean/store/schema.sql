@@ -107,7 +107,7 @@ CREATE TABLE run (                  -- method + config + seed + data
     started_at TIMESTAMP NOT NULL,  -- UTC
     finished_at TIMESTAMP,          -- UTC; NULL while running
     metrics VARCHAR NOT NULL,       -- JSON
-    process VARCHAR                 -- JSON: host, pid and beginning of the process that computes it; NULL: none does
+    process VARCHAR                 -- JSON: host, pid, beginning of each process that computes it; NULL: none does
 );
 
 CREATE TABLE ensemble (          -- a named set of runs that are read together; frozen

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ferclean import processes
+from ferclean.leases import STALE
 from ferclean.store import runs
 from ferclean.store.exchange import to_json
 from ferclean.store.workspace import Workspace
@@ -108,3 +109,63 @@ def test_a_run_of_an_older_ferclean_that_broke_off_is_interrupted(tmp_path: Path
         with ws.session("as an older one left it") as con:
             con.execute("UPDATE run SET process = ? WHERE run_id = ?", [process, identity])
         assert only_run(ws).state == "interrupted"
+
+
+JOINED = """
+import sys
+from ferclean.store import runs
+from ferclean.store.workspace import Workspace
+ws = Workspace.open(sys.argv[1])
+with runs.running(ws, kind="retrain", method="m", config={}, seed=0, fingerprint="f"):
+    print("at it", flush=True)
+    input()
+"""
+
+
+def test_a_run_is_under_way_while_one_of_its_processes_lives_and_the_last_one_says_how_it_ended(tmp_path: Path) -> None:
+    ws, _ = bare(tmp_path)
+
+    def stopped(other: subprocess.Popen[str]) -> None:
+        with runs.running(ws, **ABOUT | {"kind": "retrain"}):  # type: ignore[arg-type]
+            assert other.stdout is not None
+            assert other.stdout.readline() == "at it\n"
+            assert len(list(ws.runs.glob("*.lease"))) == 2
+            raise KeyboardInterrupt
+
+    other = subprocess.Popen(
+        [sys.executable, "-c", JOINED, str(ws.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stopped(other)
+        assert only_run(ws).state == "running"
+        began = only_run(ws).started_at
+        with runs.running(ws, **ABOUT | {"kind": "retrain"}) as identity:  # type: ignore[arg-type]
+            assert only_run(ws).started_at == began
+            other.kill()
+            other.wait()
+            assert only_run(ws).state == "running"
+            runs.finish_run(ws, identity)
+        assert only_run(ws).state == "done"
+        assert list(ws.runs.iterdir()) == []
+    finally:
+        other.kill()
+        other.communicate()
+
+
+def test_a_process_of_another_machine_is_at_a_run_as_long_as_it_gives_signs_of_life(tmp_path: Path) -> None:
+    ws, _ = bare(tmp_path)
+    identity = runs.start_run(ws, **ABOUT)  # type: ignore[arg-type]
+    there = processes.this_process() | {"host": "else/where"}
+    with ws.session("as it left it") as con:
+        con.execute("UPDATE run SET process = ? WHERE run_id = ?", [to_json([there]), identity])
+    assert only_run(ws).state == "interrupted"
+    sign = ws.runs / f"{identity}.else_where.{os.getpid()}.lease"
+    sign.parent.mkdir()
+    sign.touch()
+    assert only_run(ws).state == "running"
+    long_ago = sign.stat().st_mtime - 2 * STALE
+    os.utime(sign, (long_ago, long_ago))
+    assert only_run(ws).state == "interrupted"
+    runs.start_run(ws, **ABOUT)  # type: ignore[arg-type]
+    assert not sign.exists()
