@@ -269,11 +269,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 measure(tree, files, folder / f"W{number}", arrays_only=options.arrays_only, progress=said)
                 for number, tree in enumerate(trees)
             ]
-    result = {
-        "schema": 1, "pipeline": "scale", "date": datetime.now(UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(),
-        "arrays_only": options.arrays_only, "measured": measured,
-    }  # fmt: skip
-    write_figures(options.json, result)
+        # before the folder goes: a million images take minutes to remove
+        result = {
+            "schema": 1, "pipeline": "scale", "date": datetime.now(UTC).strftime("%Y-%m-%d"), "cores": os.cpu_count(),
+            "arrays_only": options.arrays_only, "measured": measured,
+        }  # fmt: skip
+        write_figures(options.json, result)
     print(table(result))
     return 0
 
