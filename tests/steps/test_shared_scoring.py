@@ -82,7 +82,7 @@ def state(ws: Workspace) -> str:
 
 
 def until(happened: Callable[[], bool], said: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not happened():
         assert time.monotonic() < deadline, said()
         time.sleep(0.02)
@@ -119,7 +119,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Together]:
         children["killed"].wait()
         states.append(state(ws))
         for name in names[1:]:
-            assert children[name].wait(240) == 0, said(name)
+            assert children[name].wait(300) == 0, said(name)
         states.append(state(ws))
         yield Together(ws, {name: said(name).splitlines() for name in names}, states)
     finally:
