@@ -119,19 +119,21 @@ def running(
     gives signs of life, which other machines see. With `stays_done` a run that is done and has its file stays so until
     the block ends it anew: for a block that replaces what is read at its end only.
     """
-    identity = start_run(ws, metrics=metrics, stays_done=stays_done, **inputs)
-    try:
-        with leased(_lease(ws, identity, this_process())):
+    identity = run_id(**inputs)
+    # signs of life come first: whoever reads the run as soon as it names this process looks for them
+    with leased(_lease(ws, identity, this_process())):
+        start_run(ws, metrics=metrics, stays_done=stays_done, **inputs)
+        try:
             yield identity
-    except BaseException as error:
-        # where the workspace itself is the trouble the first error is the one to tell; a dead process tells the rest
-        with suppress(FercleanError):
-            if isinstance(error, Exception):
-                reason = str(error).encode("utf-8", "backslashreplace").decode() or type(error).__name__
-                _break_off(ws, identity, "failed", {"error": reason})
-            else:
-                _break_off(ws, identity, "interrupted", {})
-        raise
+        except BaseException as error:
+            # where the workspace itself is the trouble, the first error is told; the dead process tells the rest
+            with suppress(FercleanError):
+                if isinstance(error, Exception):
+                    reason = str(error).encode("utf-8", "backslashreplace").decode() or type(error).__name__
+                    _break_off(ws, identity, "failed", {"error": reason})
+                else:
+                    _break_off(ws, identity, "interrupted", {})
+            raise
 
 
 def finish_run(ws: Workspace, run_id: str, metrics: dict[str, Any] | None = None) -> None:

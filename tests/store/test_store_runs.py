@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,3 +170,16 @@ def test_a_process_of_another_machine_is_at_a_run_as_long_as_it_gives_signs_of_l
     assert only_run(ws).state == "interrupted"
     runs.start_run(ws, **ABOUT)  # type: ignore[arg-type]
     assert not sign.exists()
+
+
+def test_a_run_names_no_process_that_gives_no_sign_of_life_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ws, _ = bare(tmp_path)
+    start, leases = runs.start_run, list[Path]()
+
+    def started(*args: Any, **inputs: Any) -> str:
+        leases.extend(ws.runs.glob("*.lease"))
+        return start(*args, **inputs)
+
+    monkeypatch.setattr(runs, "start_run", started)
+    with runs.running(ws, **ABOUT):  # type: ignore[arg-type]
+        assert len(leases) == 1
