@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -76,16 +75,6 @@ def strong_view(
         kept = (uniform(0.0, 1.0) >= grey).float()[:, None, None, None]
         views = colourless + (views - colourless) * factor() * kept
     return views.clamp(black, -black).contiguous(memory_format=torch.channels_last)
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadSizes:
-    """The sizes of an `Encoder`'s head, among the settings of a method that trains one."""
-
-    projection_hidden: int = 512
-    """Units in the middle of the projection head."""
-    projection_out: int = 128
-    """Dimensions in which views are compared."""
 
 
 class Encoder(nn.Module):

@@ -15,12 +15,22 @@ from ferclean.recognition import crossval
 from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.checkpoint import load_checkpoint
 from ferclean.recognition.config import TrainConfig
-from ferclean.recognition.crossval import OutOfFold, cross_validate, ensemble, run_fold
+from ferclean.recognition.crossval import OutOfFold, cross_validate, ensemble, run_fold, training_digest
 from ferclean.recognition.train import fit, predict
 from tests.made_sets import noise_in_folds
 
 TINY = TrainConfig(epochs=3, batch_size=8, device="cpu")
 ARRAYS = ("pred_probs", "logits", "embedding", "fold", "given_prob", "margin")
+KNOWN = {
+    "supcon_relabel": "b363a15ef9a2",
+    "cross_entropy": "1c0b32584e9f",
+    "cross_layer": "de676b058004",
+    "eac": "f82563234a47",
+    "triplet_center": "9841049ce836",
+    "coarse_contrast": "91c153f664db",
+    "distilled": "0d064b37fbef",
+}
+"""Method -> `training_digest` of what the test below gives it, as ferclean 0.1.0 names stored folds and encoders."""
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +238,10 @@ def test_an_ensemble_is_the_mean_of_its_members() -> None:
         ensemble([])
     with pytest.raises(BadDataError):
         ensemble([a, np.ones((2, 2))])
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_stored_folds_and_encoders_keep_their_names(name: str) -> None:
+    """Settings that are renamed, reordered or have another default are another training; so must it be meant."""
+    images = np.arange(4 * 8 * 8, dtype=np.uint8).reshape(4, 1, 8, 8)
+    assert training_digest(name, images, num_classes=3, config=TrainConfig()) == KNOWN[name]

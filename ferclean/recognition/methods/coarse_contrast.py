@@ -28,14 +28,14 @@ from ferclean.recognition.float32 import Linear
 from ferclean.recognition.methods.base import FirstStage
 from ferclean.recognition.methods.contrast import supervised_contrastive
 from ferclean.recognition.methods.linear_probe import build, predict, step
-from ferclean.recognition.pretraining import Encoder, HeadSizes, share_of, state_of, train_encoder
+from ferclean.recognition.pretraining import Encoder, share_of, state_of, train_encoder
 
 __all__ = ["Config", "build", "options_from_classes", "predict", "pretrain", "step"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(HeadSizes):
-    """Settings of the method, with the paper's values where they are known; the coarse head reads the projections."""
+class Config:
+    """Settings of the method, with the paper's values where they are known."""
 
     groups: tuple[int, ...] | None = None
     """Coarse group (0, 1, ...) of each class index; None: every class is a group of its own. `score` and `retrain` take
@@ -48,6 +48,10 @@ class Config(HeadSizes):
     """Weight of anchors whose group holds several classes (the negative one): over-tight groups hurt fine classes."""
     simclr_weight: float = 0.4
     """Weight of the contrast of coarse probabilities."""
+    projection_hidden: int = 512
+    """Units in the middle of the projection head."""
+    projection_out: int = 128
+    """Dimensions in which views are compared, and which the coarse head reads."""
 
     def __post_init__(self) -> None:
         if self.groups is not None:

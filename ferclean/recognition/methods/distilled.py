@@ -32,7 +32,7 @@ from ferclean.recognition.methods.base import FirstStage
 from ferclean.recognition.methods.bending import BendReader, bend, bend_loss
 from ferclean.recognition.methods.linear_probe import build, predict, step
 from ferclean.recognition.pixels import Pixels
-from ferclean.recognition.pretraining import Encoder, HeadSizes, Queue, follow, share_of, state_of, train_encoder
+from ferclean.recognition.pretraining import Encoder, Queue, follow, share_of, state_of, train_encoder
 
 __all__ = ["LABEL_FREE", "Config", "build", "predict", "pretrain", "starts_from", "step"]
 
@@ -40,7 +40,7 @@ LABEL_FREE = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(HeadSizes):
+class Config:
     """Settings of the method, with the values of the family where they are known."""
 
     teacher: str | None = None
@@ -70,6 +70,10 @@ class Config(HeadSizes):
     """Weight of the key features' loss."""
     key_share: float = 0.25
     """Share of positions, those the teacher attends most, whose features are compared."""
+    projection_hidden: int = 512
+    """Units in the middle of the projection heads."""
+    projection_out: int = 128
+    """Dimensions in which views are compared."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "momentum", tuple(self.momentum))  # JSON has lists
