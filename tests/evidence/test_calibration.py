@@ -109,6 +109,18 @@ def test_high_noise_and_weak_recognizers_are_told_an_interval_that_holds(wrong: 
     assert found.low <= found.estimate <= found.high
 
 
+@pytest.mark.parametrize("classes", [2, 10, 100])
+@pytest.mark.parametrize("guessed", [0.3, 0.5, 0.6, 0.9, 1.0])
+def test_an_estimate_lies_in_its_interval_however_much_is_guessed(guessed: float, classes: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, classes, 4000)
+    unsure = rng.random(len(labels)) < guessed
+    preferred = np.where(unsure, rng.integers(0, classes, len(labels)), labels)
+    probs = np.full((len(labels), classes), 1.0) + np.eye(classes)[preferred] * np.where(unsure, 1, 9)[:, None]
+    found = calibration.error_rate_interval(labels, probs / probs.sum(1, keepdims=True))
+    assert 0 <= found.low <= found.estimate <= found.high <= 1
+
+
 @pytest.mark.parametrize("repeated", [0.0, 0.12])
 def test_many_errors_on_hard_images_beside_a_strong_recognizer_are_told_within_a_fifth(repeated: float) -> None:
     rng = np.random.default_rng(0)

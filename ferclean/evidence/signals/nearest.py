@@ -91,8 +91,8 @@ def find(embedding: np.ndarray, *, k: int, fold: np.ndarray | None = None, group
     Who finds too few others there asks everybody, and all do where that many cells hold half of all rows, as they do
     where no direction is more frequent than another. What is listed is as near as it says; a row at the edge of its
     cell may miss some. One core, 128 dimensions, seven classes of which a row looks at one: 1 s at 12,000 rows,
-    50 s at 300,000 in four folds (92 if every pair were compared), about 4 hours at 10 million in five (22). In
-    bounded memory. Raises BadDataError for NaN or infinite values.
+    50 s at 300,000 in four folds (92 if every pair were compared); extrapolated, 4 hours at 10 million in five (22).
+    In bounded memory. Raises BadDataError for NaN or infinite values.
 
     >>> found = find(np.array([[1.0, 0], [1, 1], [0, 1]]), k=1)
     >>> found.at.tolist(), found.tied.tolist(), round(float(found.cosine[0, 0]), 3)
