@@ -53,8 +53,10 @@ def nearest_of(
             found = Nearest(at=stored.at, cosine=stored.cosine, tied=stored.tied, crowd=stored.crowd)
             return found if (order == np.arange(len(ids))).all() else found.in_order(np.argsort(order))
     own, embedding = embeddings.read_embeddings(ws, run_id)
-    row = {sample_id: i for i, sample_id in enumerate(own)}
-    found = seek(embedding[[row[sample_id] for sample_id in ids]], fold=fold, groups=groups)
+    if own != list(ids):
+        row = {sample_id: i for i, sample_id in enumerate(own)}
+        embedding = embedding[[row[sample_id] for sample_id in ids]]
+    found = seek(embedding, fold=fold, groups=groups)
     if os.access(ws.root, os.W_OK):  # a workspace that can only be read is as good, and seeks again
         keep_nearest(ws, run_id, ids, found, fold=fold, groups=groups)
     return found

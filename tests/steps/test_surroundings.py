@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import TINY
@@ -72,6 +74,51 @@ def test_a_run_of_an_older_ferclean_gets_its_neighbours_at_the_first_triage_and_
     gather(ws)
     assert len(searches) == 2
     assert neighbours.path_of(ws, other.run_id).is_file()
+
+
+def test_embeddings_of_an_older_ferclean_are_read_once_though_they_say_no_digest_and_others_are_noticed(
+    judged_copy: Path, searches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = Workspace.open(judged_copy)
+    run, _ = current_score_runs(ws)
+    path = ws.runs / run.run_id / embeddings.FILE
+    own, embedding = embeddings.read_embeddings(ws, run.run_id)
+    read = []
+    whole = embeddings.read_embeddings
+
+    def counting(ws: Workspace, run_id: str) -> tuple[list[str], np.ndarray]:
+        read.append(run_id)
+        return whole(ws, run_id)
+
+    monkeypatch.setattr(embeddings, "read_embeddings", counting)
+    for made in (embedding, embedding * np.float32(0.5)):
+        embeddings.write_embeddings(ws, run.run_id, own, made)
+        pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+        searches.clear()
+        read.clear()
+        for _ in range(2):
+            triage(ws)
+            nearest_for_screens(ws, run.run_id)
+        assert len(searches) == 1
+        assert read == [run.run_id]
+
+
+def test_neighbours_of_an_older_format_are_sought_again_once(judged_copy: Path, searches: list[int]) -> None:
+    ws = Workspace.open(judged_copy)
+    run, _ = current_score_runs(ws)
+    path = neighbours.path_of(ws, run.run_id)
+    kept = path.read_bytes()
+    with pa.ipc.open_file(kept) as file:
+        table = file.read_all()
+    about = json.loads(table.schema.metadata[b"ferclean"])
+    del about["embedding"], about["run"]
+    table = table.replace_schema_metadata({"ferclean": json.dumps(about | {"format": 1})})
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+    for _ in range(2):
+        triage(ws)
+    assert len(searches) == 1
+    assert path.read_bytes() == kept
 
 
 def test_neighbours_made_for_other_copies_or_embeddings_are_sought_again(

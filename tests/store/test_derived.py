@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from ferclean.derived import DamagedFileError, reading
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, WorkspaceBusyError
 from ferclean.recognition import fold_files
 from ferclean.recognition.pretraining import read_state, write_state
 from ferclean.store import embeddings, neighbours, run_files, runs, scores, table, verdicts
 from ferclean.store.workspace import Workspace
-from tests.bare_workspace import bare, triaged
+from tests.bare_workspace import bare, held_by_another, triaged
 
 HEAD = 12  # bytes that tell what a file is
 
@@ -104,6 +104,17 @@ def test_a_file_of_another_run_in_its_place_is_never_read(tmp_path: Path, what: 
     shutil.copyfile(ws.runs / other / name, ws.runs / run_id / name)
     with pytest.raises(DamagedFileError, match=rf"{name} was made for run {other}, not for run {run_id}: "):
         read(ws, run_id)
+
+
+def test_embeddings_are_read_while_another_holds_the_database_unless_they_are_damaged(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path, timeout=0.2)
+    run_id = scored(ws, ids, "one")
+    with held_by_another(ws.root):
+        assert embeddings.read_embeddings(ws, run_id)[0] == ids
+        assert embeddings.embedding_digest(ws, run_id)
+        emptied(ws.runs / run_id / embeddings.FILE)
+        with pytest.raises(WorkspaceBusyError):
+            embeddings.read_embeddings(ws, run_id)
 
 
 def test_a_damaged_file_of_scores_is_replaced_by_scoring_anew(tmp_path: Path) -> None:
