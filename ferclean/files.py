@@ -60,6 +60,14 @@ else:
         os.close(descriptor)
 
 
+def lies_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one that lies at `path`: not removed, and no other in its place."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
 def make_locked(path: Path) -> int | None:
     """Make the file `path` and lock it; its descriptor, or None when somebody was faster: try another name."""
     try:
@@ -68,7 +76,7 @@ def make_locked(path: Path) -> int | None:
         return None
     try:
         # between making and locking it looks like a dead process's, and may have been swept away
-        if take_lock(descriptor) and os.path.exists(path):
+        if take_lock(descriptor) and lies_at(descriptor, path):
             return descriptor
     except OSError:
         os.close(descriptor)
@@ -88,7 +96,8 @@ def lock_of_the_dead(path: Path) -> int | None:
         return None
     dead = False
     with suppress(OSError):
-        dead = take_lock(descriptor) and os.path.exists(path)
+        # its owner may have given it back while we opened it, and somebody made another in its place
+        dead = take_lock(descriptor) and lies_at(descriptor, path)
     if dead:
         return descriptor
     os.close(descriptor)

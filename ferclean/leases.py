@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ferclean.derived import DamagedFileError
-from ferclean.files import free_lock, lock_of_the_dead, make_locked, telling
+from ferclean.files import free_lock, lies_at, lock_of_the_dead, make_locked, telling
 from ferclean.processes import is_here, may_live, this_process
 from ferclean.progress import Progress, Tell, silent, unheard
 
@@ -186,7 +186,7 @@ def _beat(path: Path, done: threading.Event) -> None:
 
 def _give_back(path: Path, lock: int) -> None:
     with suppress(OSError):
-        if os.path.samestat(os.fstat(lock), os.stat(path)):  # somebody who took us for dead has another
+        if lies_at(lock, path):  # somebody who took us for dead has another
             if os.name == "nt":
                 free_lock(lock)  # an open file cannot be removed there
                 path.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from disks import fill, small_disk
 
+from ferclean import files
 from ferclean.errors import FercleanError, UsageError
 from ferclean.files import DRAFT, check_absent, whole_file, whole_files, whole_folder
 
@@ -127,6 +128,26 @@ def test_the_draft_of_a_living_process_stays(tmp_path: Path) -> None:
     child.stdout.close()
     assert os.listdir(out) == ["new.txt"]
     assert drafts(tmp_path) == []
+
+
+def test_a_lock_counts_only_while_its_file_lies_at_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, take = tmp_path / "a.lock", files.take_lock
+
+    def late(descriptor: int) -> bool:
+        # meanwhile its owner has given it back, and somebody else holds a new one
+        path.unlink()
+        path.touch()
+        return take(descriptor)
+
+    path.touch()
+    monkeypatch.setattr(files, "take_lock", late)
+    assert files.lock_of_the_dead(path) is None
+    path.unlink()
+    assert files.make_locked(path) is None
+    monkeypatch.undo()
+    lock = files.lock_of_the_dead(path)
+    assert lock is not None
+    files.free_lock(lock)
 
 
 def test_what_only_looks_like_a_draft_is_left_alone(tmp_path: Path) -> None:
