@@ -1,6 +1,7 @@
 """Who is at a piece of work: a small file that one living process holds, so that several share work, not repeat it.
 
-It guards no data: work is written whole or not at all, so two at once would only be work done twice.
+It guards no data: work is written whole or not at all, so two at once would only be work done twice. That happens
+between machines, where one was suspended for over two minutes, or its clock and the file server's are further apart.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ T = TypeVar("T")
 HEARTBEAT = 5.0
 """Seconds between two signs of life of who holds a lease."""
 STALE = 120.0
-"""Seconds without one after which a holder counts as dead: one of another machine cannot be seen in any other way."""
+"""Seconds without one after which a holder on another machine counts as dead: it cannot be seen in any other way. The
+file server's clock stamps the sign and the reader's judges it, so they must agree within this."""
 _PAUSE = 0.5
 """Seconds between two looks at what other processes are at."""
 
@@ -114,7 +116,8 @@ def leased(path: Path) -> Iterator[bool]:
     """Hold the lease at `path` while the block runs: True, or False at once while another living process holds it.
 
     The file names process and host, and its time is the last sign of life. A dead process's lease is taken over: the
-    system frees its lock, or it gives no sign of life any longer. Raises FercleanError where nothing can be written.
+    system frees its lock, or, on another machine, it gives no sign of life any longer. Raises FercleanError where
+    nothing can be written.
     """
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,10 +143,10 @@ def leased(path: Path) -> Iterator[bool]:
 def holder(path: Path) -> str:
     """Whose lease it is, in words."""
     try:
-        process = json.loads(path.read_text("utf-8"))
-        return f"process {int(process['pid'])} of {process['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        process = _process(path)
+    except OSError:
+        process = None
+    return "another process" if process is None else f"process {process['pid']} of {process['host']}"
 
 
 def alive(process: dict[str, Any], path: Path) -> bool:
@@ -166,11 +169,22 @@ def _take(path: Path) -> int | None:
 
 
 def _gone(path: Path) -> bool:
-    """Whether the holder is known to have ended, or has given no sign of life for long."""
+    """Whether the holder is known to have ended, or, where it cannot be seen, has given no sign of life for long."""
     try:
-        return not (_fresh(path) and may_live(json.loads(path.read_text("utf-8"))))
-    except (OSError, ValueError):  # just taken or just given back: ask again
+        process = _process(path)
+        return not (may_live(process) if process is not None and is_here(process) else _fresh(path))
+    except OSError:  # just given back: ask again
         return False
+
+
+def _process(path: Path) -> dict[str, Any] | None:
+    """Whose lease it is; None where that is not written there, as in one just taken or on a full disk. Raises OSError
+    where there is no file."""
+    try:
+        process = json.loads(path.read_text("utf-8"))
+        return {"host": str(process["host"]), "pid": int(process["pid"]), "began": process["began"]}
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _fresh(path: Path) -> bool:

@@ -73,8 +73,8 @@ def score(
 
     Folds are stratified by given label and keep exact and near-duplicates together. A run that is done for the
     same samples, labels and settings is reused unless `force`; an interrupted one goes on at its unfinished fold, and
-    several processes that are asked for the same share its folds: each ends when the run is done, and none does it
-    twice.
+    several processes that are asked for the same share its folds: each ends when the run is done, and trains none that
+    another is at (`leases`: between machines, as long as their clocks and the file server's agree within two minutes).
     With `keep_weights` each fold's recognizer lies beside its predictions in the run's folder, as .safetensors, and a
     run that lacks them is trained again. `splits` defaults to `train` (or to everything when there is no such split).
     `overrides` replace fields of the profile (epochs, folds, backbone, input_size, batch_size, weights ...); None

@@ -53,12 +53,47 @@ def test_a_living_process_keeps_its_lease_and_a_killed_one_loses_it(tmp_path: Pa
     assert not path.exists()
 
 
+def long_silent(path: Path) -> None:
+    long_ago = path.stat().st_mtime - 2 * STALE
+    os.utime(path, (long_ago, long_ago))
+
+
+def elsewhere(path: Path) -> None:
+    """Let the holder be one of another machine."""
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {"host": "elsewhere"}), "utf-8")
+
+
+def unnamed(path: Path) -> None:
+    """Let the lease be as on a full disk."""
+    path.write_text("", "utf-8")
+
+
+def test_a_holder_of_this_machine_keeps_its_lease_whatever_the_clock_says(tmp_path: Path) -> None:
+    path = tmp_path / "a.lease"
+    with leased(path):
+        long_silent(path)
+        with leased(path) as second:
+            assert not second
+
+
+def test_a_holder_that_nobody_can_see_keeps_its_lease_while_it_gives_signs_of_life(tmp_path: Path) -> None:
+    path = tmp_path / "a.lease"
+    for unseen in (elsewhere, unnamed):
+        with leased(path):
+            unseen(path)
+            with leased(path) as second:
+                assert not second
+            long_silent(path)
+            with leased(path) as second:
+                assert second
+
+
 def test_a_holder_without_a_sign_of_life_is_taken_for_dead_and_takes_nothing_back(tmp_path: Path) -> None:
     path = tmp_path / "a.lease"
     with leased(path) as mine:
         assert mine
-        long_ago = path.stat().st_mtime - 2 * STALE
-        os.utime(path, (long_ago, long_ago))
+        elsewhere(path)
+        long_silent(path)
         with leased(path) as taken_over:
             assert taken_over
             with leased(path) as third:
