@@ -116,8 +116,8 @@ def leased(path: Path) -> Iterator[bool]:
     """Hold the lease at `path` while the block runs: True, or False at once while another living process holds it.
 
     The file names process and host, and its time is the last sign of life. A dead process's lease is taken over: the
-    system frees its lock, or, on another machine, it gives no sign of life any longer. Raises FercleanError where
-    nothing can be written.
+    system frees its lock, or, on another machine, it gives no sign of life any longer. One that was taken for dead
+    holds it again as soon as nobody else does. Raises FercleanError where nothing can be written.
     """
     with telling(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,19 +125,17 @@ def leased(path: Path) -> Iterator[bool]:
     if lock is None:
         yield False
         return
-    # others are told who this is; a full disk must not stop the work over a courtesy
-    with suppress(OSError):
-        os.ftruncate(lock, 0)
-        os.write(lock, json.dumps(this_process()).encode())
-    done = threading.Event()
-    beating = threading.Thread(target=_beat, args=(path, done), daemon=True)
+    _say_whose(lock)
+    locks, done = [lock], threading.Event()
+    beating = threading.Thread(target=_beat, args=(path, locks, done), daemon=True)
     beating.start()
     try:
         yield True
     finally:
         done.set()
         beating.join()
-        _give_back(path, lock)
+        for lock in locks:
+            _give_back(path, lock)
 
 
 def holder(path: Path) -> str:
@@ -192,10 +190,23 @@ def _fresh(path: Path) -> bool:
     return time.time() - path.stat().st_mtime <= STALE
 
 
-def _beat(path: Path, done: threading.Event) -> None:
+def _say_whose(lock: int) -> None:
+    # others are told who this is; a full disk must not stop the work over a courtesy
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.write(lock, json.dumps(this_process()).encode())
+
+
+def _beat(path: Path, locks: list[int], done: threading.Event) -> None:
+    """Give signs of life. Where somebody took us for dead and removed the file it is made again, and its lock joins
+    `locks`; another process's in its place is left alone."""
     while not done.wait(HEARTBEAT):
         with suppress(OSError):
-            os.utime(path)
+            if lies_at(locks[-1], path):
+                os.utime(path)
+            elif (again := make_locked(path)) is not None:
+                locks.append(again)
+                _say_whose(again)
 
 
 def _give_back(path: Path, lock: int) -> None:

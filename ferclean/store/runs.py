@@ -17,7 +17,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.leases import alive, leased
-from ferclean.processes import this_process
+from ferclean.processes import may_live, this_process
 from ferclean.store import run_files
 from ferclean.store.exchange import now, rows, to_json
 from ferclean.store.version import code_version
@@ -94,15 +94,17 @@ def start_run(
         state, processes = held[0] if held else (None, None)
         if stays_done and state == "done" and run_files.complete(ws, identity, inputs["kind"]):
             return identity
-        if others := _others(ws, identity, processes):
-            con.execute("UPDATE run SET process = ? WHERE run_id = ?", [to_json([*others, this_process()]), identity])
+        others = _others(ws, identity, processes)
+        at_it = to_json([*others, this_process()])
+        if any(_heard(ws, identity, one) for one in others):
+            con.execute("UPDATE run SET process = ? WHERE run_id = ?", [at_it, identity])
             return identity
         con.execute("DELETE FROM run WHERE run_id = ?", [identity])
         con.execute(
             f"INSERT INTO run ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, 'running', ?, NULL, ?, ?)",  # noqa: S608
             [
                 identity, inputs["kind"], inputs["method"], to_json(inputs["config"]), int(inputs["seed"]),
-                inputs["fingerprint"], code_version(), now(), to_json(metrics or {}), to_json([this_process()]),
+                inputs["fingerprint"], code_version(), now(), to_json(metrics or {}), at_it,
             ],
         )  # fmt: skip
     return identity
@@ -150,7 +152,8 @@ def _break_off(ws: Workspace, run_id: str, state: State, metrics: dict[str, Any]
         # what was finished stays so, though the block went on and failed
         found = rows(con, "SELECT metrics, process FROM run WHERE run_id = ? AND state = 'running'", [run_id])
         for held, processes in found:
-            if others := _others(ws, run_id, processes):
+            others = _others(ws, run_id, processes)
+            if any(_heard(ws, run_id, one) for one in others):
                 con.execute("UPDATE run SET process = ? WHERE run_id = ?", [to_json(others), run_id])
             else:
                 _end(con, run_id, state, json.loads(held) | metrics)
@@ -170,15 +173,19 @@ def _processes(held: str | None) -> list[dict[str, Any]]:
 
 
 def _others(ws: Workspace, run_id: str, held: str | None) -> list[dict[str, Any]]:
-    """The processes but this one that are at a run and may live; what the dead ones left is removed."""
-    living = []
+    """The processes but this one that are at a run and are not known to have ended; what the silent left is removed.
+
+    One of another machine that only fell silent stays named: suspended, it comes back and gives signs of life again.
+    """
     for one in _processes(held):
-        lease = _lease(ws, run_id, one)
-        if alive(one, lease):
-            living.append(one)
-        else:
-            lease.unlink(missing_ok=True)
-    return [one for one in living if one != this_process()]
+        if not _heard(ws, run_id, one):
+            _lease(ws, run_id, one).unlink(missing_ok=True)
+    return [one for one in _processes(held) if may_live(one) and one != this_process()]
+
+
+def _heard(ws: Workspace, run_id: str, process: dict[str, Any]) -> bool:
+    """Whether a process that was at a run still lives, by what is known here."""
+    return alive(process, _lease(ws, run_id, process))
 
 
 def _lease(ws: Workspace, run_id: str, process: dict[str, Any]) -> Path:
@@ -262,7 +269,7 @@ def deleted_in_words(known: Sequence[Run]) -> list[str]:
 
 def _run(ws: Workspace, row: tuple[Any, ...]) -> Run:
     state: State = row[7]
-    if state == "running" and not any(alive(one, _lease(ws, row[0], one)) for one in _processes(row[11])):
+    if state == "running" and not any(_heard(ws, row[0], one) for one in _processes(row[11])):
         state = "interrupted"
     if state == "done" and not run_files.complete(ws, row[0], row[1]):
         state = "deleted"

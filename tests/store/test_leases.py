@@ -7,8 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
+from ferclean import leases
 from ferclean.leases import STALE, holder, leased
 
 HOLDING = """
@@ -99,4 +103,32 @@ def test_a_holder_without_a_sign_of_life_is_taken_for_dead_and_takes_nothing_bac
             with leased(path) as third:
                 assert not third
     # the first one came back to a lease that was no longer its own, after the second had given it back
+    assert not path.exists()
+
+
+def test_a_living_holder_makes_a_lost_lease_again_but_not_over_anothers_and_not_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, deadline = tmp_path / "a.lease", time.monotonic() + 60
+    monkeypatch.setattr(leases, "HEARTBEAT", 0.01)
+
+    def until_named() -> None:
+        while holder(path) == "another process":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    with leased(path):
+        path.unlink()
+        until_named()
+        with leased(path) as second:
+            assert not second
+        other = tmp_path / "other"
+        other.write_text("somebody else's", "utf-8")
+        long_silent(other)
+        other.replace(path)
+        before = path.stat().st_mtime
+        time.sleep(0.1)  # some beats
+        assert (path.read_text("utf-8"), path.stat().st_mtime) == ("somebody else's", before)
+        path.unlink()
+        until_named()
     assert not path.exists()

@@ -172,6 +172,25 @@ def test_a_process_of_another_machine_is_at_a_run_as_long_as_it_gives_signs_of_l
     assert not sign.exists()
 
 
+def test_a_process_of_another_machine_that_was_silent_is_at_the_run_again_with_its_next_sign_of_life(
+    tmp_path: Path,
+) -> None:
+    ws, _ = bare(tmp_path)
+    identity = runs.start_run(ws, **ABOUT)  # type: ignore[arg-type]
+    there = processes.this_process() | {"host": "elsewhere"}
+    with ws.session("as it left it") as con:
+        con.execute("UPDATE run SET process = ? WHERE run_id = ?", [to_json([there]), identity])
+
+    def stopped() -> None:
+        with runs.running(ws, **ABOUT):  # type: ignore[arg-type]
+            (ws.runs / f"{identity}.elsewhere.{os.getpid()}.lease").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert only_run(ws).state == "running"
+
+
 def test_a_run_names_no_process_that_gives_no_sign_of_life_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ws, _ = bare(tmp_path)
     start, leases = runs.start_run, list[Path]()
