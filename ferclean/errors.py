@@ -15,21 +15,26 @@ class FercleanError(Exception):
     kind = "failure"
     exit_code = 1
 
-    def __init_subclass__(cls, kind: str | None = None, exit_code: int | None = None) -> None:
-        """A kind of its own has an exit code of its own; without them it counts as what it derives from."""
-        cls.kind, cls.exit_code = kind or cls.kind, exit_code or cls.exit_code
 
-
-class UsageError(FercleanError, kind="usage", exit_code=2):
+class UsageError(FercleanError):
     """The call itself is off: an unknown class, method or option. Lists the known ones."""
 
+    kind = "usage"
+    exit_code = 2
 
-class BadDataError(FercleanError, kind="bad_data", exit_code=4):
+
+class BadDataError(FercleanError):
     """The data cannot be what it claims to be; names the rows or files."""
 
+    kind = "bad_data"
+    exit_code = 4
 
-class WorkspaceBusyError(FercleanError, kind="busy", exit_code=5):
+
+class WorkspaceBusyError(FercleanError):
     """Another process holds the workspace; names it."""
+
+    kind = "busy"
+    exit_code = 5
 
 
 def few(names: Iterable[object], count: int = 5) -> str:

@@ -53,9 +53,16 @@ class DecideSummary(Summary):
 
 
 def decide(
-    ws: Workspace, sample_or_key: str, action: str | None = None, *, label: str | None = None,
-    reviewer: str | None = None, note: str = "", adjudicate: bool = False, dry_run: bool = False,
-) -> DecideSummary:  # fmt: skip
+    ws: Workspace,
+    sample_or_key: str,
+    action: str | None = None,
+    *,
+    label: str | None = None,
+    reviewer: str | None = None,
+    note: str = "",
+    adjudicate: bool = False,
+    dry_run: bool = False,
+) -> DecideSummary:
     """Record one decision about a sample, named by its id or source key.
 
     `label` is a class name or one of its aliases and belongs to `relabel`, which a label alone means too; `reviewer`

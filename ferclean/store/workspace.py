@@ -34,16 +34,6 @@ _CONFIG_TEXT = """\
 """
 
 
-class _Below:
-    """An attribute of a workspace: the path of what has this name in its folder."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, ws: Workspace, owner: type[Workspace]) -> Path:
-        return ws.root / self.name
-
-
 @dataclass(frozen=True)
 class Workspace:
     """A handle on a workspace folder; cheap to keep, to copy and to share between threads."""
@@ -51,21 +41,6 @@ class Workspace:
     root: Path
     timeout: float = field(default=10.0, kw_only=True)
     """Seconds that an action waits for another process before WorkspaceBusyError."""
-
-    database = _Below(DATABASE_NAME)
-    """The DuckDB file."""
-    config = _Below(CONFIG_NAME)
-    """The settings file."""
-    runs = _Below("runs")
-    """The folder with one folder per run: scores, verdicts, embeddings, checkpoints. It may be deleted."""
-    releases = _Below("releases")
-    """The folder with one folder per release."""
-    images = _Below("images")
-    """The folder with pictures that the source did not hold as files."""
-    pixels = _Below("pixels")
-    """The folder with decoded pictures (`store/pixels.py`); it may be deleted, and fills itself again."""
-    reports = _Below("reports")
-    """The folder with written reports."""
 
     @classmethod
     def create(cls, root: str | Path, *, timeout: float = 10.0) -> Workspace:
@@ -106,6 +81,41 @@ class Workspace:
             raise FercleanError(f"no workspace at {ws.root}; create one with `ferclean -w {ws.root} ingest ...`")
         ws._bring_forward()
         return ws
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.root / DATABASE_NAME
+
+    @property
+    def config(self) -> Path:
+        """The settings file."""
+        return self.root / CONFIG_NAME
+
+    @property
+    def runs(self) -> Path:
+        """The folder with one folder per run: scores, verdicts, embeddings, checkpoints. It may be deleted."""
+        return self.root / "runs"
+
+    @property
+    def releases(self) -> Path:
+        """The folder with one folder per release."""
+        return self.root / "releases"
+
+    @property
+    def images(self) -> Path:
+        """The folder with pictures that the source did not hold as files."""
+        return self.root / "images"
+
+    @property
+    def pixels(self) -> Path:
+        """The folder with decoded pictures (`store/pixels.py`); it may be deleted, and fills itself again."""
+        return self.root / "pixels"
+
+    @property
+    def reports(self) -> Path:
+        """The folder with written reports."""
+        return self.root / "reports"
 
     @contextmanager
     def session(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -35,9 +36,9 @@ class Signal:
 
     function: Callable[..., np.ndarray]
     needs: tuple[str, ...]
-    uses: tuple[str, ...]
     label_aware: bool
     summary: str
+    uses: tuple[str, ...] = ()
 
 
 class Within(TypedDict, total=False):
@@ -202,36 +203,77 @@ _JUDGED = ("labels", "pred_probs")
 _PLACED = ("labels", "embedding")
 _WITHIN = tuple(Within.__annotations__)
 
+_aware = partial(Signal, label_aware=True)
+"""Low where the given label is likely wrong."""
+_unaware = partial(Signal, label_aware=False)
+"""High where the face is ambiguous or the model unsure."""
+
 SIGNALS: dict[str, Signal] = {
-    function.__name__: Signal(function=function, needs=needs, uses=uses, label_aware=aware, summary=summary)
-    for aware, listed in {
-        True: (
-            (self_confidence, _JUDGED, (), "probability of the given label"),
-            (probability_margin, _JUDGED, (), "probability of the given label minus the best other"),
-            (logit_margin, _JUDGED, (), "logit of the given label minus the best other"),
-            (
-                class_adjusted_self_confidence,
-                _JUDGED,
-                (),
-                "probability of the given label, allowing for classes the model is rarely sure of",
-            ),
-            (confident_joint_membership, _JUDGED, (), "0 where cleanlab's filter calls the label an issue"),
-            (knn_agreement, _PLACED, _WITHIN, "share of the nearest faces that carry the given label"),
-            (knn_agreement_wide, _PLACED, _WITHIN, "share of the 50 nearest faces that carry the given label"),
-            (class_centre_gap, _PLACED, ("fold",), "how much nearer the own class's centre is than any other"),
-            (aum, ("margin",), (), "mean training margin of the given label over epochs"),
-            (mean_confidence, ("given_prob",), (), "mean training probability of the given label over epochs"),
-            (learned_share, ("margin",), (), "share of epochs in which training predicted the given label"),
+    signal.function.__name__: signal
+    for signal in (
+        _aware(function=self_confidence, needs=_JUDGED, summary="probability of the given label"),
+        _aware(
+            function=probability_margin, needs=_JUDGED, summary="probability of the given label minus the best other"
         ),
-        False: (
-            (confidence_spread, ("given_prob",), (), "spread of the given label's training probability over epochs"),
-            (forgetting_events, ("margin",), (), "times a label was learned and lost again"),
-            (entropy, ("pred_probs",), (), "how spread out the predicted probabilities are"),
-            (neighbour_entropy, _PLACED, _WITHIN, "how mixed the labels of the 50 nearest faces are"),
-            (mutual_information, ("member_probs",), (), "what the members of an ensemble disagree about"),
+        _aware(function=logit_margin, needs=_JUDGED, summary="logit of the given label minus the best other"),
+        _aware(
+            function=class_adjusted_self_confidence,
+            needs=_JUDGED,
+            summary="probability of the given label, allowing for classes the model is rarely sure of",
         ),
-    }.items()
-    for function, needs, uses, summary in listed
+        _aware(
+            function=confident_joint_membership,
+            needs=_JUDGED,
+            summary="0 where cleanlab's filter calls the label an issue",
+        ),
+        _aware(
+            function=knn_agreement,
+            needs=_PLACED,
+            uses=_WITHIN,
+            summary="share of the nearest faces that carry the given label",
+        ),
+        _aware(
+            function=knn_agreement_wide,
+            needs=_PLACED,
+            uses=_WITHIN,
+            summary="share of the 50 nearest faces that carry the given label",
+        ),
+        _aware(
+            function=class_centre_gap,
+            needs=_PLACED,
+            uses=("fold",),
+            summary="how much nearer the own class's centre is than any other",
+        ),
+        _aware(function=aum, needs=("margin",), summary="mean training margin of the given label over epochs"),
+        _aware(
+            function=mean_confidence,
+            needs=("given_prob",),
+            summary="mean training probability of the given label over epochs",
+        ),
+        _aware(
+            function=learned_share,
+            needs=("margin",),
+            summary="share of epochs in which training predicted the given label",
+        ),
+        _unaware(
+            function=confidence_spread,
+            needs=("given_prob",),
+            summary="spread of the given label's training probability over epochs",
+        ),
+        _unaware(function=forgetting_events, needs=("margin",), summary="times a label was learned and lost again"),
+        _unaware(function=entropy, needs=("pred_probs",), summary="how spread out the predicted probabilities are"),
+        _unaware(
+            function=neighbour_entropy,
+            needs=_PLACED,
+            uses=_WITHIN,
+            summary="how mixed the labels of the 50 nearest faces are",
+        ),
+        _unaware(
+            function=mutual_information,
+            needs=("member_probs",),
+            summary="what the members of an ensemble disagree about",
+        ),
+    )
 }
 """Every signal by name, the label-aware ones first. A new one: its function, one row here, and the contract test finds
 it."""
