@@ -50,16 +50,21 @@ def packed(reason: Reason) -> str:
 def in_words(stored: Sequence[str]) -> list[str]:
     """The sentences that stored reasons stand for, in their order.
 
-    An older ferclean stored sentences, and so is stored what was read elsewhere (why an image is broken).
+    An older ferclean stored sentences, and so is stored what was read elsewhere (why an image is broken). What has no
+    words here, such as a kind that only a newer ferclean knows, is shown as it is stored.
 
     >>> in_words(['["nearest",84,"fear"]', "image: empty"])
     ['84 % of the nearest faces are labelled fear', 'image: empty']
     """
-    return [_sentence(*json.loads(reason)) if reason.startswith('["') else reason for reason in stored]
+    return [_sentence(reason) if reason.startswith('["') else reason for reason in stored]
 
 
-def _sentence(what: str, *gaps: str | int) -> str:
-    return WORDS[what].format(*gaps)
+def _sentence(stored: str) -> str:
+    try:
+        what, *gaps = json.loads(stored)
+        return WORDS[what].format(*gaps)
+    except (json.JSONDecodeError, KeyError, IndexError):  # no JSON after all, an unknown kind, or gaps without filling
+        return stored
 
 
 _pack = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
 from ferclean.evidence.verdict import reasons
-from ferclean.store.reasons import in_words, packed
+from ferclean.steps import triage
+from ferclean.store.reasons import WORDS, in_words, packed
 
 NAMES = ["anger", "fear", "{odd} \"name'"]
 LABELS = np.array([0, 1, 2])
@@ -80,3 +85,38 @@ def test_each_outside_judge_is_told_by_name_of_the_faces_and_classes_that_it_kno
 def test_copies_are_told_and_what_was_stored_as_a_sentence_stays_one() -> None:
     stored = [packed(reason) for reason in [("copy", "a.png"), ("leak", "b.png", "test"), "[odd] image: empty"]]
     assert in_words(stored) == ["a copy of a.png", "a copy of b.png in test", "[odd] image: empty"]
+
+
+def kinds(node: ast.expr) -> Iterator[str]:
+    """The kinds that an expression may stand for."""
+    match node:
+        case ast.Constant(value=str(kind)):
+            yield kind
+        case ast.IfExp(body=one, orelse=other):
+            yield from (*kinds(one), *kinds(other))
+        case ast.Tuple(elts=[first, *_]):
+            yield from kinds(first)
+        case ast.JoinedStr(values=[ast.Constant(value=str(start)), _]):
+            yield from (start, f"{start} of several")
+        case _:
+            pytest.fail(f"no kind can be read off {ast.unparse(node)}")
+
+
+def test_whatever_can_be_told_has_words() -> None:
+    found: set[str] = set()
+    for module in (reasons, triage):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            match node:
+                case ast.Call(func=ast.Name(id="_tell"), args=[_, _, kind, *_]):
+                    found.update(kinds(kind))
+                case ast.Call(func=ast.Attribute(attr="append"), args=[ast.Tuple() | ast.IfExp() as kind]):
+                    found.update(kinds(kind))
+    assert {"torn", "unlearned in", "other of several", "copy labelled", "judge unknown", "copy", "leak"} < found
+    assert found <= WORDS.keys()
+
+
+@pytest.mark.parametrize(
+    "stored", ['["a newer kind",1]', '["votes",1]', '["odd] image: empty', '["odd"] image', '["copy" of x]', '[""]']
+)
+def test_what_has_no_words_is_shown_as_it_is_stored(stored: str) -> None:
+    assert in_words([stored, packed(("copy", "a.png"))]) == [stored, "a copy of a.png"]
