@@ -147,22 +147,6 @@ def row_digests(pixels: Images) -> np.ndarray:
     return np.frombuffer(b"".join(made), dtype=np.uint8).reshape(len(pixels), 16)
 
 
-def run(
-    job: Job,
-    rows: Rows,
-    root: Path | None,
-    *,
-    keep_weights: bool = False,
-    anew: bool = False,
-    progress: Progress = silent,
-    tell: Tell = unheard,
-) -> Outcome:
-    """Do one job as `run_all` does several."""
-    work = Work(job=job, rows=rows, title=f"training {job.method}", keep_weights=keep_weights)
-    ((_, outcome),) = run_all([work], root, anew=anew, progress=progress, tell=tell)
-    return outcome
-
-
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """One of several jobs: what is done, on what, and how it is called where people are told about it."""

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,13 +41,19 @@ def job(given: engine.Rows, config: TrainConfig = TINY) -> engine.Job:
     return engine.job_of("cross_entropy", config, given, num_classes=3)
 
 
+def run(one: engine.Job, given: engine.Rows, root: Path | None, *, keep: bool = False, **how: Any) -> engine.Outcome:
+    work = engine.Work(job=one, rows=given, title="one training", keep_weights=keep)
+    ((_, outcome),) = engine.run_all([work], root, **how)
+    return outcome
+
+
 def test_a_job_leaves_a_folder_and_is_never_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = rows()
-    first = engine.run(job(given), given, tmp_path)
+    first = run(job(given), given, tmp_path)
     assert first.folder is not None
     expected = fit("cross_entropy", PIXELS[:20], LABELS[:20], num_classes=3, config=TINY)
     weighed = replace(given, weights=np.arange(20.0))
-    other = engine.run(job(weighed), weighed, None)
+    other = run(job(weighed), weighed, None)
     lighter = fit("cross_entropy", PIXELS[:20], LABELS[:20], num_classes=3, weights=np.arange(20.0), config=TINY)
     assert other.pred_probs.tobytes() == predict(lighter, PIXELS[25:])["pred_probs"].tobytes()
     assert other.pred_probs.tobytes() != first.pred_probs.tobytes()
@@ -57,11 +64,11 @@ def test_a_job_leaves_a_folder_and_is_never_done_twice(tmp_path: Path, monkeypat
     for file in ("predictions.parquet", "history.json", "job.json"):
         told: list[str] = []
         (first.folder / file).write_bytes((first.folder / file).read_bytes()[:30])
-        mended = engine.run(job(given), given, tmp_path, tell=told.append)
+        mended = run(job(given), given, tmp_path, tell=told.append)
         assert mended.pred_probs.tobytes() == first.pred_probs.tobytes()
-        assert told[0].split(" is damaged (")[0] == f"training cross_entropy: {first.folder}"
+        assert told[0].split(" is damaged (")[0] == f"one training: {first.folder}"
     monkeypatch.setattr(engine, "fit", lambda *_, **__: pytest.fail("it was done before"))
-    again = engine.run(job(given), given, tmp_path)
+    again = run(job(given), given, tmp_path)
     assert (again.reused, first.reused) == (True, False)
     assert again.pred_probs.tobytes() == first.pred_probs.tobytes()
     assert (again.history, again.best_epoch) == (mended.history, None)
@@ -91,20 +98,20 @@ def test_whatever_changes_a_result_is_another_job_and_where_rows_lie_is_not() ->
 
 def test_weights_are_kept_where_they_are_asked_for(tmp_path: Path) -> None:
     given = rows()
-    engine.run(job(given), given, tmp_path)
-    kept = engine.run(job(given), given, tmp_path, keep_weights=True)
+    run(job(given), given, tmp_path)
+    kept = run(job(given), given, tmp_path, keep=True)
     assert kept.folder is not None
     assert not kept.reused  # the first call had not kept them
     loaded = load_checkpoint(kept.folder / engine.RECOGNIZER)
     np.testing.assert_allclose(predict(loaded, PIXELS[25:])["pred_probs"], kept.pred_probs, atol=1e-6)
-    anew = engine.run(job(given), given, tmp_path, anew=True)
+    anew = run(job(given), given, tmp_path, anew=True)
     assert not anew.reused
 
 
 def test_the_best_epoch_is_chosen_by_the_validation_rows_alone(tmp_path: Path) -> None:
     given = rows(validation=True)
     config = replace(TINY, epochs=4)
-    found = engine.run(job(given, config), given, tmp_path)
+    found = run(job(given, config), given, tmp_path)
     accuracies, predictions = [], []
     fit(
         "cross_entropy", PIXELS[:20], LABELS[:20], num_classes=3, config=config,
@@ -117,7 +124,7 @@ def test_the_best_epoch_is_chosen_by_the_validation_rows_alone(tmp_path: Path) -
     assert found.best_pred_probs is not None
     assert found.best_pred_probs.tobytes() == predictions[found.best_epoch].tobytes()
     assert found.pred_probs.tobytes() == predictions[-1].tobytes()
-    stored = engine.run(job(given, config), given, tmp_path)
+    stored = run(job(given, config), given, tmp_path)
     assert stored.best_pred_probs is not None
     assert stored.best_pred_probs.tobytes() == found.best_pred_probs.tobytes()
 
