@@ -61,7 +61,8 @@ def share(work: Sequence[Work[T]], *, progress: Progress = silent, tell: Tell = 
     """Do all pieces that nobody has done, and yield each when it is there.
 
     Pieces that other living processes are at come last: they are read when they are there, and done here when their
-    process has died. `progress` counts over all pieces, as if each had as many units; `tell` hears who is waited for.
+    process has died. `progress` counts over all pieces, as if each had as many units; `tell` hears who is waited for,
+    and `progress` shows it.
     """
     pending, told = deque(range(len(work))), ""
     while pending:
@@ -84,6 +85,7 @@ def share(work: Sequence[Work[T]], *, progress: Progress = silent, tell: Tell = 
             line = "" if first.lease is None else f"waiting for {holder(first.lease)}, which is at {first.title}"
             if line != told:
                 tell(line)
+                progress(line, len(work) - len(pending), len(work))
                 told = line
             time.sleep(_PAUSE)
 

@@ -136,7 +136,7 @@ def doctor(
 
     session: Session = context.obj
     with session.progress() as progress:
-        result = step(session.open(), fail_on=fail_on, progress=progress)
+        result = step(session.open(), fail_on=fail_on, progress=progress, tell=session.tell)
     session.emit("doctor", result.as_dict())
     if not result.findings:
         session.say("nothing to report: the set is what its card says")

@@ -138,7 +138,7 @@ def probe(
     with session.progress() as progress:
         result = step(
             session.open(), encoder, folds=folds, seed=seed, splits=names(splits), device=device, force=force,
-            progress=progress,
+            progress=progress, tell=session.tell,
         )  # fmt: skip
     session.emit("probe", result.as_dict())
     session.set_aside(result.quarantined)

@@ -15,7 +15,7 @@ from ferclean.errors import BadDataError
 from ferclean.evidence import splits as split_room
 from ferclean.leases import Work, share
 from ferclean.parts.pixels import LOOK, blocks_of
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.faces import DETECTOR, face_log_odds
 from ferclean.store import run_files, runs, samples, scores, verdicts
@@ -35,13 +35,14 @@ def folds_of(
     seed: int = 0,
     force: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """For the samples of `frame` with labels `given` (N,): fold (N,), group of copies (N,), and the number of pairs.
 
     Folds are stratified by label and keep copies together; there are at most as many as groups. Raises BadDataError
     when all images are copies of one another.
     """
-    found = find_duplicates(ws, force=force, progress=progress)
+    found = find_duplicates(ws, force=force, progress=progress, tell=tell)
     # Mirrored ones are told and left out of retraining; folds stay those of the runs before they were looked for.
     pairs = found[found["kind"] != MIRRORED]
     ids = list(frame["sample_id"])
@@ -67,14 +68,15 @@ def find_duplicates(
     threshold: float = split_room.NEAR_DUPLICATE,
     force: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> pd.DataFrame:
     """All exact and near-duplicate pairs over every split, found once per set of images and stored.
 
     Columns sample_a, sample_b, kind ('exact' | 'near' | 'mirrored': alike once one is flipped), similarity in [-1, 1]
     (cosine of 16x16 grey thumbnails, which a recompression hardly changes). The same look stores for each image whether
-    it shows a face (`faces_seen`). One process looks, and others wait for it. What it costs:
-    `splits.near_duplicate_pairs`, twice. Raises LostPictureError where a picture has to be decoded and is no longer
-    there.
+    it shows a face (`faces_seen`). One process looks, and others wait for it; `tell` hears for whom, and of a damaged
+    file that makes it look again. What it costs: `splits.near_duplicate_pairs`, twice. Raises LostPictureError where a
+    picture has to be decoded and is no longer there.
     """
     frame = samples.get_samples(ws)
     config = {"threshold": threshold, "thumbnail": "16x16 grey", "detector": DETECTOR, "mirrored": True}
@@ -113,7 +115,7 @@ def find_duplicates(
         return pairs
 
     work = Work(title="the search for copies", lease=ws.runs / f"{run_id}.lease", read=known, make=look)
-    (done,) = share([work], progress=progress)
+    (done,) = share([work], progress=progress, tell=tell)
     if done.reused and (run := runs.get_run(ws, run_id)) is not None:
         runs.finish_run(ws, run_id, run.metrics)  # the newest look again: others read that one
     return done.value

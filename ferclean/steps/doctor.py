@@ -13,7 +13,7 @@ import pandas as pd
 
 from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
 from ferclean.parts.copies import MIRRORED, find_duplicates
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.images import BLANK_CONTRAST
 from ferclean.sources.codes import perhaps_shifted
 from ferclean.sources.rows import reason_kind
@@ -60,14 +60,18 @@ class DoctorReport(Summary):
 
 
 def doctor(
-    ws: Workspace, *, fail_on: Literal["error", "warning", "never"] = "error", progress: Progress = silent
+    ws: Workspace,
+    *,
+    fail_on: Literal["error", "warning", "never"] = "error",
+    progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> DoctorReport:
     """Check counts, classes, quarantine, copies, conflicting labels and leaks of what was ingested.
 
     Near and mirrored copies are looked for here, unless that was done for these images; `score` and `retrain` use the
-    same ones. An "error" makes measured results wrong (a leak, a missing or shifted class), a "warning" is worth a
-    look, an "info" is good to know. Where nobody can look, for a lost picture or a folder that cannot be written, a
-    finding says so.
+    same ones, and `tell` hears who is waited for. An "error" makes measured results wrong (a leak, a missing or shifted
+    class), a "warning" is worth a look, an "info" is good to know. Where nobody can look, for a lost picture or a
+    folder that cannot be written, a finding says so.
     """
     if fail_on not in ("error", "warning", "never"):
         raise UsageError(f"fail_on is error, warning or never, not {fail_on!r}")
@@ -79,7 +83,7 @@ def doctor(
         lambda: _codes(table, dataset.card),
         lambda: _counts(table, dataset.card, dataset.classes),
         lambda: _copies(table),
-        lambda: _near_copies(ws, table, progress),
+        lambda: _near_copies(ws, table, progress, tell),
         lambda: _blank(table),
     )
     findings: list[Finding] = []
@@ -205,9 +209,9 @@ def _copies(table: pd.DataFrame) -> Iterator[Finding]:
         yield _finding("leak", "error", message, rows)
 
 
-def _near_copies(ws: Workspace, table: pd.DataFrame, progress: Progress) -> Iterator[Finding]:
+def _near_copies(ws: Workspace, table: pd.DataFrame, progress: Progress, tell: Tell) -> Iterator[Finding]:
     try:
-        pairs = find_duplicates(ws, progress=progress)
+        pairs = find_duplicates(ws, progress=progress, tell=tell)
     except WorkspaceBusyError:
         raise
     except FercleanError as error:

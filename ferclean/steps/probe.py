@@ -23,7 +23,7 @@ from ferclean.evidence.signals.probing import linear_probe
 from ferclean.parts.copies import folds_of
 from ferclean.parts.pixels import pixels_of
 from ferclean.parts.surroundings import keep_nearest, seek
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.store import embeddings, encoders, ensembles, pictures, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
@@ -64,11 +64,12 @@ def score_probe(
     device: str = "auto",
     force: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> ProbeSummary:
     """Embed every image with `encoder` (a name of this workspace, or a file) and judge it by linear probes.
 
     Folds are stratified and keep copies together; each row is judged by a probe fitted without it. Everything is
-    stored as a scoring run of method `probe:NAME`, ready for triage.
+    stored as a scoring run of method `probe:NAME`, ready for triage. `tell` hears who is waited for.
 
     Raises UsageError when there is no such encoder or fewer than two folds, and BadDataError when the encoder was
     trained on given labels of these images, whose own labels would vouch for themselves, or when there are fewer than
@@ -91,7 +92,7 @@ def score_probe(
             f"{', '.join(chosen_splits) or 'this workspace'}: no probe can doubt a label; it takes at least two classes"
         )
     contents = list(frame["content_hash"])
-    fold, groups, _ = folds_of(ws, frame, given, folds=folds, seed=seed, progress=progress)
+    fold, groups, _ = folds_of(ws, frame, given, folds=folds, seed=seed, progress=progress, tell=tell)
     taught, near = _taught(ws, frame, seen)
     if taught:
         raise BadDataError(

@@ -169,7 +169,7 @@ def retrain(
         return pixels_of(ws, paths, size=size, channels=channels, progress=progress)
 
     is_test = (table["split"] == test_name).to_numpy()
-    copies = _copies(ws if dataset is None else None, table, pixels, is_test, progress)
+    copies = _copies(ws if dataset is None else None, table, pixels, is_test, progress, tell)
     left_out = int((copies & material.usable).sum())
     material = replace(material, usable=material.usable & ~copies)
     config = chosen.as_dict() | {
@@ -275,12 +275,13 @@ def _copies(
     pixels: Callable[[], Images],
     is_test: np.ndarray,
     progress: Progress,
+    tell: Tell,
 ) -> np.ndarray:
     """`copies_of`, from the pairs that are known of a workspace; `pixels` are asked for only where those are not."""
     contents = list(table["content_hash"])
     if ws is None:
         return copies_of(pixels(), contents, is_test)
-    pairs = find_duplicates(ws, progress=progress)
+    pairs = find_duplicates(ws, progress=progress, tell=tell)
     groups = split_room.group_ids(len(table), pair_rows(list(table["sample_id"]), pairs), contents)
     found: np.ndarray = ~is_test & np.isin(groups, np.unique(groups[is_test]))
     if not table["sample_id"].isin(samples.get_samples(ws)["sample_id"]).all():

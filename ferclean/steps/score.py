@@ -78,8 +78,8 @@ def score(
     With `keep_weights` each fold's recognizer lies beside its predictions in the run's folder, as .safetensors, and a
     run that lacks them is trained again. `splits` defaults to `train` (or to everything when there is no such split).
     `overrides` replace fields of the profile (epochs, folds, backbone, input_size, batch_size, weights ...); None
-    means: as the profile says. `tell` hears of each fold when it is done, and of what is reused. Images that are no
-    longer what was ingested are quarantined first, and the run is about the others.
+    means: as the profile says. `tell` hears of each fold when it is done, of what is reused, and who is waited for.
+    Images that are no longer what was ingested are quarantined first, and the run is about the others.
 
     Raises BadDataError when nothing can be scored: no labelled image, or fewer than two classes.
     """
@@ -99,7 +99,9 @@ def score(
             "no recognizer can be trained to doubt a label; ingest a set with at least two classes"
         )
 
-    fold, groups, pairs = folds_of(ws, frame, given, folds=chosen.folds, seed=seed, force=force, progress=progress)
+    fold, groups, pairs = folds_of(
+        ws, frame, given, folds=chosen.folds, seed=seed, force=force, progress=progress, tell=tell
+    )
 
     folds = int(fold.max()) + 1
     fingerprint = samples.fingerprint(ws, splits=chosen_splits)

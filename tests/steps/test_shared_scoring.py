@@ -15,11 +15,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file
 
+from ferclean.leases import leased
+from ferclean.recognition.backbones import make_backbone
+from ferclean.steps.doctor import doctor
+from ferclean.steps.encode import encode
 from ferclean.steps.ingest import ingest
+from ferclean.steps.probe import score_probe
+from ferclean.steps.release import release
+from ferclean.steps.retrain import retrain
 from ferclean.steps.score import score
-from ferclean.store import ensembles, runs
+from ferclean.store import ensembles, run_files, runs
 from ferclean.store.workspace import Workspace
 from tests.steps.test_score import image_folder
 
@@ -153,6 +161,38 @@ def test_all_that_were_not_killed_end_as_one_alone_with_the_same_bytes(together:
     )
     assert one == other
     assert [e.members for e in ensembles.list_ensembles(together.ws)] == [(alone["runs"][0]["run_id"],)]
+
+
+class HeardError(Exception):
+    """A verb told something."""
+
+
+def test_every_verb_that_looks_for_copies_tells_who_is_waited_for_and_that_a_damaged_file_is_made_again(
+    judged_copy: Path,
+) -> None:
+    ws = Workspace.open(judged_copy)
+    release(ws, "v1")
+    torch.save(make_backbone("slim", channels=1, input_size=24).network.state_dict(), ws.root / "faces.pth")
+    encode(ws, import_file=ws.root / "faces.pth", input_size=24)
+    look = runs.latest_run(ws, "pairs")
+    assert look is not None
+    run_files.path_of(ws, look.run_id, "pairs").write_bytes(b"PAR1 nothing PAR1")
+    lease = ws.runs / f"{look.run_id}.lease"
+
+    def tell(line: str) -> None:
+        raise HeardError(line)
+
+    for verb in (
+        lambda: doctor(ws, tell=tell),
+        lambda: score(ws, epochs=1, tell=tell),
+        lambda: score_probe(ws, "faces", tell=tell),
+        lambda: retrain(ws, epochs=1, input_size=32, tell=tell),
+    ):
+        with pytest.raises(HeardError, match=r"the search for copies: .*pairs\.parquet is damaged"):
+            verb()
+        waiting = f"waiting for process {os.getpid()} of .*, which is at the search for copies"
+        with leased(lease), pytest.raises(HeardError, match=waiting):
+            verb()
 
 
 def stored(ws: Workspace) -> dict[str, Any]:

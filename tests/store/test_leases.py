@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ferclean import leases
-from ferclean.leases import STALE, holder, leased
+from ferclean.leases import STALE, Work, holder, leased, share
+from ferclean.progress import Progress
 
 HOLDING = """
 import sys, time
@@ -132,3 +133,22 @@ def test_a_living_holder_makes_a_lost_lease_again_but_not_over_anothers_and_not_
         path.unlink()
         until_named()
     assert not path.exists()
+
+
+def test_who_is_waited_for_is_told_and_stands_in_the_bar_of_progress(tmp_path: Path) -> None:
+    path, told, shown = tmp_path / "a.lease", list[str](), list[str]()
+
+    def show(description: str, done: int, total: int) -> None:
+        shown.append(description)
+
+    def read() -> bool | None:
+        return bool(told) or None  # its holder has ended
+
+    def make(progress: Progress) -> bool:
+        raise AssertionError("somebody is at it")
+
+    with leased(path):
+        line = f"waiting for {holder(path)}, which is at a fold"
+        work = Work(title="a fold", lease=path, read=read, make=make)
+        assert [done.reused for done in share([work], progress=show, tell=told.append)] == [True]
+    assert told == shown == [line]
