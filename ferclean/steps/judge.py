@@ -17,7 +17,8 @@ import pandas as pd
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.verdict.independence import Independence, independence
-from ferclean.parts.gathering import accepted_judges, out_of_fold
+from ferclean.parts.ensemble import accepted_judges
+from ferclean.parts.gathering import out_of_fold
 from ferclean.parts.pixels import blocks_of
 from ferclean.progress import Progress, silent
 from ferclean.store import pictures, runs, samples, scores

@@ -21,7 +21,8 @@ from ferclean.evidence.verdict import verdicts as judging
 from ferclean.evidence.verdict.expectation import expected_at
 from ferclean.evidence.verdict.lessons import lesson
 from ferclean.parts import calibrated
-from ferclean.parts.gathering import choose_members, gather, without_a_say
+from ferclean.parts.ensemble import choose_members
+from ferclean.parts.gathering import gather
 from ferclean.progress import Progress, silent
 from ferclean.store import decisions, runs, samples, standing, verdicts, votes
 from ferclean.store.workspace import Workspace
@@ -119,7 +120,6 @@ def triage(
         "decisions": decided.newest, "votes": int(counts_of.sum()),
         "judges": [run.run_id for run in found.judges],
     }  # fmt: skip
-    fingerprint = samples.fingerprint(ws, splits=found.members[0].config["splits"])
     epochs = found.members[0].config.get("epochs")  # a file of probabilities tells none
     judged = judging.judge(
         replace(
@@ -146,7 +146,12 @@ def triage(
 
     progress("judging", 2, 3)
     with runs.running(
-        ws, kind="triage", method="transitions", config=config, seed=0, fingerprint=fingerprint
+        ws,
+        kind="triage",
+        method="transitions",
+        config=config,
+        seed=0,
+        fingerprint=found.members[0].fingerprint,  # of the labels that were judged, whatever came in since
     ) as run_id:
         verdicts.put_verdicts(ws, run_id, table)
         counts = table["kind"].value_counts()
@@ -164,7 +169,7 @@ def triage(
             teaching={"size": size, "decided": decided.drawn, "voted": 2 * voted > len(ids)},
             lesson=_lesson(given, judged, decided, coming),
             flows=_flows(table, everything.set_index("sample_id")["given_label"]),
-            notes=[*found.notes, *decided.notes, *_without_a_say(ws, found.members)],
+            notes=[*found.notes, *decided.notes, *_without_a_say(found.members, found.unheard)],
             judges=list(found.judge_names),
         )
         # with what the screens show probabilities at, so that nobody fits it again on all of them
@@ -191,11 +196,13 @@ def triage_again(ws: Workspace, *, progress: Progress = silent) -> TriageSummary
     )  # fmt: skip
 
 
-def _without_a_say(ws: Workspace, members: Sequence[runs.Run]) -> list[str]:
-    if not (others := without_a_say(ws, members)):
+def _without_a_say(members: Sequence[runs.Run], unheard: Sequence[str]) -> list[str]:
+    if not unheard:
         return []
-    together = ",".join(sorted({run.method for run in members} | set(others)))
-    return [f"scored too, without a say: {', '.join(others)}; `ferclean triage --members {together}` reads all of them"]
+    together = ",".join(sorted({run.method for run in members} | set(unheard)))
+    return [
+        f"scored too, without a say: {', '.join(unheard)}; `ferclean triage --members {together}` reads all of them"
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import torch
 
 from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
-from ferclean.parts.gathering import current_score_runs
+from ferclean.parts.ensemble import current_score_runs
 from ferclean.recognition import profiles
 from ferclean.recognition.backbones import make_backbone
 from ferclean.recognition.checkpoint import load_checkpoint

@@ -14,7 +14,7 @@ import pytest
 
 from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
-from ferclean.parts.gathering import current_score_runs
+from ferclean.parts.ensemble import current_score_runs
 from ferclean.sources.drawn_faces.drawing import read_truth
 from ferclean.steps.import_scores import score_file
 from ferclean.steps.triage import triage

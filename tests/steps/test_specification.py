@@ -9,7 +9,7 @@ import pytest
 from conftest import TINY
 
 from ferclean.parts import specification
-from ferclean.parts.gathering import current_score_runs
+from ferclean.parts.ensemble import current_score_runs
 from ferclean.parts.specification import ScoreSpec, find_run, read_spec, spec_of
 from ferclean.recognition.methods import supcon_relabel
 from ferclean.recognition.profiles import get_profile

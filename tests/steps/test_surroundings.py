@@ -14,7 +14,8 @@ from conftest import TINY
 
 from ferclean.errors import FercleanError
 from ferclean.evidence.signals import nearest as search
-from ferclean.parts.gathering import current_score_runs, gather
+from ferclean.parts.ensemble import current_score_runs
+from ferclean.parts.gathering import gather
 from ferclean.parts.surroundings import nearest_for_screens
 from ferclean.review.beside import beside, open_album
 from ferclean.steps.ingest import ingest

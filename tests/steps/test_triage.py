@@ -14,7 +14,7 @@ from conftest import TINY
 from ferclean.errors import FercleanError, UsageError
 from ferclean.evidence.constants import Constants
 from ferclean.parts.copies import FACE
-from ferclean.parts.gathering import accepted_judges
+from ferclean.parts.ensemble import accepted_judges
 from ferclean.review.desk import open_desk
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
