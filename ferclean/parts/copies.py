@@ -116,8 +116,8 @@ def find_duplicates(
 
     work = Work(title="the search for copies", lease=ws.runs / f"{run_id}.lease", read=known, make=look)
     (done,) = share([work], progress=progress, tell=tell)
-    if done.reused and (run := runs.get_run(ws, run_id)) is not None:
-        runs.finish_run(ws, run_id, run.metrics)  # the newest look again: others read that one
+    if done.reused:
+        runs.renew_run(ws, run_id)  # others read the newest look
     return done.value
 
 

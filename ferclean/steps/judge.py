@@ -189,7 +189,7 @@ def ask_judge(
         "accepted": accepted or (not accept and held["accepted"]),
     }
     # the newest request is what triage reads, also when everything was there
-    runs.finish_run(ws, run_id, metrics)
+    runs.renew_run(ws, run_id, metrics)
     if accept and not accepted:
         raise BadDataError(
             f"judge {name} is contaminated: {weighed.sentence}; `--insist` takes it all the same, and its word then "

@@ -42,7 +42,8 @@ class Run:
     fingerprint: str
     """Of the samples and given labels that it read."""
     code_version: str
-    """ferclean's version, with the commit where it ran from a checkout."""
+    """ferclean's version, with the commit where it ran from a checkout: of the process that ended it, and before that
+    of the one that started it. Others may have done parts of it, as before an interruption."""
     state: State
     """`interrupted` also where all processes that computed it are gone without a word, as after `kill -9`; `deleted`
     where it was done and the file that it is read for is there no longer (`run_files.NEEDED`): it must be computed
@@ -90,14 +91,15 @@ def start_run(
     """
     identity = run_id(**inputs)
     with ws.session(f"starting {inputs['kind']}") as con:
-        held = rows(con, "SELECT state, process FROM run WHERE run_id = ?", [identity])
-        state, processes = held[0] if held else (None, None)
+        held = rows(con, "SELECT state, process, metrics FROM run WHERE run_id = ?", [identity])
+        state, processes, known = held[0] if held else (None, None, "{}")
         if stays_done and state == "done" and run_files.complete(ws, identity, inputs["kind"]):
             return identity
         others = _others(ws, identity, processes)
         at_it = to_json([*others, this_process()])
         if any(_heard(ws, identity, one) for one in others):
-            con.execute("UPDATE run SET process = ? WHERE run_id = ?", [at_it, identity])
+            both = to_json(json.loads(known) | (metrics or {}))
+            con.execute("UPDATE run SET process = ?, metrics = ? WHERE run_id = ?", [at_it, both, identity])
             return identity
         con.execute("DELETE FROM run WHERE run_id = ?", [identity])
         con.execute(
@@ -147,6 +149,18 @@ def finish_run(ws: Workspace, run_id: str, metrics: dict[str, Any] | None = None
         _end(con, run_id, "done", metrics or {})
 
 
+def renew_run(ws: Workspace, run_id: str, metrics: dict[str, Any] | None = None) -> None:
+    """Let a run that is done be the newest of its kind, as if it had been computed now: it was asked for again.
+
+    `metrics` take the place of those that it had; None leaves them. It stays the work of whoever computed it.
+    """
+    with ws.session(f"renewing {run_id}") as con:
+        con.execute(
+            "UPDATE run SET finished_at = ?, metrics = coalesce(?, metrics) WHERE run_id = ? AND state = 'done'",
+            [now(), None if metrics is None else to_json(metrics), run_id],
+        )
+
+
 def _break_off(ws: Workspace, run_id: str, state: State, metrics: dict[str, Any]) -> None:
     with ws.session(f"ending {run_id}") as con:
         # what was finished stays so, though the block went on and failed
@@ -161,8 +175,8 @@ def _break_off(ws: Workspace, run_id: str, state: State, metrics: dict[str, Any]
 
 def _end(con: Any, run_id: str, state: State, metrics: dict[str, Any]) -> None:
     con.execute(
-        "UPDATE run SET state = ?, finished_at = ?, metrics = ?, process = NULL WHERE run_id = ?",
-        [state, now(), to_json(metrics), run_id],
+        "UPDATE run SET state = ?, finished_at = ?, metrics = ?, code_version = ?, process = NULL WHERE run_id = ?",
+        [state, now(), to_json(metrics), code_version(), run_id],
     )
 
 

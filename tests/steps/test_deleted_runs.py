@@ -112,6 +112,12 @@ def test_a_look_for_faces_that_was_deleted_is_taken_again(tmp_path: Path) -> Non
     find_duplicates(ws)
     look = runs.latest_run(ws, "pairs")
     assert look is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "code_version", lambda: "later")
+        find_duplicates(ws)  # which only reads it
+        again = runs.latest_run(ws, "pairs")
+    assert again is not None
+    assert (again.code_version, again.metrics) == (look.code_version, look.metrics)
     before = scores.get_signals(ws, look.run_id)
     run_files.path_of(ws, look.run_id, "scores").unlink()
     find_duplicates(ws)

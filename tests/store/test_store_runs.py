@@ -123,7 +123,9 @@ with runs.running(ws, kind="retrain", method="m", config={}, seed=0, fingerprint
 """
 
 
-def test_a_run_is_under_way_while_one_of_its_processes_lives_and_the_last_one_says_how_it_ended(tmp_path: Path) -> None:
+def test_a_run_is_under_way_while_one_of_its_processes_lives_and_the_last_one_says_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ws, _ = bare(tmp_path)
 
     def stopped(other: subprocess.Popen[str]) -> None:
@@ -140,14 +142,21 @@ def test_a_run_is_under_way_while_one_of_its_processes_lives_and_the_last_one_sa
         with pytest.raises(KeyboardInterrupt):
             stopped(other)
         assert only_run(ws).state == "running"
-        began = only_run(ws).started_at
-        with runs.running(ws, **ABOUT | {"kind": "retrain"}) as identity:  # type: ignore[arg-type]
-            assert only_run(ws).started_at == began
+        first = only_run(ws)
+        monkeypatch.setattr(runs, "code_version", lambda: "later")
+        with runs.running(ws, metrics={"accepted": True}, **ABOUT | {"kind": "retrain"}) as identity:  # type: ignore[arg-type]
+            joined = only_run(ws)
+            assert (joined.started_at, joined.code_version) == (first.started_at, first.code_version)
+            assert joined.metrics == {"accepted": True}
             other.kill()
             other.wait()
             assert only_run(ws).state == "running"
             runs.finish_run(ws, identity)
-        assert only_run(ws).state == "done"
+        # whoever stored what it says is whom its version names
+        assert (only_run(ws).state, only_run(ws).code_version) == ("done", "later")
+        monkeypatch.setattr(runs, "code_version", lambda: "last")
+        runs.renew_run(ws, identity)
+        assert (only_run(ws).state, only_run(ws).code_version) == ("done", "later")
         assert list(ws.runs.iterdir()) == []
     finally:
         other.kill()
