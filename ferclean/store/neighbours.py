@@ -5,12 +5,14 @@ It is derived from the run's embeddings and says from which. It never touches th
 One row per sample: `sample_id`; `neighbour` (k int32), row numbers in this file, nearest first, -1 = nobody; `cosine`
 (k float32), NaN = nobody; `tied` (list of int32), further rows as near as the last of the k; `crowd` (bool), too many
 are, so none is listed. Arrays lie in it as in memory: 8 k bytes a sample and its id (k = 50: 6 MB for 12,000 samples,
-150 MB for 300,000), of which a reader loads what it looks at. The schema says which format, which code and for what.
+150 MB for 300,000), which a reader goes through once, for the checksum. The schema holds it and says which format,
+which code and for what.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 
 FILE = "neighbours.arrow"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,7 @@ def write_neighbours(
     )
     about = {
         "format": FORMAT, "run": run_id, "code_version": code_version(), "made_for": made_for, "embedding": embedding,
+        "crc32": _crc(table),
     }  # fmt: skip
     table = table.replace_schema_metadata({"ferclean": json.dumps(about)})
     with (
@@ -98,6 +101,8 @@ def _read(path: Path, run_id: str) -> StoredNeighbours | None:
     about = json.loads(table.schema.metadata[b"ferclean"])
     if (about["format"], about.get("run")) != (FORMAT, run_id):
         return None
+    if about["crc32"] != _crc(table):
+        raise ValueError("its content is not what was written")
     tied = table["tied"].combine_chunks()
     ends = tied.offsets.to_numpy()
     return StoredNeighbours(
@@ -115,6 +120,16 @@ def _read(path: Path, run_id: str) -> StoredNeighbours | None:
 def path_of(ws: Workspace, run_id: str) -> Path:
     """Where a run's neighbours lie."""
     return ws.runs / run_id / FILE
+
+
+def _crc(table: pa.Table) -> int:
+    """CRC-32 of all columns' bytes, as Arrow's own file has none: 0.1 to 0.2 s for 150 MB."""
+    crc = 0
+    for column in table.columns:
+        for chunk in column.chunks:
+            for buffer in chunk.buffers():
+                crc = crc if buffer is None else zlib.crc32(buffer, crc)
+    return crc
 
 
 def _fixed(values: np.ndarray, kind: type) -> pa.Array:

@@ -131,16 +131,23 @@ def test_neighbours_that_cannot_be_read_or_are_of_another_run_are_none(tmp_path:
     ws, ids = bare(tmp_path)
     for run_id in ("one", "two"):
         neighbours.write_neighbours(
-            ws, run_id, ids, at=np.zeros((6, 2)), cosine=np.ones((6, 2)), tied=np.empty((0, 2), np.int64),
-            crowd=np.zeros(6, bool), made_for="here", embedding="0",
+            ws, run_id, ids, at=np.arange(12).reshape(6, 2) % 6, cosine=np.ones((6, 2)),
+            tied=np.empty((0, 2), np.int64), crowd=np.zeros(6, bool), made_for="here", embedding="0",
         )  # fmt: skip
     path = neighbours.path_of(ws, "one")
     whole = path.read_bytes()
-    assert neighbours.read_neighbours(ws, "one") is not None
+    held = neighbours.read_neighbours(ws, "one")
+    assert held is not None
     for damage in DAMAGES:
         path.write_bytes(whole)
         damage(path)
         assert neighbours.read_neighbours(ws, "one") is None
+    for content in (held.at, held.cosine):  # another number, as good as the one that was written
+        there = whole.index(content.tobytes())
+        path.write_bytes(whole[:there] + bytes([whole[there] ^ 1]) + whole[there + 1 :])
+        assert neighbours.read_neighbours(ws, "one") is None
+    path.write_bytes(whole)
+    assert neighbours.read_neighbours(ws, "one") is not None
     shutil.copyfile(neighbours.path_of(ws, "two"), path)
     assert neighbours.read_neighbours(ws, "one") is None
 
