@@ -181,9 +181,8 @@ def _end(con: Any, run_id: str, state: State, metrics: dict[str, Any]) -> None:
 
 
 def _processes(held: str | None) -> list[dict[str, Any]]:
-    """What stands in the column `process`; an older ferclean wrote down one."""
-    found = [] if held is None else json.loads(held)
-    return found if isinstance(found, list) else [found]
+    """What stands in the column `process`."""
+    return [] if held is None else json.loads(held)
 
 
 def _others(ws: Workspace, run_id: str, held: str | None) -> list[dict[str, Any]]:

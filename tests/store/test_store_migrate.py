@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 from disks import read_only
 
+from ferclean import processes
 from ferclean.errors import FercleanError
 from ferclean.store import migrate, runs, scores, verdicts
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
-from ferclean.store.exchange import rows
+from ferclean.store.exchange import rows, to_json
 from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
-from tests.bare_workspace import bare, verdict_frame
+from tests.bare_workspace import bare, triaged, verdict_frame
 
 STORE = Path(migrate.__file__).parent
 SHAPE = (
@@ -157,13 +158,13 @@ def test_verdicts_from_before_there_were_draws_were_not_drawn(tmp_path: Path) ->
         assert rows(con, "SELECT sample_id, kind FROM verdict") == [("s", "clean")]
 
 
-def before_files(tmp_path: Path) -> tuple[Workspace, list[str]]:
-    """A workspace of version 10, all of whose tables hold something, at `tmp_path`/w."""
+def older(tmp_path: Path, version: int) -> tuple[Workspace, list[str]]:
+    """A workspace of an older version with samples alone, at `tmp_path`/w; `tmp_path`/older has its migrations."""
     (tmp_path / "made").mkdir()
     made, ids = bare(tmp_path / "made", 40)
-    folder = tmp_path / "ten"
-    folder.mkdir(parents=True)
-    for number in range(1, 11):
+    folder = tmp_path / "older"
+    folder.mkdir()
+    for number in range(1, version + 1):
         shutil.copy(next((STORE / "migrations").glob(f"{number:04d}_*")), folder)
     (tmp_path / "w").mkdir()
     con = duckdb.connect(str(tmp_path / "w" / "ferclean.duckdb"))
@@ -171,6 +172,14 @@ def before_files(tmp_path: Path) -> tuple[Workspace, list[str]]:
     con.execute(f"ATTACH '{made.database}' AS made (READ_ONLY)")
     for table in ("dataset", "sample"):
         con.execute(f"INSERT INTO {table} SELECT * FROM made.{table}")
+    con.close()
+    return Workspace(tmp_path / "w"), ids
+
+
+def before_files(tmp_path: Path) -> tuple[Workspace, list[str]]:
+    """A workspace of version 10, all of whose tables hold something, at `tmp_path`/w."""
+    ws, ids = older(tmp_path, 10)
+    con = duckdb.connect(str(ws.database))
     for run, kind in (("score-m-1", "score"), ("pairs-m-1", "pairs"), ("triage-m-1", "triage")):
         con.execute(
             "INSERT INTO run VALUES (?, ?, 'm', ?, 0, 'f', '0', 'done', now()::TIMESTAMP, now()::TIMESTAMP, "
@@ -201,7 +210,7 @@ def before_files(tmp_path: Path) -> tuple[Workspace, list[str]]:
     # a big old file, most of which is what leaves it
     con.execute("INSERT INTO signal SELECT 'gone', md5(range::VARCHAR), 'margin', random() FROM range(200000)")
     con.close()
-    return Workspace(tmp_path / "w"), ids
+    return ws, ids
 
 
 def test_what_a_database_of_before_held_of_runs_is_in_their_files_and_the_database_small(tmp_path: Path) -> None:
@@ -311,3 +320,30 @@ def test_the_database_and_so_its_backup_hold_nothing_that_grows_with_what_is_com
     verdicts.put_verdicts(ws, run, verdict_frame(ids))
     with ws.session("counting") as con:
         assert {name: rows(con, f"SELECT count(*) FROM {name}") for name in held} == before
+
+
+def test_the_one_process_of_an_older_run_becomes_a_list_and_readers_of_one_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws, ids = older(tmp_path, 11)
+    gone = {"host": processes.this_process()["host"], "pid": 2**22 + 1, "began": "7"}
+    held = {"one": to_json(gone), "list": to_json([gone, gone]), "none": None}
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "FOLDER", tmp_path / "older")
+        for name, process in held.items():
+            run = runs.start_run(ws, kind="score", method=name, config={}, seed=0, fingerprint="f")
+            with ws.session("as an older one left it") as con:
+                con.execute("UPDATE run SET process = ? WHERE run_id = ?", [process, run])
+        triaged(ws, ids, reasons=[["an older sentence"]] * 40)
+        append_decisions(ws, [Decision(sample_id=ids[0], action="keep", reviewer="ann")])
+        before = ws.database.read_bytes()
+    with Workspace.open(ws.root).session("looking") as con:
+        found = dict(rows(con, "SELECT method, process FROM run WHERE kind = 'score'"))
+    assert found == held | {"one": to_json([gone])}
+    assert [run.state for run in runs.list_runs(ws)] == ["interrupted"] * 3 + ["done"]
+    assert verdicts.get_verdicts(ws)["reasons"].tolist() == [["an older sentence"]] * 40
+    assert list(current_decisions(ws)["sample_id"]) == [ids[0]]
+    assert (ws.root / "ferclean.duckdb.v11.backup").read_bytes() == before
+    monkeypatch.setattr(migrate, "FOLDER", tmp_path / "older")
+    with pytest.raises(FercleanError, match=r"has version \d+, made by a newer ferclean.*up to 11: upgrade ferclean"):
+        Workspace.open(ws.root)

@@ -103,11 +103,11 @@ def test_only_a_process_that_is_known_to_be_gone_is_taken_for_dead(tmp_path: Pat
     assert not processes.may_live(there)
 
 
-def test_a_run_of_an_older_ferclean_that_broke_off_is_interrupted(tmp_path: Path) -> None:
+def test_a_run_whose_process_is_gone_or_was_never_named_is_interrupted(tmp_path: Path) -> None:
     ws, _ = bare(tmp_path)
     identity = runs.start_run(ws, **ABOUT)  # type: ignore[arg-type]
-    for process in (None, to_json({"host": processes.this_process()["host"], "pid": 2**22 + 1, "began": "7"})):
-        with ws.session("as an older one left it") as con:
+    for process in (None, to_json([{"host": processes.this_process()["host"], "pid": 2**22 + 1, "began": "7"}])):
+        with ws.session("as it was left") as con:
             con.execute("UPDATE run SET process = ? WHERE run_id = ?", [process, identity])
         assert only_run(ws).state == "interrupted"
 
