@@ -57,7 +57,7 @@ def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
     Raises UsageError for an unknown release.
     """
     with ws.reading("diff"):
-        table = sample_table(ws, lists=())
+        table = sample_table(ws, lists=(), lost_ok=True)
 
         def items(name: str) -> pd.DataFrame:
             if name == ORIGINAL:

@@ -134,8 +134,10 @@ def release(
     if ids_to is not None:
         check_absent(Path(ids_to), "--ids-to")
     progress("reading decisions", 0, 3)
-    dataset, table = get_dataset(ws), sample_table(ws, lists=("soft_label", "p_true"))
-    if (policy == "auto" or budget) and table["run_id"].isna().all():
+    by_verdicts = policy == "auto" or bool(budget)
+    # verdicts that were deleted bar nobody from what people said
+    dataset, table = get_dataset(ws), sample_table(ws, lists=("soft_label", "p_true"), lost_ok=not by_verdicts)
+    if by_verdicts and table["run_id"].isna().all():
         raise FercleanError(
             f"{'policy auto' if policy == 'auto' else '--budget'} goes by verdicts, and nothing was judged; run "
             f"`ferclean {'triage' if runs.latest_run(ws, 'score') else 'score'}` first, or release people's decisions "

@@ -1,15 +1,15 @@
 """How many samples there are of which kind, counted by the database: no row of a sample leaves it.
 
-It reads; what it counts is what `table.sample_table` would show row by row.
+It reads; what it counts is what `table.sample_table` would show row by row. Where verdicts were deleted it counts none:
+whoever shows it tells of that.
 """
 
 from __future__ import annotations
 
 import pandas as pd
 
-from ferclean.store import run_files
 from ferclean.store.exchange import frame, rows
-from ferclean.store.runs import latest_done
+from ferclean.store.runs import newest_verdicts
 from ferclean.store.samples import SAMPLES
 from ferclean.store.standing import random_decisions
 from ferclean.store.workspace import Workspace
@@ -25,7 +25,7 @@ def sample_counts(ws: Workspace) -> pd.DataFrame:
     (bool) as in `sample_table`, and samples (how many there are). The number of rows does not grow with the set.
     """
     with ws.reading("counting samples") as con:
-        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
+        _, verdict = newest_verdicts(con, ws, lost_ok=True)
         return frame(
             con,
             f"SELECT s.split, s.given_label, s.quarantine_reason IS NOT NULL AS quarantined, "  # noqa: S608
@@ -67,7 +67,7 @@ def reviewer_counts(ws: Workspace) -> dict[str, int]:
 def quality_counts(ws: Workspace) -> pd.DataFrame:
     """The judged samples by verdict and label quality: verdict, step (from 0, the lowest quality), samples."""
     with ws.reading("counting verdicts") as con:
-        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
+        _, verdict = newest_verdicts(con, ws, lost_ok=True)
         return frame(
             con,
             "SELECT kind AS verdict, least(floor(label_quality * $bins), $bins - 1)::INTEGER AS step, "  # noqa: S608 - own text
@@ -87,6 +87,6 @@ def drawn_decided(ws: Workspace) -> int:
     """How many of the samples that the triage in force judged were decided about after a draw brought them in."""
     with ws.reading("counting decisions") as con:
         ids = list(random_decisions(ws))
-        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
+        _, verdict = newest_verdicts(con, ws, lost_ok=True)
         sql = f"SELECT count(*) FROM {verdict.sql} WHERE sample_id IN (SELECT unnest($ids::VARCHAR[]))"  # noqa: S608
         return int(rows(con, sql, {"ids": ids} | verdict.parameters)[0][0])

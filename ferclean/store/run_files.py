@@ -132,7 +132,8 @@ def source(ws: Workspace, run_id: str | None, file: str, *, finished: bool = Fal
             return Source(f"read_parquet(${file}_file, {OWN_COLUMNS})", {f"{file}_file": glob.escape(str(path))})
         if finished:
             fault = "was cut off" if path.exists() else "was deleted"
-            raise FercleanError(f"{path} {fault}; {_mend(run_id, there=False)}")
+            own = f"`ferclean triage` computes run {run_id} again" if file == "verdicts" else _mend(run_id, there=False)
+            raise FercleanError(f"{path} {fault}; {own}")
     return Source(f"({empty(file)})", {})
 
 

@@ -245,6 +245,17 @@ def latest_done(con: Any, ws: Workspace, kind: str, method: str | None = None) -
     return newest if newest is not None and run_files.complete(ws, newest, kind) else None
 
 
+def newest_verdicts(con: Any, ws: Workspace, *, lost_ok: bool = False) -> tuple[str | None, run_files.Source]:
+    """The triage run that was done last and what its verdicts are read by, inside a session; None and no row where
+    nothing was ever triaged.
+
+    Raises FercleanError where its file was deleted or cut off: that is not the same. With `lost_ok` it is, for those
+    who tell of it themselves (`deleted_in_words`) or need no verdict.
+    """
+    newest = latest_done(con, ws, "triage") if lost_ok else next(iter(finished(con, "triage")), None)
+    return newest, run_files.source(ws, newest, "verdicts", finished=True)
+
+
 def finished(con: Any, kind: str, method: str | None = None) -> list[str]:
     """The ids of the runs of a kind (and method) that were ended well, the last first, whatever became of their files;
     inside a session."""

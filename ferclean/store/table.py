@@ -18,7 +18,7 @@ from ferclean.errors import UsageError, among
 from ferclean.store import run_files
 from ferclean.store.exchange import frame, rows
 from ferclean.store.reasons import in_words
-from ferclean.store.runs import latest_done
+from ferclean.store.runs import newest_verdicts
 from ferclean.store.samples import SAMPLES, absolute_paths, read_dataset
 from ferclean.store.scores import matrix
 from ferclean.store.verdicts import KINDS
@@ -44,7 +44,7 @@ _SELECT = f"""
 _AT = "position IN (SELECT unnest($positions::BIGINT[]))"  # of a file only the parts that hold these are unpacked
 
 
-def sample_table(ws: Workspace, *, lists: Collection[str] = LISTS) -> pd.DataFrame:
+def sample_table(ws: Workspace, *, lists: Collection[str] = LISTS, lost_ok: bool = False) -> pd.DataFrame:
     """Everything known about each sample, one row each, quarantined ones too, in order of arrival.
 
     Columns: sample_id, source_key, split, given_label, suggested_label, label_quality (low = likely mislabelled),
@@ -58,25 +58,28 @@ def sample_table(ws: Workspace, *, lists: Collection[str] = LISTS) -> pd.DataFra
     under `score_runs`, `fold` is of the first of them.
 
     Of LISTS only `lists` are read; with all of them a sample takes 1.6 KB (seven classes), without any 0.9 KB.
+    Raises FercleanError where a file of that triage or of those scores was deleted; with `lost_ok`, for those who need
+    no verdict, a triage that was is as none.
     """
     with ws.reading("reading the sample table") as con:
-        triage = latest_done(con, ws, "triage")
-        verdict = run_files.source(ws, triage, "verdicts")
+        triage, verdict = newest_verdicts(con, ws, lost_ok=lost_ok)
         left_out = ", ".join(name for name in _STORED_LISTS if name not in lists)
         wanted = f"* EXCLUDE ({left_out})" if left_out else "*"
         sql = f"SELECT {wanted} FROM ({_SELECT.format(verdict=verdict.sql)}) ORDER BY position"  # noqa: S608
         return _complete(con, ws, frame(con, sql, verdict.parameters), triage, lists=lists)
 
 
-def sample_rows(ws: Workspace, sample_ids: Sequence[str], *, triage: str | None = None) -> pd.DataFrame:
+def sample_rows(
+    ws: Workspace, sample_ids: Sequence[str], *, triage: str | None = None, lost_ok: bool = False
+) -> pd.DataFrame:
     """`sample_table` of these samples alone, in the order of the given ids; those that are not here are left out.
 
     `triage`: the run whose verdicts are read, the latest done one by default. Of its file, and of those of the scores,
-    the parts that hold these samples are read. Raises FercleanError where it was deleted.
+    the parts that hold these samples are read. Raises FercleanError where it was deleted; `lost_ok` as there.
     """
     with ws.reading("reading samples") as con:
-        chosen = triage or latest_done(con, ws, "triage")
-        verdict = run_files.source(ws, chosen, "verdicts", finished=triage is not None)
+        named = None if triage is None else (triage, run_files.source(ws, triage, "verdicts", finished=True))
+        chosen, verdict = named or newest_verdicts(con, ws, lost_ok=lost_ok)
         at = rows(
             con, "SELECT position FROM sample WHERE sample_id IN (SELECT unnest(?::VARCHAR[]))", [list(sample_ids)]
         )
@@ -85,8 +88,8 @@ def sample_rows(ws: Workspace, sample_ids: Sequence[str], *, triage: str | None 
             f"{_SELECT.format(verdict=these)} JOIN (SELECT unnest($ids::VARCHAR[]) AS sample_id, "
             "generate_subscripts($ids::VARCHAR[], 1) AS place) wanted USING (sample_id) ORDER BY place"
         )
-        named = {"ids": list(sample_ids), "positions": [position for (position,) in at]}
-        return _complete(con, ws, frame(con, sql, named | verdict.parameters), chosen)
+        parameters = {"ids": list(sample_ids), "positions": [position for (position,) in at]}
+        return _complete(con, ws, frame(con, sql, parameters | verdict.parameters), chosen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,10 +122,12 @@ class Ranked:
 
 
 def ranked(ws: Workspace) -> Ranked:
-    """Everything that the latest done triage run ranked; whole rows come from `sample_rows`."""
+    """Everything that the latest done triage run ranked; whole rows come from `sample_rows`.
+
+    Raises FercleanError where its verdicts were deleted.
+    """
     with ws.reading("reading the queue") as con:
-        triage, classes = latest_done(con, ws, "triage"), read_dataset(con, ws).classes
-        verdict = run_files.source(ws, triage, "verdicts")
+        (triage, verdict), classes = newest_verdicts(con, ws), read_dataset(con, ws).classes
         found = con.sql(
             "SELECT v.sample_id, coalesce(list_position($classes::VARCHAR[], s.given_label), 0) - 1 AS given, "  # noqa: S608
             "coalesce(list_position($classes::VARCHAR[], v.suggested_label), 0) - 1 AS suggested, "
@@ -142,7 +147,7 @@ def ranked(ws: Workspace) -> Ranked:
 def scored_probs(ws: Workspace) -> tuple[np.ndarray, np.ndarray]:
     """`pred_probs` of every sample that has some, as in `sample_table`: (N, K), and given labels (N,), -1 = none."""
     with ws.reading("reading probabilities") as con:
-        classes, triage = read_dataset(con, ws).classes, latest_done(con, ws, "triage")
+        classes, (triage, _) = read_dataset(con, ws).classes, newest_verdicts(con, ws)
         found = rows(con, "SELECT config FROM run WHERE run_id = ?", [triage])
         means = ", ".join(f"avg(p.pred_probs[{place}])" for place in range(1, len(classes) + 1))
         scores = run_files.sources(ws, json.loads(found[0][0]).get("score_runs", []) if found else [], "scores")
@@ -175,7 +180,7 @@ def clear_examples(ws: Workspace, count: int) -> list[tuple[str, str, str]]:
     Those judged clean come first; what people relabelled, called ambiguous or excluded is no example.
     """
     with ws.reading("reading samples") as con:
-        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
+        _, verdict = newest_verdicts(con, ws)
         return rows(
             con,
             f"SELECT s.sample_id, s.source_key, s.given_label FROM ({_USABLE}) s "  # noqa: S608
@@ -190,12 +195,15 @@ def clear_examples(ws: Workspace, count: int) -> list[tuple[str, str, str]]:
 
 
 def first_of(ws: Workspace, kind: str, count: int) -> pd.DataFrame:
-    """`sample_table` of the first `count` samples that the latest done triage run called `kind`, in rank order."""
+    """`sample_table` of the first `count` samples that the latest done triage run called `kind`, in rank order.
+
+    None where its verdicts were deleted.
+    """
     with ws.reading("reading the queue") as con:
-        verdict = run_files.source(ws, latest_done(con, ws, "triage"), "verdicts")
+        _, verdict = newest_verdicts(con, ws, lost_ok=True)
         sql = f"SELECT sample_id FROM {verdict.sql} WHERE kind = $kind ORDER BY rank LIMIT $count"  # noqa: S608
         found = rows(con, sql, {"kind": kind, "count": count} | verdict.parameters)
-        return sample_rows(ws, [sample_id for (sample_id,) in found])
+        return sample_rows(ws, [sample_id for (sample_id,) in found], lost_ok=True)
 
 
 def queue(
@@ -212,7 +220,8 @@ def queue(
     the first has decided, but nobody is asked again about what was adjudicated). Skipped ones (by `reviewer`, when
     named) come last. `kinds` limits the verdicts; ["ambiguous"] alone is a list of its own, the likeliest first.
 
-    Raises UsageError for an unknown kind; empty when nothing was triaged.
+    Raises UsageError for an unknown kind, and FercleanError where the verdicts were deleted; empty when nothing was
+    triaged.
     """
     unknown = [kind for kind in kinds or () if kind not in KINDS]
     if unknown:
@@ -232,8 +241,7 @@ def queue(
         ORDER BY skipped, CASE WHEN $kinds = ['ambiguous'] THEN -p_ambiguous END, rank, sample_id LIMIT $limit
     """
     with ws.reading("reading the queue") as con:
-        triage = latest_done(con, ws, "triage")
-        verdict = run_files.source(ws, triage, "verdicts")
+        triage, verdict = newest_verdicts(con, ws)
         parameters = verdict.parameters | {
             "reviewer": reviewer, "kinds": None if kinds is None else list(kinds),
             "undecided": undecided, "limit": 2**62 if limit is None else limit,

@@ -16,7 +16,7 @@ from ferclean.errors import BadDataError, FercleanError
 from ferclean.store import run_files
 from ferclean.store.exchange import frame, insert, numbers, optional, rows, text
 from ferclean.store.reasons import in_words, packed
-from ferclean.store.runs import check_run, finished, latest_done, source_of
+from ferclean.store.runs import check_run, finished, newest_verdicts, source_of
 from ferclean.store.samples import fingerprint, read_dataset
 from ferclean.store.scores import check_samples
 from ferclean.store.workspace import Workspace
@@ -129,8 +129,7 @@ def get_verdicts(ws: Workspace, run_id: str | None = None) -> pd.DataFrame:
     run_id. Raises FercleanError for a run whose file was deleted.
     """
     with ws.reading("reading verdicts") as con:
-        chosen = run_id or latest_done(con, ws, "triage")
-        verdict = source_of(con, ws, chosen, "verdicts")
+        verdict = source_of(con, ws, run_id, "verdicts") if run_id is not None else newest_verdicts(con, ws)[1]
         found = frame(
             con,
             f"SELECT {', '.join(_COLUMNS)} FROM {verdict.sql} ORDER BY rank, position",  # noqa: S608 - own names only

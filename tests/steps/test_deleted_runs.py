@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -13,9 +14,12 @@ import pytest
 from conftest import TINY
 
 from ferclean.errors import FercleanError
+from ferclean.exports.content import read_content
 from ferclean.parts.copies import find_duplicates
 from ferclean.parts.gathering import gather
 from ferclean.review.beside import open_album
+from ferclean.review.desk import open_desk
+from ferclean.steps.audit import audit
 from ferclean.steps.decide import decide
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
@@ -58,7 +62,6 @@ def test_runs_that_were_deleted_are_told_and_computed_again_to_the_byte_and_peop
     assert decisions.current_decisions(ws)["action"].tolist() == ["keep"]
     pd.testing.assert_frame_equal(releases.get_release_items(ws, "v1"), frozen)
     release(ws, "v2")
-    assert table.queue(ws).empty
     page = Path(report(ws).path).read_text("utf-8")
     assert all(f"Not shown: {line}." in page for line in told.deleted)
     with pytest.raises(FercleanError, match="run `ferclean score` first"):
@@ -90,7 +93,8 @@ def test_a_file_that_was_cut_off_is_as_good_as_deleted_and_bars_no_decision(tmp_
     ws = Workspace.open(tmp_path / "moved")
     decisions.append_decisions(ws, [decisions.Decision(sample_id=ids[0], action="keep", reviewer="ann")])
     assert [run.state for run in runs.list_runs(ws)] == ["deleted"]
-    assert table.queue(ws).empty
+    with pytest.raises(FercleanError, match=r"verdicts\.parquet was cut off; `ferclean triage` computes run triage-"):
+        table.queue(ws)
 
 
 def test_a_damaged_file_bars_no_decision_and_is_named_by_whoever_reads_it(tmp_path: Path) -> None:
@@ -219,13 +223,27 @@ def test_an_ensemble_that_no_longer_fits_the_labels_is_told_where_an_older_one_i
     assert "chosen last has no say: it lacks the scores of m, seed 0 (for other labels)" in found.notes[0]
 
 
+READERS: tuple[Callable[[Workspace], object], ...] = (
+    table.sample_table, table.queue, table.ranked, verdicts.get_verdicts, lambda ws: table.sample_rows(ws, []),
+    open_desk, lambda ws: read_content(ws, None), audit, lambda ws: release(ws, "v0", policy="auto"),
+)  # fmt: skip
+"""Whatever shows or goes by verdicts."""
+
+
 def test_no_earlier_triage_answers_for_the_latest_whose_file_was_deleted(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path)
     triaged(ws, ids, kind="clean")
     second = triaged(ws, ids, seed=1)
     shutil.rmtree(ws.runs / second)
     assert runs.latest_run(ws, "triage") is None
-    assert table.sample_table(ws)["verdict"].isna().all()
+    for read in READERS:
+        with pytest.raises(
+            FercleanError,
+            match=rf"{second}/verdicts\.parquet was deleted; `ferclean triage` computes run {second} again",
+        ):
+            read(ws)
+    assert table.sample_table(ws, lost_ok=True)["verdict"].isna().all()
+    assert release(ws, "v1").name == "v1"
     assert [line.split(" were deleted")[0] for line in status(ws).deleted] == [f"the files of {second}"]
     with pytest.raises(FercleanError, match=r"verdicts\.parquet was deleted"):
         table.sample_rows(ws, ids, triage=second)
