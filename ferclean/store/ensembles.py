@@ -30,7 +30,7 @@ def choose_ensemble(ws: Workspace, members: Sequence[str], *, begun: bool = Fals
     """From now on these finished runs are read together. Choosing the newest ensemble's members again is a no-op.
 
     With `begun` they need not be finished: what was asked for is known then, also where it breaks off. Raises
-    UsageError for no member, one that comes twice, and otherwise for a run that is unknown or not done.
+    UsageError for no member, one that comes twice, and otherwise for a run that is no scoring or was never finished.
     """
     if not members or len(set(members)) != len(members):
         raise UsageError(f"an ensemble needs members, each once; it was given {list(members)}")
@@ -38,8 +38,9 @@ def choose_ensemble(ws: Workspace, members: Sequence[str], *, begun: bool = Fals
         known = rows(con, "SELECT name, run_id FROM ensemble ORDER BY made_at, position")
         if known and [run_id for name, run_id in known if name == known[-1][0]] == list(members):
             return
-        ended = rows(con, "SELECT run_id, kind FROM run WHERE state = 'done'")
-        done = {run_id for run_id, kind in ended if run_files.complete(ws, run_id, kind)}
+        scorings = rows(con, "SELECT run_id FROM run WHERE kind = 'score'")
+        # one that is being made anew was finished: what it said before lies there
+        done = {run_id for (run_id,) in scorings if run_files.complete(ws, run_id, "score")}
         if not begun and (missing := [member for member in members if member not in done]):
             raise UsageError(
                 f"{', '.join(missing)} cannot be a member: no finished run; {among(missing, sorted(done))}"

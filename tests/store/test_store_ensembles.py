@@ -33,5 +33,12 @@ def test_an_ensemble_keeps_its_members_in_their_order_and_the_newest_is_not_chos
     with pytest.raises(UsageError, match="no finished run"):
         choose_ensemble(ws, [runs[0], runs[2]])
     assert list_ensembles(ws) == found
+    start_run(ws, kind="score", method="b", config={}, seed=0, fingerprint="f")  # anew, by another process
+    choose_ensemble(ws, runs[1::-1])
+    other = start_run(ws, kind="demo", method="b", config={}, seed=0, fingerprint="f")
+    finish_run(ws, other)
+    with pytest.raises(UsageError, match="no finished run") as refused:
+        choose_ensemble(ws, [other])
+    assert other not in str(refused.value).split("finished run")[1]
     choose_ensemble(ws, [runs[0], runs[2], "score-c-1"], begun=True)
     assert list_ensembles(ws)[-1].members == (runs[0], runs[2], "score-c-1")
