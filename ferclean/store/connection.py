@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ferclean.derived import first_line
 from ferclean.errors import FercleanError
-from ferclean.store import lock, run_files
+from ferclean.store import lock
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,6 +46,8 @@ def opened(database: Path, *, timeout: float, read_only: bool = False) -> Iterat
         yield con
     except duckdb.Error as error:
         if _is_run_file(error):
+            from ferclean.store import run_files  # loads pyarrow, for which completion does not wait
+
             runs = database.parent / "runs"
             raise run_files.damaged(runs) or FercleanError(
                 f"a file of a run in {runs} is damaged ({first_line(error)}); delete it: `ferclean status` then tells "
