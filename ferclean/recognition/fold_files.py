@@ -95,11 +95,11 @@ def _padded(values: np.ndarray, *, before: int, after: int) -> Any:
     import pyarrow as pa
 
     flat = np.ascontiguousarray(values, dtype=np.float32)
-    kind = pa.float32() if flat.ndim == 1 else pa.list_(pa.float32(), flat.shape[1])
-    body = (
-        pa.array(flat)
-        if flat.ndim == 1
-        else pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])
-    )
+    if flat.ndim == 1:
+        kind, body = pa.float32(), pa.array(flat)
+    else:  # not of a fixed size: pyarrow 17 writes nulls among these and cannot read them
+        kind = pa.list_(pa.float32())
+        starts = np.arange(len(flat) + 1, dtype=np.int32) * flat.shape[1]
+        body = pa.ListArray.from_arrays(pa.array(starts), pa.array(flat.reshape(-1)))
     pieces = [pa.nulls(before, kind), body, pa.nulls(after, kind)]
     return pa.chunked_array([piece for piece in pieces if len(piece)], type=kind)
