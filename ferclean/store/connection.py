@@ -29,7 +29,6 @@ _DAMAGED = (
     "corrupt", "checksum", "not a valid duckdb", "could not read enough bytes", "serializ", "replaying wal",
     "internal error",
 )  # fmt: skip
-_DAMAGED_FILE = ("parquet", "zstd", "tprotocol")
 
 
 @contextmanager
@@ -37,27 +36,32 @@ def opened(database: Path, *, timeout: float, read_only: bool = False) -> Iterat
     """Open and close `database`; with `read_only` nothing is written, not even a journal beside it.
 
     Raises WorkspaceBusyError when another program keeps it for `timeout` seconds; FercleanError when it is damaged,
-    made by a newer DuckDB, or when the disk refuses.
+    made by a newer DuckDB, or when the disk refuses; KeyboardInterrupt when a query in the block is stopped by one.
     """
     import duckdb
 
     con = _connect(database, timeout, read_only)
     try:
         yield con
-    except duckdb.Error as error:
-        if _is_run_file(error):
-            from ferclean.store import run_files  # loads pyarrow, for which completion does not wait
-
-            runs = database.parent / "runs"
-            raise run_files.damaged(runs) or FercleanError(
-                f"a file of a run in {runs} is damaged ({first_line(error)}); delete it: `ferclean status` then tells "
-                "which command computes it again. Decisions and releases do not lie there"
-            ) from error
+    except (duckdb.Error, RuntimeError) as error:
+        if was_stopped(error):
+            raise KeyboardInterrupt from error
+        if isinstance(error, RuntimeError):
+            raise
         if isinstance(error, duckdb.IOException | duckdb.FatalException) or _is_damage(database, error):
             raise failed(database, error) from error
         raise
     finally:
         con.close()
+
+
+def was_stopped(error: Exception) -> bool:
+    """Whether a signal stopped a query: DuckDB loses the KeyboardInterrupt of its handler and says so in its words."""
+    import duckdb
+
+    return isinstance(error, duckdb.InterruptException) or (
+        type(error) is RuntimeError and str(error) == "Query interrupted"
+    )
 
 
 def _connect(database: Path, timeout: float, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -121,13 +125,6 @@ def failed(database: Path, error: Exception) -> FercleanError:
         "your people's decisions in with `ferclean decide --from-file`; the labels of releases are in releases/"
     )
     return FercleanError(f"the database {database} is damaged ({first_line(error)}); {mend}")
-
-
-def _is_run_file(error: Exception) -> bool:
-    import duckdb
-
-    ours = isinstance(error, duckdb.ProgrammingError) and not isinstance(error, duckdb.InvalidInputException)
-    return not ours and any(sign in str(error).lower() for sign in _DAMAGED_FILE)
 
 
 def _is_damage(database: Path, error: Exception) -> bool:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ferclean.errors import BadDataError
 from ferclean.missing import is_missing
+from ferclean.store import run_files
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,7 +56,15 @@ def _plain(value: Any) -> Any:
 def rows(con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
     """All rows of a query as tuples. Drained at once: a half-read result blocks the connection."""
     given = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
-    return con.execute(sql, given).fetchall()
+    with run_files.asked(given):
+        return con.execute(sql, given).fetchall()
+
+
+def arrow(con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pa.Table:
+    """All rows of a query as an Arrow table."""
+    given = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+    with run_files.asked(given):
+        return con.sql(sql, params=given or None).to_arrow_table()
 
 
 def frame(con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> pd.DataFrame:
@@ -64,8 +73,7 @@ def frame(con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | 
     Text and lists are object columns with None where there is nothing; numbers are float64 (NaN where there is
     nothing) or int64 (Int64 with <NA> when something is missing); times are datetime64 in UTC without a zone.
     """
-    given = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
-    table = con.sql(sql, params=given or None).to_arrow_table()
+    table = arrow(con, sql, parameters)
     return pd.DataFrame({name: _series(table.column(name)) for name in table.column_names})
 
 

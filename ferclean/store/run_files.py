@@ -6,8 +6,9 @@ It never shows half a file, and it never reads the files of another run than the
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ferclean.derived import DamagedFileError, check_owner, reading
+from ferclean.derived import DamagedFileError, check_owner, first_line, reading
 from ferclean.errors import FercleanError
 from ferclean.files import whole_file
+from ferclean.store.connection import was_stopped
 
 if TYPE_CHECKING:
     from ferclean.store.workspace import Workspace
@@ -181,21 +183,42 @@ def signal_names(ws: Workspace, run_id: str) -> list[str]:
         return sorted(set(pq.read_schema(path).names) - set(COLUMNS["scores"]))
 
 
-def damaged(runs: Path) -> DamagedFileError | None:
-    """What is wrong with the first damaged file of the folder `runs`; reads all of them. For DuckDB does not say which
-    of several files it could not read."""
-    for path in sorted(runs.glob("*/*.parquet")):
-        if path.stem in COLUMNS:
-            try:
-                with (
-                    reading(path, _mend(path.parent.name)),
-                    pq.ParquetFile(path, page_checksum_verification=True) as file,
-                ):
-                    for _ in file.iter_batches():
-                        pass
-            except DamagedFileError as error:
-                return error
-    return None
+@contextmanager
+def asked(parameters: Mapping[str, Any] | Sequence[Any]) -> Iterator[None]:
+    """Turn whatever a query raises in the block, because a file that its `parameters` name (`Source`) is damaged, into
+    a DamagedFileError that names the file: DuckDB neither says which it was nor has an error of its own for it."""
+    import duckdb
+
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(parameters, Mapping) or was_stopped(error):
+            raise
+        read = [file for name, value in parameters.items() for file in _files(name, value)]
+        for path in read:
+            with reading(path, _mend(path.parent.name)):
+                _go_through(path)
+        if read and type(error) is duckdb.Error:  # what its reader of Parquet raises, and nothing else
+            told = f"{' or '.join(map(str, read))} is damaged ({first_line(error)})"
+            raise DamagedFileError(f"{told}; {_mend(read[0].parent.name)}") from error
+        raise
+
+
+def _files(name: str, value: Any) -> list[Path]:
+    given = [value] if name.endswith("_file") else value if name.endswith("_files") else []
+    return [Path(re.sub(r"\[([*?[])\]", r"\1", pattern)) for pattern in given]  # what `glob.escape` did
+
+
+def _go_through(path: Path) -> None:
+    """Read all of a file with its checksums. Raises whatever its reader does, ValueError where columns are others."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        found = file.schema_arrow
+        for name, kind in COLUMNS[path.stem].items():
+            held = found.field(name).type if name in found.names else None
+            if held != _TYPES[kind] and not (name == "run_id" and held is not None):
+                raise ValueError(f"its column {name} is {held or 'not there'}")
+        for _ in file.iter_batches():
+            pass
 
 
 def _check(path: Path, run_id: str) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from ferclean.errors import BadDataError
 from ferclean.store import run_files
-from ferclean.store.exchange import frame, rows, text
+from ferclean.store.exchange import arrow, frame, rows, text
 from ferclean.store.runs import check_run, source_of
 from ferclean.store.samples import read_dataset
 from ferclean.store.workspace import Workspace
@@ -70,11 +70,12 @@ def get_predictions(ws: Workspace, run_id: str) -> Predictions:
     with ws.reading("reading predictions") as con:
         scores = source_of(con, ws, run_id, "scores")
         classes = read_dataset(con, ws).classes
-        table = con.sql(
+        table = arrow(
+            con,
             f"SELECT sample_id, fold, pred_probs FROM {scores.sql} "  # noqa: S608 - own text
             "WHERE pred_probs IS NOT NULL ORDER BY position",
-            params=scores.parameters or None,
-        ).to_arrow_table()
+            scores.parameters,
+        )
     return Predictions(
         sample_ids=table.column("sample_id").to_pylist(),
         fold=table.column("fold").to_numpy().astype(np.int64),

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ferclean.errors import UsageError, among
 from ferclean.store import run_files
-from ferclean.store.exchange import frame, rows
+from ferclean.store.exchange import arrow, frame, rows
 from ferclean.store.reasons import in_words
 from ferclean.store.runs import newest_verdicts
 from ferclean.store.samples import SAMPLES, absolute_paths, read_dataset
@@ -128,14 +128,15 @@ def ranked(ws: Workspace) -> Ranked:
     """
     with ws.reading("reading the queue") as con:
         (triage, verdict), classes = newest_verdicts(con, ws), read_dataset(con, ws).classes
-        found = con.sql(
+        found = arrow(
+            con,
             "SELECT v.sample_id, coalesce(list_position($classes::VARCHAR[], s.given_label), 0) - 1 AS given, "  # noqa: S608
             "coalesce(list_position($classes::VARCHAR[], v.suggested_label), 0) - 1 AS suggested, "
             "list_position($kinds::VARCHAR[], v.kind) - 1 AS verdict, coalesce(v.p_mislabelled, 0) AS p_mislabelled, "
             "coalesce(v.p_ambiguous, 0) AS p_ambiguous, coalesce(v.drawn_at_random, false) AS drawn "
             f"FROM {verdict.sql} v JOIN sample s USING (sample_id) ORDER BY v.rank, v.sample_id",
-            params={"classes": list(classes), "kinds": list(KINDS)} | verdict.parameters,
-        ).to_arrow_table()
+            {"classes": list(classes), "kinds": list(KINDS)} | verdict.parameters,
+        )
     columns = {name: found.column(name).to_numpy() for name in found.column_names if name != "sample_id"}
     codes = {name: columns[name].astype(np.int16) for name in ("given", "suggested", "verdict")}
     return Ranked(
@@ -151,12 +152,13 @@ def scored_probs(ws: Workspace) -> tuple[np.ndarray, np.ndarray]:
         found = rows(con, "SELECT config FROM run WHERE run_id = ?", [triage])
         means = ", ".join(f"avg(p.pred_probs[{place}])" for place in range(1, len(classes) + 1))
         scores = run_files.sources(ws, json.loads(found[0][0]).get("score_runs", []) if found else [], "scores")
-        part = con.sql(
+        part = arrow(
+            con,
             "SELECT coalesce(list_position($classes::VARCHAR[], any_value(s.given_label)), 0) - 1, "  # noqa: S608
             f"{means} FROM {scores.sql} p JOIN sample s USING (position) WHERE p.pred_probs IS NOT NULL "
             "GROUP BY position ORDER BY position",
-            params={"classes": list(classes)} | scores.parameters,
-        ).to_arrow_table()
+            {"classes": list(classes)} | scores.parameters,
+        )
     given, *probs = (column.to_numpy() for column in part.columns)
     return np.stack(probs, axis=1).astype(np.float64), given.astype(np.int64)
 
@@ -293,12 +295,13 @@ def _predictions(
         con.register("wanted", pa.table({"position": positions}))
         for number, run_id in enumerate(runs):
             scores = run_files.source(ws, run_id, "scores", finished=True)
-            part = con.sql(
+            part = arrow(
+                con,
                 f"SELECT position, fold{', pred_probs' if wide else ''} FROM {scores.sql} "  # noqa: S608 - own text
                 # the fold is of a prediction, and much narrower
                 f"WHERE position IN (SELECT position FROM wanted) AND {'pred_probs' if wide else 'fold'} IS NOT NULL",
-                params=scores.parameters or None,
-            ).to_arrow_table()
+                scores.parameters,
+            )
             where = order[np.searchsorted(positions, part.column("position").to_numpy(), sorter=order)]
             if wide:
                 by_method[methods[run_id]][where] += matrix(part.column("pred_probs"), len(classes))

@@ -108,6 +108,30 @@ def test_a_file_of_another_run_in_its_place_is_never_read(tmp_path: Path, what: 
         read(ws, run_id)
 
 
+@pytest.mark.parametrize("what", [what for what in READERS if what.startswith(("predictions", "verdicts", "pairs"))])
+def test_bytes_changed_anywhere_in_a_file_of_a_run_are_never_an_error_of_its_reader(tmp_path: Path, what: str) -> None:
+    kind, read = READERS[what]
+    ws, ids = bare(tmp_path)
+    _, run_id = both(ws, ids, kind)
+    path = ws.runs / run_id / what.split(" of ")[1]
+    whole = np.fromfile(path, np.uint8)
+    rng = np.random.default_rng(5)
+    end = len(whole) - 8 - int.from_bytes(whole[-8:-4].tobytes(), "little")
+    told = []
+    for number in range(14):
+        first, last = (4, end) if number % 2 else (end, len(whole) - 8)  # of the content, of the file's directory
+        at, size = int(rng.integers(first, last)), int(rng.choice([1, 4, 16, len(whole) // 10]))
+        changed = whole.copy()
+        changed[at : min(at + size, last)] ^= 0x5A
+        path.write_bytes(changed.tobytes())
+        try:
+            read(ws, run_id)
+        except DamagedFileError as error:
+            told.append(str(error))
+    assert len(told) > 6
+    assert all(str(path) in line for line in told)
+
+
 def test_embeddings_are_read_while_another_holds_the_database_unless_they_are_damaged(tmp_path: Path) -> None:
     ws, ids = bare(tmp_path, timeout=0.2)
     run_id = scored(ws, ids, "one")

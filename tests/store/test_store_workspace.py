@@ -17,7 +17,7 @@ import pytest
 from disks import fill, read_only, small_disk
 
 from ferclean.errors import FercleanError, WorkspaceBusyError
-from ferclean.store import lock
+from ferclean.store import lock, runs
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.exchange import rows
 from ferclean.store.samples import get_dataset, put_dataset
@@ -110,6 +110,22 @@ def test_a_session_inside_a_session_of_the_same_thread_is_a_clear_error_not_a_wa
         pass
     with ws.session("after"):
         pass
+
+
+@pytest.mark.parametrize("told", [RuntimeError("Query interrupted"), duckdb.InterruptException("INTERRUPT Error")])
+def test_what_duckdb_makes_of_a_ctrl_c_in_a_query_is_one_again_and_the_run_interrupted(
+    tmp_path: Path, told: Exception
+) -> None:
+    ws, _ = bare(tmp_path)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        runs.running(ws, kind="score", method="m", config={}, seed=0, fingerprint="f") as run_id,
+        ws.reading("counting"),
+    ):
+        raise told  # when a signal stops a query is up to DuckDB, so none is sent here
+    run = runs.get_run(ws, run_id)
+    assert run is not None
+    assert run.state == "interrupted"
 
 
 def test_threads_take_turns_and_lose_nothing(tmp_path: Path) -> None:
