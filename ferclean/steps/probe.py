@@ -109,7 +109,7 @@ def score_probe(
     run_id = runs.run_id("score", method, config, seed, fingerprint)
     known = runs.get_run(ws, run_id)
     metrics: dict[str, Any]
-    if known is not None and known.state == "done" and not force:
+    if known is not None and known.state == "done" and not force and embeddings.has_embeddings(ws, run_id):
         metrics = known.metrics
         reused = 1
     else:

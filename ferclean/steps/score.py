@@ -126,7 +126,10 @@ def score(
     ensembles.choose_ensemble(ws, [run["run_id"] for run in wanted], begun=True)
     for run, config in zip(wanted, configs, strict=True):
         method, run_seed, known = run["method"], run["seed"], runs.get_run(ws, run["run_id"])
-        lacking = keep_weights and _lacks_weights(ws, known, folds)
+        # what is lacking is made from the folds that are kept
+        lacking = (keep_weights and _lacks_weights(ws, known, folds)) or not embeddings.has_embeddings(
+            ws, run["run_id"]
+        )
         if known is not None and known.state == "done" and not force and not lacking:
             reused += 1
             tell(f"{method}, seed {run_seed}: done before, reused")

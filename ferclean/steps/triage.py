@@ -184,7 +184,9 @@ def triage_again(ws: Workspace, *, progress: Progress = silent) -> TriageSummary
 
     Raises FercleanError when there was none.
     """
-    last = runs.latest_run(ws, "triage")
+    with ws.reading("reading runs") as con:
+        ended = runs.finished(con, "triage")  # also one whose verdicts were deleted: they are made anew here
+    last = runs.get_run(ws, ended[0]) if ended else None
     if last is None:
         raise FercleanError("nothing was judged; run `ferclean score` and `ferclean triage` first")
     thresholds = last.config.get("thresholds", {})

@@ -47,6 +47,11 @@ def read_embeddings(ws: Workspace, run_id: str) -> tuple[list[str], np.ndarray]:
         return table["sample_id"].to_pylist(), np.asarray(column.values).reshape(-1, column.type.list_size)
 
 
+def has_embeddings(ws: Workspace, run_id: str) -> bool:
+    """Whether the run's file is (still) there."""
+    return _path(ws, run_id).is_file()
+
+
 def embedding_digest(ws: Workspace, run_id: str) -> str | None:
     """16 hex digits of the samples and embeddings that the run's file holds; None where it was deleted.
 
@@ -54,7 +59,7 @@ def embedding_digest(ws: Workspace, run_id: str) -> str | None:
     block), so that nobody reads 2 KB a sample to know it. Raises as `read_embeddings` does.
     """
     path, mend = _path(ws, run_id), partial(_mend, ws, run_id)
-    if not path.is_file():
+    if not has_embeddings(ws, run_id):
         return None
     with reading(path, mend):
         schema = pq.read_schema(path)
@@ -70,7 +75,8 @@ def _check(path: Path, schema: pa.Schema, run_id: str, mend: Mend) -> None:
 
 def _mend(ws: Workspace, run_id: str) -> str:
     run = get_run(ws, run_id)
-    return f"make the embeddings again with `ferclean {run.command if run else 'score'} --force`"
+    force = " --force" if has_embeddings(ws, run_id) else ""  # one that lies there is taken for what it was
+    return f"make the embeddings again with `ferclean {run.command if run else 'score'}{force}`"
 
 
 def _path(ws: Workspace, run_id: str) -> Path:

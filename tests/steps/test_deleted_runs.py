@@ -26,7 +26,7 @@ from ferclean.steps.release import release
 from ferclean.steps.report import report
 from ferclean.steps.score import score
 from ferclean.steps.status import status
-from ferclean.steps.triage import triage
+from ferclean.steps.triage import triage, triage_again
 from ferclean.store import decisions, ensembles, releases, run_files, runs, scores, table, verdicts
 from ferclean.store.samples import fingerprint, put_samples
 from ferclean.store.workspace import Workspace
@@ -247,6 +247,18 @@ def test_no_earlier_triage_answers_for_the_latest_whose_file_was_deleted(tmp_pat
     assert [line.split(" were deleted")[0] for line in status(ws).deleted] == [f"the files of {second}"]
     with pytest.raises(FercleanError, match=r"verdicts\.parquet was deleted"):
         table.sample_rows(ws, ids, triage=second)
+
+
+def test_verdicts_that_were_deleted_are_made_again_with_their_options(judged_copy: Path) -> None:
+    ws = Workspace.open(judged_copy)
+    triage(ws, random_share=0.5, teaching_round=0)
+    last = runs.latest_run(ws, "triage")
+    assert last is not None
+    shutil.rmtree(ws.runs / last.run_id)
+    triage_again(ws)
+    again = runs.latest_run(ws, "triage")
+    assert again is not None
+    assert again.config == last.config
 
 
 def test_the_mean_of_several_recognizers_is_not_told_of_those_that_are_left(tmp_path: Path) -> None:

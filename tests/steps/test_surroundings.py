@@ -56,6 +56,24 @@ def test_neighbours_are_sought_once_per_run_from_score_to_report_and_a_face_on_t
     assert searches == [18]
 
 
+def test_embeddings_and_neighbours_that_were_deleted_are_made_again_from_the_folds(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "image_folder", image_folder(tmp_path / "a", {"anger": 9, "fear": 9}))
+    asked = TINY | {"epochs": 1, "methods": ["cross_entropy"]}
+    made = score(ws, **asked)
+    triage(ws)
+    folder = ws.runs / made.runs[0]["run_id"]
+    files = [folder / name for name in (embeddings.FILE, neighbours.path_of(ws, folder.name).name)]
+    held = [file.read_bytes() for file in files]
+    assert score(ws, **asked).reused == 1
+    for file in files:
+        file.unlink()
+    again = score(ws, **asked)
+    assert (again.reused, again.folds_reused) == (0, made.folds)
+    assert [file.read_bytes() for file in files] == held
+    assert len(triage(ws).score_runs) == 1
+
+
 def test_a_run_of_an_older_ferclean_gets_its_neighbours_at_the_first_triage_and_the_same_verdicts(
     judged_copy: Path, searches: list[int]
 ) -> None:
@@ -156,5 +174,5 @@ def test_neighbours_made_for_other_copies_or_embeddings_are_sought_again(
     (ws.runs / run.run_id / embeddings.FILE).unlink()
     gather(ws)
     neighbours.path_of(ws, run.run_id).unlink()
-    with pytest.raises(FercleanError, match="make the embeddings again with `ferclean score --force`"):
+    with pytest.raises(FercleanError, match="make the embeddings again with `ferclean score`"):
         gather(ws)
