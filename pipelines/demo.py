@@ -31,9 +31,9 @@ from ferclean.store.workspace import Workspace
 
 PROFILE = "demo"
 RELEASE = "auto"
-SEEDS = 3
+SEEDS = 4
 NO_EXPRESSION = ("ambiguous", "blank", "broken")
-RETRAIN_EPOCHS = 10
+RETRAIN_EPOCHS = 8
 
 
 def run(
