@@ -90,8 +90,8 @@ def test_the_wheel_is_what_is_imported(environment: Path, tmp_path: Path) -> Non
 def test_demo_prints_one_object_and_no_noise(demo: tuple[Path, dict, str]) -> None:
     folder, result, stderr = demo
     lines = stderr.splitlines()
-    assert len(lines) == 9  # one per fold and training, as nobody watches a bar
-    assert all(re.search(r"\(\d/6\): \d+ images, |fold \d/3: \d+ images in ", line) for line in lines)
+    assert len(lines) == 11  # one per fold and training, as nobody watches a bar
+    assert all(re.search(r"\(\d/8\): \d+ images, |fold \d/3: \d+ images in ", line) for line in lines)
     assert {"schema", "seconds", "peak_rss_mb", "found", "release", "report", "workspace"} <= set(result)
     assert set(result["found"]) >= {"mislabelled", "ambiguous", "duplicate", "broken", "blank"}
     for row in result["found"].values():
