@@ -170,6 +170,19 @@ def make_files(folder: Path, rows: int, *, seed: int = 0, progress: Progress = s
     return made
 
 
+def verbs(files: Sequence[Path]) -> dict[str, list[str | Path]]:
+    """The command lines, without `ferclean -w W`, that make a workspace of `make_files`' `files`, scored twice."""
+    faces, one, two = files
+    return {
+        "ingest": [
+            "ingest", "table", faces, "--classes", ",".join(CLASSES), "--image-column", "png",
+            "--label-column", "label", "--split-column", "split", "--key-column", "key",
+        ],
+        "import one run": ["score", "--from-file", one, "--name", "one"],
+        "import another": ["score", "--from-file", two, "--name", "two"],
+    }  # fmt: skip
+
+
 def measure(
     tree: Path, files: Sequence[Path], root: Path, *, arrays_only: bool = False, progress: Progress = silent
 ) -> dict[str, Any]:
@@ -177,7 +190,7 @@ def measure(
 
     With `arrays_only` the set is ingested, two runs are taken as arrays, judged, and decided about; nothing else.
     """
-    faces, one, two = files
+    one = files[1]
     environment = os.environ | {"PYTHONPATH": str(tree.resolve())}
     told: dict[str, Any] = {}
 
@@ -198,18 +211,16 @@ def measure(
     at = ("-w", root, "--quiet")
     version = "from ferclean.store.version import code_version; print(code_version())"
     told["version"] = run("start", code=version).strip()
-    run(
-        "ingest", *at, "ingest", "table", faces, "--classes", ",".join(CLASSES), "--image-column", "png",
-        "--label-column", "label", "--split-column", "split", "--key-column", "key",
-    )  # fmt: skip
+    made = verbs(files)
+    run("ingest", *at, *made.pop("ingest"))
     if not arrays_only:
         run("doctor", *at, "doctor")
         for name, about in (("near copies alone", root.resolve()), ("neighbours of a run alone", one.resolve())):
             what = name.removesuffix(" alone").removesuffix(" of a run")
             found = json.loads(run(name, what, about, str(ASKED), str(NEAREST), code=SEARCHES).splitlines()[-1])
             told[name] = None if found is None else told[name] | found  # its seconds, without the start of the process
-    run("import one run", *at, "score", "--from-file", one, "--name", "one")
-    run("import another", *at, "score", "--from-file", two, "--name", "two")
+    for name, words in made.items():
+        run(name, *at, *words)
     run("triage", *at, "triage")
     run("status", *at, "status")
     inside = json.loads(run("decision and desk", root.resolve(), str(DECISIONS), code=INSIDE).splitlines()[-1])

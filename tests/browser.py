@@ -6,11 +6,7 @@ It never downloads a browser: `tests/prepare.py` says how to bring one.
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,7 @@ from typing import Any
 import pytest
 
 from ferclean.review.serve import end, launch_command, launch_environment
+from pipelines.review_screen import answer, free_port
 from tests.prepare import BROWSER_FLAGS, find_browser
 
 
@@ -62,23 +59,3 @@ def answering(server: subprocess.Popen[bytes], port: int) -> Iterator[str]:
         yield url
     finally:
         end(server)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answer(url: str, *, seconds: float = 60) -> str:
-    """The body at `url`, once something answers there."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return str(response.read().decode())
-        except (urllib.error.URLError, ConnectionError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
