@@ -116,7 +116,7 @@ def beside(album: Album, sample_id: str, *, count: int) -> list[Beside]:
 def _beside(album: Album, sample_id: str, count: int) -> list[Beside]:
     found = list(album.twins.get(sample_id, ()))[:count]
     seen = {sample_id, *(face.sample_id for face in found)}
-    ids, rows, nearest = _near(album)
+    ids, rows, nearest = near_of(album)
     if sample_id not in rows:
         return found
     row = rows[sample_id]
@@ -189,7 +189,8 @@ def _because(face: Beside, why: str) -> Beside:
     return Beside(sample_id=face.sample_id, source_key=face.source_key, label=face.label, why=why)
 
 
-def _near(album: Album) -> tuple[list[str], dict[str, int], Nearest]:
+def near_of(album: Album) -> tuple[list[str], dict[str, int], Nearest]:
+    """The samples of the album's run, their rows, and who is near whom; of nobody where there is nothing to seek in."""
     if album.near is None:
         ids: list[str] = []
         nearest = Nearest.of_nobody()

@@ -77,11 +77,15 @@ class Faces(Mapping[str, Item]):
 
     def offer(self, sample_id: str) -> Offer | None:
         """What the verdict proposes, without reading the face."""
-        row = self.place[sample_id]
-        return offer(
-            verdict=KINDS[self.ranked.verdict[row]], given_label=self.given(sample_id),
-            suggested_label=self.ranked.label(self.ranked.suggested[row]),
-        )  # fmt: skip
+        return offer_at(self.ranked, self.place[sample_id])
+
+
+def offer_at(queue: Ranked, row: int) -> Offer | None:
+    """What the verdict of a row of the queue proposes."""
+    return offer(
+        verdict=KINDS[queue.verdict[row]], given_label=queue.label(queue.given[row]),
+        suggested_label=queue.label(queue.suggested[row]),
+    )  # fmt: skip
 
 
 class Selection(Sequence[str]):

@@ -96,7 +96,7 @@ def sample_rows(
 class Ranked:
     """The queue in narrow columns, one entry per sample in rank order: what an order or a count is made of.
 
-    About 120 bytes a sample, the ids included.
+    About 130 bytes a sample, the ids included.
     """
 
     run_id: str | None
@@ -113,6 +113,10 @@ class Ranked:
     """(N,) in [0, 1]; 0 where it is not known."""
     p_ambiguous: np.ndarray
     """(N,) in [0, 1]; 0 where it is not known."""
+    p_unusable: np.ndarray
+    """(N,) in [0, 1]; NaN where it is not known."""
+    p_suggested: np.ndarray
+    """(N,) in [0, 1], of the suggested label among the classes; NaN where it is not known."""
     drawn: np.ndarray
     """(N,) bool, a random draw brought it to its rank."""
 
@@ -133,15 +137,17 @@ def ranked(ws: Workspace) -> Ranked:
             "SELECT v.sample_id, coalesce(list_position($classes::VARCHAR[], s.given_label), 0) - 1 AS given, "  # noqa: S608
             "coalesce(list_position($classes::VARCHAR[], v.suggested_label), 0) - 1 AS suggested, "
             "list_position($kinds::VARCHAR[], v.kind) - 1 AS verdict, coalesce(v.p_mislabelled, 0) AS p_mislabelled, "
-            "coalesce(v.p_ambiguous, 0) AS p_ambiguous, coalesce(v.drawn_at_random, false) AS drawn "
+            "coalesce(v.p_ambiguous, 0) AS p_ambiguous, v.p_unusable, v.p_suggested, "
+            "coalesce(v.drawn_at_random, false) AS drawn "
             f"FROM {verdict.sql} v JOIN sample s USING (sample_id) ORDER BY v.rank, v.sample_id",
             {"classes": list(classes), "kinds": list(KINDS)} | verdict.parameters,
         )
     columns = {name: found.column(name).to_numpy() for name in found.column_names if name != "sample_id"}
     codes = {name: columns[name].astype(np.int16) for name in ("given", "suggested", "verdict")}
+    chances = {name: columns[name].astype(np.float64) for name in columns if name.startswith("p_")}
     return Ranked(
-        run_id=triage, classes=classes, ids=found.column("sample_id").to_pylist(), **codes,
-        p_mislabelled=columns["p_mislabelled"], p_ambiguous=columns["p_ambiguous"], drawn=columns["drawn"].astype(bool),
+        run_id=triage, classes=classes, ids=found.column("sample_id").to_pylist(), **codes, **chances,
+        drawn=columns["drawn"].astype(bool),
     )  # fmt: skip
 
 
