@@ -31,7 +31,7 @@ WITHOUT_A_FACE = 120.0
 WATCH = """
 (() => {
   if (window !== window.top) return;
-  let stage = null, seen = null, ready = null;
+  let stage = null, seen = null, ready = null, drawn = null;
   const say = (kind, at, more) => window.fercleanSaw({ kind, at: performance.timeOrigin + at, ...more });
   const find = (root) => {
     const found = root.querySelector(".stage[data-face]");
@@ -42,12 +42,15 @@ WATCH = """
     }
     return null;
   };
-  const painted = new MessageChannel();
-  painted.port1.onmessage = ({ data }) => {
-    const now = performance.now();
-    if (data.face !== seen) say("seen", now, { face: (seen = data.face) });
-    if (data.whole !== ready) say("ready", now, { face: (ready = data.whole) });
+  // a task after a frame's own: that frame is painted
+  const settle = () => {
+    const now = performance.now(), { face, whole } = drawn || { face: seen, whole: ready };
+    if (face !== seen) say("seen", now, { face: (seen = face) });
+    if (whole !== ready) say("ready", now, { face: (ready = whole) });
+    drawn = null;
   };
+  const painted = new MessageChannel();
+  painted.port1.onmessage = settle;
   const frame = () => {
     if (!stage || !stage.isConnected) stage = find(document);
     let face = (stage && stage.dataset.face) || null;
@@ -55,12 +58,17 @@ WATCH = """
     if (face && picture && !picture.complete) face = seen;
     const told = document.body && document.body.dataset.fercleanFace;
     const whole = told === undefined || told === face ? face : ready;
-    // the message comes after this frame is painted
-    if (face !== seen || whole !== ready) painted.port2.postMessage({ face, whole });
+    if (face !== seen || whole !== ready) {
+      drawn = { face, whole };
+      painted.port2.postMessage("");
+    }
     requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
-  window.addEventListener("keydown", (event) => say("key", event.timeStamp, { key: event.key, face: seen }), true);
+  window.addEventListener("keydown", (event) => {
+    settle(); // a key may overtake the message
+    say("key", event.timeStamp, { key: event.key, face: seen });
+  }, true);
 })();
 """
 """Runs before the page does. A face is seen once a frame that holds it, its picture loaded, is painted; it is ready
