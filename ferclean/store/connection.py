@@ -5,6 +5,7 @@ It never fetches or loads an extension, and it never calls a damaged file a full
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferclean.derived import first_line
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, UsageError
 from ferclean.store import lock
 
 if TYPE_CHECKING:
@@ -29,6 +30,23 @@ _DAMAGED = (
     "corrupt", "checksum", "not a valid duckdb", "could not read enough bytes", "serializ", "replaying wal",
     "internal error",
 )  # fmt: skip
+
+
+def check_path(root: Path) -> None:
+    """Raise UsageError for a folder whose path DuckDB would take for another one.
+
+    Found by trying DuckDB 2.0.1: `# % * [ { : ~ ; $`, quotes, spaces and line breaks do no harm; these do.
+    """
+    path = str(root)
+    if "?" in path:  # its journal becomes `folder.wal?...`: what is read works, and no write does
+        reason = "DuckDB takes what follows a ? for options, and nothing could be stored there"
+    elif os.sep != "\\" and "\\" in path:
+        reason = "DuckDB takes a \\ for a /, and would look in another folder"
+    elif any("\ud800" <= letter <= "\udfff" for letter in path):
+        reason = "it is no UTF-8, which DuckDB asks for"
+    else:
+        return
+    raise UsageError(f"{path!r} cannot be a workspace: {reason}; name another folder with --workspace, or rename it")
 
 
 @contextmanager

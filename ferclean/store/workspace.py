@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ferclean.errors import FercleanError
 from ferclean.files import telling, whole_file
 from ferclean.store import lock, migrate, views
-from ferclean.store.connection import DATABASE_NAME, opened, transaction
+from ferclean.store.connection import DATABASE_NAME, check_path, opened, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,9 +46,10 @@ class Workspace:
     def create(cls, root: str | Path, *, timeout: float = 10.0) -> Workspace:
         """Make a workspace at `root`, or open the one that is there. Other files in the folder are left alone.
 
-        Raises FercleanError where nothing can be written.
+        Raises FercleanError where nothing can be written, UsageError for a path that DuckDB cannot take.
         """
         ws = cls(Path(root).expanduser().resolve(), timeout=timeout)
+        check_path(ws.root)
         with telling(ws.root, elsewhere=_ELSEWHERE):
             ws.root.mkdir(parents=True, exist_ok=True)
         if ws._never_made():
@@ -63,9 +64,11 @@ class Workspace:
     def open(cls, root: str | Path, *, timeout: float = 10.0) -> Workspace:
         """Open the workspace at `root`; an older one is brought forward after a backup of its database.
 
-        Raises FercleanError when there is none, or when a newer ferclean made it (it stays as it is).
+        Raises FercleanError when there is none, or when a newer ferclean made it (it stays as it is), UsageError for a
+        path that DuckDB cannot take.
         """
         ws = cls(Path(root).expanduser().resolve(), timeout=timeout)
+        check_path(ws.root)
         try:
             there = not ws._never_made()
         except OSError as error:  # a folder that may not be entered

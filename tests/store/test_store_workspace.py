@@ -16,7 +16,7 @@ import duckdb
 import pytest
 from disks import fill, read_only, small_disk
 
-from ferclean.errors import FercleanError, WorkspaceBusyError
+from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
 from ferclean.store import lock, runs
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history
 from ferclean.store.exchange import rows
@@ -77,6 +77,26 @@ def test_opening_a_folder_that_is_no_workspace_says_how_to_make_one(tmp_path: Pa
     with pytest.raises(FercleanError, match=r"no workspace at .*; create one with `ferclean -w .* ingest"):
         Workspace.open(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("why?", "options"), ("a\\b", "another folder"), (os.fsdecode(b"\xff"), "no UTF-8")]
+)
+def test_a_folder_that_duckdb_would_take_for_another_is_refused_before_anything_is_made(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    for enter in (Workspace.create, Workspace.open):
+        with pytest.raises(UsageError, match=rf"cannot be a workspace: .*{reason}.*name another .*--workspace") as told:
+            enter(tmp_path / name / "W")
+        assert "\n" not in str(told.value)
+        str(told.value).encode()
+    assert not any(tmp_path.iterdir())
+
+
+def test_any_other_folder_holds_a_workspace_that_can_be_written_and_read(tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path / "#%41*[a]{b,c}:memory:$~;--'\"\n=1 é")
+    put_dataset(ws, dataset())
+    assert get_dataset(Workspace.open(ws.root)).name == "tiny"
 
 
 def test_opening_a_workspace_without_its_database_says_so(tmp_path: Path) -> None:
