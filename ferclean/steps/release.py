@@ -6,6 +6,7 @@ It never changes a given label, never touches the test split by itself, and neve
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ferclean.derived import reading
 from ferclean.errors import FercleanError, UsageError, among, few
 from ferclean.evidence.constants import STANDARD
 from ferclean.exports.content import ORIGINAL, write_csv
@@ -48,6 +50,9 @@ THRESHOLD = STANDARD.change_at
 The probabilities are calibrated, so a change of 0.5 to 0.6 still mends more labels than it spoils: on FER2013's
 development rows, after 300 decisions, 0.5 brings 79.5 % of the clear labels right and 0.6 only 77.6 %, and of the wrong
 labels that are changed 87 % become right."""
+
+LABELS, FACTS = "labels.parquet", "release.json"
+"""The files in a release's folder: its items, and everything else that is recorded of it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -116,8 +121,8 @@ def release(
     faces a person should still look, which `ids_to` takes as a CSV file, also in a dry run.
 
     Raises UsageError for a bad name, policy or threshold, for a `threshold` or `unmended` under `decisions`, where they
-    mean nothing, and for a taken name with other content; FercleanError when reviewers disagree and `on_conflict` is
-    "refuse", and where `auto` or a `budget` has no verdicts to go by.
+    mean nothing, and for a taken name with other content, in the store or in the folder; FercleanError when reviewers
+    disagree and `on_conflict` is "refuse", and where `auto` or a `budget` has no verdicts to go by.
     """
     if policy == "decisions":
         for option, given in (("--threshold", threshold), ("--unmended", unmended)):
@@ -173,21 +178,22 @@ def release(
     )
     existing = next((known for known in list_releases(ws) if known.name == name), None)
     if existing is not None:
-        recorded = ("content", "policy", "threshold", "ambiguous", "unmended")
-        if any(existing.config.get(key) != config[key] for key in recorded):
+        if _differs(existing.config, config):
             raise UsageError(
                 f"release {name!r} is frozen since {existing.created_at} and its content or policy differs from "
                 f"what would be released now; choose another name, and see `ferclean diff {name} NEW_NAME`"
             )
         made = existing
+    folder = ws.releases / name
+    written = _lies_there(folder, config)
     if ids_to is not None:
         _write_look_first(Path(ids_to), told.look_first)
-    folder = ws.releases / name
     if not dry_run:
         if existing is None:
             put_release(ws, made, items)
         progress("writing the release's files", 2, 3)
-        _write_folder(folder, made, items, table)
+        if not written:
+            _write_folder(folder, made, items, table)
         progress("released", 3, 3)
     return ReleaseSummary(
         name=name,
@@ -261,16 +267,41 @@ def _per_class(items: pd.DataFrame, column: str, classes: tuple[str, ...]) -> di
     return {split: {name: found[split, name] for name in classes} for split in splits}
 
 
+def _differs(said: dict[str, Any], config: dict[str, Any]) -> bool:
+    """Whether a release's recorded config is another one's in what it says of the samples, or in how it came to it."""
+    return any(said.get(key) != config[key] for key in ("content", "policy", "threshold", "ambiguous", "unmended"))
+
+
+def _lies_there(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether the files of a release with this config lie at `folder` already; an empty folder holds none.
+
+    Raises UsageError where others lie there, such as those of a release that a restored backup does not know; and what
+    `reading` raises where they cannot be read. None of them is touched.
+    """
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    way_on = "nothing was changed: choose another name, or move that folder away"
+    labels, facts = folder / LABELS, folder / FACTS
+    with reading(labels, way_on):
+        content = content_digest(pd.read_parquet(labels))
+    with reading(facts, way_on):
+        said = json.loads(facts.read_text("utf-8"))["config"]
+        differs = _differs(said | {"content": content}, config)
+    if differs:
+        raise UsageError(
+            f"{folder} holds the files of another release of this name, as from before a backup was restored; {way_on}"
+        )
+    return True
+
+
 def _write_folder(folder: Path, made: Release, items: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Both files appear together or not at all; an existing folder is left as it is."""
-    if folder.exists():
-        return
+    """Both files appear together or not at all."""
     with whole_folder(folder) as draft:
         labels = items.merge(table[["sample_id", "source_key"]], on="sample_id", how="left")
-        labels.to_parquet(draft / "labels.parquet", index=False)
+        labels.to_parquet(draft / LABELS, index=False)
         facts = {"schema": 1, **asdict(made)}
         body = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
-        (draft / "release.json").write_text(body + "\n", encoding="utf-8")
+        (draft / FACTS).write_text(body + "\n", encoding="utf-8")
 
 
 def _write_look_first(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from ferclean.errors import FercleanError, UsageError
 from ferclean.steps.diff import SOFT_MOVED, diff
 from ferclean.steps.release import release
 from ferclean.store import runs, scores, verdicts
-from ferclean.store.releases import get_release, get_release_items
+from ferclean.store.releases import get_release, get_release_items, list_releases
 
 
 @pytest.fixture
@@ -121,6 +121,31 @@ def test_a_release_is_frozen_and_repeating_it_changes_nothing(work: Small) -> No
     with pytest.raises(UsageError, match="frozen"):
         release(work.ws, "v1", policy="auto")
     assert items(work, "v1")["train_00001"]["label"] == "anger"
+
+
+def test_the_files_of_another_release_are_never_taken_for_those_of_this_name_nor_overwritten(work: Small) -> None:
+    backup = work.ws.database.read_bytes()
+    decide(work, "train_00001", "relabel", "fear")
+    folder = Path(release(work.ws, "v9").path)
+    files = {path: path.read_bytes() for path in folder.iterdir()}
+    looks = work.ws.root / "looks.csv"
+    work.ws.database.write_bytes(backup)
+    for options in ({}, {"dry_run": True}, {"budget": 2, "ids_to": looks}, {"policy": "auto"}):
+        with pytest.raises(UsageError, match=rf"{folder} holds .* another release .*another name, or move that folder"):
+            release(work.ws, "v9", **options)  # type: ignore[arg-type]
+    assert list_releases(work.ws) == []
+    assert not looks.exists()
+    assert {path: path.read_bytes() for path in folder.iterdir()} == files
+    decide(work, "train_00001", "relabel", "fear")  # and so it is this one again
+    assert release(work.ws, "v9").unchanged_since is None
+    assert {path: path.read_bytes() for path in folder.iterdir()} == files
+    (folder / "labels.parquet").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(FercleanError, match=r"labels\.parquet is damaged .*another name, or move that folder away"):
+        release(work.ws, "v9")
+    folder.rename(folder.with_name("aside"))
+    folder.mkdir()
+    release(work.ws, "v9")
+    assert (folder / "labels.parquet").read_bytes() == files[folder / "labels.parquet"]
 
 
 def test_a_lost_release_folder_is_written_again_from_the_store(work: Small) -> None:
