@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -38,11 +39,12 @@ def escape(text: str) -> str:
 
 
 _keys = st.components.v2.component("ferclean_review_keys", js=_file("keys.js"))
-_face = st.components.v2.component(
-    "ferclean_review_face",
-    html=_file("face.html"),
-    css=_file("face.css"),
-    js=_file("face.js"),
+_deck = st.components.v2.component(
+    "ferclean_review_deck",
+    html=_file("deck.html"),
+    css=_file("deck.css"),
+    js=f"{_file('zoom.js')}\n{_file('deck.js')}",
+    isolate_styles=False,  # what is drawn about a face has the pages' styles
 )
 
 
@@ -57,10 +59,15 @@ def keys(mapping: dict[str, str], *, face: str, rests: dict[str, str] | None = N
     _keys(key="keys", data={"keys": mapping, "face": face, "rests": rests or {}, "turn": turn})
 
 
-def face(sample_id: str, name: str, picture: str | None, trouble: str | None) -> None:
-    """The face, large and zoomable, at the same height every time; `trouble` says why there is no picture."""
-    _face(
-        key="face",
-        data={"face": sample_id, "name": name, "picture": picture, "trouble": trouble},
-        height="content",
-    )
+def deck(**data: Any) -> None:
+    """The deck of faces, which asks this server for what it shows and sends it the answers by itself (`deck.py`).
+
+    `store` names whose answers a browser keeps; `address` is what the faces are asked for with. The page is drawn again
+    when the deck has come to an end.
+    """
+    turn = st.session_state.get("deck_turn", 0)
+    _deck(key="deck", data={**data, "turn": turn}, height="content", on_ended_change=_ended)
+
+
+def _ended() -> None:
+    st.session_state["deck_turn"] = st.session_state.get("deck_turn", 0) + 1

@@ -107,9 +107,11 @@ def main() -> None:
     from streamlit.starlette import App
     from streamlit.web.server.starlette import UvicornRunner
 
+    from apps.review.routes import ROUTES
+
     os.environ["FERCLEAN_WORKSPACE"] = options.workspace
     with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it has ended as asked
-        UvicornRunner(Guard(App(SCRIPT), hosts=own_hosts(options.address, options.port))).run()
+        UvicornRunner(Guard(App(SCRIPT, routes=ROUTES), hosts=own_hosts(options.address, options.port))).run()
 
 
 if __name__ == "__main__":

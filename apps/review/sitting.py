@@ -5,25 +5,21 @@ It holds no data of its own: the queue, the decisions and their meaning come fro
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
+from apps.review.desks import filters_of, place_of, reviewer_of, workspace_path
 from apps.review.parts import escape, inert
 from ferclean.errors import FercleanError
 from ferclean.parts.teaching import Teaching
 from ferclean.review import beside as faces_beside
-from ferclean.review.desk import Desk, Filters, Tally, facets, next_open, open_desk, select, tally, teaching_now
+from ferclean.review.desk import Desk, Filters, Tally, next_open, tally, teaching_now
 from ferclean.review.ranked import Selection
 from ferclean.steps.review import undo
-from ferclean.store.workspace import Workspace
 
-_PATIENCE = 3.0  # seconds that a key press waits for another process before the page says that it is busy
-_FILTERS = ("verdict", "given", "suggested")
 _QUEUES = {"ranked": "Queue", "ambiguous": "Ambiguous faces", "audit": "Audit sample"}
 
 
@@ -60,35 +56,25 @@ class Sitting:
 
 
 def open_sitting() -> Sitting:
-    """The sitting of this browser tab; the workspace is read when the tab opens, then kept in step by decisions."""
-    root, reviewer = workspace_path(), st.query_params.get("reviewer") or os.environ.get("FERCLEAN_REVIEWER")
-    if st.session_state.get("opened_for") != (root, reviewer):
-        ws = Workspace.open(root, timeout=_PATIENCE)
-        st.session_state["desk"] = open_desk(ws, reviewer=reviewer)
-        st.session_state["album"] = faces_beside.open_album(ws)
-        st.session_state["facets"] = facets(st.session_state["desk"])
-        st.session_state["opened_for"] = (root, reviewer)
-        st.session_state.pop("selected_for", None)
-    desk: Desk = st.session_state["desk"]
-    filters = _filters(st.session_state["facets"])
-    if st.session_state.get("selected_for") != filters:
-        st.session_state["selection"] = select(desk, filters)
-        st.session_state["selected_for"] = filters
-    selection: Selection = st.session_state["selection"]
+    """The sitting of this browser tab: the reviewer's desk, and what the address asks to look at.
+
+    The workspace is read when the tab opens, then kept in step by decisions.
+    """
+    opened_for = workspace_path(), reviewer_of(st.query_params.get("reviewer"))
+    place = place_of(opened_for[1], anew=st.session_state.get("opened_for") != opened_for)
+    st.session_state["opened_for"] = opened_for
+    st.session_state["facets"] = place.facets
+    filters = filters_of(st.query_params, place.facets)
+    selection = place.selection(filters)
     wanted = st.query_params.get("sample")
-    current = wanted if wanted in selection else next_open(desk, selection)
-    return Sitting(desk, st.session_state["album"], filters, selection, current)
-
-
-def workspace_path() -> str:
-    """The folder that FERCLEAN_WORKSPACE names, as `ferclean review` sets it."""
-    if named := os.environ.get("FERCLEAN_WORKSPACE"):
-        return named
-    raise FercleanError("no workspace was named; start this page with: ferclean -w WORKSPACE review")
+    with place.lock:
+        current = wanted if wanted in selection else next_open(place.desk, selection)
+    return Sitting(place.desk, place.album, filters, selection, current)
 
 
 def forget() -> None:
     """Read the workspace again at the next run."""
+    st.session_state["deck_turn"] = st.session_state.get("deck_turn", 0) + 1
     st.session_state.pop("opened_for", None)
 
 
@@ -119,13 +105,6 @@ def take_back(at: Sitting) -> list[str]:
     return undone
 
 
-def seconds_on(sample_id: str) -> float:
-    """How long this face has been on the screen; starts counting when it is new."""
-    if st.session_state.get("timed") != sample_id:
-        st.session_state["timed"], st.session_state["since"] = sample_id, time.monotonic()
-    return time.monotonic() - st.session_state["since"]
-
-
 def header(at: Sitting, pages: Sequence[str]) -> str:
     """Draw the top line and return the page that is asked for."""
     page = st.query_params.get("page", pages[0])
@@ -135,7 +114,8 @@ def header(at: Sitting, pages: Sequence[str]) -> str:
         f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b>'
         f"<span>reviewed by {escape(at.desk.reviewer)}</span></div>"
     )
-    progress.html(_teaching(at.teaching) if at.teaches else _progress(at))
+    if page != pages[0]:  # there the deck says it, after every key
+        progress.html(progress_line(at))
     with controls.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         with st.popover("Filters" + _active(at.filters), key="filters"):
             _filter_controls(at)
@@ -146,21 +126,6 @@ def header(at: Sitting, pages: Sequence[str]) -> str:
             "Page", pages, key="page", format_func=str.capitalize, on_change=_set_page, label_visibility="collapsed"
         )
     return page
-
-
-def _filters(known: dict[str, dict[str, int]]) -> Filters:
-    audit = st.query_params.get("queue") == "audit"
-    chosen = {
-        name: tuple(value for value in st.query_params.get(name, "").split(",") if value in known[name])
-        for name in _FILTERS
-    }
-    return Filters(
-        kinds=chosen["verdict"],
-        given=chosen["given"],
-        suggested=chosen["suggested"],
-        blind=st.query_params.get("blind", "1" if audit else "") == "1",
-        audit=audit,
-    )
 
 
 def _active(filters: Filters) -> str:
@@ -241,6 +206,11 @@ def _set(name: str, value: Any) -> None:
         st.query_params[name] = value
     else:
         st.query_params.pop(name, None)
+
+
+def progress_line(at: Sitting) -> str:
+    """How far the reviewer is, in a line and a bar."""
+    return _teaching(at.teaching) if at.teaches else _progress(at)
 
 
 def _teaching(round_: Teaching) -> str:

@@ -219,6 +219,13 @@ def encode_png(pixels: np.ndarray) -> bytes:
     return target.getvalue()
 
 
+def encode_jpeg(pixels: np.ndarray, *, quality: int = 88) -> bytes:
+    """JPEG bytes of the same, for a glance: a tenth of a PNG's time and size, and a few grey values off."""
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "JPEG", quality=quality)
+    return target.getvalue()
+
+
 # ---- decoding
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from ferclean.errors import FercleanError, WorkspaceBusyError
 from ferclean.evidence.signals.nearest import Nearest
 from ferclean.parts.surroundings import nearest_for_screens
-from ferclean.recognition.images import decode, encode_png
+from ferclean.recognition.images import decode, encode_jpeg, encode_png
 from ferclean.store.pictures import images_bytes
 from ferclean.store.runs import latest_run
 from ferclean.store.table import clear_examples, usable
@@ -48,7 +48,7 @@ class Picture:
     """A picture as the screen can show it."""
 
     uri: str | None
-    """PNG data URI, upright and at most as large as asked for; None when there is nothing to see."""
+    """PNG data URI (JPEG of a small one), upright and at most as large as asked for; None: there is nothing to see."""
     trouble: str | None
     """Why there is nothing to see."""
 
@@ -167,7 +167,9 @@ def _data_uri(data: bytes, side: int) -> str:
         image = Image.fromarray(pixels)
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         pixels = np.asarray(image)
-    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode("ascii")
+    # the face that is decided about is shown as it is; those beside it are many and small
+    form, encode = ("png", encode_png) if side > BESIDE_SIDE else ("jpeg", encode_jpeg)
+    return f"data:image/{form};base64,{base64.b64encode(encode(pixels)).decode('ascii')}"
 
 
 def _plain(row: tuple[str, str, str]) -> Beside:

@@ -125,34 +125,41 @@ def undo(
     if sum(value is not None for value in (decision_id, bulk_id, since)) > 1:
         raise UsageError("undo takes one of decision_id, bulk_id and since")
     with ws.session("undoing") as con:
-        live = "SELECT decision_id, sample_id, reviewer, bulk_id FROM live_decision WHERE true"
-        if decision_id is not None:
-            if not rows(con, "SELECT 1 FROM decision WHERE decision_id = ? AND action <> 'undo'", [decision_id]):
-                raise UsageError(f"there is no decision {decision_id} to undo")
-            found = rows(con, f"{live} AND decision_id = ?", [decision_id])
-        elif bulk_id is not None:
-            if not rows(con, "SELECT 1 FROM decision WHERE bulk_id = ? LIMIT 1", [bulk_id]):
-                raise UsageError(f"there is no bulk {bulk_id!r} to undo")
-            found = rows(con, f"{live} AND bulk_id = ? ORDER BY decision_id", [bulk_id])
+        return undo_in(con, reviewer=reviewer, decision_id=decision_id, bulk_id=bulk_id, since=since)
+
+
+def undo_in(
+    con: Any, *, reviewer: str | None, decision_id: int | None = None, bulk_id: str | None = None,
+    since: datetime | None = None,
+) -> list[int]:  # fmt: skip
+    """`undo` in a session that is open already."""
+    live = "SELECT decision_id, sample_id, reviewer, bulk_id FROM live_decision WHERE true"
+    if decision_id is not None:
+        if not rows(con, "SELECT 1 FROM decision WHERE decision_id = ? AND action <> 'undo'", [decision_id]):
+            raise UsageError(f"there is no decision {decision_id} to undo")
+        found = rows(con, f"{live} AND decision_id = ?", [decision_id])
+    elif bulk_id is not None:
+        if not rows(con, "SELECT 1 FROM decision WHERE bulk_id = ? LIMIT 1", [bulk_id]):
+            raise UsageError(f"there is no bulk {bulk_id!r} to undo")
+        found = rows(con, f"{live} AND bulk_id = ? ORDER BY decision_id", [bulk_id])
+    else:
+        mine = f"{live} AND ($reviewer IS NULL OR reviewer = $reviewer)"
+        if since is not None:
+            moment = since.astimezone(UTC).replace(tzinfo=None) if since.tzinfo else since
+            found = rows(
+                con, f"{mine} AND decided_at >= $since ORDER BY decision_id", {"reviewer": reviewer, "since": moment}
+            )
         else:
-            mine = f"{live} AND ($reviewer IS NULL OR reviewer = $reviewer)"
-            if since is not None:
-                moment = since.astimezone(UTC).replace(tzinfo=None) if since.tzinfo else since
-                found = rows(
-                    con, f"{mine} AND decided_at >= $since ORDER BY decision_id",
-                    {"reviewer": reviewer, "since": moment},
-                )  # fmt: skip
-            else:
-                found = rows(con, f"{mine} ORDER BY decision_id DESC LIMIT 1", {"reviewer": reviewer})
-                if found and found[0][3] is not None:
-                    bulk = {"reviewer": found[0][2], "bulk": found[0][3]}
-                    found = rows(con, f"{live} AND reviewer = $reviewer AND bulk_id = $bulk ORDER BY decision_id", bulk)
-        undone = [
-            {"sample_id": sample_id, "action": "undo", "reviewer": reviewer or owner, "note": "", "source": "api",
-             "undo_of": identity}
-            for identity, sample_id, owner, _ in found
-        ]  # fmt: skip
-        return _append(con, undone)
+            found = rows(con, f"{mine} ORDER BY decision_id DESC LIMIT 1", {"reviewer": reviewer})
+            if found and found[0][3] is not None:
+                bulk = {"reviewer": found[0][2], "bulk": found[0][3]}
+                found = rows(con, f"{live} AND reviewer = $reviewer AND bulk_id = $bulk ORDER BY decision_id", bulk)
+    undone = [
+        {"sample_id": sample_id, "action": "undo", "reviewer": reviewer or owner, "note": "", "source": "api",
+         "undo_of": identity}
+        for identity, sample_id, owner, _ in found
+    ]  # fmt: skip
+    return _append(con, undone)
 
 
 def current_decisions(ws: Workspace, sample_ids: Sequence[str] | None = None) -> pd.DataFrame:
@@ -174,8 +181,13 @@ def current_decisions(ws: Workspace, sample_ids: Sequence[str] | None = None) ->
 def decided_about(ws: Workspace, decision_ids: Sequence[int]) -> list[str]:
     """The samples that these rows of the log are about, in the order of the rows."""
     with ws.reading("reading decisions") as con:
-        sql = "SELECT sample_id FROM decision WHERE decision_id IN (SELECT unnest($ids::BIGINT[])) ORDER BY decision_id"
-        return [sample_id for (sample_id,) in rows(con, sql, {"ids": list(decision_ids)})]
+        return decided_about_in(con, decision_ids)
+
+
+def decided_about_in(con: Any, decision_ids: Sequence[int]) -> list[str]:
+    """`decided_about` in a session that is open already."""
+    sql = "SELECT sample_id FROM decision WHERE decision_id IN (SELECT unnest($ids::BIGINT[])) ORDER BY decision_id"
+    return [sample_id for (sample_id,) in rows(con, sql, {"ids": list(decision_ids)})]
 
 
 def newest_decision(ws: Workspace) -> int:

@@ -54,6 +54,11 @@ CREATE TABLE decision (            -- append-only: an undo is a row of its own
     decided_at TIMESTAMP NOT NULL  -- UTC
 );
 
+CREATE TABLE answer (              -- append-only: what a screen sent and was recorded; sent again it is known by its name
+    answer_id VARCHAR NOT NULL,    -- the sender's name of it; unique
+    decision_id BIGINT NOT NULL    -- the row of decision that it became; the first of a bulk that it took back
+);
+
 CREATE TABLE release (               -- frozen curated splits
     name VARCHAR NOT NULL,           -- unique
     policy VARCHAR NOT NULL,         -- decisions or auto

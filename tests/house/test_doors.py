@@ -188,7 +188,7 @@ def test_every_answer_forbids_frames_and_foreign_reads(server: SimpleNamespace, 
 
 
 def test_the_screens_own_page_is_shown_behind_the_guard(server: SimpleNamespace) -> None:
-    assert re.search("face_0", first_page(server.port))
+    assert re.search("fc-deck", first_page(server.port))
 
 
 def test_planted_files_and_variables_change_nothing_and_are_named(server: SimpleNamespace) -> None:
@@ -217,7 +217,7 @@ def test_names_are_shown_by_every_button_and_pill_and_obeyed_by_none(server: Sim
         button.innerText.replaceAll("\u2060", ""),
         [...button.querySelectorAll(made)].map(made => made.outerHTML).join(),
         button.querySelectorAll("code").length])"""
-    keys = page.evaluate(read, ['[class*="st-key-do_"]', made])
+    keys = page.evaluate(read, [".fc-deck-classes button", made])
     pills = page.evaluate(read, ['[class*="st-key-filter_"] button', made])
     for name in map(printable, NAMES):
         assert [said for said, *_ in keys if said.split(maxsplit=1)[-1] == name], (name, keys)
@@ -263,7 +263,7 @@ def test_the_page_shows_nothing_when_it_is_served_without_the_guard(tmp_path: Pa
     with answering(process, port):
         shown = first_page(port)
     assert "start this page with" in shown
-    assert not re.search("face_0|data:image/png", shown)
+    assert not re.search("face_0|data:image/png|fc-deck", shown)
 
 
 def first_page(port: int) -> str:

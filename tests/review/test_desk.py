@@ -168,7 +168,7 @@ def test_copies_come_before_the_nearest_faces_of_the_same_fold(ws: Workspace) ->
     assert near[1].why.endswith("alike")
 
 
-def test_pictures_are_png_and_a_missing_one_says_why(reviewable: Workspace) -> None:
+def test_a_large_picture_is_as_it_is_a_small_one_for_a_glance_and_a_missing_one_says_why(reviewable: Workspace) -> None:
     album = faces_beside.open_album(reviewable)
     first, second = list(get_samples(reviewable)["sample_id"])[:2]
     Path(get_samples(reviewable)["path"][1]).rename(reviewable.root.parent / "away.png")
@@ -176,7 +176,9 @@ def test_pictures_are_png_and_a_missing_one_says_why(reviewable: Workspace) -> N
         shown = faces_beside.pictures(album, [(first, 32), (second, 32)])
     finally:
         (reviewable.root.parent / "away.png").rename(get_samples(reviewable)["path"][1])
-    assert (shown[first, 32].uri or "").startswith("data:image/png;base64,")
+    assert (shown[first, 32].uri or "").startswith("data:image/jpeg;base64,")
+    whole = faces_beside.pictures(album, [(first, faces_beside.FACE_SIDE)])
+    assert (whole[first, faces_beside.FACE_SIDE].uri or "").startswith("data:image/png;base64,")
     assert shown[second, 32].uri is None
     assert "cannot be read" in (shown[second, 32].trouble or "")
     assert len(shown[first, 32].uri or "") < len(faces_beside.pictures(album, [(first, 64)])[first, 64].uri or "")

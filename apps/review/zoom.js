@@ -1,11 +1,11 @@
-const KEPT = "ferclean-crisp";
-export default function ({ data, parentElement }) {
-  const stage = parentElement.querySelector(".stage");
-  const img = stage.querySelector("img");
+// A picture that the wheel zooms, a drag moves and a double click resets; pixels are shown as they are where asked.
+const CRISP = "ferclean-crisp";
+const zoomable = (stage) => {
   const look = stage.querySelector(".look");
-  const view = stage.__view || (stage.__view = { scale: 1, x: 0, y: 0 });
+  const view = { scale: 1, x: 0, y: 0 };
+  const img = () => stage.querySelector("img");
   const draw = () => {
-    img.style.transform = view.scale === 1 ? "" : `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
+    img().style.transform = view.scale === 1 ? "" : `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
     stage.classList.toggle("zoomed", view.scale > 1);
   };
   const keep = () => {
@@ -17,17 +17,8 @@ export default function ({ data, parentElement }) {
     stage.classList.toggle("crisp", on);
     look.textContent = on ? "smooth" : "show pixels";
   };
-  if (stage.dataset.face !== data.face) {
-    stage.dataset.face = data.face;
-    Object.assign(view, { scale: 1, x: 0, y: 0 });
-    draw();
-  }
-  img.alt = data.name;
-  stage.classList.toggle("gone", !data.picture);
-  stage.querySelector("p").textContent = data.trouble || "";
-  if (data.picture && img.src !== data.picture) img.src = data.picture;
-  crisp(localStorage.getItem(KEPT) === "yes");
-  look.onclick = () => { const on = !stage.classList.contains("crisp"); localStorage.setItem(KEPT, on ? "yes" : "no"); crisp(on); look.blur(); };
+  crisp(localStorage.getItem(CRISP) === "yes");
+  look.onclick = () => { const on = !stage.classList.contains("crisp"); localStorage.setItem(CRISP, on ? "yes" : "no"); crisp(on); look.blur(); };
   stage.onwheel = (event) => {
     event.preventDefault();
     const box = stage.getBoundingClientRect();
@@ -48,4 +39,5 @@ export default function ({ data, parentElement }) {
   stage.ondblclick = () => { Object.assign(view, view.scale > 1 ? { scale: 1, x: 0, y: 0 } : { scale: 2.5 });
     if (view.scale > 1) { const box = stage.getBoundingClientRect(); view.x = -0.75 * box.width; view.y = -0.75 * box.height; }
     draw(); };
-}
+  return () => { Object.assign(view, { scale: 1, x: 0, y: 0 }); draw(); };
+};

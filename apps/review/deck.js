@@ -1,0 +1,370 @@
+// The deck: the next faces are here before they are asked for, a key acts at once, and its answer goes out behind the
+// person's back. An answer stays in the browser's storage until the server says that it is recorded, and has a name, so
+// that the same answer sent twice is recorded once. A key is taken only for the face that is on the screen.
+const AHEAD = 20; // faces that are asked for at a time
+const FEW = 12; // fewer than these ahead, and more are asked for
+const BEHIND = 30; // faces that are kept for undo
+const GATHER = 400; // ms in which answers go out together
+const MOST = 100; // answers that go out together, well below what a browser sends of a page that is closed
+const LATER = [500, 1000, 2000, 3000]; // ms until the next try
+const LETTERS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
+const DONE = { keep: "kept", ambiguous: "ambiguous", exclude: "excluded", skip: "skipped" };
+
+const field = (event) => event.composedPath().some((node) => node instanceof HTMLElement && (
+  node.isContentEditable || node.tagName === "TEXTAREA" || node.tagName === "SELECT" ||
+  (node.tagName === "INPUT" && !["checkbox", "radio", "range", "button", "submit", "reset"].includes(node.type))));
+const tell = (text) => {
+  let line = document.getElementById("fc-untaken");
+  if (!line) {
+    line = document.createElement("div");
+    line.id = "fc-untaken";
+    line.setAttribute("role", "status");
+    document.body.append(line);
+  }
+  line.textContent = text;
+  line.classList.add("shown");
+  clearTimeout(line.__hide);
+  line.__hide = setTimeout(() => line.classList.remove("shown"), 3500);
+};
+const covered = () => document.querySelector('[data-testid="stDialog"], [data-testid="stPopoverBody"], dialog[open]');
+
+class Outbox { // answers that are not known to be recorded, in the browser's storage: other tabs and the next one see them
+  constructor(prefix) { this.prefix = prefix; }
+  put(answer) { localStorage.setItem(this.prefix + answer.answer_id, JSON.stringify(answer)); }
+  drop(id) { localStorage.removeItem(this.prefix + id); }
+  all() {
+    return Object.keys(localStorage).filter((key) => key.startsWith(this.prefix)).sort().map((key) => JSON.parse(localStorage.getItem(key)));
+  }
+}
+
+class Deck {
+  constructor(root, data, ended) {
+    Object.assign(this, { root, data, ended, line: [], card: null, answered: new Set(), history: [], examples: {}, painted: false,
+      tab: Math.random().toString(36).slice(2, 10), number: 0, asking: null, sending: false, tries: 0, timer: null, asked: null });
+    this.outbox = new Outbox(`ferclean-answer|${data.store}|`);
+    this.find = (name) => root.querySelector(name);
+    this.stage = this.find(".stage");
+    this.reset = zoomable(this.stage);
+    this.buttons();
+    this.down = (event) => this.key(event);
+    this.point = () => { this.tabbed = false; };
+    this.online = () => this.flush();
+    // whoever closes the tab has decided: what waits goes out with it, and where it does not, with the next tab
+    this.hide = () => {
+      const answers = this.outbox.all().slice(0, MOST);
+      if (document.visibilityState === "hidden" && answers.length) this.post(answers).catch(() => {});
+    };
+    document.addEventListener("visibilitychange", this.hide);
+    document.addEventListener("keydown", this.down);
+    document.addEventListener("pointerdown", this.point, true);
+    window.addEventListener("online", this.online);
+    this.say("", "Every decision is saved at once.");
+    this.flush().then(() => this.begin());
+  }
+  leave() {
+    document.removeEventListener("keydown", this.down);
+    document.removeEventListener("pointerdown", this.point, true);
+    window.removeEventListener("online", this.online);
+    document.removeEventListener("visibilitychange", this.hide);
+    this.gone = true;
+  }
+  async begin() {
+    const found = await this.ask("deck", { count: 3, examples: 1 });
+    if (!found) { setTimeout(() => this.gone || this.begin(), 1000); return; }
+    Object.assign(this.examples, found.examples);
+    this.how(found);
+    for (const card of found.faces) this.line.push(this.ready(card));
+    this.next();
+  }
+  async ask(what, more) {
+    const address = new URLSearchParams(this.data.address);
+    const sample = new URLSearchParams(location.search).get("sample");
+    if (what === "deck" && !more.after && sample) address.set("sample", sample);
+    for (const [name, value] of Object.entries(more)) if (value) address.set(name, value);
+    try {
+      const response = await fetch(`/ferclean/${what}?${address}`);
+      const found = await response.json();
+      if (response.ok) return found;
+      this.say("trouble", found.error);
+    } catch { this.say("trouble", "The review server does not answer; is it still running? Answers wait in this browser."); }
+    return null;
+  }
+  ready(card) { // decoded before it is shown, so that it is there when it is
+    card.image = new Image();
+    if (card.picture) { card.image.src = card.picture; card.image.decode().catch(() => {}); }
+    card.image.draggable = false;
+    card.beside = card.beside.replace(/src="example:([0-9a-f]+)"/g, (_, id) => this.examples[id] ? `src="${this.examples[id]}"` : "");
+    return card;
+  }
+  buttons() {
+    const make = (holder, key, text, act, kind) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = kind || "";
+      if (key) { const sign = document.createElement("code"); sign.textContent = key; button.append(sign, " "); }
+      const words = document.createElement("span");
+      words.textContent = text;
+      button.append(words);
+      button.onclick = act;
+      holder.append(button);
+      return button;
+    };
+    const classes = this.find(".fc-deck-classes"), acts = this.find(".fc-deck-acts");
+    classes.replaceChildren(); acts.replaceChildren();
+    classes.style.setProperty("--columns", Math.min(this.data.classes.length, Math.ceil(this.data.classes.length / Math.ceil(this.data.classes.length / 11))));
+    this.classes = this.data.classes.map(([name, words], at) => {
+      const button = make(classes, at < 10 ? String((at + 1) % 10) : "", words, () => this.decide("relabel", name));
+      button.title = words; // a narrow button cuts it
+      return button;
+    });
+    this.words = new Map(this.data.classes);
+    this.offer = make(acts, "Enter", "", () => this.accept(), "primary offer");
+    this.acts = {};
+    for (const [letter, action] of Object.entries(LETTERS))
+      this.acts[action] = make(acts, letter.toUpperCase(), action[0].toUpperCase() + action.slice(1), () => this.decide(action));
+    make(acts, "U", "Undo", () => this.undo());
+    make(acts, "", "←", () => this.step(-1)).setAttribute("aria-label", "previous face");
+    make(acts, "", "→", () => this.step(1)).setAttribute("aria-label", "next face");
+    make(acts, "?", "", () => this.map()).setAttribute("aria-label", "keys");
+    const table = this.find(".fc-deck-map table");
+    table.replaceChildren(...this.data.map.map(([key, text]) => {
+      const row = document.createElement("tr"), left = document.createElement("td"), right = document.createElement("td"), sign = document.createElement("kbd");
+      sign.textContent = key; right.textContent = text; left.append(sign); row.append(left, right);
+      return row;
+    }));
+  }
+  show(card) {
+    this.card = card;
+    this.painted = false;
+    const { stage } = this;
+    stage.dataset.face = card.id;
+    card.image.alt = card.name;
+    stage.querySelector("img").replaceWith(card.image);
+    stage.classList.toggle("gone", !card.picture);
+    stage.querySelector("p").textContent = card.trouble || "";
+    this.reset();
+    this.find(".fc-caption").innerHTML = card.caption;
+    this.find(".fc-deck-labels").innerHTML = card.labels;
+    this.find(".fc-deck-evidence").innerHTML = card.evidence;
+    this.find(".fc-deck-beside").innerHTML = card.beside;
+    this.find(".fc-deck-note").value = "";
+    this.marks();
+    this.find(".fc-deck-body").classList.remove("waits");
+    const address = new URL(location.href);
+    address.searchParams.set("sample", card.id);
+    history.replaceState(history.state, "", address);
+    requestAnimationFrame(() => { this.painted = true; this.since = performance.now(); document.body.dataset.fercleanFace = card.id; });
+  }
+  marks() {
+    const { card } = this, stands = card.stands || {};
+    this.data.classes.forEach(([name], at) => {
+      this.classes[at].className = stands.label === name ? "stands" : card.suggested === name ? "suggested" : card.given === name ? "given" : "";
+    });
+    for (const [action, button] of Object.entries(this.acts)) button.className = stands.action === action ? "stands" : "";
+    this.offer.disabled = !card.offer;
+    this.offer.querySelector("span").textContent = card.offered;
+  }
+  say(kind, text) {
+    const line = this.find(".fc-status");
+    line.className = `fc fc-status ${kind}`;
+    line.textContent = text;
+  }
+  how(found) {
+    if (found.progress) this.find(".fc-deck-progress").innerHTML = found.progress;
+    const before = this.teaching;
+    this.teaching = found.teaching;
+    this.count();
+    if (before && !found.teaching) this.end(); // the teaching round is over: the page has a word to say
+  }
+  count() {
+    const waits = this.outbox.all().length;
+    const line = this.find(".fc-deck-unsaved");
+    line.textContent = waits ? `${waits} not saved yet` : "all saved";
+    line.classList.toggle("waits", Boolean(waits));
+  }
+  name() { return `${String(Date.now()).padStart(14, "0")}-${this.tab}-${String(this.number++).padStart(6, "0")}`; }
+  send(answer) { this.outbox.put(answer); this.count(); this.soon(GATHER); }
+  decide(action, label = null, seen = undefined, about = null) {
+    const card = about || this.card;
+    if (!card || (!about && !this.painted)) {
+      tell(`${this.pressed || "this"} was not taken: the next face is not on the screen yet`);
+      return false;
+    }
+    const answer = { answer_id: this.name(), action, label, sample_id: card.id, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
+      by_choice: card.by_choice, note: about ? "" : this.find(".fc-deck-note").value.trim(), seconds: about ? null : (performance.now() - this.since) / 1000 };
+    this.history.push({ answer_id: answer.answer_id, id: card.id, card, before: { seen: card.seen, stands: card.stands } });
+    if (this.history.length > BEHIND) this.history[this.history.length - BEHIND - 1].card = null;
+    if (action !== "skip") {
+      card.seen = answer.answer_id;
+      card.stands = { action, label: action === "keep" ? card.given : label };
+    }
+    this.answered.add(card.id);
+    this.send(answer);
+    const kept = action === "relabel" && label === card.given;
+    this.say("saved", `${card.name}: ${action === "relabel" && !kept ? `${this.words.get(card.given) || "unknown"} → ${this.words.get(label)}` : DONE[kept ? "keep" : action]}`);
+    if (!about) this.next();
+    return true;
+  }
+  accept() {
+    if (!this.card || !this.card.offer) { tell(`Enter was not taken: ${this.data.rests[this.card && this.card.hidden ? "blind" : "none"]}`); return; }
+    this.decide(this.card.offer.action, this.card.offer.label);
+  }
+  undo() {
+    const last = this.history.pop();
+    this.send({ answer_id: this.name(), action: "undo", undoes: last ? last.answer_id : null });
+    if (!last) { this.back = true; this.soon(0); return; }
+    this.answered.delete(last.id);
+    if (!last.card) { this.back = true; this.soon(0); return; }
+    if (this.card && this.card !== last.card && !this.answered.has(this.card.id)) this.line.unshift(this.card);
+    Object.assign(last.card, last.before);
+    this.line = this.line.filter((card) => card !== last.card);
+    this.show(last.card);
+    this.say("", `Undone: ${last.card.name}`);
+  }
+  async step(by) {
+    if (!this.card) return;
+    const from = this.card;
+    const found = await this.ask("step", { from: from.id, by: String(by) });
+    if (!found || this.card !== from) return;
+    const [card] = found.faces;
+    if (!this.answered.has(from.id) && !from.stands) this.line.unshift(from);
+    this.line = this.line.filter((one) => one.id !== card.id);
+    this.show(this.ready(card));
+  }
+  next() {
+    const card = this.line.shift();
+    if (card) this.show(card);
+    else { this.card = null; this.painted = false; this.find(".fc-deck-body").classList.add("waits"); }
+    if (this.line.length < FEW) this.more();
+  }
+  async more() {
+    if (this.asking) return;
+    const after = this.line.length ? this.line[this.line.length - 1].id : this.card ? this.card.id : this.last;
+    this.last = after;
+    this.asking = this.ask("deck", { after, count: AHEAD });
+    const found = await this.asking;
+    this.asking = null;
+    if (this.gone) return;
+    if (!found) { setTimeout(() => this.gone || this.more(), 1000); return; }
+    const here = new Set([...this.line.map((card) => card.id), this.card && this.card.id]);
+    const fresh = found.faces.filter((card) => !here.has(card.id) && !this.answered.has(card.id));
+    for (const card of fresh) this.line.push(this.ready(card));
+    if (!this.card && this.line.length) this.next();
+    else if (!this.card && !fresh.length) {
+      await this.flush();
+      if (this.outbox.all().length) setTimeout(() => this.gone || this.more(), 500);
+      else if (found.faces.some((card) => this.answered.has(card.id))) { this.answered.clear(); this.more(); } // skipped ones come last
+      else this.end();
+    }
+  }
+  async end() {
+    await this.flush();
+    if (!this.outbox.all().length && !this.gone) this.ended();
+  }
+  soon(wait) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.flush(), wait);
+  }
+  async flush() {
+    if (this.sending) return this.sending;
+    this.sending = this.out();
+    await this.sending;
+    this.sending = null;
+    const waits = this.outbox.all().length;
+    if (waits && !this.gone) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : 0);
+    else this.count();
+  }
+  post(answers) {
+    return fetch(`/ferclean/answers?${this.data.address}`, {
+      method: "POST", keepalive: true, headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
+  }
+  async out() {
+    const answers = this.outbox.all().slice(0, MOST);
+    if (!answers.length) return;
+    let found = null;
+    try {
+      const response = await this.post(answers);
+      found = await response.json();
+      if (!response.ok) { this.say("trouble", `Not recorded yet, but kept in this browser: ${found.error}`); found = null; }
+    } catch { this.say("trouble", "The review server does not answer; answers wait in this browser and are sent again."); }
+    if (!found) { this.tries += 1; this.count(); return; }
+    if (this.tries) this.say("saved", "Connected again: all answers are recorded");
+    this.tries = 0;
+    for (const one of found.taken) {
+      this.outbox.drop(one.answer_id);
+      if (one.refused) this.refused(one, answers.find((answer) => answer.answer_id === one.answer_id));
+    }
+    if (this.back) {
+      this.back = false;
+      const [card] = found.faces;
+      if (card) {
+        this.answered.delete(card.id);
+        if (this.card && this.card.id !== card.id && !this.answered.has(this.card.id)) this.line.unshift(this.card);
+        this.line = this.line.filter((one) => one.id !== card.id);
+        this.show(this.ready(card));
+        this.say("", `Undone: ${found.about > 1 ? `${found.about.toLocaleString()} decisions` : card.name}`);
+      }
+    }
+    this.how(found);
+  }
+  refused(one, answer) {
+    const words = one.newer ? `${one.newer.said} stands, ${one.newer.who}` : one.refused;
+    this.say("trouble", answer && answer.action === "undo" ? `Not undone: ${words}` : `Not recorded for ${one.name || "this face"}: ${words}`);
+    const holder = this.find(".fc-deck-asked");
+    if (!one.newer || !answer) return;
+    const add = (text, act) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = text;
+      button.onclick = () => { holder.replaceChildren(); act(); };
+      holder.append(button);
+    };
+    holder.replaceChildren();
+    const said = answer.label ? `${answer.action} ${this.words.get(answer.label)}` : answer.action;
+    add(`Leave ${one.newer.said}`, () => this.say("", "Left as it was"));
+    add(`Replace by ${said}`, () => this.decide(answer.action, answer.label, one.newer.decision_id,
+      { id: answer.sample_id, name: one.name, hidden: answer.model_hidden, by_choice: answer.by_choice, seen: 0, stands: null, given: null }));
+  }
+  map() { const map = this.find(".fc-deck-map"); if (map.open) map.close(); else map.showModal(); }
+  key(event) {
+    if (!this.root.isConnected) { this.leave(); return; }
+    if (event.key === "Tab") { this.tabbed = true; return; }
+    if (field(event)) {
+      // a finished note must not keep the keys off
+      if (event.key === "Escape" || event.key === "Enter") setTimeout(() => document.activeElement && document.activeElement.blur(), 0);
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const key = event.key.toLowerCase();
+    const letter = event.key.length === 1 && event.key !== " ";
+    const digit = /^[0-9]$/.test(key) ? this.classes[(Number(key) + 9) % 10] : null;
+    const known = LETTERS[key] || digit || ["enter", "u", "arrowleft", "arrowright", "?"].includes(key);
+    const shown = letter ? key.toUpperCase() : event.key;
+    if (covered()) {
+      if (letter && known && key !== "?") tell(`${shown} was not taken: close the open window first (Esc)`);
+      return;
+    }
+    if (!known && !letter) return;
+    const focus = document.activeElement;
+    if (key === "enter" && focus && focus !== document.body && this.tabbed) return;
+    if (event.repeat) { tell(`${shown} is held down: it counts once`); return; }
+    if (!known) { tell(`${shown} was not taken: it has no meaning here; ? shows the keys`); return; }
+    event.preventDefault();
+    this.pressed = shown;
+    if (LETTERS[key]) this.decide(LETTERS[key]);
+    else if (digit) digit.click();
+    else if (key === "enter") this.accept();
+    else if (key === "u") this.undo();
+    else if (key === "?") this.map();
+    else this.step(key === "arrowleft" ? -1 : 1);
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector(".fc-deck");
+  const was = window.__fercleanDeck;
+  const ended = () => setTriggerValue("ended", Date.now());
+  if (was && was.root === root && !was.gone && was.data.address === data.address && was.data.turn === data.turn) { was.ended = ended; return; }
+  if (was) was.leave();
+  window.__fercleanDeck = new Deck(root, data, ended);
+}

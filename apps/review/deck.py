@@ -1,0 +1,282 @@
+"""What the deck shows and takes: faces with everything that is drawn about them, ahead of the person, and answers back.
+
+It draws and passes answers on; what an answer means is decided in `ferclean.steps.answers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from apps.review import style
+from apps.review.desks import Place, filters_of, place_of, reviewer_of
+from apps.review.parts import escape
+from apps.review.sitting import Sitting, progress_line
+from ferclean.errors import FercleanError, UsageError
+from ferclean.printable import printable
+from ferclean.review import beside as faces_beside
+from ferclean.review.desk import contender, last_word, next_open, teaching_now
+from ferclean.review.offers import Item, Offer
+from ferclean.steps.answers import Answer, Taken, take
+from ferclean.store.standing import Word
+
+AHEAD = 20
+"""Faces that a browser holds ahead of the person."""
+_BESIDE = 4  # faces in a row
+_VERDICTS = {
+    "mislabelled": "Probably mislabelled",
+    "ambiguous": "Probably ambiguous: people would not agree",
+    "unusable": "Probably unusable: no readable face",
+    "duplicate": "The same picture is in the set more than once",
+    "leak": "The same picture is in another split",
+    "clean": "Probably labelled right",
+}
+_RANDOM = "This face was drawn at random, to measure how many errors are left."
+_TEACHING = "This face was drawn at random: what you say about it teaches the labels of the whole set."
+
+
+def sitting_at(address: Mapping[str, str]) -> tuple[Place, Sitting]:
+    """The reviewer's desk and what the address asks to look at."""
+    place = place_of(reviewer_of(address.get("reviewer")))
+    filters = filters_of(address, place.facets)
+    selection = place.selection(filters)
+    with place.lock:
+        wanted = address.get("sample")
+        current = wanted if wanted in selection else next_open(place.desk, selection)
+    return place, Sitting(place.desk, place.album, filters, selection, current)
+
+
+def deal(address: Mapping[str, str], *, after: str | None, count: int, examples: bool) -> dict[str, Any]:
+    """The next `count` open faces after this one (None: from the one that the address names), and how far the reviewer
+    is. With `examples` the pictures of each class's clear faces, which the faces refer to."""
+    place, at = sitting_at(address)
+    with place.lock:
+        first = [at.current] if after is None and at.current is not None else []
+        ahead = [one for one in _open_after(at, after or at.current) if one not in first]
+        return {
+            "faces": _cards(at, [*first, *ahead][:count]),
+            "examples": _examples(at) if examples else None,
+            **_how_far(at),
+        }
+
+
+def step(address: Mapping[str, str], *, sample_id: str, by: int) -> dict[str, Any]:
+    """The face `by` places further in the selection, decided or not; round its ends."""
+    place, at = sitting_at(address)
+    with place.lock:
+        place_in = at.selection.place_of(sample_id)
+        if place_in is None:
+            raise UsageError("this face is not in the selection any longer; read the workspace again")
+        return {"faces": _cards(at, [at.selection[(place_in + by) % len(at.selection)]])}
+
+
+def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Record what a browser sends; what became of each answer, and how far the reviewer is then."""
+    answers = [_answer(one) for one in sent]
+    place, at = sitting_at(address)
+    with place.lock:
+        try:
+            taken = take(place.desk, answers)
+        except UsageError:
+            # the set was judged anew: the answers are as good, but what is shown is another queue
+            place_of(place.desk.reviewer, anew=True)
+            place, at = sitting_at(address)
+            taken = take(place.desk, answers)
+        back = [sample_id for one in taken if not one.refused for sample_id in one.sample_ids]
+        undone = {one.answer_id for one in answers if one.action == "undo"}
+        shown = [i for one in taken if one.answer_id in undone for i in one.sample_ids if i in at.selection]
+        return {
+            "taken": [_told(one, place) for one in taken],
+            "faces": _cards(at, shown[-1:]),
+            "about": len(back),
+            **_how_far(at),
+        }
+
+
+def _answer(sent: Mapping[str, Any]) -> Answer:
+    """As the browser sends it. Raises UsageError where it is no answer."""
+    try:
+        seconds = sent.get("seconds")
+        return Answer(
+            answer_id=str(sent["answer_id"]), action=str(sent["action"]), sample_id=sent.get("sample_id"),
+            label=sent.get("label"), seen=sent.get("seen") or 0, undoes=sent.get("undoes"),
+            seconds=None if seconds is None else float(seconds), model_hidden=bool(sent.get("model_hidden")),
+            note=str(sent.get("note") or "")[:500], by_choice=bool(sent.get("by_choice")),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"this is no answer: {error}") from error
+
+
+def _told(one: Taken, place: Place) -> dict[str, Any]:
+    names = [place.desk.items[i].source_key for i in one.sample_ids if i in place.desk.items]
+    return {
+        "answer_id": one.answer_id, "sample_ids": list(one.sample_ids), "decision_id": one.decision_id,
+        "name": printable(names[-1]) if names else "", "refused": printable(one.refused),
+        "newer": None if one.newer is None else _word(one.newer),
+    }  # fmt: skip
+
+
+def _word(word: Word) -> dict[str, Any]:
+    who = f"settled by {word.reviewer}" if word.adjudicates else "your answer in another tab"
+    return {
+        "decision_id": word.decision_id, "said": said(word.action, word.label),
+        "who": printable(f"{who} at {word.decided_at:%H:%M} UTC"),
+    }  # fmt: skip
+
+
+def said(action: str, label: str | None) -> str:
+    """An answer in words."""
+    return printable(f"relabel {label}" if label else action)
+
+
+def _how_far(at: Sitting) -> dict[str, Any]:
+    round_ = teaching_now(at.desk)
+    return {"progress": progress_line(at), "teaching": round_.left, "total": len(at.selection)}
+
+
+def _open_after(at: Sitting, sample_id: str | None) -> list[str]:
+    """Faces without a decision, as `next_open` gives them one after the other; at most twice as many as are held."""
+    desk, selection = at.desk, at.selection
+    start = selection.index(sample_id) + 1 if sample_id is not None and sample_id in selection else 0
+    done = desk.drawn_decided if teaching_now(desk).left else frozenset()
+    found: list[str] = []
+    later: list[str] = []
+    for place in chain(range(start, len(selection)), range(start)):
+        one = selection[place]
+        if one in desk.standing:
+            continue
+        (later if one in desk.skipped or one in done else found).append(one)
+        if len(found) > 2 * AHEAD:
+            break
+    return found or later
+
+
+def _cards(at: Sitting, sample_ids: Sequence[str]) -> list[dict[str, Any]]:
+    with at.desk.ws.reading("dealing faces"):  # one connection for all that is read about them
+        return _read_cards(at, sample_ids)
+
+
+def _read_cards(at: Sitting, sample_ids: Sequence[str]) -> list[dict[str, Any]]:
+    items = at.desk.items.read(sample_ids)
+    wanted = [pair for sample_id in sample_ids for pair in _pictures(at, items[sample_id])]
+    pictures = faces_beside.pictures(at.album, wanted)
+    return [_card(at, items[sample_id], pictures) for sample_id in sample_ids]
+
+
+def _pictures(at: Sitting, item: Item) -> list[tuple[str, int]]:
+    near = [face.sample_id for row in _rows(at, item) if not row.mark and row.tall for face in row.faces]
+    return [(item.sample_id, faces_beside.FACE_SIDE), *((other, faces_beside.BESIDE_SIDE) for other in near)]
+
+
+def _card(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_beside.Picture]) -> dict[str, Any]:
+    """One face with all that is drawn about it; of a blind one nothing that the model thinks leaves the server."""
+    hidden = at.filters.blind
+    stands = at.desk.standing.get(item.sample_id)
+    proposal = None if hidden else item.offer
+    picture = pictures[item.sample_id, faces_beside.FACE_SIDE]
+    return {
+        "id": item.sample_id,
+        "name": printable(item.source_key),
+        "picture": picture.uri,
+        "trouble": picture.trouble,
+        "given": item.given_label,
+        "suggested": None if hidden else item.suggested_label,
+        "offer": None if proposal is None else {"action": proposal.action, "label": proposal.label},
+        "offered": offered(proposal, hidden=hidden),
+        "stands": None if stands is None else {"action": stands.action, "label": stands.label},
+        "seen": last_word(at.desk, item.sample_id),
+        "caption": _caption(at, item),
+        "labels": style.labels(item.given_label, item.suggested_label, hidden=hidden),
+        "evidence": _evidence(at, item),
+        "beside": _neighbours(at, item, pictures),
+        "hidden": hidden,
+        "by_choice": at.filters.narrowed,
+    }
+
+
+def _caption(at: Sitting, item: Item) -> str:
+    place = f"{at.selection.index(item.sample_id) + 1:,} / {len(at.selection):,}"
+    order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
+    stands = at.desk.standing.get(item.sample_id)
+    if stands is not None and stands.reviewer != at.desk.reviewer:
+        order += f"<span>settled by {escape(stands.reviewer)}</span>"
+    return (
+        f'<span>{place}</span><span class="name">{escape(item.source_key)}</span><span>{escape(item.split)}</span>'
+        f"{order}"
+    )
+
+
+def _evidence(at: Sitting, item: Item) -> str:
+    if at.filters.blind:
+        order = "and faces come in a random order" if at.filters.audit else "and the order is shuffled"
+        return f'<div class="fc fc-blind">Blind mode: suggestion, probabilities and reasons are hidden, {order}.</div>'
+    # so many that the buttons would leave the screen are scrolled; half a row says that there is more
+    shown = len(at.desk.classes) if len(at.desk.classes) <= 11 else 7.5
+    bars = style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label, item.method_votes)
+    title = _VERDICTS.get(item.verdict, item.verdict)
+    title = title if item.p_verdict is None else f"{title} ({item.p_verdict:.0%})"
+    aside = (_TEACHING if at.teaches else _RANDOM) if item.drawn_at_random else ""
+    return (
+        f'<div style="height:{int(26 * shown)}px;overflow-y:auto">{bars}</div>'
+        f"{style.why(title, item.reasons, aside=aside)}"
+    )
+
+
+def _rows(at: Sitting, item: Item) -> list[style.Strip]:
+    """The rows of faces to compare with.
+
+    In blind mode they are one clear face of each class, which says nothing about the suggestion.
+    """
+    album, own = at.album, {item.sample_id}
+    if at.filters.blind:
+        each = [face for name in at.desk.classes for face in faces_beside.examples_of(album, name, count=1, but=own)]
+        return [style.Strip("Clear examples", "clear", each, tall=True)]
+    near = faces_beside.beside(album, item.sample_id, count=2 * _BESIDE)
+    rows = [style.Strip("Most alike", "", near, tall=True)] if near else []
+    count = _BESIDE if near else 2 * _BESIDE
+    other = contender(at.desk, item)
+    mark = "suggested" if other == item.suggested_label else "clear"
+    for name, sign in ((item.given_label, "given"), (other, mark)):
+        if name:
+            examples = faces_beside.examples_of(album, name, count=count, but=own)
+            rows.append(style.Strip(f"Clear {name}", sign, examples, tall=not near))
+    return rows
+
+
+def _neighbours(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_beside.Picture]) -> str:
+    """Rows of small faces; those of clear examples, which come with every face, are named and filled in there."""
+    tone: dict[str, str] = {}
+    if not at.filters.blind:
+        marks = ((item.given_label, "given"), (item.suggested_label, "suggested"))
+        tone = {label: f"{mark}-ink" for label, mark in marks if label}
+    shown = []
+    for row in _rows(at, item):
+        sources: dict[str, str | None] = {}
+        for face in row.faces:
+            known = pictures.get((face.sample_id, faces_beside.BESIDE_SIDE))
+            sources[face.sample_id] = f"example:{face.sample_id}" if row.mark or known is None else known.uri
+        shown.append(style.strip(row, sources, tone=tone))
+    trouble = f'<div class="fc">{escape(at.album.trouble)}</div>' if at.album.trouble else ""
+    return "".join(shown) + trouble
+
+
+def _examples(at: Sitting) -> dict[str, str | None]:
+    every = [face.sample_id for name in at.desk.classes for face in faces_beside.examples_of(at.album, name, count=9)]
+    found = faces_beside.pictures(at.album, [(sample_id, faces_beside.BESIDE_SIDE) for sample_id in every])
+    return {sample_id: picture.uri for (sample_id, _), picture in found.items()}
+
+
+def offered(proposal: Offer | None, *, hidden: bool) -> str:
+    """What Enter records, and why."""
+    if proposal is None:
+        return "Off: blind mode" if hidden else "No proposal"
+    if proposal.action == "relabel":
+        return f"Accept {printable(proposal.label or '')}"
+    why = "" if proposal.action == proposal.verdict else f" ({proposal.verdict})"
+    return f"{proposal.action.capitalize()}{why}"
+
+
+def in_words(error: FercleanError) -> dict[str, str]:
+    """An error as the browser is told it."""
+    return {"error": printable(str(error))}

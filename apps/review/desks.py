@@ -1,0 +1,97 @@
+"""The desks of this process: one per workspace and reviewer, shared by Streamlit's pages and by what the deck asks.
+
+It opens and forgets them; what lies on a desk and what is recorded is decided in `ferclean`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+from ferclean.errors import FercleanError
+from ferclean.review import beside
+from ferclean.review.desk import Desk, Filters, default_reviewer, facets, open_desk, select
+from ferclean.review.ranked import Selection
+from ferclean.store.workspace import Workspace
+
+_PATIENCE = 3.0  # seconds that an answer waits for another process before the screen says that it is busy
+_OPEN = 8  # desks that stay open: 40 MB each at 300,000 faces
+_CHOSEN = 4  # selections that a desk keeps
+_FILTERS = ("verdict", "given", "suggested")
+
+
+@dataclass(kw_only=True)
+class Place:
+    """One reviewer's desk, with whatever else the screen keeps for as long as it is open."""
+
+    desk: Desk
+    album: beside.Album
+    facets: dict[str, dict[str, int]]
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while the desk is changed or gone through: several tabs may be one reviewer's."""
+    chosen: OrderedDict[Filters, Selection] = field(default_factory=OrderedDict)
+
+    def selection(self, filters: Filters) -> Selection:
+        """The faces that `filters` asks for, in their order."""
+        with self.lock:
+            if filters not in self.chosen:
+                self.chosen[filters] = select(self.desk, filters)
+                while len(self.chosen) > _CHOSEN:
+                    self.chosen.popitem(last=False)
+            self.chosen.move_to_end(filters)
+            return self.chosen[filters]
+
+
+_open: OrderedDict[tuple[str, str], Place] = OrderedDict()
+_opening = threading.Lock()
+
+
+def reviewer_of(asked: str | None) -> str:
+    """Whose desk is meant: the name in the address, else FERCLEAN_REVIEWER, else the login name."""
+    return (asked or os.environ.get("FERCLEAN_REVIEWER") or "").strip() or default_reviewer()
+
+
+def workspace_path() -> str:
+    """The folder that FERCLEAN_WORKSPACE names, as `ferclean review` sets it."""
+    if named := os.environ.get("FERCLEAN_WORKSPACE"):
+        return named
+    raise FercleanError("no workspace was named; start this page with: ferclean -w WORKSPACE review")
+
+
+def place_of(reviewer: str, *, anew: bool = False) -> Place:
+    """The reviewer's desk; the workspace is read when it is first asked for, or `anew`, then kept in step by decisions.
+
+    Raises FercleanError where there is no workspace, and WorkspaceBusyError where it cannot be read for long.
+    """
+    key = workspace_path(), reviewer
+    with _opening:
+        place = _open.get(key)
+        if place is None or anew:
+            with place.lock if place is not None else nullcontext():  # what is being recorded is read, too
+                ws = Workspace.open(key[0], timeout=_PATIENCE)
+                desk = open_desk(ws, reviewer=reviewer)
+                place = Place(desk=desk, album=beside.open_album(ws), facets=facets(desk))
+            _open[key] = place
+            while len(_open) > _OPEN:
+                _open.popitem(last=False)
+        _open.move_to_end(key)
+        return place
+
+
+def filters_of(address: Mapping[str, str], known: dict[str, dict[str, int]]) -> Filters:
+    """The filters that an address asks for; values that no face has are passed over."""
+    audit = address.get("queue") == "audit"
+    chosen = {
+        name: tuple(value for value in address.get(name, "").split(",") if value in known[name]) for name in _FILTERS
+    }
+    return Filters(
+        kinds=chosen["verdict"],
+        given=chosen["given"],
+        suggested=chosen["suggested"],
+        blind=address.get("blind", "1" if audit else "") == "1",
+        audit=audit,
+    )
