@@ -2,11 +2,12 @@
 // person's back. An answer stays in the browser's storage until the server says that it is recorded, and has a name, so
 // that the same answer sent twice is recorded once. A key is taken only for the face that is on the screen.
 const AHEAD = 20; // faces that are asked for at a time
-const FEW = 12; // fewer than these ahead, and more are asked for
+const FEW = 40; // fewer than these ahead, and more are asked for: a minute's worth without a server
 const BEHIND = 30; // faces that are kept for undo
 const GATHER = 400; // ms in which answers go out together
 const MOST = 100; // answers that go out together, well below what a browser sends of a page that is closed
 const LATER = [500, 1000, 2000, 3000]; // ms until the next try
+const PATIENCE = 10000; // ms after which a request is given up: a line may be dead without a word
 const LETTERS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
 const DONE = { keep: "kept", ambiguous: "ambiguous", exclude: "excluded", skip: "skipped" };
 
@@ -26,7 +27,8 @@ const tell = (text) => {
   clearTimeout(line.__hide);
   line.__hide = setTimeout(() => line.classList.remove("shown"), 3500);
 };
-const covered = () => document.querySelector('[data-testid="stDialog"], [data-testid="stPopoverBody"], dialog[open]');
+// Streamlit's own dialog says that the server does not answer; the deck says it too, and goes on without one
+const covered = () => document.querySelector('[data-testid="stPopoverBody"], dialog[open]');
 
 class Outbox { // answers that are not known to be recorded, in the browser's storage: other tabs and the next one see them
   constructor(prefix) { this.prefix = prefix; }
@@ -82,7 +84,7 @@ class Deck {
     if (what === "deck" && !more.after && sample) address.set("sample", sample);
     for (const [name, value] of Object.entries(more)) if (value) address.set(name, value);
     try {
-      const response = await fetch(`/ferclean/${what}?${address}`);
+      const response = await fetch(`/ferclean/${what}?${address}`, { signal: AbortSignal.timeout(PATIENCE) });
       const found = await response.json();
       if (response.ok) return found;
       this.say("trouble", found.error);
@@ -234,8 +236,15 @@ class Deck {
   next() {
     const card = this.line.shift();
     if (card) this.show(card);
-    else { this.card = null; this.painted = false; this.find(".fc-deck-body").classList.add("waits"); }
+    else this.empty();
     if (this.line.length < FEW) this.more();
+  }
+  empty() { // nothing is left on the screen that a key could be taken for
+    this.card = null;
+    this.painted = false;
+    delete this.stage.dataset.face;
+    delete document.body.dataset.fercleanFace;
+    this.find(".fc-deck-body").classList.add("waits");
   }
   async more() {
     if (this.asking) return;
@@ -276,7 +285,7 @@ class Deck {
   }
   post(answers) {
     return fetch(`/ferclean/answers?${this.data.address}`, {
-      method: "POST", keepalive: true, headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
+      method: "POST", keepalive: true, signal: AbortSignal.timeout(PATIENCE), headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
   }
   async out() {
     const answers = this.outbox.all().slice(0, MOST);

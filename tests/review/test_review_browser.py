@@ -241,6 +241,7 @@ def test_no_key_is_lost_or_doubled_when_the_server_is_killed_between_them(screen
         here.page.wait_for_function("window.__fercleanDeck.line.length > 12")
         faces = press_quickly(here, "kaxka")
         server.kill()
+    here.page.wait_for_selector('[data-testid="stDialog"]', state="attached")  # Streamlit has given up for now
     faces += press_quickly(here, "axkax")
     assert "not saved yet" in here.page.locator(".fc-deck-unsaved").inner_text()
     here.page.get_by_text("answers wait in this browser").wait_for()
