@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, few
 from ferclean.missing import is_missing
 from ferclean.sources.tabular import escape_cell
 from ferclean.store.pictures import picture_at
 from ferclean.store.releases import Release, get_release, get_release_items
-from ferclean.store.runs import latest_run
+from ferclean.store.runs import Run, latest_run, lost_behind_verdicts
 from ferclean.store.samples import Dataset, content_hashes, get_dataset
 from ferclean.store.table import LISTS, sample_rows, sample_table
 from ferclean.store.workspace import Workspace
@@ -47,7 +47,9 @@ class Content:
     release_reason, release_soft_label (the release's target, None: the label alone) and release_weight (what the label
     counts for)."""
     triage: str | None
-    """The triage run whose verdicts it holds; None before one."""
+    """The triage run whose verdicts it holds; None before one, and where its file was deleted."""
+    lost: tuple[Run, ...] = ()
+    """`runs.lost_behind_verdicts`: what a release is exported without, as from a backup of the database alone."""
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -58,8 +60,18 @@ class Content:
         """`table` with its LISTS, BLOCK rows at a time, so that they never lie in memory for all of the set."""
         for start in range(0, len(self.table), BLOCK):
             part = self.table.iloc[start : start + BLOCK]
-            known = sample_rows(self.ws, list(part["sample_id"]), triage=self.triage)
+            known = sample_rows(self.ws, list(part["sample_id"]), triage=self.triage, lost_ok=self.name is not None)
             yield part.merge(known[["sample_id", *LISTS]], on="sample_id", how="left")
+
+    def empty_columns(self, of_verdicts: Iterable[str], of_scores: Iterable[str] = ()) -> list[str]:
+        """The line about the columns of a form that are empty since what they come from was deleted; [] without any."""
+        empty = [*(of_verdicts if any(run.kind == "triage" for run in self.lost) else ()), *of_scores]
+        if not self.lost or not empty:
+            return []
+        return [
+            f"the files of {few(run.run_id for run in self.lost)} are not in runs/, so these columns are empty: "
+            f"{', '.join(empty)}; `ferclean status` tells what computes them again"
+        ]
 
     def leave_out(self, reasons: Mapping[str, str]) -> None:
         """Take samples (sample id -> reason) out of what is written; `release_reason` then says why."""
@@ -91,13 +103,16 @@ class Content:
 
 
 def read_content(ws: Workspace, release: str | None) -> Content:
-    """Join the workspace's table with a release's items. Raises UsageError for an unknown release."""
+    """Join the workspace's table with a release's items, which need no verdicts: those that were deleted are `lost`.
+
+    Raises UsageError for an unknown release; without one FercleanError where verdicts or scores were deleted.
+    """
     with ws.reading("export"):
         return _content(ws, release)
 
 
 def _content(ws: Workspace, release: str | None) -> Content:
-    table = sample_table(ws, lists=())
+    table = sample_table(ws, lists=(), lost_ok=release is not None)
     table["content_hash"] = table["sample_id"].map(content_hashes(ws))
     made = None
     if release is None or release == ORIGINAL:
@@ -116,7 +131,7 @@ def _content(ws: Workspace, release: str | None) -> Content:
     judged = latest_run(ws, "triage")
     return Content(
         ws=ws, dataset=get_dataset(ws), name=release, release=made, table=table.reset_index(drop=True),
-        triage=None if judged is None else judged.run_id,
+        triage=None if judged is None else judged.run_id, lost=tuple(lost_behind_verdicts(ws)),
     )  # fmt: skip
 
 

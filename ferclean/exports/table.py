@@ -24,6 +24,10 @@ SINGLE_FILE = True
 HOLDS_PIXELS = False
 
 _MARK = b"ferclean.table"
+_OF_VERDICTS = (
+    "suggested_label", "label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean", "verdict", "rank",
+    "soft_label", "run_id", "reasons",
+)  # fmt: skip
 
 
 def columns() -> dict[str, pa.DataType]:
@@ -78,10 +82,11 @@ def release_columns() -> dict[str, pa.DataType]:
 
 
 def check(content: Content, out: Path) -> list[str]:
-    """Raises UsageError for a suffix other than .parquet or .csv."""
+    """Warns of verdicts and scores that were deleted. Raises UsageError for a suffix other than .parquet or .csv."""
     if out.suffix.lower() not in (".parquet", ".csv"):
         raise UsageError(f"the table form writes .parquet or .csv, not {out.name!r}")
-    return []
+    votes = [f"vote_{method}" for method in methods_of(content)]
+    return content.empty_columns(_OF_VERDICTS, ["pred_probs", "fold", *votes])
 
 
 def is_ours(path: Path) -> bool:
@@ -123,7 +128,8 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
 
 def methods_of(content: Content) -> list[str]:
     """The recognizers whose votes the table has, in the order in which they scored."""
-    judged = None if content.triage is None else get_run(content.ws, content.triage)
+    lost = next((run for run in content.lost if run.kind == "triage"), None)
+    judged = lost if content.triage is None else get_run(content.ws, content.triage)
     runs = [] if judged is None else [get_run(content.ws, run_id) for run_id in judged.config.get("score_runs", [])]
     return list(dict.fromkeys(run.method for run in runs if run is not None))
 

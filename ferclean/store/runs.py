@@ -256,6 +256,14 @@ def newest_verdicts(con: Any, ws: Workspace, *, lost_ok: bool = False) -> tuple[
     return newest, run_files.source(ws, newest, "verdicts", finished=True)
 
 
+def lost_behind_verdicts(ws: Workspace) -> list[Run]:
+    """Of the triage run that was done last and the scorings that it read, those whose files were deleted or cut off."""
+    with ws.reading("reading runs") as con:
+        newest = next((get_run(ws, run_id) for run_id in finished(con, "triage")), None)
+        behind = [] if newest is None else [newest, *(get_run(ws, one) for one in newest.config.get("score_runs", []))]
+    return [run for run in behind if run is not None and not run_files.complete(ws, run.run_id, run.kind)]
+
+
 def finished(con: Any, kind: str, method: str | None = None) -> list[str]:
     """The ids of the runs of a kind (and method) that were ended well, the last first, whatever became of their files;
     inside a session."""

@@ -59,14 +59,14 @@ def sample_table(ws: Workspace, *, lists: Collection[str] = LISTS, lost_ok: bool
 
     Of LISTS only `lists` are read; with all of them a sample takes 1.6 KB (seven classes), without any 0.9 KB.
     Raises FercleanError where a file of that triage or of those scores was deleted; with `lost_ok`, for those who need
-    no verdict, a triage that was is as none.
+    no verdict or tell of it (`runs.lost_behind_verdicts`), such a triage, or such scores, are as none.
     """
     with ws.reading("reading the sample table") as con:
         triage, verdict = newest_verdicts(con, ws, lost_ok=lost_ok)
         left_out = ", ".join(name for name in _STORED_LISTS if name not in lists)
         wanted = f"* EXCLUDE ({left_out})" if left_out else "*"
         sql = f"SELECT {wanted} FROM ({_SELECT.format(verdict=verdict.sql)}) ORDER BY position"  # noqa: S608
-        return _complete(con, ws, frame(con, sql, verdict.parameters), triage, lists=lists)
+        return _complete(con, ws, frame(con, sql, verdict.parameters), triage, lists=lists, lost_ok=lost_ok)
 
 
 def sample_rows(
@@ -89,7 +89,7 @@ def sample_rows(
             "generate_subscripts($ids::VARCHAR[], 1) AS place) wanted USING (sample_id) ORDER BY place"
         )
         parameters = {"ids": list(sample_ids), "positions": [position for (position,) in at]}
-        return _complete(con, ws, frame(con, sql, parameters | verdict.parameters), chosen)
+        return _complete(con, ws, frame(con, sql, parameters | verdict.parameters), chosen, lost_ok=lost_ok)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,12 +259,20 @@ def queue(
 
 
 def _complete(
-    con: Any, ws: Workspace, table: pd.DataFrame, triage: str | None, *, lists: Collection[str] = LISTS
+    con: Any,
+    ws: Workspace,
+    table: pd.DataFrame,
+    triage: str | None,
+    *,
+    lists: Collection[str] = LISTS,
+    lost_ok: bool = False,
 ) -> pd.DataFrame:
     """Add fold, pred_probs, method_votes and path, and put the columns in their order."""
     ids = list(table["sample_id"])
     at = table["position"].to_numpy(np.int64)
-    table["fold"], table["pred_probs"], table["method_votes"] = _predictions(con, ws, at, triage, lists=lists)
+    table["fold"], table["pred_probs"], table["method_votes"] = _predictions(
+        con, ws, at, triage, lists=lists, lost_ok=lost_ok
+    )
     root = read_dataset(con, ws).root if ids else ""
     table["path"] = pd.Series(absolute_paths(ws, root, table["location"], table["relative_path"]), dtype="object")
     table["rank"] = table["rank"].astype("Int64")
@@ -281,7 +289,7 @@ def _complete(
 
 
 def _predictions(
-    con: Any, ws: Workspace, positions: np.ndarray, triage: str | None, *, lists: Collection[str]
+    con: Any, ws: Workspace, positions: np.ndarray, triage: str | None, *, lists: Collection[str], lost_ok: bool
 ) -> tuple[pd.Series, ...]:
     """The fold, the mean pred_probs and the recognizers' votes of each sample over the runs that triage read."""
     size = len(positions)
@@ -292,6 +300,8 @@ def _predictions(
     runs: list[str] = json.loads(found[0][0]).get("score_runs", []) if found else []
     wide = bool({"pred_probs", "method_votes"} & set(lists))
     runs = runs if wide else runs[:1]
+    if lost_ok and not all(run_files.complete(ws, run_id, "score") for run_id in runs):
+        runs = []  # the mean over those that are left would be another number
     if runs:
         order = np.argsort(positions)
         classes = read_dataset(con, ws).classes

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +21,7 @@ from ferclean.exports.soft_targets import FILE
 from ferclean.exports.target import MANIFEST
 from ferclean.steps.export import export
 from ferclean.store.samples import get_samples
+from ferclean.store.workspace import Workspace
 
 FOLDERS = [form for form, module in EXPORTS.items() if not module.SINGLE_FILE]
 PIXELS = [form for form, module in EXPORTS.items() if module.HOLDS_PIXELS]
@@ -69,6 +72,53 @@ def test_an_export_repeats_byte_for_byte(work: Small, tmp_path: Path, form: str)
     export(work.ws, form=form, out=first, release="v1")
     export(work.ws, form=form, out=second, release="v1")
     assert content(first) == content(second)
+
+
+LACKS = {
+    ("hf", "triage"): ["verdict"],
+    ("table", "score"): ["pred_probs", "fold", "vote_m"],
+    ("table", "triage"): [
+        "suggested_label", "label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean", "verdict", "rank",
+        "soft_label", "run_id", "reasons", "pred_probs", "fold", "vote_m",
+    ],
+}  # fmt: skip
+"""(form, what was deleted) -> the columns that are then empty."""
+
+
+@pytest.mark.parametrize("gone", ["triage", "score"])
+def test_a_release_is_exported_from_the_database_alone_and_what_it_lacks_is_told_in_a_line(
+    work: Small, tmp_path: Path, form: str, gone: str
+) -> None:
+    ws = Workspace(tmp_path / "backup")
+    ws.root.mkdir()
+    shutil.copy2(work.ws.database, ws.database)
+    if gone == "score":
+        shutil.copytree(work.ws.runs, ws.runs, ignore=shutil.ignore_patterns("score-*"))
+    whole, bare = target(tmp_path / "whole", form), target(tmp_path / "bare", form)
+    export(work.ws, form=form, out=whole, release="v1")
+    told = [line for line in export(ws, form=form, out=bare, release="v1").warnings if "empty" in line]
+    lacks = LACKS.get((form, gone), [])
+    assert len(told) == bool(lacks)
+    if not lacks:
+        assert content(bare) == content(whole)
+        return
+    assert re.search(
+        rf"files of .*score-m-\w+ are not in runs/, so these .*: {', '.join(lacks)}; `ferclean sta", told[0]
+    )
+    for old, new in zip(parquets(whole), parquets(bare), strict=True):
+        assert all(new[name].isna().all() and old[name].notna().any() for name in lacks)
+        pd.testing.assert_frame_equal(new.drop(columns=lacks), old.drop(columns=lacks))
+
+
+def parquets(path: Path) -> list[pd.DataFrame]:
+    return [pd.read_parquet(file) for file in ([path] if path.is_file() else sorted(path.rglob("*.parquet")))]
+
+
+def test_a_table_without_a_release_is_one_of_verdicts_and_is_refused_where_they_were_deleted(tmp_path: Path) -> None:
+    ws = small(tmp_path, released=True).ws
+    shutil.rmtree(ws.runs)
+    with pytest.raises(FercleanError, match=r"verdicts\.parquet was deleted; `ferclean triage` computes"):
+        export(ws, form="table", out=tmp_path / "x.csv")
 
 
 def test_a_dry_run_counts_and_writes_nothing(work: Small, tmp_path: Path, form: str) -> None:
