@@ -20,7 +20,7 @@ def silent(description: str, done: int, total: int) -> None:
 
 class Tell(Protocol):
     """Called with one line when a piece of long work (a fold, a training) is done, was done before, is made again
-    as its file is damaged, or is waited for as another process is at it."""
+    as its file is damaged (decoded pictures, too), or is waited for as another process is at it."""
 
     def __call__(self, line: str) -> None: ...
 

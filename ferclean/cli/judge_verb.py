@@ -93,7 +93,7 @@ def judge(
         with session.progress() as progress:
             result = step.ask_judge(
                 session.open(), what, accept=action == "run", insist=insist, force=force, device=device,
-                progress=progress,
+                progress=progress, tell=session.tell,
             )  # fmt: skip
         session.emit("judge", result.as_dict())
         _told(session, result)

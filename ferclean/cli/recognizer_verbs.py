@@ -62,7 +62,7 @@ def encode(
     with session.progress() as progress:
         result = step(
             session.open(), name=name, method=method, profile=profile, splits=names(splits), import_file=import_file,
-            seed=seed, device=device, force=force, progress=progress, **overrides,
+            seed=seed, device=device, force=force, progress=progress, tell=session.tell, **overrides,
         )  # fmt: skip
     session.emit("encode", result.as_dict())
     session.set_aside(result.quarantined)

@@ -95,7 +95,7 @@ def find_duplicates(
             ws, kind="pairs", method="thumbnails", config=config, seed=0, fingerprint=fingerprint, stays_done=True
         ):
             looks, seen = [], 0
-            for pixels in blocks_of(ws, frame, size=LOOK[0], channels=LOOK[1], progress=progress):
+            for pixels in blocks_of(ws, frame, size=LOOK[0], channels=LOOK[1], progress=progress, tell=tell):
                 progress("looking at images", seen, len(frame))
                 looks.append((image_room.thumbnails(pixels), face_log_odds(pixels)))
                 seen += len(pixels)

@@ -17,7 +17,7 @@ import numpy as np
 from ferclean.errors import UsageError
 from ferclean.evidence import labels as label_names
 from ferclean.parts.pixels import pixels_of
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.profiles import get_profile
 from ferclean.store import encoders, pictures, samples
 from ferclean.store.workspace import Workspace
@@ -54,6 +54,7 @@ def encode(
     device: str = "auto",
     force: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
     **overrides: Any,
 ) -> EncodeSummary:
     """Train `method` on all labelled images of `splits` (default train), or import a backbone's weights as an encoder.
@@ -61,7 +62,8 @@ def encode(
     A label-free method sees no label. The encoder goes to `encoders/NAME.safetensors` of the workspace, its training
     images' and labels' hashes beside it. `import_file` (.safetensors or weights-only .pth) is loaded into the profile's
     backbone instead; what it was trained on is unknown and said to be. An encoder of that name is replaced only with
-    `force`. Raises UsageError for a name that is taken or no file name, and for an unknown method.
+    `force`. `tell` hears of damaged pictures. Raises UsageError for a name that is taken or no file name, and for an
+    unknown method.
     """
     from ferclean.recognition.checkpoint import save_checkpoint
     from ferclean.recognition.encoder import imported_encoder, train_encoder
@@ -90,7 +92,7 @@ def encode(
     lost = pictures.set_aside_lost(ws, list(frame["sample_id"]), progress=progress)
     frame = frame[~frame["sample_id"].isin(list(lost))].reset_index(drop=True)
     given = label_names.encode(list(frame["given_label"]), dataset.classes)
-    pixels = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress)
+    pixels = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress, tell=tell)
     trained, saw_labels = train_encoder(
         method, pixels, given, classes=dataset.classes, config=config, progress=progress
     )

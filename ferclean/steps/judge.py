@@ -20,7 +20,7 @@ from ferclean.evidence.verdict.independence import Independence, independence
 from ferclean.parts.ensemble import accepted_judges
 from ferclean.parts.gathering import out_of_fold
 from ferclean.parts.pixels import blocks_of
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.store import pictures, runs, samples, scores
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
@@ -126,12 +126,13 @@ def ask_judge(
     force: bool = False,
     device: str = "auto",
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> JudgeSummary:
     """Ask a judge about every readable image, and weigh whether it has seen the given labels.
 
     Its probabilities are stored as a run of their own, once. They are over the classes that both know, renormalised;
     the set's other classes get no say. With `accept` triage counts it among the members from here on, unless it is
-    contaminated: then `insist` is needed.
+    contaminated: then `insist` is needed. `tell` hears of damaged pictures.
 
     Raises FercleanError before anything was scored out-of-fold (nothing could tell then), UsageError when fewer than
     two classes are known to both, BadDataError for a contaminated judge that is not insisted on.
@@ -170,7 +171,9 @@ def ask_judge(
             ask = predicting.ready(card, device=device)
             said = np.empty((len(frame), len(card.classes)), dtype=np.float32)
             heard_of = 0
-            for pixels in blocks_of(ws, frame, size=card.size, channels=card.channels, most=PIECE):
+            for pixels in blocks_of(
+                ws, frame, size=card.size, channels=card.channels, most=PIECE, progress=progress, tell=tell
+            ):
                 said[heard_of : heard_of + len(pixels)] = ask(pixels)
                 heard_of += len(pixels)
                 progress(f"asking {name}", heard_of, len(frame))

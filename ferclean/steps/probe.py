@@ -118,7 +118,7 @@ def score_probe(
         trained = load_checkpoint(path)
         with runs.running(ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint):
             progress("reading images", 0, 3)
-            pixels = pixels_of(ws, frame, size=trained.input_size, channels=trained.channels)
+            pixels = pixels_of(ws, frame, size=trained.input_size, channels=trained.channels, tell=tell)
             progress("embedding", 1, 3)
             embedding = predict(trained, pixels, device=device)["embedding"]
             progress("probing", 2, 3)

@@ -166,7 +166,7 @@ def retrain(
         if dataset is not None:
             return image_room.load_pixels(list(table["image"]), size=size, channels=channels)
         paths = table.rename(columns={"image": "path"})
-        return pixels_of(ws, paths, size=size, channels=channels, progress=progress)
+        return pixels_of(ws, paths, size=size, channels=channels, progress=progress, tell=tell)
 
     is_test = (table["split"] == test_name).to_numpy()
     copies = _copies(ws if dataset is None else None, table, pixels, is_test, progress, tell)

@@ -139,7 +139,9 @@ def score(
         ):
             brought[str(report)] = None
         if pixels is None:
-            arrays = pixels_of(ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress)
+            arrays = pixels_of(
+                ws, frame, size=chosen.input_size, channels=chosen.channels, progress=progress, tell=tell
+            )
             # one copy on the device for all recognizers, seeds and folds
             pixels = Pixels(arrays, choose_device(device))
         folds_reused += _run_one(

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import TINY
 from PIL import Image
 
+from ferclean.parts.copies import find_duplicates
 from ferclean.parts.pixels import blocks_of, fill, pixels_of
 from ferclean.recognition import images as image_room
 from ferclean.steps.doctor import doctor
@@ -82,6 +84,44 @@ def test_an_old_workspace_fills_itself_with_the_bytes_that_decoding_gives(
     blocks = list(blocks_of(ws, frame, size=48, channels=1, most=64))
     assert max(map(len, blocks)) == 64
     assert np.array_equal(np.concatenate(blocks), kept[0][:])
+
+
+def test_damaged_pixels_are_decoded_again_with_a_word_and_the_copies_stay_those_that_they_were(
+    judged_copy: Path, decoded: Counter[int]
+) -> None:
+    ws = Workspace.open(judged_copy)
+    frame, before = samples.get_samples(ws), find_duplicates(ws)
+    whole = pixels_of(ws, frame, size=48, channels=1)[:]
+    (file,) = ws.pixels.glob("48x1-*/*/pixels.npy")
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 3] + bytes(len(data) - len(data) // 3))
+    told: list[str] = []
+    after = find_duplicates(ws, force=True, tell=told.append)
+    assert len(before) > 5
+    known = [one.sort_values(["sample_a", "sample_b"], ignore_index=True) for one in (after, before)]
+    pd.testing.assert_frame_equal(*known, check_dtype=False)
+    assert 100 < len(decoded) == sum(decoded.values()) < len(frame)
+    assert told == [f"{len(decoded)} damaged pictures in {file.parent.parent} are decoded again"]
+    decoded.clear()
+    assert np.array_equal(pixels_of(ws, frame, size=48, channels=1, tell=told.append)[:], whole)
+    assert not decoded
+    assert len(told) == 1
+
+
+def test_damaged_pixels_whose_source_is_gone_are_one_line_with_the_file_and_the_mend(
+    drawn_set: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(drawn_set, own)
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "drawn_faces", own)
+    own.rename(tmp_path / "elsewhere")
+    (file,) = ws.pixels.glob("48x1-*/*/pixels.npy")
+    file.write_bytes(file.read_bytes()[:-5000] + bytes(5000))
+    with pytest.raises(pictures.LostPictureError) as lost:
+        find_duplicates(ws, force=True)
+    assert str(lost.value).startswith(f"{file} is damaged, and the picture of sample ")
+    assert str(lost.value).endswith("put the data set back, or ingest it again from where it lies now")
 
 
 def test_large_pictures_are_given_and_not_kept(judged_copy: Path) -> None:

@@ -93,11 +93,49 @@ def test_filling_writes_in_parts_holds_each_picture_once_and_takes_all_back(
 def test_a_spoilt_part_is_named_with_the_mend(ws: Workspace) -> None:
     names, array = pictures(3)
     part = shelf(ws).put(names, array)
-    for file, length in (("pixels.npy", 200), ("hashes.npy", 0)):
-        (part / file).write_bytes((part / file).read_bytes()[:length])
+    for file, length in (("pixels.npy", 200), ("hashes.npy", 0), ("sums.npy", 100)):
+        whole = (part / file).read_bytes()
+        (part / file).write_bytes(whole[:length])
         with pytest.raises(FercleanError, match=r"is damaged .*delete that folder") as told:
             shelf(ws)
         assert str(part) in str(told.value)
+        (part / file).write_bytes(whole)
+    (part / "hashes.npy").write_bytes(whole_of(part / "hashes.npy", spoilt=1))
+    with pytest.raises(FercleanError, match=r"hashes.npy holds others than were put.*delete that folder"):
+        shelf(ws)
+
+
+def whole_of(file: Path, *, spoilt: int) -> bytes:
+    """A file's bytes with other ones in the last `spoilt` places."""
+    data = file.read_bytes()
+    return data[:-spoilt] + bytes(255 - one for one in data[-spoilt:])
+
+
+@pytest.mark.parametrize("file", ["pixels.npy", "sums.npy"])
+def test_damaged_pictures_are_known_among_the_others_and_replaced_where_they_lie(ws: Workspace, file: str) -> None:
+    names, array = pictures(30)
+    one = shelf(ws)
+    part = one.put(names[:20], array[:20])
+    one.put(names[20:], array[20:])
+    size = {"pixels.npy": 75, "sums.npy": 4}[file]
+    (part / file).write_bytes(whole_of(part / file, spoilt=3 * size + 1))  # three, and the last byte of one more
+    other = shelf(ws)
+    bad = [16, 17, 18, 19]
+    order = np.random.default_rng(2).permutation(30)
+    assert set(order[other.damaged([names[i] for i in order])]) == set(bad)
+    assert other.file_of(names[17]) == part / "pixels.npy"
+    other.replace([names[i] for i in bad], array[bad])
+    for reader in (other, shelf(ws)):
+        assert not reader.damaged(names).any()
+        assert np.array_equal(reader.take(names), array)
+    assert sorted(entry.name for entry in part.iterdir()) == ["hashes.npy", "pixels.npy", "sums.npy"]
+
+
+def test_a_part_without_sums_is_an_older_fercleans_and_is_read(ws: Workspace) -> None:
+    names, array = pictures(4)
+    (shelf(ws).put(names, array) / "sums.npy").unlink()
+    assert not shelf(ws).damaged([*names, "ab" * 32]).any()
+    assert np.array_equal(shelf(ws).take(names), array)
 
 
 def test_pictures_of_many_parts_are_found_while_they_are_put_and_afterwards(ws: Workspace) -> None:
