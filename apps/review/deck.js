@@ -5,7 +5,8 @@ const AHEAD = 20; // faces that are asked for at a time
 const FEW = 40; // fewer than these ahead, and more are asked for: a minute's worth without a server
 const BEHIND = 30; // faces that are kept for undo
 const GATHER = 400; // ms in which answers go out together
-const MOST = 100; // answers that go out together, well below what a browser sends of a page that is closed
+const MOST = 100; // answers that go out together
+const BYTES = 40000; // of them, well below the 64 KB that a browser sends of a page that is closed
 const LATER = [500, 1000, 2000, 3000]; // ms until the next try
 const PATIENCE = 10000; // ms after which a request is given up: a line may be dead without a word
 const LETTERS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
@@ -30,19 +31,54 @@ const tell = (text) => {
 // Streamlit's own dialog says that the server does not answer; the deck says it too, and goes on without one
 const covered = () => document.querySelector('[data-testid="stPopoverBody"], dialog[open]');
 
-class Outbox { // answers that are not known to be recorded, in the browser's storage: other tabs and the next one see them
-  constructor(prefix) { this.prefix = prefix; }
-  put(answer) { localStorage.setItem(this.prefix + answer.answer_id, JSON.stringify(answer)); }
-  drop(id) { localStorage.removeItem(this.prefix + id); }
-  all() {
-    return Object.keys(localStorage).filter((key) => key.startsWith(this.prefix)).sort().map((key) => JSON.parse(localStorage.getItem(key)));
+// Answers that are not known to be recorded, in the browser's storage, where other tabs and the next one see them, too.
+// Where a browser keeps nothing (it is full, or forbidden), this page does, and says so.
+class Outbox {
+  constructor(prefix) { Object.assign(this, { prefix, here: new Map(), last: 0, tab: Math.random().toString(36).slice(2, 10) }); }
+  name() { // in the order of the keys also where a clock is set back
+    this.last = Math.max(Date.now(), this.last + 1);
+    return `${String(this.last).padStart(15, "0")}-${this.tab}`;
+  }
+  put(answer) {
+    try {
+      localStorage.setItem(this.prefix + answer.answer_id, JSON.stringify(answer));
+      return true;
+    } catch {
+      this.here.set(answer.answer_id, answer);
+      return false;
+    }
+  }
+  drop(id) {
+    this.here.delete(id);
+    try { localStorage.removeItem(this.prefix + id); } catch { /* nothing is kept there */ }
+  }
+  all() { // the oldest first
+    const found = [...this.here.values()];
+    try {
+      for (const key of Object.keys(localStorage).filter((one) => one.startsWith(this.prefix))) {
+        try { found.push(JSON.parse(localStorage.getItem(key))); } catch { localStorage.removeItem(key); } // no answer of ours
+      }
+    } catch { /* nothing is kept there */ }
+    return found.filter(Boolean).sort((one, other) => (one.answer_id < other.answer_id ? -1 : 1));
+  }
+  first() { // what goes out together: of one address, and not more than a browser sends of a page that is closed
+    const [first, ...rest] = this.all();
+    if (!first) return [];
+    const going = [first];
+    let size = JSON.stringify(first).length;
+    for (const one of rest) {
+      size += JSON.stringify(one).length;
+      if (one.address !== first.address || going.length >= MOST || size > BYTES) break;
+      going.push(one);
+    }
+    return going;
   }
 }
 
 class Deck {
   constructor(root, data, ended) {
     Object.assign(this, { root, data, ended, line: [], card: null, answered: new Set(), history: [], examples: {}, painted: false,
-      tab: Math.random().toString(36).slice(2, 10), number: 0, asking: null, sending: false, tries: 0, timer: null, asked: null });
+      asking: null, sending: false, tries: 0, timer: null, asked: null });
     this.outbox = new Outbox(`ferclean-answer|${data.store}|`);
     this.find = (name) => root.querySelector(name);
     this.stage = this.find(".stage");
@@ -53,8 +89,8 @@ class Deck {
     this.online = () => this.flush();
     // whoever closes the tab has decided: what waits goes out with it, and where it does not, with the next tab
     this.hide = () => {
-      const answers = this.outbox.all().slice(0, MOST);
-      if (document.visibilityState === "hidden" && answers.length) this.post(answers).catch(() => {});
+      const answers = this.outbox.first();
+      if (document.visibilityState === "hidden" && answers.length) this.post(answers, true).catch(() => {});
     };
     document.addEventListener("visibilitychange", this.hide);
     document.addEventListener("keydown", this.down);
@@ -184,15 +220,18 @@ class Deck {
     line.textContent = waits ? `${waits} not saved yet` : "all saved";
     line.classList.toggle("waits", Boolean(waits));
   }
-  name() { return `${String(Date.now()).padStart(14, "0")}-${this.tab}-${String(this.number++).padStart(6, "0")}`; }
-  send(answer) { this.outbox.put(answer); this.count(); this.soon(GATHER); }
+  send(answer) {
+    if (!this.outbox.put({ ...answer, address: this.data.address })) this.say("trouble", "This browser keeps nothing: do not close the page before all is saved");
+    this.count();
+    this.soon(GATHER);
+  }
   decide(action, label = null, seen = undefined, about = null) {
     const card = about || this.card;
     if (!card || (!about && !this.painted)) {
       tell(`${this.pressed || "this"} was not taken: the next face is not on the screen yet`);
       return false;
     }
-    const answer = { answer_id: this.name(), action, label, sample_id: card.id, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
+    const answer = { answer_id: this.outbox.name(), action, label, sample_id: card.id, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
       by_choice: card.by_choice, note: about ? "" : this.find(".fc-deck-note").value.trim(), seconds: about ? null : (performance.now() - this.since) / 1000 };
     this.history.push({ answer_id: answer.answer_id, id: card.id, card, before: { seen: card.seen, stands: card.stands } });
     if (this.history.length > BEHIND) this.history[this.history.length - BEHIND - 1].card = null;
@@ -213,10 +252,10 @@ class Deck {
   }
   undo() {
     const last = this.history.pop();
-    this.send({ answer_id: this.name(), action: "undo", undoes: last ? last.answer_id : null });
-    if (!last) { this.back = true; this.soon(0); return; }
-    this.answered.delete(last.id);
-    if (!last.card) { this.back = true; this.soon(0); return; }
+    const answer = { answer_id: this.outbox.name(), action: "undo", undoes: last ? last.answer_id : null };
+    this.send(answer);
+    if (last) this.answered.delete(last.id);
+    if (!last || !last.card) { this.back = answer.answer_id; this.soon(0); return; } // the server knows which face it was
     if (this.card && this.card !== last.card && !this.answered.has(this.card.id)) this.line.unshift(this.card);
     Object.assign(last.card, last.before);
     this.line = this.line.filter((card) => card !== last.card);
@@ -283,12 +322,12 @@ class Deck {
     if (waits && !this.gone) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : 0);
     else this.count();
   }
-  post(answers) {
-    return fetch(`/ferclean/answers?${this.data.address}`, {
-      method: "POST", keepalive: true, signal: AbortSignal.timeout(PATIENCE), headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
+  post(answers, keepalive = false) {
+    return fetch(`/ferclean/answers?${answers[0].address}`, {
+      method: "POST", keepalive, signal: AbortSignal.timeout(PATIENCE), headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
   }
   async out() {
-    const answers = this.outbox.all().slice(0, MOST);
+    const answers = this.outbox.first();
     if (!answers.length) return;
     let found = null;
     try {
@@ -303,8 +342,8 @@ class Deck {
       this.outbox.drop(one.answer_id);
       if (one.refused) this.refused(one, answers.find((answer) => answer.answer_id === one.answer_id));
     }
-    if (this.back) {
-      this.back = false;
+    if (found.taken.some((one) => one.answer_id === this.back)) {
+      this.back = null;
       const [card] = found.faces;
       if (card) {
         this.answered.delete(card.id);
@@ -314,7 +353,7 @@ class Deck {
         this.say("", `Undone: ${found.about > 1 ? `${found.about.toLocaleString()} decisions` : card.name}`);
       }
     }
-    this.how(found);
+    if (answers[0].address === this.data.address) this.how(found);
   }
   refused(one, answer) {
     const words = one.newer ? `${one.newer.said} stands, ${one.newer.who}` : one.refused;

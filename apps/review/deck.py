@@ -73,7 +73,12 @@ def step(address: Mapping[str, str], *, sample_id: str, by: int) -> dict[str, An
 
 def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Record what a browser sends; what became of each answer, and how far the reviewer is then."""
-    answers = [_answer(one) for one in sent]
+    answers, odd = [], []
+    for one in sent:
+        try:
+            answers.append(_answer(one))
+        except UsageError as error:  # told of by itself: it must not keep those behind it
+            odd.append(Taken(answer_id=str(one.get("answer_id")), refused=str(error)))
     place, at = sitting_at(address)
     with place.lock:
         try:
@@ -87,7 +92,7 @@ def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dic
         undone = {one.answer_id for one in answers if one.action == "undo"}
         shown = [i for one in taken if one.answer_id in undone for i in one.sample_ids if i in at.selection]
         return {
-            "taken": [_told(one, place) for one in taken],
+            "taken": [_told(one, place) for one in [*taken, *odd]],
             "faces": _cards(at, shown[-1:]),
             "about": len(back),
             **_how_far(at),

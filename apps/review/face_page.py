@@ -39,7 +39,7 @@ def draw(at: Sitting) -> None:
         return
     asked = {name: value for name, value in st.query_params.items() if name not in ("sample", "page")}
     parts.deck(
-        store=f"{at.desk.ws.root}|{at.desk.reviewer}",
+        store=str(at.desk.ws.root),
         address=urlencode(asked | {"reviewer": at.desk.reviewer}),
         classes=[(name, printable(name)) for name in at.desk.classes],
         rests=_RESTS,

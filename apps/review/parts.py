@@ -62,8 +62,8 @@ def keys(mapping: dict[str, str], *, face: str, rests: dict[str, str] | None = N
 def deck(**data: Any) -> None:
     """The deck of faces, which asks this server for what it shows and sends it the answers by itself (`deck.py`).
 
-    `store` names whose answers a browser keeps; `address` is what the faces are asked for with. The page is drawn again
-    when the deck has come to an end.
+    `store` names the workspace whose answers a browser keeps; `address` is what the faces are asked for with. The page
+    is drawn again when the deck has come to an end.
     """
     turn = st.session_state.get("deck_turn", 0)
     _deck(key="deck", data={**data, "turn": turn}, height="content", on_ended_change=_ended)

@@ -6,6 +6,7 @@ It reads pictures by sample id only, decodes them here, and never hands on the b
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -71,6 +72,8 @@ class Album:
     found: dict[tuple[str, int], list[Beside]] = field(default_factory=dict)
     """What lay beside the faces that were looked at."""
     kept: dict[tuple[str, int], Picture] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while it looks: several tabs may share it."""
 
 
 def open_album(ws: Workspace, *, examples: int = 8) -> Album:
@@ -108,9 +111,10 @@ def beside(album: Album, sample_id: str, *, count: int) -> list[Beside]:
     At most `count`; empty when the workspace holds neither pairs nor embeddings of the scored run. Copies are no
     neighbours: they come first in any case.
     """
-    if (sample_id, count) not in album.found:
-        album.found[sample_id, count] = _beside(album, sample_id, count)
-    return album.found[sample_id, count]
+    with album.lock:
+        if (sample_id, count) not in album.found:
+            album.found[sample_id, count] = _beside(album, sample_id, count)
+        return album.found[sample_id, count]
 
 
 def _beside(album: Album, sample_id: str, count: int) -> list[Beside]:
@@ -141,15 +145,16 @@ def pictures(album: Album, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str,
 
     A sample without a picture that can be seen is not an error: its `trouble` says why.
     """
-    missing = [pair for pair in dict.fromkeys(wanted) if pair not in album.kept]
-    if missing:
-        if len(album.kept) > _KEPT:
-            album.kept.clear()
-            missing = list(dict.fromkeys(wanted))
-        data = images_bytes(album.ws, [sample_id for sample_id, _ in missing])
-        for sample_id, side in missing:
-            album.kept[sample_id, side] = _picture(data[sample_id], side)
-    return {pair: album.kept[pair] for pair in wanted}
+    with album.lock:
+        missing = [pair for pair in dict.fromkeys(wanted) if pair not in album.kept]
+        if missing:
+            if len(album.kept) > _KEPT:
+                album.kept.clear()
+                missing = list(dict.fromkeys(wanted))
+            data = images_bytes(album.ws, [sample_id for sample_id, _ in missing])
+            for sample_id, side in missing:
+                album.kept[sample_id, side] = _picture(data[sample_id], side)
+        return {pair: album.kept[pair] for pair in wanted}
 
 
 def _picture(data: bytes | FercleanError, side: int) -> Picture:

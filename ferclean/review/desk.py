@@ -232,7 +232,7 @@ def contender(desk: Desk, item: Item) -> str | None:
 def tally(desk: Desk, selection: Selection) -> Tally:
     """How far the reviewer is, at what pace, and how many errors are still to be expected."""
     chances, place = desk.items.ranked.p_mislabelled, desk.items.place
-    done = [place[sample_id] for sample_id in desk.standing if sample_id in selection]
+    done = [place[sample_id] for sample_id in list(desk.standing) if sample_id in selection]  # another tab may add one
     recent = desk.moments[-_PACE_OVER:]
     spent = recent[-1] - recent[0] if len(recent) > 1 else 0.0
     return Tally(

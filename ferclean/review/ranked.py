@@ -5,8 +5,9 @@ It records nothing. A face is read when somebody looks at it, together with thos
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,16 @@ class Faces(Mapping[str, Item]):
     place: dict[str, int]
     """Sample id -> row of `ranked`."""
     kept: dict[str, Item]
+    lock: threading.RLock = field(default_factory=threading.RLock, compare=False, repr=False)
+    """Held while faces are read: several tabs may share them."""
 
     def __getitem__(self, sample_id: str) -> Item:
         """The face; read with the following ones where it is not at hand. Raises KeyError for one of another queue."""
-        if sample_id not in self.kept:
-            start = self.place[sample_id]
-            self.read(self.ranked.ids[start : start + _PAGE])
-        return self.kept[sample_id]
+        with self.lock:
+            if sample_id not in self.kept:
+                start = self.place[sample_id]
+                self.read(self.ranked.ids[start : start + _PAGE])
+            return self.kept[sample_id]
 
     def __iter__(self) -> Iterator[str]:
         """The sample ids, best first."""
@@ -58,18 +62,19 @@ class Faces(Mapping[str, Item]):
 
         All of the named ones are in the answer, also where they are more than what is kept.
         """
-        missing = [sample_id for sample_id in sample_ids if sample_id not in self.kept]
-        found = {sample_id: self.kept[sample_id] for sample_id in sample_ids if sample_id in self.kept}
-        if missing:
-            rows = sample_rows(self.ws, missing, triage=self.ranked.run_id)
-            rows["pred_probs"] = at_temperature(rows["pred_probs"], self.temperature)
-            if len(rows) < len(missing) or rows["rank"].isna().any():
-                raise UsageError("the faces were judged anew since this page was opened; read the workspace again")
-            found |= {row["sample_id"]: item_of(row) for row in rows.to_dict("records")}
-            if len(self.kept) + len(missing) > _KEPT:
-                self.kept.clear()
-            self.kept.update(found)
-        return found
+        with self.lock:
+            missing = [sample_id for sample_id in sample_ids if sample_id not in self.kept]
+            found = {sample_id: self.kept[sample_id] for sample_id in sample_ids if sample_id in self.kept}
+            if missing:
+                rows = sample_rows(self.ws, missing, triage=self.ranked.run_id)
+                rows["pred_probs"] = at_temperature(rows["pred_probs"], self.temperature)
+                if len(rows) < len(missing) or rows["rank"].isna().any():
+                    raise UsageError("the faces were judged anew since this page was opened; read the workspace again")
+                found |= {row["sample_id"]: item_of(row) for row in rows.to_dict("records")}
+                if len(self.kept) + len(missing) > _KEPT:
+                    self.kept.clear()
+                self.kept.update(found)
+            return found
 
     def given(self, sample_id: str) -> str | None:
         """The given label, without reading the face."""

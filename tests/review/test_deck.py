@@ -246,7 +246,8 @@ def test_an_answer_older_than_another_tabs_is_told_with_what_stands(ws: Workspac
     assert told["newer"]["who"].startswith("settled by eve at ")
 
 
-def test_what_is_no_answer_is_refused_before_anything_is_recorded(ws: Workspace) -> None:
-    with pytest.raises(UsageError, match="no answer"):
-        answered({"action": "keep"})
-    assert decision_history(ws).empty
+def test_what_is_no_answer_is_refused_alone(ws: Workspace) -> None:
+    (first, *_) = dealt()
+    told = answered({"action": "keep"}, sent("1", "keep", first), sent("2", "keep", seconds="long"))["taken"]
+    assert [one["answer_id"] for one in told if "no answer" in one["refused"]] == ["None", "2"]
+    assert decision_history(ws)["action"].tolist() == ["keep"]
