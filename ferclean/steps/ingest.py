@@ -274,14 +274,28 @@ class _Reader:
     def _keep(
         self, keep: Callable[[str, bytes], None], data: bytes, content_hash: str, facts: image_room.ImageFacts | None
     ) -> str:
-        """Write what the row itself held below the workspace's images, once per content; unreadable bytes too."""
+        """Write what the row itself held below the workspace's images, once per content; unreadable bytes too.
+
+        A file of that name that holds anything else, as one that was cut off, gives way: the name says what it holds.
+        """
         extension = _EXTENSIONS.get(facts.format, "bin") if facts else "bin"
         name = f"{content_hash[:2]}/{content_hash}.{extension}"
         target = self.ws.images / name
         if not self.dry_run and not target.exists():
             keep(name, data)
             self.written.append(target)
+        elif not self.dry_run and not _holds(target, data, content_hash):
+            keep(name, data)
         return name
+
+
+def _holds(path: Path, data: bytes, content_hash: str) -> bool:
+    """Whether a kept picture is what its name says: these bytes, or another PNG of the same pixels."""
+    try:
+        held = path.read_bytes()
+    except OSError:  # nobody else could read it either
+        return False
+    return held == data or hashes.is_content(held, content_hash, kept=True)
 
 
 def _unique_key(row: SourceRow, seen: Counter[str]) -> SourceRow:

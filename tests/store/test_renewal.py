@@ -117,6 +117,19 @@ def test_pictures_that_a_refused_ingest_has_written_are_taken_away(ws: Workspace
     assert sorted(file for file in ws.images.rglob("*") if file.is_file()) == stored
 
 
+def test_a_kept_picture_that_was_damaged_is_whole_again_after_the_next_ingest(ws: Workspace, tmp_path: Path) -> None:
+    file = write_fer2013(tmp_path / "set/fer2013.csv", [fer_row(seed, seed % 7) for seed in range(7)])
+    ingest(ws, "fer2013", file)
+    whole = {path: path.read_bytes() for path in ws.images.rglob("*.png")}
+    cut, other, fine = list(whole)[:3]
+    cut.write_bytes(whole[cut][:50])
+    other.write_bytes(whole[fine])
+    assert len(pictures.set_aside_lost(ws)) == 2
+    assert ingest(ws, "fer2013", file).returned == 2
+    assert {path: path.read_bytes() for path in ws.images.rglob("*.png")} == whole
+    assert pictures.lost_pictures(ws) == {}
+
+
 def test_a_file_moved_to_another_class_or_split_is_a_changed_label(ws: Workspace, tmp_path: Path) -> None:
     root = write_folder(
         tmp_path / "set", ["train/happy/a.png", "train/happy/b.png", "train/sad/c.png", "test/sad/d.png"]
