@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli import completion, score_verbs
-from ferclean.cli.options import Device, Force, Seed, names
+from ferclean.cli.options import Device, Force, Seed, names, refuse_others
 from ferclean.cli.plumbing import Session, add_verbs
 
 
@@ -176,14 +176,18 @@ def triage(
             autocompletion=completion.methods,
         ),
     ] = None,
+    again: Annotated[bool, typer.Option("--again", help="With the options of the last one.")] = False,
 ) -> None:
     """Turn signals into verdicts and a ranked queue. Thresholds can be changed without scoring again."""
     from ferclean.parts.teaching import told
     from ferclean.steps.triage import triage as step
+    from ferclean.steps.triage import triage_again
 
     session: Session = context.obj
+    if again:
+        refuse_others(context, "triage --again", {"again"})
     with session.progress() as progress:
-        result = step(
+        result = triage_again(session.open(), progress=progress) if again else step(
             session.open(), mislabelled_at=mislabelled_at, ambiguous_at=ambiguous_at, random_share=random_share,
             teaching_round=teaching_round, outside=not without_judges, members=names(members), progress=progress,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.options import Device, Force, names
+from ferclean.cli.options import Device, Force, names, refuse_others
 from ferclean.cli.plumbing import Session, add_verbs, quoted
 from ferclean.errors import UsageError
 
@@ -71,7 +71,7 @@ def judge(
     from ferclean.steps import judge as step
 
     session: Session = context.obj
-    _refuse_others(context, action)
+    refuse_others(context, f"judge {action}", {"action", *OF_ACTION[action]}, argument="a judge's name")
     if action == "list":
         _list(session, step.list_judges())
     elif action == "add":
@@ -147,15 +147,6 @@ def _share(share: dict[str, float]) -> str:
 
 def _interval(share: dict[str, float]) -> str:
     return f"{100 * share['low']:.0f} to {100 * share['high']:.0f}"
-
-
-def _refuse_others(context: typer.Context, action: str) -> None:
-    """What was said on the command line and this action would ignore; a workspace's own defaults are for all."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if getattr(source, "name", "") == "COMMANDLINE" and parameter.name not in {"action", *OF_ACTION[action]}:
-            word = parameter.opts[0] if parameter.param_type_name == "option" else "a judge's name"
-            raise UsageError(f"judge {action} would ignore {word}: leave it out (see `ferclean judge --help`)")
 
 
 def _numbers(text: str | None, option: str) -> tuple[float, ...] | None:

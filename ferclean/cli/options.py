@@ -41,3 +41,14 @@ def names(text: str | None) -> list[str] | None:
     if not all(parts):
         raise UsageError(f"{text!r} has an empty name between its commas; write a,b,c")
     return parts
+
+
+def refuse_others(context: typer.Context, what: str, meant: set[str], *, argument: str = "an argument") -> None:
+    """Raise UsageError for what was said on the command line and `what` would ignore, all but the parameters `meant`; a
+    workspace's own defaults are for all."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if getattr(source, "name", "") == "COMMANDLINE" and parameter.name not in meant:
+            word = parameter.opts[0] if parameter.param_type_name == "option" else argument
+            verb = what.split()[0]
+            raise UsageError(f"{what} would ignore {word}: leave it out (see `ferclean {verb} --help`)")

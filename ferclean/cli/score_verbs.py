@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.options import Device, Force, ProfileName, Seed, names
+from ferclean.cli.options import Device, Force, ProfileName, Seed, names, refuse_others
 from ferclean.cli.plumbing import Session, add_verbs, warn
 from ferclean.errors import UsageError
 
@@ -86,19 +86,30 @@ def score(
     ] = None,
     device: Device = "auto",
     keep_weights: KeepWeights = False,
+    again: Annotated[
+        str | None,
+        typer.Option(
+            help="Make what is missing of these runs, comma-separated, with their own settings.", metavar="RUN"
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Train recognizers on K-1 folds and let each judge the fold it never saw. Resumes where it was stopped."""
     from ferclean.steps.score import score as step
+    from ferclean.steps.score import score_again
 
     session: Session = context.obj
-
+    run_ids = names(again)
+    if run_ids:
+        refuse_others(context, "score --again", {"again", "weights"})
     overrides: dict[str, Any] = {
         "folds": folds, "epochs": epochs, "backbone": backbone,
         "input_size": input_size, "batch_size": batch_size, "weights": weights,
     }  # fmt: skip
     with session.progress() as progress:
-        result = step(
+        result = score_again(
+            session.open(), run_ids, weights=weights, progress=progress, tell=session.tell
+        ) if run_ids else step(
             session.open(), profile=profile, methods=names(methods), seeds=seeds, seed=seed, splits=names(splits),
             device=device, force=force, keep_weights=keep_weights, progress=progress, tell=session.tell, **overrides,
         )  # fmt: skip

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ferclean.errors import FercleanError, UsageError, among
 from ferclean.parts.specification import shared_settings
-from ferclean.store import ensembles, run_files, runs, samples
+from ferclean.store import again, ensembles, run_files, runs, samples
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 
@@ -58,16 +58,16 @@ def heard(ws: Workspace) -> Heard:
     usable = next((one for one in known.chosen if not _unscored(ws, one, known)), None)
     if usable is not None:
         members = _in_order([fitting[run_id] for run_id in usable])
-        missing = [_told(run.run_id, run) for run in members if run.state != "done"]
+        missing = [run.run_id for run in members if run.state != "done"]
     elif begun := next((one for one in known.chosen if fitting.keys() & set(one)), None):
         members, missing = [], _unscored(ws, begun, known)
     else:
         members = _alike([run for run in fitting.values() if run.state in ("done", "deleted")])
-        missing = [_told(run.run_id, run) for run in members if run.state != "done"]
+        missing = [run.run_id for run in members if run.state != "done"]
     if missing:
         raise FercleanError(
-            f"the ensemble that was chosen lacks the scores of {'; '.join(missing)}; run `ferclean score` "
-            "again, or choose others with `ferclean triage --members`"
+            f"the ensemble that was chosen lacks the scores of {_named(missing, known)}; run {_mend(missing, known)}, "
+            "or choose others with `ferclean triage --members`"
         )
     wanted = shared_settings(members[0].config)
     alike = {run.method for run in fresh if shared_settings(run.config) == wanted}
@@ -126,6 +126,11 @@ def _known(ws: Workspace) -> _Known:
 def _fresh(known: _Known) -> list[Run]:
     """Finished scorings of the labels as they are now. Raises FercleanError where there is none."""
     if not (fresh := [run for run in known.fitting.values() if run.state == "done"]):
+        gone = [run for run in known.fitting.values() if run.state == "deleted"]
+        if asked := [run for run in gone if run.run_id in next(iter(known.chosen), ())] or gone:
+            raise FercleanError(
+                f"nothing to judge: the scores for these labels were deleted; run {again.in_words(asked)} first"
+            )
         since = any(run.state == "done" for run in known.scorings.values())
         raise FercleanError(
             f"nothing to judge: no finished scoring for these labels"
@@ -149,7 +154,7 @@ def _lost(run: Run) -> str:
     return (
         f"the judge {run.method} has no say: its answers were deleted"
         f"{'' if run.state == 'deleted' else f', and asking again is not finished ({run.state})'}; "
-        f"`ferclean judge run {run.method}` asks it again"
+        f"{again.in_words([run])} asks it again"
     )
 
 
@@ -158,26 +163,37 @@ def _passed_over(ws: Workspace, known: _Known) -> list[str]:
     if not (lacking := _unscored(ws, next(iter(known.chosen), ()), known)):
         return []
     return [
-        f"the ensemble that was chosen last has no say: it lacks the scores of {'; '.join(lacking)}; `ferclean score` "
-        "makes them, `ferclean triage --members` chooses others"
+        f"the ensemble that was chosen last has no say: it lacks the scores of {_named(lacking, known)}; run "
+        f"{_mend(lacking, known)} for them, `ferclean triage --members` chooses others"
     ]
 
 
 def _unscored(ws: Workspace, members: Sequence[str], known: _Known) -> list[str]:
-    """Which of these runs were never finished for the labels as they are now, in words. One that is being made anew
-    was: what it said before lies there."""
+    """Which of these runs were never finished for the labels as they are now. One that is being made anew was: what it
+    said before lies there."""
     return [
-        _told(run_id, known.runs.get(run_id), here=run_id in known.fitting)
+        run_id
         for run_id in members
         if run_id not in known.fitting
         or not (known.fitting[run_id].state in ("done", "deleted") or run_files.complete(ws, run_id, "score"))
     ]
 
 
-def _told(run_id: str, run: Run | None, *, here: bool = True) -> str:
+def _named(missing: Sequence[str], known: _Known) -> str:
+    return "; ".join(_told(run_id, known.runs.get(run_id), here=run_id in known.fitting) for run_id in missing)
+
+
+def _told(run_id: str, run: Run | None, *, here: bool) -> str:
     if run is None:
         return f"{run_id} (not begun)"
     return f"{run.method}, seed {run.seed} ({run.state if here else 'for other labels'})"
+
+
+def _mend(missing: Sequence[str], known: _Known) -> str:
+    """What makes these runs; of one that was not begun no settings are known."""
+    if any(run_id not in known.runs for run_id in missing):
+        return "`ferclean score` again, with the options that it was given"
+    return again.in_words([known.runs[run_id] for run_id in missing])
 
 
 def _alike(fresh: Sequence[Run]) -> list[Run]:

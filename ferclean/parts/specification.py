@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import MISSING, Field, asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
+from ferclean.errors import UsageError
 from ferclean.recognition.profiles import Profile
 from ferclean.store import runs
 from ferclean.store.runs import Run
@@ -120,10 +123,52 @@ def read_spec(config: dict[str, Any]) -> ScoreSpec | None:
     return ScoreSpec(**named)
 
 
+def profile_of(spec: ScoreSpec, method: str, classes: Sequence[str], *, weights: str | Path | None) -> Profile:
+    """The profile that `spec` came from, for this one method; `weights`: where the file of starting weights lies now.
+
+    Raises UsageError where it started from weights, and `weights` names none or others.
+    """
+    from ferclean.recognition.methods.base import config_of, with_class_names
+    from ferclean.recognition.methods.catalogue import get_method
+
+    shared = {field.name for field in fields(ScoreSpec)} & {field.name for field in fields(Profile)} - {"weights"}
+    crop = 1.0 if spec.train_size is None else spec.train_size / spec.input_size
+    file = weights if spec.weights else None
+    profile = Profile(**{name: getattr(spec, name) for name in shared}, methods=(method,), weights=file, crop=crop)
+    training = profile.train_config()
+    if (found := training.weights_sha256()) != spec.weights:
+        given = f"{weights} holds others" if found else "name their file with --weights"
+        raise UsageError(f"{method} started from weights with the SHA-256 {spec.weights}: {given}")
+    usual = json.loads(json.dumps(asdict(config_of(with_class_names(training, method, classes), method))))
+    stored = _missing(get_method(method).Config) | spec.method_config
+    own = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in stored.items()
+        if usual.get(name) != value
+    }
+    return replace(profile, method_options={method: own} if own else {})
+
+
+def device_of(spec: ScoreSpec) -> str:
+    """The device that a run was computed on, if there is one here; else `auto`."""
+    from ferclean.recognition.devices import choose_device
+
+    with suppress(UsageError):
+        return choose_device(spec.device).type if spec.device else "auto"
+    return "auto"
+
+
 def find_run(
-    ws: Workspace, spec: ScoreSpec, method: str, seed: int, fingerprint: str, *, any_device: bool
+    ws: Workspace,
+    spec: ScoreSpec,
+    method: str,
+    seed: int,
+    fingerprint: str,
+    *,
+    any_device: bool,
+    named: Run | None = None,
 ) -> Run | None:
-    """The run that does, or did, what `spec` asks for: a finished one if there is any, else the newest.
+    """The run that does, or did, what `spec` asks for: `named`, else a finished one if there is any, else the newest.
 
     With `any_device` a finished one is taken wherever it ran.
     """
@@ -136,7 +181,12 @@ def find_run(
         and (stored := read_spec(run.config)) is not None
         and spec.meant_by(stored, get_method(method).Config, any_device=any_device and run.state == "done")
     ]
-    return max(found, key=lambda run: (run.state == "done", run.finished_at or run.started_at), default=None)
+    own = named.run_id if named else None
+    return max(
+        found,
+        key=lambda run: (run.run_id == own, run.state == "done", run.finished_at or run.started_at),
+        default=None,
+    )
 
 
 def shared_settings(config: dict[str, Any]) -> dict[str, Any]:

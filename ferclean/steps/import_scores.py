@@ -119,7 +119,8 @@ def score_file(
     fingerprint = samples.fingerprint(ws, splits=chosen_splits)
     run_id = runs.run_id("score", name, config, 0, fingerprint)
     known = runs.get_run(ws, run_id)
-    reused = known is not None and known.state == "done" and not force
+    fault = embeddings.fault_of(ws, run_id)
+    reused = known is not None and known.state == "done" and not force and fault is None and not known.lacking
     metrics = {
         "file": path.name,
         "accuracy_on_given": 1 - evidence.disagreement,

@@ -109,7 +109,10 @@ def score_probe(
     run_id = runs.run_id("score", method, config, seed, fingerprint)
     known = runs.get_run(ws, run_id)
     metrics: dict[str, Any]
-    if known is not None and known.state == "done" and not force and embeddings.has_embeddings(ws, run_id):
+    fault = embeddings.fault_of(ws, run_id)
+    if fault is not None and not force:
+        tell(fault)
+    if known is not None and known.state == "done" and not force and fault is None and not known.lacking:
         metrics = known.metrics
         reused = 1
     else:
@@ -136,6 +139,8 @@ def score_probe(
                 "accuracy_on_given": float(np.mean(probs.argmax(1) == given)),
                 "embedding": int(embedding.shape[1]),
                 "shared_space": True,
+                # by what name it is found again
+                "encoder": path.stem if path == encoders.path_of(ws, path.stem) else str(path.absolute()),
                 "seconds": round(time.perf_counter() - started, 1),
             }
             runs.finish_run(ws, run_id, metrics)

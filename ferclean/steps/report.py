@@ -24,7 +24,7 @@ from ferclean.missing import is_missing
 from ferclean.parts import report_plots
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
-from ferclean.store import counts, pictures, releases, runs, samples
+from ferclean.store import again, counts, pictures, releases, runs, samples
 from ferclean.store.table import first_of
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
@@ -89,7 +89,7 @@ def report(
         truth=truth or [],
         decided=_decided(counted, reviewers),
         stated=_stated(ws),
-        deleted=runs.deleted_in_words(runs.list_runs(ws)),
+        deleted=again.deleted_in_words(runs.list_runs(ws)),
         releases=releases.list_releases(ws),
         retrains=_retrains(ws),
         runs=[run for run in runs.list_runs(ws) if run.state == "done"],

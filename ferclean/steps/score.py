@@ -5,33 +5,38 @@ It never judges (that is triage) and never lets a model score an image, or a cop
 
 from __future__ import annotations
 
-import time
+import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import labels as label_names
-from ferclean.evidence.signals import label_signals as signal_room
-from ferclean.evidence.signals.nearest import Nearest
-from ferclean.leases import Work, share
 from ferclean.parts.copies import folds_of
 from ferclean.parts.pixels import pixels_of
-from ferclean.parts.specification import find_run, spec_of
-from ferclean.parts.surroundings import keep_nearest, seek
+from ferclean.parts.scored_run import train_and_keep
+from ferclean.parts.specification import (
+    ScoreSpec,
+    device_of,
+    find_run,
+    profile_of,
+    read_spec,
+    shared_settings,
+    spec_of,
+)
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.profiles import Profile, get_profile
-from ferclean.store import embeddings, ensembles, pictures, runs, samples, scores
+from ferclean.store import embeddings, ensembles, pictures, runs, samples
 from ferclean.store.runs import Run
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
 if TYPE_CHECKING:
-    from ferclean.recognition.crossval import OutOfFold
     from ferclean.recognition.pixels import Pixels
 
 
@@ -83,11 +88,89 @@ def score(
 
     Raises BadDataError when nothing can be scored: no labelled image, or fewer than two classes.
     """
+    chosen = get_profile(profile, methods=methods, seeds=seeds, **overrides)
+    asked = [
+        _Asked(profile=chosen, method=method, seed=run_seed, named=None)
+        for method in chosen.methods
+        for run_seed in range(seed, seed + chosen.seeds)
+    ]
+    return _score(
+        ws, asked, fold_seed=seed, splits=splits, device=device, force=force, keep_weights=keep_weights,
+        progress=progress, tell=tell,
+    )  # fmt: skip
+
+
+def score_again(
+    ws: Workspace,
+    run_ids: Sequence[str],
+    *,
+    weights: str | Path | None = None,
+    progress: Progress = silent,
+    tell: Tell = unheard,
+) -> ScoreSummary:
+    """Make what is missing of runs of `score`, from the settings and the seed that are stored with each: the same runs,
+    and what lies there of their folds is taken. They stay in, or out of, the ensemble that is chosen.
+
+    Where the labels are others since, or the device is not here, other runs with those settings take their places.
+    `weights` is the file that they started from, where they did. Raises UsageError for an unknown run, and for one that
+    `score` did not make.
+    """
+    classes = samples.get_dataset(ws).classes
+    groups: dict[str, tuple[ScoreSpec, list[_Asked]]] = {}
+    for run_id in dict.fromkeys(run_ids):
+        run = runs.get_run(ws, run_id)
+        spec = None if run is None or run.kind != "score" else read_spec(run.config)
+        if run is None or spec is None:
+            known = [one.run_id for one in runs.list_runs(ws) if read_spec(one.config)]
+            raise UsageError(f"{run_id!r} is no run of `ferclean score`; {among(run_id, known)}")
+        profile = profile_of(spec, run.method, classes, weights=weights)
+        settings = json.dumps([shared_settings(run.config), spec.device], sort_keys=True)
+        own = _Asked(profile=profile, method=run.method, seed=run.seed, named=run)
+        groups.setdefault(settings, (spec, []))[1].append(own)
+    done = [
+        _score(
+            ws, asked, fold_seed=spec.fold_seed, splits=spec.splits, device=device_of(spec), force=False,
+            keep_weights=False, progress=progress, tell=tell,
+        )
+        for spec, asked in groups.values()
+    ]  # fmt: skip
+    return replace(
+        done[-1],
+        runs=[run for one in done for run in one.runs],
+        reused=sum(one.reused for one in done),
+        folds_reused=sum(one.folds_reused for one in done),
+        weights=list(dict.fromkeys(line for one in done for line in one.weights)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """One recognizer that is to be scored; `named` is the run that was named to be made again."""
+
+    profile: Profile
+    method: str
+    seed: int
+    named: Run | None
+
+
+def _score(
+    ws: Workspace,
+    asked: Sequence[_Asked],
+    *,
+    fold_seed: int,
+    splits: Sequence[str] | None,
+    device: str,
+    force: bool,
+    keep_weights: bool,
+    progress: Progress,
+    tell: Tell,
+) -> ScoreSummary:
+    """Their profiles differ in `method_options` alone."""
     from ferclean.recognition.devices import choose_device
     from ferclean.recognition.methods.base import starting_weights
     from ferclean.recognition.pixels import Pixels
 
-    chosen = get_profile(profile, methods=methods, seeds=seeds, **overrides)
+    chosen = asked[0].profile
     dataset = samples.get_dataset(ws)
     # of all splits: copies are looked for in all of them
     lost = pictures.set_aside_lost(ws, progress=progress)
@@ -100,7 +183,7 @@ def score(
         )
 
     fold, groups, pairs = folds_of(
-        ws, frame, given, folds=chosen.folds, seed=seed, force=force, progress=progress, tell=tell
+        ws, frame, given, folds=chosen.folds, seed=fold_seed, force=force, progress=progress, tell=tell
     )
 
     folds = int(fold.max()) + 1
@@ -110,32 +193,37 @@ def score(
     brought: dict[str, None] = {}
     wanted: list[dict[str, Any]] = []
     configs: list[dict[str, Any]] = []
-    for method in chosen.methods:
-        for run_seed in range(seed, seed + chosen.seeds):
-            spec = spec_of(chosen, method, chosen_splits, dataset.classes, fold_seed=seed, device=device)
-            known = find_run(ws, spec, method, run_seed, fingerprint, any_device=device == "auto" and not force)
-            if keep_weights and _lacks_weights(ws, known, folds):
-                # a fold that is trained here now belongs to no run of another device
-                known = find_run(ws, spec, method, run_seed, fingerprint, any_device=False)
-            # a run of an older ferclean keeps its name, also when it goes on or is made anew
-            configs.append(spec.as_config() if known is None else known.config)
-            run_id = runs.run_id("score", method, configs[-1], run_seed, fingerprint)
-            wanted.append({"run_id": run_id, "method": method, "seed": run_seed})
+    for one in asked:
+        spec = spec_of(one.profile, one.method, chosen_splits, dataset.classes, fold_seed=fold_seed, device=device)
+        known = find_run(
+            ws, spec, one.method, one.seed, fingerprint, any_device=device == "auto" and not force, named=one.named
+        )
+        if keep_weights and _lacks_weights(ws, known, folds):
+            # a fold that is trained here now belongs to no run of another device
+            known = find_run(ws, spec, one.method, one.seed, fingerprint, any_device=False)
+        # a run of an older ferclean keeps its name, also when it goes on or is made anew
+        configs.append(spec.as_config() if known is None else known.config)
+        run_id = runs.run_id("score", one.method, configs[-1], one.seed, fingerprint)
+        wanted.append({"run_id": run_id, "method": one.method, "seed": one.seed})
+        if one.named and run_id != one.named.run_id:
+            tell(f"{one.named.run_id} was of other labels or another device; {run_id} takes its place")
+    members = _members(ws, asked, [run["run_id"] for run in wanted])
     # what was asked for last is what triage reads, and nothing else joins it; said before, so that some of it, where
     # this breaks off, is never taken for all
-    ensembles.choose_ensemble(ws, [run["run_id"] for run in wanted], begun=True)
-    for run, config in zip(wanted, configs, strict=True):
-        method, run_seed, known = run["method"], run["seed"], runs.get_run(ws, run["run_id"])
+    ensembles.choose_ensemble(ws, members, begun=True)
+    for one, run, config in zip(asked, wanted, configs, strict=True):
+        method, run_seed, known = one.method, one.seed, runs.get_run(ws, run["run_id"])
         # what is lacking is made from the folds that are kept
-        lacking = (keep_weights and _lacks_weights(ws, known, folds)) or not embeddings.has_embeddings(
-            ws, run["run_id"]
-        )
-        if known is not None and known.state == "done" and not force and not lacking:
+        fault = embeddings.fault_of(ws, run["run_id"])
+        lacking = (keep_weights and _lacks_weights(ws, known, folds)) or fault is not None
+        if known is not None and known.state == "done" and not force and not lacking and not known.lacking:
             reused += 1
             tell(f"{method}, seed {run_seed}: done before, reused")
             continue
+        if fault is not None and not force:
+            tell(fault)
         if report := starting_weights(
-            method, chosen.train_config(), channels=chosen.channels, input_size=chosen.input_size
+            method, one.profile.train_config(), channels=chosen.channels, input_size=chosen.input_size
         ):
             brought[str(report)] = None
         if pixels is None:
@@ -144,12 +232,13 @@ def score(
             )
             # one copy on the device for all recognizers, seeds and folds
             pixels = Pixels(arrays, choose_device(device))
-        folds_reused += _run_one(
-            ws, chosen, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups, known,
+        folds_reused += train_and_keep(
+            ws, one.profile, method, run_seed, config, fingerprint, frame, pixels, given, fold, groups, known,
             classes=dataset.classes, device=device, fresh=force, keep_weights=keep_weights, progress=progress,
             tell=tell,
         )  # fmt: skip
-    ensembles.choose_ensemble(ws, [run["run_id"] for run in wanted])  # also where others were chosen meanwhile
+    if not any(one.named for one in asked):
+        ensembles.choose_ensemble(ws, members)  # also where others were chosen meanwhile
     return ScoreSummary(
         profile=chosen.name,
         samples=len(frame),
@@ -164,6 +253,13 @@ def score(
     )
 
 
+def _members(ws: Workspace, asked: Sequence[_Asked], run_ids: Sequence[str]) -> list[str]:
+    """Whom triage is to read: those asked for; where runs were named, those read now, with what takes their places."""
+    known = ensembles.list_ensembles(ws)
+    places = {one.named.run_id: run_id for one, run_id in zip(asked, run_ids, strict=True) if one.named}
+    return [places.get(member, member) for member in known[-1].members] if places and known else list(run_ids)
+
+
 def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
     frame, chosen = samples.get_labelled(ws, splits=splits)
     if len(frame) < 2:
@@ -176,125 +272,3 @@ def _scorable(ws: Workspace, splits: Sequence[str] | None) -> tuple[pd.DataFrame
 
 def _lacks_weights(ws: Workspace, run: Run | None, folds: int) -> bool:
     return run is None or len(list((ws.runs / run.run_id).glob("fold-*.safetensors"))) < folds
-
-
-def _run_one(
-    ws: Workspace,
-    profile: Profile,
-    method: str,
-    seed: int,
-    config: dict[str, Any],
-    fingerprint: str,
-    frame: pd.DataFrame,
-    pixels: Pixels,
-    given: np.ndarray,
-    fold: np.ndarray,
-    groups: np.ndarray,
-    known: Run | None,
-    *,
-    classes: Sequence[str],
-    device: str,
-    fresh: bool,
-    keep_weights: bool,
-    progress: Progress,
-    tell: Tell,
-) -> int:
-    """Returns how many folds this call did not train. `known` is the run as it was before."""
-    from ferclean.recognition.crossval import cross_validate
-    from ferclean.recognition.methods.base import hook, with_class_names
-    from ferclean.recognition.methods.catalogue import get_method
-
-    # a whole run that only lacks weights is read meanwhile, and also when this breaks off
-    with runs.running(
-        ws, kind="score", method=method, config=config, seed=seed, fingerprint=fingerprint, stays_done=not fresh
-    ) as run_id:
-        folder = ws.runs / run_id
-        if fresh:
-            # what is stored of the run stays until it is stored anew: a triage may rest on it
-            for part in [*sorted(folder.glob("fold-*")), *sorted(folder.glob("encoder-*"))]:
-                if part.suffix != ".lease":  # somebody is at it
-                    part.unlink(missing_ok=True)
-        started = time.perf_counter()
-        result = cross_validate(
-            method,
-            pixels,
-            given,
-            fold,
-            num_classes=len(classes),
-            config=with_class_names(profile.train_config(seed=seed, device=device), method, classes),
-            out_dir=folder,
-            keep_weights=keep_weights,
-            progress=progress,
-            tell=tell,
-        )
-        shared = bool(hook(get_method(method), "LABEL_FREE"))
-
-        def ended() -> bool | None:
-            run = None if fresh else runs.get_run(ws, run_id)
-            at = None if run is None or run.state != "done" else run.finished_at
-            # what was done before is stored anew, as what was asked for: only now its folds have their recognizers
-            return True if at is not None and at != (known and known.finished_at) else None
-
-        def end(_: Progress) -> bool:
-            _keep(ws, run_id, frame, given, fold, groups, result, classes=classes, shared=shared, started=started)
-            return True
-
-        last = Work(title=f"the end of {run_id}", lease=ws.runs / f"{run_id}.lease", read=ended, make=end)
-        list(share([last], tell=tell))
-    return result.folds_reused
-
-
-def _keep(
-    ws: Workspace,
-    run_id: str,
-    frame: pd.DataFrame,
-    given: np.ndarray,
-    fold: np.ndarray,
-    groups: np.ndarray,
-    result: OutOfFold,
-    *,
-    classes: Sequence[str],
-    shared: bool,
-    started: float,
-) -> None:
-    """Store what all folds said, and end the run; `shared`: one label-free encoder serves all folds."""
-    ids = list(frame["sample_id"])
-    embeddings.write_embeddings(ws, run_id, ids, result.embedding)
-    # in one shared space neighbours are sought everywhere
-    space = None if shared else fold
-    nearest = seek(result.embedding, fold=space, groups=groups)
-    keep_nearest(ws, run_id, ids, nearest, fold=space, groups=groups)
-    signals = out_of_fold_signals(given, space, groups, nearest, result)
-    scores.put_predictions(ws, run_id, ids, fold, result.pred_probs, signals)
-    flips = pd.DataFrame(result.flips, columns=["index", "fold", "epoch", "from_label", "to_label", "p"])
-    flips["sample_id"] = np.asarray(ids, dtype=object)[flips.pop("index").to_numpy(np.int64)]
-    for side in ("from_label", "to_label"):
-        flips[side] = label_names.decode(flips[side].to_numpy(np.int64), classes)
-    scores.put_flips(ws, run_id, flips)
-    metrics = {
-        "accuracy_on_given": float(np.mean(result.pred_probs.argmax(1) == given)),
-        "shared_space": shared,
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    runs.finish_run(ws, run_id, metrics)
-
-
-def out_of_fold_signals(
-    given: np.ndarray, fold: np.ndarray | None, groups: np.ndarray, nearest: Nearest, result: OutOfFold
-) -> dict[str, np.ndarray]:
-    """Every signal whose inputs this run has, plus what the method itself reports (such as `uerm_weight`).
-
-    `fold` is None where all folds share one embedding space.
-    """
-    available: dict[str, Any] = {
-        "labels": given,
-        "pred_probs": result.pred_probs,
-        "embedding": result.embedding,
-        "fold": fold,
-        # a copy must not vouch for its own label
-        "groups": groups,
-        "nearest": nearest,
-        "given_prob": result.given_prob,
-        "margin": result.margin,
-    }
-    return signal_room.compute_signals(available) | dict(result.signals)

@@ -14,7 +14,7 @@ from ferclean.evidence.labels import encode
 from ferclean.evidence.people import agreement
 from ferclean.parts import teaching
 from ferclean.sources.rows import reason_kind
-from ferclean.store import counts, releases, runs, samples, votes
+from ferclean.store import again, counts, releases, runs, samples, votes
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
@@ -95,7 +95,7 @@ def _status(ws: Workspace) -> Status:
         teaching=round_.as_dict() if triaged else None,
         progress=asdict(taught) if triaged else None,
         told=teaching.in_words(round_, taught) if triaged else [],
-        deleted=runs.deleted_in_words(all_runs),
+        deleted=again.deleted_in_words(all_runs),
         next=_next(kinds, over=round_.over, decided=bool(decided), conflicts=conflicts, released=bool(made)),
     )
 

@@ -77,13 +77,23 @@ class Source(NamedTuple):
 
 
 def path_of(ws: Workspace, run_id: str, file: str) -> Path:
-    """Where one of the `COLUMNS` of a run lies, or would."""
+    """Where one of the `COLUMNS` of a run lies, or would; its embeddings too."""
     return ws.runs / run_id / f"{file}.parquet"
 
 
 def complete(ws: Workspace, run_id: str, kind: str) -> bool:
     """Whether what a finished run of this kind is read for is (still) there."""
     return kind not in NEEDED or is_whole(path_of(ws, run_id, NEEDED[kind]))
+
+
+def lacking(ws: Workspace, run_id: str, kind: str, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which of the Parquet files that a finished run of this kind wrote are not (whole) there. Costs a look at each."""
+    needed = [NEEDED[kind]] if kind in NEEDED else []
+    if "method_config" in config:
+        needed += ["embeddings", "flips"]
+    elif "probe" in config or config.get("file", {}).get("embedding"):
+        needed += ["embeddings"]
+    return tuple(file for file in needed if not is_whole(path_of(ws, run_id, file)))
 
 
 def is_whole(path: Path) -> bool:
@@ -134,8 +144,7 @@ def source(ws: Workspace, run_id: str | None, file: str, *, finished: bool = Fal
             return Source(f"read_parquet(${file}_file, {OWN_COLUMNS})", {f"{file}_file": glob.escape(str(path))})
         if finished:
             fault = "was cut off" if path.exists() else "was deleted"
-            own = f"`ferclean triage` computes run {run_id} again" if file == "verdicts" else _mend(run_id, there=False)
-            raise FercleanError(f"{path} {fault}; {own}")
+            raise FercleanError(f"{path} {fault}; {_mend(run_id, there=False)}")
     return Source(f"({empty(file)})", {})
 
 

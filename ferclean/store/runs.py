@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,16 +52,9 @@ class Run:
     finished_at: datetime | None
     metrics: dict[str, Any]
 
-    @property
-    def command(self) -> str:
-        """What computes it again, after `ferclean`."""
-        if self.kind != "score":
-            return "doctor" if self.kind == "pairs" else self.kind
-        if "judge" in self.config:
-            return f"judge run {self.method}"
-        if "probe" in self.config:
-            return f"probe {self.method.removeprefix('probe:')}"
-        return "import-scores FILE" if "file" in self.config else "score"
+    lacking: tuple[str, ...] = ()
+    """Files that it wrote when it was done and that are there no longer, or cut off; neighbours are not among them:
+    they are sought again by whoever needs them."""
 
 
 class Inputs(TypedDict):
@@ -250,7 +243,7 @@ def newest_verdicts(con: Any, ws: Workspace, *, lost_ok: bool = False) -> tuple[
     nothing was ever triaged.
 
     Raises FercleanError where its file was deleted or cut off: that is not the same. With `lost_ok` it is, for those
-    who tell of it themselves (`deleted_in_words`) or need no verdict.
+    who tell of it themselves (`again.deleted_in_words`) or need no verdict.
     """
     newest = latest_done(con, ws, "triage") if lost_ok else next(iter(finished(con, "triage")), None)
     return newest, run_files.source(ws, newest, "verdicts", finished=True)
@@ -283,30 +276,16 @@ def list_runs(ws: Workspace) -> list[Run]:
     return [_run(ws, row) for row in found]
 
 
-def deleted_in_words(known: Sequence[Run]) -> list[str]:
-    """What was deleted, a line per command that computes it again.
-
-    What was computed anew since, also for other labels, is not missed.
-    """
-    gone: dict[str, list[str]] = {}
-    last = {(run.kind, run.method, run.seed): place for place, run in enumerate(known) if run.state == "done"}
-    for place, run in enumerate(known):
-        if run.state == "deleted" and last.get((run.kind, run.method, run.seed), -1) < place:
-            gone.setdefault(run.command, []).append(run.run_id)
-    return [
-        f"the files of {', '.join(names)} were deleted from runs/; `ferclean {command}` computes them again"
-        for command, names in gone.items()
-    ]
-
-
 def _run(ws: Workspace, row: tuple[Any, ...]) -> Run:
     state: State = row[7]
     if state == "running" and not any(_heard(ws, row[0], one) for one in _processes(row[11])):
         state = "interrupted"
-    if state == "done" and not run_files.complete(ws, row[0], row[1]):
+    config = json.loads(row[3])
+    lacking = run_files.lacking(ws, row[0], row[1], config) if state == "done" else ()
+    if run_files.NEEDED.get(row[1]) in lacking:
         state = "deleted"
     return Run(
-        run_id=row[0], kind=row[1], method=row[2], config=json.loads(row[3]), seed=row[4], fingerprint=row[5],
+        run_id=row[0], kind=row[1], method=row[2], config=config, lacking=lacking, seed=row[4], fingerprint=row[5],
         code_version=row[6], state=state, started_at=row[8].replace(tzinfo=UTC),
         finished_at=None if row[9] is None else row[9].replace(tzinfo=UTC), metrics=json.loads(row[10]),
     )  # fmt: skip

@@ -25,7 +25,7 @@ from ferclean.recognition.images import load_pixels
 from ferclean.recognition.judges import predicting, shelf
 from ferclean.steps.judge import add_judge, ask_judge
 from ferclean.steps.triage import triage
-from ferclean.store import run_files, samples
+from ferclean.store import again, run_files, runs, samples
 from ferclean.store.renewal import withdraw
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
@@ -270,6 +270,8 @@ def test_a_contaminated_judge_is_refused_unless_insisted_on(
     assert gather(ws).judge_names == ()
     assert run([*words, "--insist"]) == 0
     assert gather(ws).judge_names == ("memory",)
+    judge = next(known for known in runs.list_runs(ws) if known.method == "memory")
+    assert list(again.commands([judge])) == ["judge run memory --insist"]
 
 
 def test_options_that_say_nothing_about_an_action_or_a_kind_of_judge_are_refused(

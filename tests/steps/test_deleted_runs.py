@@ -54,8 +54,8 @@ def test_runs_that_were_deleted_are_told_and_computed_again_to_the_byte_and_peop
     assert {run["state"] for run in told.runs} == {"deleted"}
     assert told.next == "score"
     assert [line.split("; ")[1] for line in told.deleted] == [
-        "`ferclean doctor` computes them again", "`ferclean score` computes them again",
-        "`ferclean triage` computes them again",
+        "`ferclean doctor` computes them again", "`ferclean triage --again` computes them again",
+        f"`ferclean score --again {run_id}` computes them again",
     ]  # fmt: skip
     decide(ws, keys[1], "exclude", reviewer="ann")
     decisions.undo(ws)
@@ -64,7 +64,7 @@ def test_runs_that_were_deleted_are_told_and_computed_again_to_the_byte_and_peop
     release(ws, "v2")
     page = Path(report(ws).path).read_text("utf-8")
     assert all(f"Not shown: {line}." in page for line in told.deleted)
-    with pytest.raises(FercleanError, match="run `ferclean score` first"):
+    with pytest.raises(FercleanError, match=f"run `ferclean score --again {run_id}` first"):
         triage(ws)
     with pytest.raises(FercleanError, match=r"scores\.parquet was deleted; `ferclean status` tells which command"):
         scores.get_predictions(ws, run_id)
@@ -93,7 +93,7 @@ def test_a_file_that_was_cut_off_is_as_good_as_deleted_and_bars_no_decision(tmp_
     ws = Workspace.open(tmp_path / "moved")
     decisions.append_decisions(ws, [decisions.Decision(sample_id=ids[0], action="keep", reviewer="ann")])
     assert [run.state for run in runs.list_runs(ws)] == ["deleted"]
-    with pytest.raises(FercleanError, match=r"verdicts\.parquet was cut off; `ferclean triage` computes run triage-"):
+    with pytest.raises(FercleanError, match=r"verdicts\.parquet was cut off; `ferclean status` tells which"):
         table.queue(ws)
 
 
@@ -239,7 +239,7 @@ def test_no_earlier_triage_answers_for_the_latest_whose_file_was_deleted(tmp_pat
     for read in READERS:
         with pytest.raises(
             FercleanError,
-            match=rf"{second}/verdicts\.parquet was deleted; `ferclean triage` computes run {second} again",
+            match=rf"{second}/verdicts\.parquet was deleted; `ferclean status` tells .* run {second} again",
         ):
             read(ws)
     assert table.sample_table(ws, lost_ok=True)["verdict"].isna().all()

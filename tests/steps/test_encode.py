@@ -23,7 +23,7 @@ from ferclean.recognition.speed import images_per_second
 from ferclean.steps.encode import encode
 from ferclean.steps.probe import score_probe
 from ferclean.steps.triage import triage
-from ferclean.store import embeddings, encoders, runs, samples, scores, verdicts
+from ferclean.store import again, embeddings, encoders, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
 from tests.steps.test_score import image_folder
 
@@ -330,6 +330,11 @@ def test_the_command_line_encodes_and_probes(ws: Workspace, capsys: pytest.Captu
     assert scored["runs"][0]["method"] == "probe:mine"
     assert run(["-w", "W", "score", "--probe", "mine", "--folds", "2"]) == 0
     assert "reused" in capsys.readouterr().out
+    run_id = scored["runs"][0]["run_id"]
+    shutil.rmtree(ws.runs / run_id)
+    (command,) = again.commands([known for known in runs.list_runs(ws) if known.run_id == run_id])
+    assert run(["-w", "W", *command.split()]) == 0
+    assert runs.get_run(ws, run_id).state == "done"  # type: ignore[union-attr]
 
 
 def test_an_imported_encoder_is_announced_in_words(

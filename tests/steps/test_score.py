@@ -104,7 +104,9 @@ def test_weights_that_a_run_of_another_device_lacks_are_trained_in_a_run_of_this
     here = only_run(ws)
     about = {"kind": "score", "method": here.method, "seed": here.seed, "fingerprint": here.fingerprint}
     there = runs.start_run(ws, config=here.config | {"device": "cuda", "precision": "bfloat16"}, **about)  # type: ignore[arg-type]
+    held = embeddings.read_embeddings(ws, here.run_id)
     (ws.runs / here.run_id).rename(ws.runs / there)
+    embeddings.write_embeddings(ws, there, *held)
     runs.finish_run(ws, there)
     reused = score(ws, **SMALL)
     assert (reused.reused, reused.runs[0]["run_id"]) == (1, there)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,12 @@ from conftest import TINY
 
 from ferclean.parts import specification
 from ferclean.parts.ensemble import current_score_runs
-from ferclean.parts.specification import ScoreSpec, find_run, read_spec, spec_of
+from ferclean.parts.specification import ScoreSpec, find_run, profile_of, read_spec, spec_of
 from ferclean.recognition.methods import supcon_relabel
+from ferclean.recognition.methods.catalogue import METHODS, get_method
 from ferclean.recognition.profiles import get_profile
 from ferclean.steps.score import score
-from ferclean.store import runs, samples
+from ferclean.store import embeddings, runs, samples
 from ferclean.store.workspace import Workspace
 
 CLASSES = ("anger", "fear")
@@ -104,7 +105,9 @@ def test_an_older_run_keeps_its_name_is_reused_and_joins_the_ensemble_of_newer_o
     about = {"kind": "score", "method": run.method, "seed": run.seed, "fingerprint": run.fingerprint}
     name = runs.start_run(ws, config=older, **about)  # type: ignore[arg-type]
     runs.finish_run(ws, name, run.metrics)
+    held = embeddings.read_embeddings(ws, run.run_id)
     (ws.runs / run.run_id).rename(ws.runs / name)
+    embeddings.write_embeddings(ws, name, *held)
     with ws.session("as before there were specifications") as con:
         con.execute("DELETE FROM run WHERE run_id = ?", [run.run_id])
     again = score(ws, profile="quick", **TINY)
@@ -114,3 +117,15 @@ def test_an_older_run_keeps_its_name_is_reused_and_joins_the_ensemble_of_newer_o
     assert spec is not None
     where = {"fingerprint": samples.fingerprint(ws, splits=["train"]), "any_device": True}
     assert find_run(ws, spec, "cross_entropy", 1, **where) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_specification_gives_the_profile_that_it_came_from(method: str) -> None:
+    chosen = next((one for one in fields(get_method(method).Config) if isinstance(one.default, float)), None)
+    options = {method: {chosen.name: (chosen.default or 0.2) * 0.5}} if chosen else {}
+    changes = {"learning_rate": 1e-3, "input_size": 40, "folds": 3, "method_options": options}
+    asked = get_profile("quick", methods=[method], **changes)
+    spec = spec_of(asked, method, ["train"], ["anger", "fear"], fold_seed=4, device="cpu")
+    back = profile_of(read_spec(spec.as_config()), method, ["anger", "fear"], weights=None)  # type: ignore[arg-type]
+    assert spec_of(back, method, ["train"], ["anger", "fear"], fold_seed=4, device="cpu") == spec
+    assert back.train_config().digest() == asked.train_config().digest()

@@ -174,5 +174,5 @@ def test_neighbours_made_for_other_copies_or_embeddings_are_sought_again(
     (ws.runs / run.run_id / embeddings.FILE).unlink()
     gather(ws)
     neighbours.path_of(ws, run.run_id).unlink()
-    with pytest.raises(FercleanError, match="make the embeddings again with `ferclean score`"):
+    with pytest.raises(FercleanError, match=f"make the embeddings again with `ferclean score --again {run.run_id}`"):
         gather(ws)
