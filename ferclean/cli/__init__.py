@@ -12,16 +12,27 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-from typer.core import TyperGroup
+try:
+    import typer
+    from typer.core import TyperGroup
 
-from ferclean import __version__
-from ferclean.cli import completion, data_verbs, judge_verb, people_verbs, recognizer_verbs, release_verbs, score_verbs
-from ferclean.cli.failures import INTERRUPTED, failure_of, lost_output, tell
-from ferclean.cli.plumbing import check_words, make_session, split_global_options
-from ferclean.cli.settings import check_settings
-from ferclean.errors import FercleanError, UsageError, among
-from ferclean.files import cannot_write
+    from ferclean import __version__
+    from ferclean.cli import (
+        completion,
+        data_verbs,
+        judge_verb,
+        people_verbs,
+        recognizer_verbs,
+        release_verbs,
+        score_verbs,
+    )
+    from ferclean.cli.failures import INTERRUPTED, failure_of, lost_output, tell
+    from ferclean.cli.plumbing import check_words, make_session, split_global_options
+    from ferclean.cli.settings import check_settings
+    from ferclean.errors import FercleanError, UsageError, among
+    from ferclean.files import cannot_write
+except KeyboardInterrupt:  # a second of imports, in which nothing has begun
+    sys.exit(130)
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -185,6 +185,23 @@ def test_being_told_to_end_is_a_ctrl_c(judged_folder: Path) -> None:
     assert told.startswith("ferclean: stopped; ")
 
 
+def test_ctrl_c_while_the_command_line_is_still_imported_ends_it_without_a_traceback() -> None:
+    early = (
+        "import os, signal, sys\n"
+        "class Here:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('typer', 'ferclean.cli.settings') and name == sys.argv[1]:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Here())\n"
+        "from ferclean.cli import main; main()"
+    )
+    for module in ("typer", "ferclean.cli.settings"):
+        done = subprocess.run(
+            [sys.executable, "-c", early, module], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_a_stopped_score_leaves_no_run_running_and_goes_on_at_its_unfinished_fold(
     tmp_path: Path, drawn_set: Path
 ) -> None:
