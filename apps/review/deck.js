@@ -5,8 +5,6 @@ const AHEAD = 20; // faces that are asked for at a time
 const FEW = 40; // fewer than these ahead, and more are asked for: a minute's worth without a server
 const BEHIND = 30; // faces that are kept for undo
 const GATHER = 400; // ms in which answers go out together
-const MOST = 100; // answers that go out together
-const BYTES = 40000; // of them, well below the 64 KB that a browser sends of a page that is closed
 const LATER = [500, 1000, 2000, 3000]; // ms until the next try
 const PATIENCE = 10000; // ms after which a request is given up: a line may be dead without a word
 const LETTERS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
@@ -31,55 +29,11 @@ const tell = (text) => {
 // Streamlit's own dialog says that the server does not answer; the deck says it too, and goes on without one
 const covered = () => document.querySelector('[data-testid="stPopoverBody"], dialog[open]');
 
-// Answers that are not known to be recorded, in the browser's storage, where other tabs and the next one see them, too.
-// Where a browser keeps nothing (it is full, or forbidden), this page does, and says so.
-class Outbox {
-  constructor(prefix) { Object.assign(this, { prefix, here: new Map(), last: 0, tab: Math.random().toString(36).slice(2, 10) }); }
-  name() { // in the order of the keys also where a clock is set back
-    this.last = Math.max(Date.now(), this.last + 1);
-    return `${String(this.last).padStart(15, "0")}-${this.tab}`;
-  }
-  put(answer) {
-    try {
-      localStorage.setItem(this.prefix + answer.answer_id, JSON.stringify(answer));
-      return true;
-    } catch {
-      this.here.set(answer.answer_id, answer);
-      return false;
-    }
-  }
-  drop(id) {
-    this.here.delete(id);
-    try { localStorage.removeItem(this.prefix + id); } catch { /* nothing is kept there */ }
-  }
-  all() { // the oldest first
-    const found = [...this.here.values()];
-    try {
-      for (const key of Object.keys(localStorage).filter((one) => one.startsWith(this.prefix))) {
-        try { found.push(JSON.parse(localStorage.getItem(key))); } catch { localStorage.removeItem(key); } // no answer of ours
-      }
-    } catch { /* nothing is kept there */ }
-    return found.filter(Boolean).sort((one, other) => (one.answer_id < other.answer_id ? -1 : 1));
-  }
-  first() { // what goes out together: of one address, and not more than a browser sends of a page that is closed
-    const [first, ...rest] = this.all();
-    if (!first) return [];
-    const going = [first];
-    let size = JSON.stringify(first).length;
-    for (const one of rest) {
-      size += JSON.stringify(one).length;
-      if (one.address !== first.address || going.length >= MOST || size > BYTES) break;
-      going.push(one);
-    }
-    return going;
-  }
-}
-
 class Deck {
   constructor(root, data, ended) {
     Object.assign(this, { root, data, ended, line: [], card: null, answered: new Set(), history: [], examples: {}, painted: false,
-      asking: null, sending: false, tries: 0, timer: null, asked: null });
-    this.outbox = new Outbox(`ferclean-answer|${data.store}|`);
+      back: new Set(), refusals: [], asking: null, sending: false, tries: 0, timer: null, asked: null });
+    this.outbox = new Outbox(`ferclean-answer|${encodeURIComponent(data.store)}|`);
     this.find = (name) => root.querySelector(name);
     this.stage = this.find(".stage");
     this.reset = zoomable(this.stage);
@@ -143,7 +97,11 @@ class Deck {
       const words = document.createElement("span");
       words.textContent = text;
       button.append(words);
-      button.onclick = act;
+      button.onclick = (event) => { // a second click of one is about a face that nobody has looked at
+        if (event.detail > 1) { tell("a double click counts once"); return; }
+        if (event.detail) button.blur();
+        act();
+      };
       holder.append(button);
       return button;
     };
@@ -209,10 +167,10 @@ class Deck {
   }
   how(found) {
     if (found.progress) this.find(".fc-deck-progress").innerHTML = found.progress;
-    const before = this.teaching;
+    this.over = this.over || Boolean(this.teaching && !found.teaching); // the teaching round: the page has a word to say
     this.teaching = found.teaching;
     this.count();
-    if (before && !found.teaching) this.end(); // the teaching round is over: the page has a word to say
+    if (this.over && !this.outbox.all().length && !this.gone) { this.over = false; this.ended(); }
   }
   count() {
     const waits = this.outbox.all().length;
@@ -223,7 +181,7 @@ class Deck {
   send(answer) {
     if (!this.outbox.put({ ...answer, address: this.data.address })) this.say("trouble", "This browser keeps nothing: do not close the page before all is saved");
     this.count();
-    this.soon(GATHER);
+    if (!this.timer) this.soon(GATHER); // the first of those that go together says when
   }
   decide(action, label = null, seen = undefined, about = null) {
     const card = about || this.card;
@@ -232,8 +190,8 @@ class Deck {
       return false;
     }
     const answer = { answer_id: this.outbox.name(), action, label, sample_id: card.id, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
-      by_choice: card.by_choice, note: about ? "" : this.find(".fc-deck-note").value.trim(), seconds: about ? null : (performance.now() - this.since) / 1000 };
-    this.history.push({ answer_id: answer.answer_id, id: card.id, card, before: { seen: card.seen, stands: card.stands } });
+      by_choice: card.by_choice, run_id: card.run_id, note: about ? about.note : this.find(".fc-deck-note").value.trim(), seconds: about ? null : (performance.now() - this.since) / 1000 };
+    this.history.push({ answer_id: answer.answer_id, id: card.id, card: about ? null : card, before: { seen: card.seen, stands: card.stands } });
     if (this.history.length > BEHIND) this.history[this.history.length - BEHIND - 1].card = null;
     if (action !== "skip") {
       card.seen = answer.answer_id;
@@ -255,7 +213,7 @@ class Deck {
     const answer = { answer_id: this.outbox.name(), action: "undo", undoes: last ? last.answer_id : null };
     this.send(answer);
     if (last) this.answered.delete(last.id);
-    if (!last || !last.card) { this.back = answer.answer_id; this.soon(0); return; } // the server knows which face it was
+    if (!last || !last.card) { this.back.add(answer.answer_id); this.soon(0); return; } // the server knows which face it was
     if (this.card && this.card !== last.card && !this.answered.has(this.card.id)) this.line.unshift(this.card);
     Object.assign(last.card, last.before);
     this.line = this.line.filter((card) => card !== last.card);
@@ -265,6 +223,7 @@ class Deck {
   async step(by) {
     if (!this.card) return;
     const from = this.card;
+    if (this.outbox.all().length) await this.flush(); // what the server does not know yet stands in the way of what comes next
     const found = await this.ask("step", { from: from.id, by: String(by) });
     if (!found || this.card !== from) return;
     const [card] = found.faces;
@@ -311,15 +270,14 @@ class Deck {
   }
   soon(wait) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.flush(), wait);
+    this.timer = setTimeout(() => { this.timer = null; this.flush(); }, wait);
   }
   async flush() {
     if (this.sending) return this.sending;
     this.sending = this.out();
-    await this.sending;
-    this.sending = null;
+    try { await this.sending; } finally { this.sending = null; }
     const waits = this.outbox.all().length;
-    if (waits && !this.gone) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : 0);
+    if (waits) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : 0);
     else this.count();
   }
   post(answers, keepalive = false) {
@@ -342,36 +300,47 @@ class Deck {
       this.outbox.drop(one.answer_id);
       if (one.refused) this.refused(one, answers.find((answer) => answer.answer_id === one.answer_id));
     }
-    if (found.taken.some((one) => one.answer_id === this.back)) {
-      this.back = null;
+    if (found.taken.filter((one) => this.back.delete(one.answer_id)).length) {
       const [card] = found.faces;
       if (card) {
         this.answered.delete(card.id);
         if (this.card && this.card.id !== card.id && !this.answered.has(this.card.id)) this.line.unshift(this.card);
         this.line = this.line.filter((one) => one.id !== card.id);
         this.show(this.ready(card));
-        this.say("", `Undone: ${found.about > 1 ? `${found.about.toLocaleString()} decisions` : card.name}`);
+        this.say("", `Undone: ${found.undone > 1 ? `${found.undone.toLocaleString()} decisions` : card.name}`);
       }
     }
     if (answers[0].address === this.data.address) this.how(found);
   }
-  refused(one, answer) {
-    const words = one.newer ? `${one.newer.said} stands, ${one.newer.who}` : one.refused;
-    this.say("trouble", answer && answer.action === "undo" ? `Not undone: ${words}` : `Not recorded for ${one.name || "this face"}: ${words}`);
+  refused(one, answer) { // each is a row of its own until the person has answered it
+    const undo = answer && answer.action === "undo";
+    const what = undo ? "Not undone" : `Not recorded for ${one.name || "this face"}`;
+    this.refusals.push({ one, answer, words: `${what}: ${one.newer ? `${one.newer.said} stands, ${one.newer.who}` : one.refused}` });
+    this.refusalsShown();
+  }
+  refusalsShown() {
     const holder = this.find(".fc-deck-asked");
-    if (!one.newer || !answer) return;
-    const add = (text, act) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = text;
-      button.onclick = () => { holder.replaceChildren(); act(); };
-      holder.append(button);
-    };
-    holder.replaceChildren();
-    const said = answer.label ? `${answer.action} ${this.words.get(answer.label)}` : answer.action;
-    add(`Leave ${one.newer.said}`, () => this.say("", "Left as it was"));
-    add(`Replace by ${said}`, () => this.decide(answer.action, answer.label, one.newer.decision_id,
-      { id: answer.sample_id, name: one.name, hidden: answer.model_hidden, by_choice: answer.by_choice, seen: 0, stands: null, given: null }));
+    const rows = this.refusals.slice(0, 3).map((refusal) => {
+      const row = document.createElement("div"), words = document.createElement("span");
+      words.className = "fc-status trouble";
+      words.textContent = refusal.words;
+      row.append(words);
+      const add = (text, act) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.textContent = text;
+        button.onclick = () => { this.refusals = this.refusals.filter((other) => other !== refusal); this.refusalsShown(); act(); };
+        row.append(button);
+      };
+      const { one, answer } = refusal;
+      if (one.newer && answer) {
+        add(`Leave ${one.newer.said}`, () => this.say("", "Left as it was"));
+        add(`Replace by ${answer.label ? `${answer.action} ${this.words.get(answer.label)}` : answer.action}`, () => this.decide(answer.action, answer.label,
+          one.newer.decision_id, { ...answer, id: answer.sample_id, name: one.name, hidden: answer.model_hidden, stands: null, given: null }));
+      } else add("Understood", () => {});
+      return row;
+    });
+    holder.replaceChildren(...rows);
   }
   map() { const map = this.find(".fc-deck-map"); if (map.open) map.close(); else map.showModal(); }
   key(event) {
@@ -394,8 +363,12 @@ class Deck {
     }
     if (!known && !letter) return;
     const focus = document.activeElement;
+    if (event.repeat) {
+      event.preventDefault(); // also of a button that was reached with Tab
+      tell(`${shown} is held down: it counts once`);
+      return;
+    }
     if (key === "enter" && focus && focus !== document.body && this.tabbed) return;
-    if (event.repeat) { tell(`${shown} is held down: it counts once`); return; }
     if (!known) { tell(`${shown} was not taken: it has no meaning here; ? shows the keys`); return; }
     event.preventDefault();
     this.pressed = shown;
@@ -412,7 +385,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".fc-deck");
   const was = window.__fercleanDeck;
   const ended = () => setTriggerValue("ended", Date.now());
-  if (was && was.root === root && !was.gone && was.data.address === data.address && was.data.turn === data.turn) { was.ended = ended; return; }
+  if (was && was.root === root && !was.gone && was.data.store === data.store && was.data.address === data.address && was.data.turn === data.turn) { was.ended = ended; return; }
   if (was) was.leave();
   window.__fercleanDeck = new Deck(root, data, ended);
 }

@@ -5,12 +5,13 @@ It draws and passes answers on; what an answer means is decided in `ferclean.ste
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from apps.review import style
-from apps.review.desks import Place, filters_of, place_of, reviewer_of
+from apps.review.desks import filters_of, place_of, reviewer_of, workspace_path
 from apps.review.parts import escape
 from apps.review.sitting import Sitting, progress_line
 from ferclean.errors import FercleanError, UsageError
@@ -18,7 +19,8 @@ from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import contender, last_word, next_open, teaching_now
 from ferclean.review.offers import Item, Offer
-from ferclean.steps.answers import Answer, Taken, take
+from ferclean.review.ranked import JudgedAnewError
+from ferclean.steps.answers import UNDO, Answer, Taken, take
 from ferclean.store.standing import Word
 
 AHEAD = 20
@@ -36,22 +38,37 @@ _RANDOM = "This face was drawn at random, to measure how many errors are left."
 _TEACHING = "This face was drawn at random: what you say about it teaches the labels of the whole set."
 
 
-def sitting_at(address: Mapping[str, str]) -> tuple[Place, Sitting]:
-    """The reviewer's desk and what the address asks to look at."""
-    place = place_of(reviewer_of(address.get("reviewer")))
-    filters = filters_of(address, place.facets)
-    selection = place.selection(filters)
-    with place.lock:
-        wanted = address.get("sample")
-        current = wanted if wanted in selection else next_open(place.desk, selection)
-    return place, Sitting(place.desk, place.album, filters, selection, current)
+def at_desk(address: Mapping[str, str], ask: Callable[[Sitting], dict[str, Any]]) -> dict[str, Any]:
+    """What `ask` says of the reviewer's desk and of what the address asks to look at, while nobody else changes them.
+
+    A desk whose faces were judged anew is opened again. Raises FercleanError where the address is of another workspace.
+    """
+    root = str(Path(workspace_path()).resolve())
+    if address.get("workspace", root) != root:
+        raise FercleanError(f"this server is of another workspace now, {root}; open this page of it anew")
+    reviewer, anew = reviewer_of(address.get("reviewer")), False
+    while True:
+        place = place_of(reviewer, anew=anew)
+        filters = filters_of(address, place.facets)
+        with place.lock:
+            if place.replaced:
+                anew = False
+                continue
+            selection, wanted = place.selection(filters), address.get("sample")
+            current = wanted if wanted in selection else next_open(place.desk, selection)
+            try:
+                return ask(Sitting(place.desk, place.album, filters, selection, current))
+            except JudgedAnewError:
+                if anew:
+                    raise
+        anew = True
 
 
 def deal(address: Mapping[str, str], *, after: str | None, count: int, examples: bool) -> dict[str, Any]:
     """The next `count` open faces after this one (None: from the one that the address names), and how far the reviewer
     is. With `examples` the pictures of each class's clear faces, which the faces refer to."""
-    place, at = sitting_at(address)
-    with place.lock:
+
+    def ask(at: Sitting) -> dict[str, Any]:
         first = [at.current] if after is None and at.current is not None else []
         ahead = [one for one in _open_after(at, after or at.current) if one not in first]
         return {
@@ -60,15 +77,19 @@ def deal(address: Mapping[str, str], *, after: str | None, count: int, examples:
             **_how_far(at),
         }
 
+    return at_desk(address, ask)
+
 
 def step(address: Mapping[str, str], *, sample_id: str, by: int) -> dict[str, Any]:
     """The face `by` places further in the selection, decided or not; round its ends."""
-    place, at = sitting_at(address)
-    with place.lock:
-        place_in = at.selection.place_of(sample_id)
-        if place_in is None:
+
+    def ask(at: Sitting) -> dict[str, Any]:
+        place = at.selection.place_of(sample_id)
+        if place is None:
             raise UsageError("this face is not in the selection any longer; read the workspace again")
-        return {"faces": _cards(at, [at.selection[(place_in + by) % len(at.selection)]])}
+        return {"faces": _cards(at, [at.selection[(place + by) % len(at.selection)]])}
+
+    return at_desk(address, ask)
 
 
 def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -79,42 +100,44 @@ def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dic
             answers.append(_answer(one))
         except UsageError as error:  # told of by itself: it must not keep those behind it
             odd.append(Taken(answer_id=str(one.get("answer_id")), refused=str(error)))
-    place, at = sitting_at(address)
-    with place.lock:
-        try:
-            taken = take(place.desk, answers)
-        except UsageError:
-            # the set was judged anew: the answers are as good, but what is shown is another queue
-            place_of(place.desk.reviewer, anew=True)
-            place, at = sitting_at(address)
-            taken = take(place.desk, answers)
-        back = [sample_id for one in taken if not one.refused for sample_id in one.sample_ids]
-        undone = {one.answer_id for one in answers if one.action == "undo"}
-        shown = [i for one in taken if one.answer_id in undone for i in one.sample_ids if i in at.selection]
+    undoing = {one.answer_id for one in answers if one.action == UNDO}
+
+    def ask(at: Sitting) -> dict[str, Any]:
+        taken = take(at.desk, answers)
+        undone = [i for one in taken if one.answer_id in undoing and not one.refused for i in one.sample_ids]
+        shown = [sample_id for sample_id in undone if sample_id in at.selection]
         return {
-            "taken": [_told(one, place) for one in [*taken, *odd]],
+            "taken": [_told(one, at) for one in [*taken, *odd]],
             "faces": _cards(at, shown[-1:]),
-            "about": len(back),
+            "undone": len(undone),
             **_how_far(at),
         }
+
+    return at_desk(address, ask)
 
 
 def _answer(sent: Mapping[str, Any]) -> Answer:
     """As the browser sends it. Raises UsageError where it is no answer."""
     try:
-        seconds = sent.get("seconds")
+        said = {name: _whole(value) for name, value in sent.items()}
+        seconds = said.get("seconds")
         return Answer(
-            answer_id=str(sent["answer_id"]), action=str(sent["action"]), sample_id=sent.get("sample_id"),
-            label=sent.get("label"), seen=sent.get("seen") or 0, undoes=sent.get("undoes"),
-            seconds=None if seconds is None else float(seconds), model_hidden=bool(sent.get("model_hidden")),
-            note=str(sent.get("note") or "")[:500], by_choice=bool(sent.get("by_choice")),
+            answer_id=str(said["answer_id"]), action=str(said["action"]), sample_id=said.get("sample_id"),
+            label=said.get("label"), seen=said.get("seen") or 0, undoes=said.get("undoes"), run_id=said.get("run_id"),
+            seconds=None if seconds is None else float(seconds), model_hidden=bool(said.get("model_hidden")),
+            note=str(said.get("note") or "")[:500], by_choice=bool(said.get("by_choice")),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"this is no answer: {error}") from error
 
 
-def _told(one: Taken, place: Place) -> dict[str, Any]:
-    names = [place.desk.items[i].source_key for i in one.sample_ids if i in place.desk.items]
+def _whole(value: Any) -> Any:
+    """Text without halves of characters, which no database takes."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _told(one: Taken, at: Sitting) -> dict[str, Any]:
+    names = [at.desk.items[i].source_key for i in one.sample_ids if i in at.desk.items]
     return {
         "answer_id": one.answer_id, "sample_ids": list(one.sample_ids), "decision_id": one.decision_id,
         "name": printable(names[-1]) if names else "", "refused": printable(one.refused),
@@ -197,6 +220,7 @@ def _card(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_besi
         "beside": _neighbours(at, item, pictures),
         "hidden": hidden,
         "by_choice": at.filters.narrowed,
+        "run_id": item.run_id,
     }
 
 

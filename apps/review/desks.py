@@ -34,6 +34,8 @@ class Place:
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while the desk is changed or gone through: several tabs may be one reviewer's."""
     chosen: OrderedDict[Filters, Selection] = field(default_factory=OrderedDict)
+    replaced: bool = False
+    """Another one was opened since: nothing is to be recorded here any longer."""
 
     def selection(self, filters: Filters) -> Selection:
         """The faces that `filters` asks for, in their order."""
@@ -71,9 +73,12 @@ def place_of(reviewer: str, *, anew: bool = False) -> Place:
     with _opening:
         place = _open.get(key)
         if place is None or anew:
-            with place.lock if place is not None else nullcontext():  # what is being recorded is read, too
+            # what is being recorded is read, too; nobody who holds a desk's lock asks for a desk
+            with place.lock if place is not None else nullcontext():
                 ws = Workspace.open(key[0], timeout=_PATIENCE)
                 desk = open_desk(ws, reviewer=reviewer)
+                if place is not None:
+                    place.replaced = True
                 place = Place(desk=desk, album=beside.open_album(ws), facets=facets(desk))
             _open[key] = place
             while len(_open) > _OPEN:

@@ -40,7 +40,8 @@ def draw(at: Sitting) -> None:
     asked = {name: value for name, value in st.query_params.items() if name not in ("sample", "page")}
     parts.deck(
         store=str(at.desk.ws.root),
-        address=urlencode(asked | {"reviewer": at.desk.reviewer}),
+        # named, so that a tab that outlives its server tells another workspace's nothing
+        address=urlencode(asked | {"reviewer": at.desk.reviewer, "workspace": str(at.desk.ws.root)}),
         classes=[(name, printable(name)) for name in at.desk.classes],
         rests=_RESTS,
         map=_MAP,

@@ -43,7 +43,7 @@ _deck = st.components.v2.component(
     "ferclean_review_deck",
     html=_file("deck.html"),
     css=_file("deck.css"),
-    js=f"{_file('zoom.js')}\n{_file('deck.js')}",
+    js="\n".join(map(_file, ("zoom.js", "outbox.js", "deck.js"))),
     isolate_styles=False,  # what is drawn about a face has the pages' styles
 )
 
@@ -71,3 +71,4 @@ def deck(**data: Any) -> None:
 
 def _ended() -> None:
     st.session_state["deck_turn"] = st.session_state.get("deck_turn", 0) + 1
+    st.query_params.pop("sample", None)  # of a face that the deck has left behind

@@ -76,6 +76,7 @@ def forget() -> None:
     """Read the workspace again at the next run."""
     st.session_state["deck_turn"] = st.session_state.get("deck_turn", 0) + 1
     st.session_state.pop("opened_for", None)
+    go(None)
 
 
 def go(sample_id: str | None, *, page: str | None = None) -> None:
@@ -175,7 +176,6 @@ def _label_controls(at: Sitting) -> None:
 def _set_filter(name: str) -> None:
     values: list[str] = st.session_state[f"filter_{name}"]
     _set(name, ",".join(values))
-    go(None)
 
 
 def _set_blind() -> None:
@@ -189,7 +189,6 @@ def _set_queue() -> None:
     _set("queue", "audit" if queue == "audit" else "")
     _set("verdict", "ambiguous" if queue == "ambiguous" else "")
     _set("blind", "")
-    go(None)
 
 
 def _set_page() -> None:
@@ -202,6 +201,7 @@ def _set_reviewer() -> None:
 
 
 def _set(name: str, value: Any) -> None:
+    go(None)  # the deck went on since; the browser's address knows, this one does not
     if value:
         st.query_params[name] = value
     else:

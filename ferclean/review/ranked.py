@@ -23,6 +23,10 @@ _PAGE = 32  # faces that are read together: a sheet of the grid and some more
 _KEPT = 2048  # whole faces that stay in memory, 1 to 2 KB each
 
 
+class JudgedAnewError(UsageError):
+    """Another triage judged the faces since the desk was opened: it shows another queue."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Faces(Mapping[str, Item]):
     """The faces of the queue by sample id, in rank order; none is read before it is asked for."""
@@ -58,7 +62,7 @@ class Faces(Mapping[str, Item]):
         return sample_id in self.place
 
     def read(self, sample_ids: Sequence[str]) -> dict[str, Item]:
-        """These faces, those that are not at hand in one reading. Raises UsageError where another triage judged them.
+        """These faces, those that are not at hand in one reading. Raises JudgedAnewError where another triage did.
 
         All of the named ones are in the answer, also where they are more than what is kept.
         """
@@ -69,7 +73,9 @@ class Faces(Mapping[str, Item]):
                 rows = sample_rows(self.ws, missing, triage=self.ranked.run_id)
                 rows["pred_probs"] = at_temperature(rows["pred_probs"], self.temperature)
                 if len(rows) < len(missing) or rows["rank"].isna().any():
-                    raise UsageError("the faces were judged anew since this page was opened; read the workspace again")
+                    raise JudgedAnewError(
+                        "the faces were judged anew since this page was opened; read the workspace again"
+                    )
                 found |= {row["sample_id"]: item_of(row) for row in rows.to_dict("records")}
                 if len(self.kept) + len(missing) > _KEPT:
                     self.kept.clear()

@@ -44,6 +44,8 @@ class Answer:
     note: str = ""
     by_choice: bool = False
     """As `Decision.by_choice`."""
+    run_id: str | None = None
+    """The triage that judged what was shown; of another one than the desk's this alone is kept. None: the desk's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +199,13 @@ class _Taking:
         return Decision(
             sample_id=str(one.sample_id), action=action, label=label, reviewer=self.desk.reviewer, note=one.note,
             source="review", seconds=None if one.seconds is None else round(one.seconds, 2), seen=seen,
-            shown=None if one.model_hidden else self.shown.get(str(one.sample_id)), by_choice=one.by_choice,
+            shown=None if one.model_hidden else self._shown(one), by_choice=one.by_choice,
         )  # fmt: skip
+
+    def _shown(self, one: Answer) -> dict[str, Any] | None:
+        shown = self.shown.get(str(one.sample_id))
+        known = shown is not None and one.run_id in (None, shown["run_id"])
+        return shown if known or one.run_id is None else {"run_id": one.run_id}
 
     def _keep(self, one: Answer, decision_id: int, sample_ids: tuple[str, ...]) -> None:
         self.known[one.answer_id] = decision_id, sample_ids[-1]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apps.review import deck, desks
-from ferclean.errors import UsageError, WorkspaceBusyError
+from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
 from ferclean.steps.audit import audit
 from ferclean.steps.decide import decide
 from ferclean.store.audits import get_audit
@@ -186,6 +186,33 @@ def test_answers_given_while_the_set_was_judged_anew_are_taken(ws: Workspace) ->
         ""
     ] * 2
     assert cards[0]["id"] not in [card["id"] for card in dealt()]
+
+
+def test_a_deck_of_another_triage_goes_on_and_keeps_what_was_shown_apart(ws: Workspace) -> None:
+    (first, second, *_) = dealt()
+    table = get_verdicts(ws)
+    put_verdicts(ws, table["run_id"][0], table[table["sample_id"] != first["id"]])
+    desks.place_of("ada").desk.items.kept.clear()
+    assert dealt(first["id"])[0]["id"] == second["id"]
+    answered(
+        sent("1", "keep", second, run_id="an earlier triage"), sent("2", "keep", dealt()[1], run_id=second["run_id"])
+    )
+    shown = [json.loads(one) for one in decision_history(ws)["shown"]]
+    assert shown[0] == {"run_id": "an earlier triage"}
+    assert shown[1]["run_id"] == second["run_id"]
+
+
+def test_a_tab_of_another_workspace_is_told_so_and_records_nothing(ws: Workspace) -> None:
+    (first, *_) = dealt(workspace=str(ws.root))
+    with pytest.raises(FercleanError, match="another workspace"):
+        answered(sent("1", "keep", first), workspace="/elsewhere")
+    assert decision_history(ws).empty
+
+
+def test_halves_of_characters_in_a_note_stop_nothing(ws: Workspace) -> None:
+    (first, *_) = dealt()
+    answered(sent("1", "keep", first, note="odd \ud800 note"))
+    assert decision_history(ws)["note"].tolist() == ["odd ? note"]
 
 
 def test_a_random_check_says_so_and_keeps_its_chance(ws: Workspace) -> None:

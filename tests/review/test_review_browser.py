@@ -214,7 +214,7 @@ def test_enter_follows_the_verdict_and_two_tabs_and_two_people_are_settled_into_
     screen.press("k")
     other.page.keyboard.press("x")
     other.page.get_by_text("keep stands, your answer in another tab").wait_for()
-    assert other.page.locator(".fc-status.trouble").inner_text().startswith("Not recorded for face_0022")
+    assert other.page.locator(".fc-deck-asked").inner_text().startswith("Not recorded for face_0022")
     assert screen.actions()[-2:] == ["keep", "keep"]
     other.page.get_by_role("button", name="Replace by exclude").click()
     other.saved()
