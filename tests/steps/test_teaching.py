@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from apps.review import deck
 from ferclean.bundled_files import bundled_path
 from ferclean.cli import run
 from ferclean.errors import FercleanError
@@ -149,26 +150,34 @@ def test_the_screen_leads_through_the_round_learns_and_says_what_it_learned(
     faces = first_of(ws, SIZE)
     decisions.append_decisions(ws, answered(ws, faces[:-1]))
     app = AppTest.from_file(str(bundled_path("apps/review/main.py")), default_timeout=60).run()
-    assert f"Teaching round: <b>{SIZE - 1}</b> of {SIZE} random faces" in page(app)
-    assert "teaches the labels of the whole set" in page(app)
-    app.segmented_control(key="queue").set_value("ambiguous").run()
-    assert "not part of the teaching round" in page(app)
-    app.segmented_control(key="queue").set_value("ranked").run()
-    press(app, "`K` Keep")
+    dealt = deck.deal({}, after=None, count=3, examples=False)
+    assert f"Teaching round: <b>{SIZE - 1}</b> of {SIZE} random faces" in dealt["progress"]
+    assert "teaches the labels of the whole set" in dealt["faces"][0]["evidence"]
+    others = deck.deal({"verdict": "ambiguous"}, after=None, count=3, examples=False)
+    assert "not part of the teaching round" in others["progress"]
+    keep(dealt)
     assert decisions.decision_history(ws)["sample_id"].tolist() == faces
+    app.run()
     assert "Teaching round done" in page(app)
     press(app, "`Enter` Learn from them")
     assert "Labels right: about" in page(app)
     press(app, "`Enter` Go on")
-    assert "errors to find" in page(app)
-    assert "Teaching round" not in page(app)
+    dealt = deck.deal({}, after=None, count=3, examples=False)
+    assert "errors to find" in dealt["progress"]
+    assert "Teaching round" not in dealt["progress"]
     assert not table.queue(ws)["drawn_at_random"][0]
-    press(app, "`K` Keep")
+    keep(dealt)
     app.query_params["page"] = "overview"
     app.run()
     assert "1 decisions since the last triage" in page(app)
     press(app, "Learn from the decisions")
     assert progress(ws).newer == 0
+
+
+def keep(dealt: dict[str, Any]) -> None:
+    """Send K about the first face of the deck."""
+    face = dealt["faces"][0]["id"]
+    deck.answer({}, [{"answer_id": f"keep {face}", "action": "keep", "sample_id": face}])
 
 
 def page(app: AppTest) -> str:
