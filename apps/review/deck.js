@@ -10,22 +10,6 @@ const PATIENCE = 10000; // ms after which a request is given up: a line may be d
 const LETTERS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
 const DONE = { keep: "kept", ambiguous: "ambiguous", exclude: "excluded", skip: "skipped" };
 
-const field = (event) => event.composedPath().some((node) => node instanceof HTMLElement && (
-  node.isContentEditable || node.tagName === "TEXTAREA" || node.tagName === "SELECT" ||
-  (node.tagName === "INPUT" && !["checkbox", "radio", "range", "button", "submit", "reset"].includes(node.type))));
-const tell = (text) => {
-  let line = document.getElementById("fc-untaken");
-  if (!line) {
-    line = document.createElement("div");
-    line.id = "fc-untaken";
-    line.setAttribute("role", "status");
-    document.body.append(line);
-  }
-  line.textContent = text;
-  line.classList.add("shown");
-  clearTimeout(line.__hide);
-  line.__hide = setTimeout(() => line.classList.remove("shown"), 3500);
-};
 // Streamlit's own dialog says that the server does not answer; the deck says it too, and goes on without one
 const covered = () => document.querySelector('[data-testid="stPopoverBody"], dialog[open]');
 
@@ -346,12 +330,7 @@ class Deck {
   key(event) {
     if (!this.root.isConnected) { this.leave(); return; }
     if (event.key === "Tab") { this.tabbed = true; return; }
-    if (field(event)) {
-      // a finished note must not keep the keys off
-      if (event.key === "Escape" || event.key === "Enter") setTimeout(() => document.activeElement && document.activeElement.blur(), 0);
-      return;
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (elsewhere(event)) return;
     const key = event.key.toLowerCase();
     const letter = event.key.length === 1 && event.key !== " ";
     const digit = /^[0-9]$/.test(key) ? this.classes[(Number(key) + 9) % 10] : null;

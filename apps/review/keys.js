@@ -2,23 +2,7 @@
 // seen), and take Enter away from a button that was reached with Tab. So a key here is a click on the button that is
 // on the page, and every button belongs to one face. A key that is not taken says so: one that comes before the page has
 // answered the one before, one that is held down, one without a meaning here.
-const field = (event) => event.composedPath().some((node) => node instanceof HTMLElement && (
-  node.isContentEditable || node.tagName === "TEXTAREA" || node.tagName === "SELECT" ||
-  (node.tagName === "INPUT" && !["checkbox", "radio", "range", "button", "submit", "reset"].includes(node.type))));
 const PATIENCE = 8000; // ms that an answer of the page may take before the next key is tried all the same
-const tell = (text) => {
-  let line = document.getElementById("fc-untaken");
-  if (!line) {
-    line = document.createElement("div");
-    line.id = "fc-untaken";
-    line.setAttribute("role", "status");
-    document.body.append(line);
-  }
-  line.textContent = text;
-  line.classList.add("shown");
-  clearTimeout(line.__hide);
-  line.__hide = setTimeout(() => line.classList.remove("shown"), 3500);
-};
 const open = () => document.querySelector('[data-testid="stDialog"], [data-testid="stPopoverBody"]');
 
 export default function ({ data }) {
@@ -39,12 +23,7 @@ export default function ({ data }) {
   state.point = () => { state.tabbed = false; };
   state.down = (event) => {
     if (event.key === "Tab") { state.tabbed = true; return; }
-    if (field(event)) {
-      // a finished note must not keep the keys off
-      if (event.key === "Escape" || event.key === "Enter") setTimeout(() => document.activeElement && document.activeElement.blur(), 0);
-      return;
-    }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (elsewhere(event)) return;
     const key = event.key.toLowerCase();
     const letter = event.key.length === 1 && event.key !== " ";
     const name = keys[key];

@@ -19,6 +19,10 @@ def _file(name: str) -> str:
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
+def _files(*names: str) -> str:
+    return "\n".join(map(_file, names))
+
+
 def inert(text: str) -> str:
     """Text that somebody chose, for Streamlit's labels, captions and tooltips, which are Markdown: shown, not obeyed.
 
@@ -38,12 +42,12 @@ def escape(text: str) -> str:
     return html.escape(printable(text))
 
 
-_keys = st.components.v2.component("ferclean_review_keys", js=_file("keys.js"))
+_keys = st.components.v2.component("ferclean_review_keys", js=_files("typing.js", "keys.js"))
 _deck = st.components.v2.component(
     "ferclean_review_deck",
     html=_file("deck.html"),
     css=_file("deck.css"),
-    js="\n".join(map(_file, ("zoom.js", "outbox.js", "deck.js"))),
+    js=_files("typing.js", "zoom.js", "outbox.js", "deck.js"),
     isolate_styles=False,  # what is drawn about a face has the pages' styles
 )
 

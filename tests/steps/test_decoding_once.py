@@ -108,13 +108,19 @@ def test_damaged_pixels_are_decoded_again_with_a_word_and_the_copies_stay_those_
     assert len(told) == 1
 
 
-def test_damaged_pixels_whose_source_is_gone_are_one_line_with_the_file_and_the_mend(
-    drawn_set: Path, tmp_path: Path
-) -> None:
+def own_copy(drawn_set: Path, tmp_path: Path) -> tuple[Workspace, Path]:
+    """A workspace of a copy of the drawn faces, which a test may change."""
     own = tmp_path / "own"
     shutil.copytree(drawn_set, own)
     ws = Workspace.create(tmp_path / "W")
     ingest(ws, "drawn_faces", own)
+    return ws, own
+
+
+def test_damaged_pixels_whose_source_is_gone_are_one_line_with_the_file_and_the_mend(
+    drawn_set: Path, tmp_path: Path
+) -> None:
+    ws, own = own_copy(drawn_set, tmp_path)
     own.rename(tmp_path / "elsewhere")
     (file,) = ws.pixels.glob("48x1-*/*/pixels.npy")
     file.write_bytes(file.read_bytes()[:-5000] + bytes(5000))
@@ -136,10 +142,7 @@ def test_large_pictures_are_given_and_not_kept(judged_copy: Path) -> None:
 def test_another_picture_in_a_files_place_is_refused_and_never_kept_as_that_sample(
     drawn_set: Path, tmp_path: Path
 ) -> None:
-    own = tmp_path / "own"
-    shutil.copytree(drawn_set, own)
-    ws = Workspace.create(tmp_path / "W")
-    ingest(ws, "drawn_faces", own)
+    ws, _ = own_copy(drawn_set, tmp_path)
     shutil.rmtree(ws.pixels)
     frame = samples.get_samples(ws).head(3)
     Image.fromarray(np.full((48, 48), 90, np.uint8)).save(frame["path"][1], "PNG")
