@@ -2,6 +2,7 @@
 // person's back. An answer stays in the browser's storage until the server says that it is recorded, and has a name, so
 // that the same answer sent twice is recorded once. A key is taken only for the face that is on the screen.
 const AHEAD = 20; // faces that are asked for at a time
+const FIRST = 6; // of them come alone, so that the page is there at once
 const FEW = 40; // fewer than these ahead, and more are asked for: a minute's worth without a server
 const BEHIND = 30; // faces that are kept for undo
 const GATHER = 400; // ms in which answers go out together
@@ -28,7 +29,9 @@ class Deck {
     // whoever closes the tab has decided: what waits goes out with it, and where it does not, with the next tab
     this.hide = () => {
       const answers = this.outbox.first();
-      if (document.visibilityState === "hidden" && answers.length) this.post(answers, true).catch(() => {});
+      if (document.visibilityState === "hidden" && answers.length) {
+        navigator.sendBeacon(this.place(answers), new Blob([JSON.stringify(answers)], { type: "application/json" }));
+      }
     };
     document.addEventListener("visibilitychange", this.hide);
     document.addEventListener("keydown", this.down);
@@ -45,7 +48,7 @@ class Deck {
     this.gone = true;
   }
   async begin() {
-    const found = await this.ask("deck", { count: 3, examples: 1 });
+    const found = await this.ask("deck", { count: FIRST, examples: 1 });
     if (!found) { setTimeout(() => this.gone || this.begin(), 1000); return; }
     Object.assign(this.examples, found.examples);
     this.how(found);
@@ -219,7 +222,7 @@ class Deck {
     const card = this.line.shift();
     if (card) this.show(card);
     else this.empty();
-    if (this.line.length < FEW) this.more();
+    if (this.line.length < FEW && !(this.whole && this.line.length)) this.more();
   }
   empty() { // nothing is left on the screen that a key could be taken for
     this.card = null;
@@ -239,6 +242,7 @@ class Deck {
     if (!found) { setTimeout(() => this.gone || this.more(), 1000); return; }
     const here = new Set([...this.line.map((card) => card.id), this.card && this.card.id]);
     const fresh = found.faces.filter((card) => !here.has(card.id) && !this.answered.has(card.id));
+    this.whole = !fresh.length; // all that is open is here
     for (const card of fresh) this.line.push(this.ready(card));
     if (!this.card && this.line.length) this.next();
     else if (!this.card && !fresh.length) {
@@ -264,9 +268,10 @@ class Deck {
     if (waits) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : 0);
     else this.count();
   }
-  post(answers, keepalive = false) {
-    return fetch(`/ferclean/answers?${answers[0].address}`, {
-      method: "POST", keepalive, signal: AbortSignal.timeout(PATIENCE), headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
+  place(answers) { return `/ferclean/answers?${answers[0].address}`; }
+  post(answers) {
+    return fetch(this.place(answers), {
+      method: "POST", signal: AbortSignal.timeout(PATIENCE), headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
   }
   async out() {
     const answers = this.outbox.first();

@@ -117,7 +117,7 @@ def parquets(path: Path) -> list[pd.DataFrame]:
 def test_a_table_without_a_release_is_one_of_verdicts_and_is_refused_where_they_were_deleted(tmp_path: Path) -> None:
     ws = small(tmp_path, released=True).ws
     shutil.rmtree(ws.runs)
-    with pytest.raises(FercleanError, match=r"verdicts\.parquet was deleted; `ferclean triage` computes"):
+    with pytest.raises(FercleanError, match=r"verdicts\.parquet was deleted; `ferclean status` tells which"):
         export(ws, form="table", out=tmp_path / "x.csv")
 
 
