@@ -181,6 +181,8 @@ def _open_after(at: Sitting, sample_id: str | None) -> list[str]:
 
 
 def _cards(at: Sitting, sample_ids: Sequence[str]) -> list[dict[str, Any]]:
+    if not sample_ids:
+        return []
     with at.desk.ws.reading("dealing faces"):  # one connection for all that is read about them
         return _read_cards(at, sample_ids)
 
