@@ -265,7 +265,7 @@ class Deck {
     this.sending = this.out();
     try { await this.sending; } finally { this.sending = null; }
     const waits = this.outbox.all().length;
-    if (waits) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : 0);
+    if (waits) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : waits < MOST ? GATHER : 0);
     else this.count();
   }
   place(answers) { return `/ferclean/answers?${answers[0].address}`; }
