@@ -17,7 +17,7 @@ const covered = () => document.querySelector('[data-testid="stPopoverBody"], dia
 class Deck {
   constructor(root, data, ended) {
     Object.assign(this, { root, data, ended, line: [], card: null, answered: new Set(), history: [], examples: {}, painted: false,
-      back: new Set(), refusals: [], asking: null, sending: false, tries: 0, timer: null, asked: null });
+      back: new Set(), refusals: [], asking: null, sending: false, tries: 0, timer: null });
     this.outbox = new Outbox(`ferclean-answer|${encodeURIComponent(data.store)}|`);
     this.find = (name) => root.querySelector(name);
     this.stage = this.find(".stage");

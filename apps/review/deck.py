@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from apps.review import style
-from apps.review.desks import filters_of, place_of, reviewer_of, workspace_path
+from apps.review.desks import place_of, reviewer_of, workspace_path
 from apps.review.parts import escape
 from apps.review.sitting import Sitting, progress_line
 from ferclean.errors import FercleanError, UsageError
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
-from ferclean.review.desk import contender, last_word, next_open, teaching_now
+from ferclean.review.desk import contender, last_word, teaching_now
 from ferclean.review.offers import Item, Offer
 from ferclean.review.ranked import JudgedAnewError
 from ferclean.steps.answers import UNDO, Answer, Taken, take
@@ -49,13 +49,11 @@ def at_desk(address: Mapping[str, str], ask: Callable[[Sitting], dict[str, Any]]
     reviewer, anew = reviewer_of(address.get("reviewer")), False
     while True:
         place = place_of(reviewer, anew=anew)
-        filters = filters_of(address, place.facets)
         with place.lock:
             if place.replaced:
                 anew = False
                 continue
-            selection, wanted = place.selection(filters), address.get("sample")
-            current = wanted if wanted in selection else next_open(place.desk, selection)
+            filters, selection, current = place.look(address)
             try:
                 return ask(Sitting(place.desk, place.album, filters, selection, current))
             except JudgedAnewError:

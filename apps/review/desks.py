@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from ferclean.errors import FercleanError
 from ferclean.review import beside
-from ferclean.review.desk import Desk, Filters, default_reviewer, facets, open_desk, select
+from ferclean.review.desk import Desk, Filters, default_reviewer, facets, next_open, open_desk, select
 from ferclean.review.ranked import Selection
 from ferclean.store.workspace import Workspace
 
@@ -36,6 +36,13 @@ class Place:
     chosen: OrderedDict[Filters, Selection] = field(default_factory=OrderedDict)
     replaced: bool = False
     """Another one was opened since: nothing is to be recorded here any longer."""
+
+    def look(self, address: Mapping[str, str]) -> tuple[Filters, Selection, str | None]:
+        """What an address asks for: the filters, their faces, and the one in question, None where all are decided."""
+        with self.lock:
+            filters = filters_of(address, self.facets)
+            selection, wanted = self.selection(filters), address.get("sample")
+            return filters, selection, wanted if wanted in selection else next_open(self.desk, selection)
 
     def selection(self, filters: Filters) -> Selection:
         """The faces that `filters` asks for, in their order."""

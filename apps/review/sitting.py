@@ -11,12 +11,12 @@ from typing import Any
 
 import streamlit as st
 
-from apps.review.desks import filters_of, place_of, reviewer_of, workspace_path
+from apps.review.desks import place_of, reviewer_of, workspace_path
 from apps.review.parts import escape, inert
 from ferclean.errors import FercleanError
 from ferclean.parts.teaching import Teaching
 from ferclean.review import beside as faces_beside
-from ferclean.review.desk import Desk, Filters, Tally, next_open, tally, teaching_now
+from ferclean.review.desk import Desk, Filters, Tally, tally, teaching_now
 from ferclean.review.ranked import Selection
 from ferclean.steps.review import undo
 
@@ -64,11 +64,7 @@ def open_sitting() -> Sitting:
     place = place_of(opened_for[1], anew=st.session_state.get("opened_for") != opened_for)
     st.session_state["opened_for"] = opened_for
     st.session_state["facets"] = place.facets
-    filters = filters_of(st.query_params, place.facets)
-    selection = place.selection(filters)
-    wanted = st.query_params.get("sample")
-    with place.lock:
-        current = wanted if wanted in selection else next_open(place.desk, selection)
+    filters, selection, current = place.look(st.query_params)
     return Sitting(place.desk, place.album, filters, selection, current)
 
 
