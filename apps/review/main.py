@@ -20,7 +20,10 @@ from apps.guard import Guard  # noqa: E402
 from apps.review import face_page, grid_page, overview_page, sitting, style  # noqa: E402
 from ferclean.errors import FercleanError, WorkspaceBusyError  # noqa: E402
 
-PAGES = {"review": face_page.draw, "grid": grid_page.draw, "overview": overview_page.draw}
+PAGES = {"review": face_page.draw, "grid": grid_page.draw}
+"""The pages that a person goes back and forth between, in the top line."""
+MORE = {"overview": overview_page.draw}
+"""The pages that are looked at now and then, behind a menu."""
 
 
 def main() -> None:
@@ -31,8 +34,8 @@ def main() -> None:
         if st.runtime.exists() and not Guard.stands and not config.get_option("global.appTest"):
             raise FercleanError("other sites could look in here; start this page with: ferclean -w WORKSPACE review")
         at = sitting.open_sitting()
-        page = sitting.header(at, list(PAGES))
-        PAGES[page](at)
+        page = sitting.header(at, list(PAGES), list(MORE))
+        (PAGES | MORE)[page](at)
     except WorkspaceBusyError as error:
         _say("The workspace is busy", str(error))
     except FercleanError as error:

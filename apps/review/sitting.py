@@ -102,10 +102,10 @@ def take_back(at: Sitting) -> list[str]:
     return undone
 
 
-def header(at: Sitting, pages: Sequence[str]) -> str:
-    """Draw the top line and return the page that is asked for."""
+def header(at: Sitting, pages: Sequence[str], more: Sequence[str]) -> str:
+    """Draw the top line and return the page that is asked for: one of `pages`, or of `more`, which are in a menu."""
     page = st.query_params.get("page", pages[0])
-    page = page if page in pages else pages[0]
+    page = page if page in (*pages, *more) else pages[0]
     brand, progress, controls = st.columns([1.9, 3.2, 3.2], vertical_alignment="center")
     brand.html(
         f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b>'
@@ -118,10 +118,16 @@ def header(at: Sitting, pages: Sequence[str]) -> str:
             _filter_controls(at)
         st.session_state["blind"] = at.filters.blind
         st.toggle("Blind", key="blind", on_change=_set_blind, help="Hide what the model thinks, and shuffle the order")
-        st.session_state["page"] = page
+        st.session_state["page"] = page if page in pages else None
         st.segmented_control(
             "Page", pages, key="page", format_func=str.capitalize, on_change=_set_page, label_visibility="collapsed"
         )
+        with st.popover("More" if page in pages else page.capitalize(), key="more"):
+            for name in more:
+                st.button(
+                    name.capitalize(), key=f"page_{name}", type="primary" if name == page else "secondary",
+                    on_click=_open_page, args=(name,), width="stretch",
+                )  # fmt: skip
     return page
 
 
@@ -190,6 +196,10 @@ def _set_queue() -> None:
 def _set_page() -> None:
     if st.session_state["page"]:
         _set("page", st.session_state["page"])
+
+
+def _open_page(name: str) -> None:
+    _set("page", name)
 
 
 def _set_reviewer() -> None:
