@@ -5,9 +5,6 @@ const AHEAD = 20; // faces that are asked for at a time
 const FIRST = 6; // of them come alone, so that the page is there at once
 const FEW = 40; // fewer than these ahead, and more are asked for: a minute's worth without a server
 const BEHIND = 30; // faces that are kept for undo
-const GATHER = 800; // ms in which answers go out together
-const LATER = [500, 1000, 2000, 3000]; // ms until the next try
-const PATIENCE = 10000; // ms after which a request is given up: a line may be dead without a word
 const LETTERS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
 const DONE = { keep: "kept", ambiguous: "ambiguous", exclude: "excluded", skip: "skipped" };
 
@@ -17,34 +14,24 @@ const covered = () => document.querySelector('[data-testid="stPopoverBody"], dia
 class Deck {
   constructor(root, data, ended) {
     Object.assign(this, { root, data, ended, line: [], card: null, answered: new Set(), history: [], examples: {}, painted: false,
-      back: new Set(), refusals: [], asking: null, sending: false, tries: 0, timer: null });
+      back: new Set(), refusals: [], asking: null });
     this.outbox = new Outbox(`ferclean-answer|${encodeURIComponent(data.store)}|`);
+    this.post = new Post(this.outbox, this);
     this.find = (name) => root.querySelector(name);
     this.stage = this.find(".stage");
     this.reset = zoomable(this.stage);
     this.buttons();
     this.down = (event) => this.key(event);
     this.point = () => { this.tabbed = false; };
-    this.online = () => this.flush();
-    // whoever closes the tab has decided: what waits goes out with it, and where it does not, with the next tab
-    this.hide = () => {
-      const answers = this.outbox.first();
-      if (document.visibilityState === "hidden" && answers.length) {
-        navigator.sendBeacon(this.place(answers), new Blob([JSON.stringify(answers)], { type: "application/json" }));
-      }
-    };
-    document.addEventListener("visibilitychange", this.hide);
     document.addEventListener("keydown", this.down);
     document.addEventListener("pointerdown", this.point, true);
-    window.addEventListener("online", this.online);
     this.say("", "Every decision is saved at once.");
-    this.flush().then(() => this.begin());
+    this.post.flush().then(() => this.begin());
   }
   leave() {
     document.removeEventListener("keydown", this.down);
     document.removeEventListener("pointerdown", this.point, true);
-    window.removeEventListener("online", this.online);
-    document.removeEventListener("visibilitychange", this.hide);
+    this.post.leave();
     this.gone = true;
   }
   async begin() {
@@ -168,7 +155,7 @@ class Deck {
   send(answer) {
     if (!this.outbox.put({ ...answer, address: this.data.address })) this.say("trouble", "This browser keeps nothing: do not close the page before all is saved");
     this.count();
-    if (!this.timer) this.soon(GATHER); // the first of those that go together says when
+    this.post.gather();
   }
   decide(action, label = null, seen = undefined, about = null) {
     const card = about || this.card;
@@ -200,7 +187,7 @@ class Deck {
     const answer = { answer_id: this.outbox.name(), action: "undo", undoes: last ? last.answer_id : null };
     this.send(answer);
     if (last) this.answered.delete(last.id);
-    if (!last || !last.card) { this.back.add(answer.answer_id); this.soon(0); return; } // the server knows which face it was
+    if (!last || !last.card) { this.back.add(answer.answer_id); this.post.soon(0); return; } // the server knows which face it was
     if (this.card && this.card !== last.card && !this.answered.has(this.card.id)) this.line.unshift(this.card);
     Object.assign(last.card, last.before);
     this.line = this.line.filter((card) => card !== last.card);
@@ -210,7 +197,7 @@ class Deck {
   async step(by) {
     if (!this.card) return;
     const from = this.card;
-    if (this.outbox.all().length) await this.flush(); // what the server does not know yet stands in the way of what comes next
+    if (this.outbox.all().length) await this.post.flush(); // what the server does not know yet stands in the way of what comes next
     const found = await this.ask("step", { from: from.id, by: String(by) });
     if (!found || this.card !== from) return;
     const [card] = found.faces;
@@ -246,47 +233,18 @@ class Deck {
     for (const card of fresh) this.line.push(this.ready(card));
     if (!this.card && this.line.length) this.next();
     else if (!this.card && !fresh.length) {
-      await this.flush();
+      await this.post.flush();
       if (this.outbox.all().length) setTimeout(() => this.gone || this.more(), 500);
       else if (found.faces.some((card) => this.answered.has(card.id))) { this.answered.clear(); this.more(); } // skipped ones come last
       else this.end();
     }
   }
   async end() {
-    await this.flush();
+    await this.post.flush();
     if (!this.outbox.all().length && !this.gone) this.ended();
   }
-  soon(wait) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => { this.timer = null; this.flush(); }, wait);
-  }
-  async flush() {
-    if (this.sending) return this.sending;
-    this.sending = this.out();
-    try { await this.sending; } finally { this.sending = null; }
-    const waits = this.outbox.all().length;
-    if (waits) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : waits < MOST ? GATHER : 0);
-    else this.count();
-  }
-  place(answers) { return `/ferclean/answers?${answers[0].address}`; }
-  post(answers) {
-    return fetch(this.place(answers), {
-      method: "POST", signal: AbortSignal.timeout(PATIENCE), headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
-  }
-  async out() {
-    const answers = this.outbox.first();
-    if (!answers.length) return;
-    let found = null;
-    try {
-      const response = await this.post(answers);
-      found = await response.json();
-      if (!response.ok) { this.say("trouble", `Not recorded yet, but kept in this browser: ${found.error}`); found = null; }
-    } catch { this.say("trouble", "The review server does not answer; answers wait in this browser and are sent again."); }
-    if (!found) { this.tries += 1; this.count(); return; }
-    if (this.tries) this.say("saved", "Connected again: all answers are recorded");
-    this.tries = 0;
+  taken(found, answers) {
     for (const one of found.taken) {
-      this.outbox.drop(one.answer_id);
       if (one.refused) this.refused(one, answers.find((answer) => answer.answer_id === one.answer_id));
     }
     if (found.taken.filter((one) => this.back.delete(one.answer_id)).length) {
