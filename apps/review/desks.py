@@ -106,4 +106,5 @@ def filters_of(address: Mapping[str, str], known: dict[str, dict[str, int]]) -> 
         suggested=chosen["suggested"],
         blind=address.get("blind", "1" if audit else "") == "1",
         audit=audit,
+        everyone=address.get("whose") == "all",
     )

@@ -53,11 +53,14 @@ def _nothing(at: Sitting) -> None:
         style.notice("Nothing to review yet", "Run `ferclean score` and `ferclean triage` first, then read again.")
     elif at.filters.audit and not at.selection:
         style.notice("No audit was drawn", "Run `ferclean audit` first, then read again.")
+    elif not at.selection and _own(at):
+        style.notice("No face of yours", "The team's plan gives these faces to others, or others answered them.")
     elif not at.selection:
         style.notice("No face matches", "No face has this verdict and these labels. Clear a filter to see more.")
     else:
         following = "audit" if at.filters.audit else "release NAME"
-        style.notice("All decided", f"All {len(at.selection):,} faces are decided. Next: ferclean {following}")
+        part = " of your part" if _own(at) else ""
+        style.notice("All decided", f"All {len(at.selection):,} faces{part} are decided. Next: ferclean {following}")
     _, middle, _ = st.columns([2, 1, 2])
     with middle:
         if at.selection and at.desk.items:
@@ -65,9 +68,17 @@ def _nothing(at: Sitting) -> None:
             st.button("Look through them", key="look", on_click=sitting.go, args=(at.selection[0],), width="stretch")
         else:
             st.button("Read the workspace again", key="reread_end", on_click=sitting.forget, width="stretch")
+        if _own(at):
+            st.button("Everybody's faces", key="everybody", on_click=sitting.go_to_all, width="stretch")
     kind, text = st.session_state.get("status", ("", "Every decision is saved at once."))
     st.html(f'<div class="fc fc-status {kind}" role="status">{parts.escape(text)}</div>')
     parts.keys({"u": "do_undo"}, face="")
+
+
+def _own(at: Sitting) -> bool:
+    """A part of the team's queue is shown."""
+    share = at.desk.share
+    return share is not None and share.member and not at.filters.everyone and not at.filters.audit
 
 
 def _undo() -> None:

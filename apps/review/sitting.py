@@ -85,6 +85,11 @@ def go(sample_id: str | None, *, page: str | None = None) -> None:
         st.query_params["sample"] = sample_id
 
 
+def go_to_all() -> None:
+    """Look at everybody's faces, not at the reviewer's own alone."""
+    _set("whose", "all")
+
+
 def say(text: str, *, kind: str = "saved") -> None:
     """Keep a line for the page's status row."""
     st.session_state["status"] = (kind, text)
@@ -109,7 +114,7 @@ def header(at: Sitting, pages: Sequence[str], more: Sequence[str]) -> str:
     brand, progress, controls = st.columns([1.9, 3.2, 3.2], vertical_alignment="center")
     brand.html(
         f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b>'
-        f"<span>reviewed by {escape(at.desk.reviewer)}</span></div>"
+        f"<span>reviewed by {escape(at.desk.reviewer)}{_whose(at)}</span></div>"
     )
     if page != pages[0]:  # there the deck says it, after every key
         progress.html(progress_line(at))
@@ -129,6 +134,15 @@ def header(at: Sitting, pages: Sequence[str], more: Sequence[str]) -> str:
                     on_click=_open_page, args=(name,), width="stretch",
                 )  # fmt: skip
     return page
+
+
+def _whose(at: Sitting) -> str:
+    share = at.desk.share
+    if share is None or at.filters.audit:  # the audit is one for all
+        return ""
+    if not share.member:
+        return " · not in the team's plan: all faces"
+    return " · everybody's faces" if at.filters.everyone else f" · own part, one of {len(share.plan.reviewers)}"
 
 
 def _active(filters: Filters) -> str:
@@ -153,6 +167,12 @@ def _filter_controls(at: Sitting) -> None:
     )  # fmt: skip
     if not at.filters.audit:
         _label_controls(at)
+    if at.desk.share is not None and at.desk.share.member and not at.filters.audit:
+        st.session_state["everyone"] = at.filters.everyone
+        st.toggle(
+            "Everybody's faces", key="everyone", on_change=_set_everyone,
+            help="Also those that the team's plan gives to others, and those that others answered",
+        )  # fmt: skip
     st.session_state["reviewer_name"] = at.desk.reviewer
     st.text_input("Reviewer", key="reviewer_name", on_change=_set_reviewer)
     st.button("Read the workspace again", on_click=forget, key="reread")
@@ -184,6 +204,10 @@ def _set_blind() -> None:
     # the audit is blind unless the address says otherwise
     seen = "0" if st.query_params.get("queue") == "audit" else ""
     _set("blind", "1" if st.session_state["blind"] else seen)
+
+
+def _set_everyone() -> None:
+    _set("whose", "all" if st.session_state["everyone"] else "")
 
 
 def _set_queue() -> None:

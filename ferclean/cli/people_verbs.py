@@ -1,4 +1,4 @@
-"""The verbs for people: review, browse, decide, audit, undo.
+"""The verbs for people: review, browse, team, decide, audit, undo.
 
 Each body opens the workspace, calls one function and prints what it returned.
 """
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from ferclean.cli import completion
+from ferclean.cli.options import names
 from ferclean.cli.plumbing import Session, add_verbs, quoted, warn
 from ferclean.errors import UsageError
 
@@ -35,6 +36,7 @@ def add_to(app: typer.Typer) -> None:
         {
             review: "`ferclean -w W review`",
             browse: "`ferclean -w W browse`",
+            team: "`ferclean -w W team --reviewers ann,bo --overlap 0.1`, then `review`; `team` tells each part",
             decide: "`ferclean -w W decide train_00007 relabel --label fear`, or `decide --from-file answers.csv`; "
             "`decide --adjudicate` lists disagreements, `decide --adjudicate train_00007 --label fear` settles one",
             audit: "`ferclean -w W audit --n 200`, then `review`; again `audit` for the estimate",
@@ -83,6 +85,45 @@ def browse(
     for problem in result.problems:
         session.say(problem)
     session.next("status")
+
+
+def team(
+    context: typer.Context,
+    reviewers: Annotated[
+        str | None,
+        typer.Option(help="Who shares the queue: ann,bo. Whoever joins later takes as few faces as possible."),
+    ] = None,
+    overlap: Annotated[
+        float | None, typer.Option(help="Share of the faces that two answer, each without the other.")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(envvar="FERCLEAN_REVIEWER", help="Who plans; default the system's user name.")
+    ] = None,
+) -> None:
+    """Share the queue among reviewers without overlap, or with some; without options: tell how far each one is."""
+    from ferclean.steps.team import team as step
+
+    session: Session = context.obj
+    result = step(session.open(), reviewers=names(reviewers), overlap=overlap, made_by=by)
+    session.emit("team", result.as_dict())
+    if (plan := result.plan) is None:
+        session.say("no plan: everybody sees every face")
+    else:
+        twice = f"{plan['overlap']:.0%} of the faces are answered by two" if plan["overlap"] else "each face by one"
+        session.say(f"plan of {plan['made_at'][:16].replace('T', ' ')} UTC by {plan['made_by']}: {twice}")
+    session.say(
+        f"{result.answered:,} of {result.queue:,} faces of the queue answered"
+        + (f", {result.both:,} of {result.twice:,} by two" if result.twice else "")
+    )
+    session.table(
+        ["reviewer", "faces", "answered", "left"],
+        [
+            [one["reviewer"] if one["planned"] or plan is None else f"{one['reviewer']} (not in the plan)",
+             one["faces"] if one["planned"] else "", one["answered"], one["left"] if one["planned"] else ""]
+            for one in result.people
+        ],
+    )  # fmt: skip
+    session.next("review" if plan else "team --reviewers ann,bo")
 
 
 def decide(

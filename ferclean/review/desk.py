@@ -16,7 +16,8 @@ import numpy as np
 from ferclean.parts import teaching
 from ferclean.parts.calibrated import shown_temperature
 from ferclean.review.offers import Item
-from ferclean.review.ranked import Faces, Selection
+from ferclean.review.ranked import Faces, Selection, asked_for
+from ferclean.review.sharing import Share, share_of
 from ferclean.store.audits import audited
 from ferclean.store.samples import get_dataset
 from ferclean.store.standing import random_decisions, skipped, words
@@ -39,6 +40,9 @@ class Filters:
     """The order says nothing about what the model thinks (it is shuffled, the same way each time)."""
     audit: bool = False
     """The audit sample in the order of its draw, whole: other filters would make it a random sample no more."""
+
+    everyone: bool = False
+    """Other people's faces too, where a plan of the team says whose they are."""
 
     @property
     def narrowed(self) -> bool:
@@ -98,6 +102,8 @@ class Desk:
     """What the triage in force learned from people, and how right it holds the labels to be."""
     drawn_decided: set[str] = field(default_factory=set)
     """Faces that a draw brought in and that anybody has decided about."""
+    share: Share | None = None
+    """Whose faces are whose, by the team's plan; None without one."""
     moments: list[float] = field(default_factory=list)
     """When, on the monotonic clock, this sitting's decisions were made."""
 
@@ -125,6 +131,7 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
             skipped=set(), audited=tuple(sample_id for sample_id in drawn if sample_id in place),
             random_checks=frozenset(drawn).union(queue.ids[row] for row in np.flatnonzero(queue.drawn)),
             round=teaching.teaching(ws, reviewer=name), learned=teaching.progress(ws, reviewer=name),
+            share=share_of(ws, name, queue.ids),
         )  # fmt: skip
         refresh(desk)
     return desk
@@ -145,18 +152,20 @@ def refresh(desk: Desk) -> None:
 
 
 def select(desk: Desk, filters: Filters) -> Selection:
-    """The faces that `filters` asks for, in the order in which they are to be looked at, decided ones too."""
+    """The faces that `filters` asks for, in the order in which they are to be looked at, decided ones too.
+
+    Under a plan of the team they are the reviewer's own, those that the reviewer answered, and the teaching round's,
+    which is one round for all; the audit sample is everybody's.
+    """
     queue = desk.items.ranked
     if filters.audit:
         return Selection(desk.items, np.array([desk.items.place[one] for one in desk.audited], dtype=np.int64))
-    present = [KINDS[code] for code in np.unique(queue.verdict)]
-    kinds = filters.kinds or [kind for kind in present if kind not in ("clean", "ambiguous")] or present
-    chosen = np.isin(queue.verdict, [KINDS.index(kind) for kind in kinds])
-    if not filters.kinds:  # draws that were shown only where their verdict is bad would be a random sample no more
-        chosen |= queue.drawn
+    chosen = asked_for(queue, filters.kinds)
     for asked, codes in ((filters.given, queue.given), (filters.suggested, queue.suggested)):
         if asked:
             chosen &= np.isin(codes, [queue.classes.index(label) for label in asked])
+    if desk.share is not None and desk.share.member and not filters.everyone:
+        chosen &= _own(desk, desk.share)
     rows = np.flatnonzero(chosen)
     if set(filters.kinds) == {"ambiguous"}:
         rows = rows[np.argsort(-queue.p_ambiguous[rows], kind="stable")]
@@ -166,6 +175,14 @@ def select(desk: Desk, filters: Filters) -> Selection:
         order = ["" if one in first else _shuffled(desk, one) for one in names]
         rows = rows[sorted(range(len(rows)), key=order.__getitem__)] if len(rows) else rows
     return Selection(desk.items, rows)
+
+
+def _own(desk: Desk, share: Share) -> np.ndarray:
+    own = share.own.copy()
+    place = desk.items.place
+    answered = [one for one, said in list(desk.standing.items()) if said.reviewer == desk.reviewer]
+    own[[place[one] for one in chain(answered, teaching_faces(desk)) if one in place]] = True
+    return own
 
 
 def _shuffled(desk: Desk, sample_id: str) -> str:

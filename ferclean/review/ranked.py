@@ -99,6 +99,18 @@ def offer_at(queue: Ranked, row: int) -> Offer | None:
     )  # fmt: skip
 
 
+def asked_for(queue: Ranked, kinds: Sequence[str] = ()) -> np.ndarray:
+    """(n,) bool: rows of the queue with these verdicts.
+
+    Without any: every one but clean and ambiguous, as long as there are others, and every random draw.
+    """
+    present = [KINDS[code] for code in np.unique(queue.verdict)]
+    wanted = kinds or [kind for kind in present if kind not in ("clean", "ambiguous")] or present
+    chosen = np.isin(queue.verdict, [KINDS.index(kind) for kind in wanted])
+    # draws that were shown only where their verdict is bad would be a random sample no more
+    return chosen if kinds else chosen | queue.drawn
+
+
 class Selection(Sequence[str]):
     """Some faces of the queue in the order in which they are looked at: rows inside, sample ids outside."""
 

@@ -59,6 +59,17 @@ CREATE TABLE answer (              -- append-only: what a screen sent and was re
     decision_id BIGINT NOT NULL    -- the row of decision that it became; the first of a bulk that it took back
 );
 
+CREATE TABLE team_plan (           -- append-only: who reviews with whom; the last row holds, no row means no plan
+    plan BIGINT NOT NULL,          -- 1, 2, 3 ... in order of time
+    reviewers VARCHAR[] NOT NULL,  -- each once; whose face it is follows from them and sample_id, never from a row
+    overlap DOUBLE NOT NULL,       -- share in [0, 1] of the faces that two of them answer, each without the other
+    repeats DOUBLE NOT NULL,       -- share in [0, 1] of further faces that a reviewer is asked about a second time
+    honeypots DOUBLE NOT NULL,     -- share in [0, 1] of further faces about which people are unanimous already
+    seed BIGINT NOT NULL,          -- of every such choice
+    made_by VARCHAR NOT NULL,      -- who made the plan
+    made_at TIMESTAMP NOT NULL     -- UTC
+);
+
 CREATE TABLE release (               -- frozen curated splits
     name VARCHAR NOT NULL,           -- unique
     policy VARCHAR NOT NULL,         -- decisions or auto
