@@ -17,7 +17,7 @@ from apps.review.sitting import Sitting, progress_line
 from ferclean.errors import FercleanError, UsageError
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
-from ferclean.review.desk import contender, last_word, teaching_now
+from ferclean.review.desk import Standing, contender, last_word, teaching_now
 from ferclean.review.offers import Item, Offer
 from ferclean.review.ranked import JudgedAnewError
 from ferclean.steps.answers import UNDO, Answer, Taken, take
@@ -124,9 +124,14 @@ def _answer(sent: Mapping[str, Any]) -> Answer:
             label=said.get("label"), seen=said.get("seen") or 0, undoes=said.get("undoes"), run_id=said.get("run_id"),
             seconds=None if seconds is None else float(seconds), model_hidden=bool(said.get("model_hidden")),
             note=str(said.get("note") or "")[:500], by_choice=bool(said.get("by_choice")),
+            shares=None if said.get("shares") is None else _shares(said["shares"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"this is no answer: {error}") from error
+
+
+def _shares(sent: Any) -> dict[str, float]:
+    return {str(_whole(name)): float(share) for name, share in dict(sent).items()}
 
 
 def _whole(value: Any) -> Any:
@@ -212,7 +217,7 @@ def _card(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_besi
         "suggested": None if hidden else item.suggested_label,
         "offer": None if proposal is None else {"action": proposal.action, "label": proposal.label},
         "offered": offered(proposal, hidden=hidden),
-        "stands": None if stands is None else {"action": stands.action, "label": stands.label},
+        "stands": None if stands is None else _stands(stands, at.desk.classes),
         "seen": last_word(at.desk, item.sample_id),
         "caption": _caption(at, item),
         "labels": style.labels(item.given_label, item.suggested_label, hidden=hidden),
@@ -222,6 +227,11 @@ def _card(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_besi
         "by_choice": at.filters.narrowed,
         "run_id": item.run_id,
     }
+
+
+def _stands(stands: Standing, classes: Sequence[str]) -> dict[str, Any]:
+    shares = stands.shares and {name: share for name, share in zip(classes, stands.shares, strict=True) if share}
+    return {"action": stands.action, "label": stands.label, "shares": shares}
 
 
 def _caption(at: Sitting, item: Item) -> str:

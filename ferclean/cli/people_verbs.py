@@ -133,11 +133,16 @@ def decide(
     label: Annotated[
         str | None, typer.Option(help="The right label, with relabel.", autocompletion=completion.classes)
     ] = None,
+    shares: Annotated[
+        str | None, typer.Option(help="Of an ambiguous face: happiness=0.6,surprise=0.4; alone means ambiguous.")
+    ] = None,
     reviewer: Reviewer = None,
     note: Annotated[str, typer.Option(help="Why, in a few words.")] = "",
     from_file: Annotated[
         Path | None,
-        typer.Option(help="CSV: sample_id or source_key, action, label, reviewer[, inclusion_probability, note]."),
+        typer.Option(
+            help="CSV: sample_id or source_key, action, label, reviewer[, inclusion_probability, note, shares]."
+        ),
     ] = None,
     to_file: Annotated[
         Path | None,
@@ -175,8 +180,8 @@ def decide(
         raise UsageError("which sample and what? `ferclean decide SAMPLE ACTION [--label NAME]`, or --from-file FILE")
     else:
         result = steps.decide(
-            session.open(), sample, action, label=label, reviewer=reviewer, note=note, adjudicate=adjudicate,
-            dry_run=dry_run,
+            session.open(), sample, action, label=label, shares=shares, reviewer=reviewer, note=note,
+            adjudicate=adjudicate, dry_run=dry_run,
         )  # fmt: skip
     session.emit("decide", result.as_dict())
     session.say(

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from ferclean.exports.content import records, write_csv
 from ferclean.files import check_absent, whole_file
+from ferclean.parts.shares import shares_as_text
+from ferclean.store.samples import get_dataset
 from ferclean.store.standing import standing_decisions
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
 PICTURE, GIVEN = "content_hash", "given_label"
 COLUMNS = (
-    "sample_id", "source_key", PICTURE, GIVEN, "action", "label", "reviewer", "inclusion_probability", "note"
+    "sample_id", "source_key", PICTURE, GIVEN, "action", "label", "reviewer", "inclusion_probability", "note",
+    "shares",
 )  # fmt: skip
 
 
@@ -36,7 +39,8 @@ def decisions_to_file(ws: Workspace, path: str | Path) -> CarriedSummary:
     """
     path = Path(path)
     check_absent(path, "--to-file")
-    table = standing_decisions(ws)
+    table, classes = standing_decisions(ws), get_dataset(ws).classes
+    table["shares"] = [shares_as_text(said, classes) for said in table["shares"]]
     with whole_file(path, elsewhere="name another file with --to-file") as draft:
         write_csv(draft, COLUMNS, ([row[name] for name in COLUMNS] for row in records(table)))
     return CarriedSummary(path=str(path), written=len(table))

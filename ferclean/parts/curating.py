@@ -88,6 +88,8 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
         label, included, reason = _by_person(given, decision, rules.ambiguous)
         if automatic and label is not None and decision["action"] in ("keep", "relabel"):
             soft = [float(name == label) for name in rules.classes]
+        elif decision["shares"] is not None and sample["split"] != "test":
+            soft = decision["shares"]  # what a person sees goes before what the model thinks
     elif automatic and _number(sample["p_unusable"]) > UNUSABLE_ABOVE:
         included, reason = False, f"automatic: unusable (p {_number(sample['p_unusable']):.3f})"
     elif automatic and sample["p_true"] is not None:

@@ -60,6 +60,8 @@ class Standing:
     action: str
     label: str | None
     """The label that holds after it: the new one after relabel, the given one after keep, else None."""
+    shares: tuple[float, ...] | None = None
+    """Of an ambiguous face how much of each class they see in it, where they said so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,7 @@ def refresh(desk: Desk) -> None:
     desk.standing = {
         sample_id: stands(
             word.decision_id, word.action, word.label, word.reviewer,
-            given=desk.items.given(sample_id) if sample_id in desk.items else None,
+            given=desk.items.given(sample_id) if sample_id in desk.items else None, shares=word.shares,
         )
         for sample_id, word in stand.items()
     }  # fmt: skip
@@ -267,7 +269,10 @@ def last_word(desk: Desk, sample_id: str) -> int:
     return 0 if stands is None else stands.decision_id
 
 
-def stands(decision_id: int, action: str, label: str | None, reviewer: str, *, given: str | None) -> Standing:
+def stands(
+    decision_id: int, action: str, label: str | None, reviewer: str, *, given: str | None,
+    shares: tuple[float, ...] | None = None,
+) -> Standing:  # fmt: skip
     """The standing that a decision about a face with this given label amounts to."""
     holds = label if action == "relabel" else given if action == "keep" else None
-    return Standing(decision_id=decision_id, reviewer=reviewer, action=action, label=holds)
+    return Standing(decision_id=decision_id, reviewer=reviewer, action=action, label=holds, shares=shares)

@@ -34,6 +34,8 @@ class Answer:
     """The face that was on the screen; not needed for UNDO."""
     label: str | None = None
     """The class of a relabel; the one that the face has is kept."""
+    shares: Mapping[str, float] | None = None
+    """With ambiguous, as `Decision.shares`."""
     seen: int | str = 0
     """What the person saw stand: the id of a decision (0: none), or the answer of theirs that it was, which the screen
     may have sent only just before."""
@@ -116,8 +118,9 @@ def _bring_up_to_date(desk: Desk, answers: Sequence[Answer], rows_of: Mapping[st
             continue
         action, label = _plain(desk, one)
         desk.standing[sample_id] = stands(
-            rows_of[one.answer_id], action, label, desk.reviewer, given=_given(desk, sample_id)
-        )
+            rows_of[one.answer_id], action, label, desk.reviewer, given=_given(desk, sample_id),
+            shares=None if one.shares is None else tuple(one.shares.get(name, 0.0) for name in desk.classes),
+        )  # fmt: skip
         if not one.by_choice and sample_id in desk.random_checks:
             desk.drawn_decided.add(sample_id)
     if any(one.action == UNDO for one in answers):
@@ -199,7 +202,7 @@ class _Taking:
         return Decision(
             sample_id=str(one.sample_id), action=action, label=label, reviewer=self.desk.reviewer, note=one.note,
             source="review", seconds=None if one.seconds is None else round(one.seconds, 2), seen=seen,
-            shown=None if one.model_hidden else self._shown(one), by_choice=one.by_choice,
+            shown=None if one.model_hidden else self._shown(one), by_choice=one.by_choice, shares=one.shares,
         )  # fmt: skip
 
     def _shown(self, one: Answer) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.parts.carried import COLUMNS, GIVEN, PICTURE, restated
 from ferclean.parts.named_rows import Pictures, Rows
+from ferclean.parts.shares import shares_from
 from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.store.deciding import Deciding, deciding
 from ferclean.store.decisions import ACTIONS, Decision
@@ -25,7 +26,7 @@ from ferclean.store.standing import Said, open_conflicts
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
-_COLUMNS = ("sample_id", "source_key", "action", "label", "reviewer", "inclusion_probability", "note")
+_COLUMNS = ("sample_id", "source_key", "action", "label", "reviewer", "inclusion_probability", "note", "shares")
 _COLUMN_WORDS = re.compile(r"[\s-]+")
 _SHOWN_ERRORS = 20
 
@@ -58,6 +59,7 @@ def decide(
     action: str | None = None,
     *,
     label: str | None = None,
+    shares: str | None = None,
     reviewer: str | None = None,
     note: str = "",
     adjudicate: bool = False,
@@ -65,17 +67,19 @@ def decide(
 ) -> DecideSummary:
     """Record one decision about a sample, named by its id or source key.
 
-    `label` is a class name or one of its aliases and belongs to `relabel`, which a label alone means too; `reviewer`
-    is the login name by default. `adjudicate` settles what reviewers disagree about: it holds for everybody, until
-    one of them decides otherwise again or it is undone. Raises UsageError for an unknown sample, action or label, and
-    for an adjudication where nobody disagrees.
+    `label` is a class name or one of its aliases and belongs to `relabel`, which a label alone means too; `shares`
+    (`happiness=0.6,surprise=0.4`) say how much of which expression an `ambiguous` face shows, which they mean alone
+    too; `reviewer` is the login name by default. `adjudicate` settles what reviewers disagree about: it holds for
+    everybody, until one of them decides otherwise again or it is undone. Raises UsageError for an unknown sample,
+    action, label or shares, and for an adjudication where nobody disagrees.
     """
-    if action is None and label is None:
+    if action is None and label is None and shares is None:
         raise UsageError(f"what about {sample_or_key}? One of {', '.join(ACTIONS)}, or --label NAME")
+    meant = action or ("relabel" if shares is None else "ambiguous")
     with deciding(ws, dry_run=dry_run) as log:
         sample_id, given = log.find(sample_or_key)
         try:
-            fields = _checked(action or "relabel", label, None, given=given, classes=log.classes, adjudicate=adjudicate)
+            fields = _checked(meant, label, None, shares, given=given, classes=log.classes, adjudicate=adjudicate)
         except ValueError as error:
             raise UsageError(str(error)) from None
         decision = Decision(
@@ -114,11 +118,11 @@ def decide_from_file(
 ) -> DecideSummary:
     """Record the decisions of a CSV file, all of them or none.
 
-    Columns, in any case and order: sample_id or source_key, action, label (for relabel), reviewer (default:
-    `reviewer`, else the login name), optionally inclusion_probability (in (0, 1], for rows that were drawn at random;
-    where it is empty, the chance of this workspace's own draw is kept) and note. A row that repeats the same
-    reviewer's current decision is counted and not recorded again, so the same file may be read twice; one without any
-    content is skipped. `adjudicate` settles disagreements, as in `decide`. A file of another workspace
+    Columns, in any case and order: sample_id or source_key, action, label (for relabel), reviewer (default: `reviewer`,
+    else the login name), optionally inclusion_probability (in (0, 1], for rows that were drawn at random; where it is
+    empty, the chance of this workspace's own draw is kept), note and shares (of an ambiguous face). A row that repeats
+    the same reviewer's current decision is counted and not recorded again, so the same file may be read twice; one
+    without any content is skipped. `adjudicate` settles disagreements, as in `decide`. A file of another workspace
     (`carried.decisions_to_file`, told by its column content_hash) is about pictures: its decisions go to the rows that
     show them here, restated where the given label is another one; those about no picture of this workspace are counted.
 
@@ -182,8 +186,8 @@ def _read(
             if by is None:
                 by = fallback = _login_name()
             fields = _checked(
-                cells["action"], cells["label"], cells["inclusion_probability"], given=known.given[sample_id],
-                classes=classes, adjudicate=adjudicate,
+                cells["action"], cells["label"], cells["inclusion_probability"], cells["shares"],
+                given=known.given[sample_id], classes=classes, adjudicate=adjudicate,
             )  # fmt: skip
             source = "adjudication" if adjudicate else "file"
             decision = Decision(sample_id=sample_id, reviewer=by, note=cells["note"], source=source, **fields)
@@ -221,6 +225,7 @@ def _checked(
     action: str,
     label: str | None,
     probability: str | None,
+    shares: str | None,
     *,
     given: str | None,
     classes: tuple[str, ...],
@@ -241,6 +246,8 @@ def _checked(
     if action != "relabel" and name is not None and (action, name) != ("keep", given):
         raise ValueError(f"a label belongs to relabel, not to {action} (given label: {given})")
     fields: dict[str, Any] = {"action": action, "label": name if action == "relabel" else None}
+    if shares:
+        fields["shares"] = shares_from(shares, classes)
     if probability:
         value = float(probability)
         if not (math.isfinite(value) and 0 < value <= 1):
@@ -276,7 +283,7 @@ def _append(log: Deciding, decisions: list[Decision], *, from_file: bool = False
         for one in decisions
         # what is open again must be settled again, with the same words too
         if (one.source == "adjudication" and one.sample_id in open_)
-        or not _repeats(one, said.get((one.sample_id, one.reviewer)), from_file=from_file)
+        or not _repeats(one, said.get((one.sample_id, one.reviewer)), log.classes, from_file=from_file)
     ]
     ids = log.append(new) if new else []
     return DecideSummary(
@@ -289,12 +296,14 @@ def _append(log: Deciding, decisions: list[Decision], *, from_file: bool = False
     )
 
 
-def _repeats(decision: Decision, said: Said | None, *, from_file: bool) -> bool:
+def _repeats(decision: Decision, said: Said | None, classes: tuple[str, ...], *, from_file: bool) -> bool:
     if said is None:
         return False
     if decision.action == "skip":
         return said.put_off
     if (said.action, said.label) != (decision.action, decision.label):
+        return False
+    if said.shares != (decision.shares and tuple(decision.shares.get(name, 0.0) for name in classes)):
         return False
     if decision.source == "adjudication" and said.source != "adjudication":
         return False

@@ -116,9 +116,10 @@ def release(
     left out with their reason. The same name with the same content is a no-op.
 
     Under `auto` each item outside the test split has a soft label, the verdict's or, where people keep or change the
-    label, all of it on theirs; under `decisions` there is nothing of the model's: the label alone is the target. Under
-    both the summary says how many labels are right before and after, as the verdicts expect it, and at which `budget`
-    faces a person should still look, which `ids_to` takes as a CSV file, also in a dry run.
+    label, all of it on theirs; under `decisions` there is nothing of the model's: the label alone is the target. Where
+    people said which expressions an ambiguous face shows, the mean of their shares is its soft label. Under both the
+    summary says how many labels are right before and after, as the verdicts expect it, and at which `budget` faces a
+    person should still look, which `ids_to` takes as a CSV file, also in a dry run.
 
     Raises UsageError for a bad name, policy or threshold, for a `threshold` or `unmended` under `decisions`, where they
     mean nothing, and for a taken name with other content, in the store or in the folder; FercleanError when reviewers

@@ -51,6 +51,9 @@ class Decision:
     seen: int | None = None
     """Not stored: id of the decision that the person saw stand (their own last one, or an adjudication), 0: none. A
     newer one is then not replaced: NewerDecisionError. None: what the person saw is not known."""
+    shares: Mapping[str, float] | None = None
+    """With ambiguous: how much of which expression the person sees, class -> share in (0, 1], two classes or more, sum
+    1. None: they did not say."""
 
 
 class NewerDecisionError(FercleanError):
@@ -72,12 +75,12 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision], *, dry_run: b
 
     `dry_run` checks all of it, stores nothing and returns [].
 
-    Raises UsageError, naming the first wrong one, for an unknown sample, action, source or label, for a relabel
-    without a label, and for a label that the action does not take. A decision about a sample that the latest audit
-    or triage drew at random keeps the chance of that draw, whoever records it, unless it names another or was made
-    `by_choice`. Raises
-    NewerDecisionError where a decision is newer than the one that the person saw (`Decision.seen`), and UsageError for
-    an adjudication where nobody disagrees: it would overrule a single person.
+    Raises UsageError, naming the first wrong one, for an unknown sample, action, source or label, for a relabel without
+    a label, for a label that the action does not take, and for shares that `Decision.shares` is not. A decision about a
+    sample that the latest audit or triage drew at random keeps the chance of that draw, whoever records it, unless it
+    names another or was made `by_choice`. Raises NewerDecisionError where a decision is newer than the one that the
+    person saw (`Decision.seen`), and UsageError for an adjudication where nobody disagrees: it would overrule a single
+    person.
     """
     with (ws.reading if dry_run else ws.session)("deciding") as con:
         return append_in(con, decisions, read_dataset(con, ws).classes, dry_run=dry_run)
@@ -99,7 +102,7 @@ def append_in(
     if dry_run:
         return []
     drawn = _drawn(con, ids)
-    return _append(con, [_row(decision, drawn.get(decision.sample_id)) for decision in given])
+    return _append(con, [_row(decision, drawn.get(decision.sample_id), classes) for decision in given])
 
 
 def given_in(con: Any, sample_ids: Sequence[str]) -> dict[str, str | None]:
@@ -165,9 +168,10 @@ def undo_in(
 def current_decisions(ws: Workspace, sample_ids: Sequence[str] | None = None) -> pd.DataFrame:
     """What stands now, one row per decided sample (of these, where some are named), in order of arrival.
 
-    Columns: sample_id, action, label, reviewer, decided_at, n_reviewers, conflict. Where reviewers disagree,
-    `conflict` is True and the row shows the latest of their decisions; all of them stay in `decision_history`.
-    A sample that was only skipped is not decided.
+    Columns: sample_id, action, label, reviewer, decided_at, n_reviewers, conflict, shares (of an ambiguous one: list of
+    K floats in the card's order, the mean of what stands; None where nobody said). Where reviewers disagree, `conflict`
+    is True and the row shows the latest of their decisions; all of them stay in `decision_history`. A sample that was
+    only skipped is not decided.
     """
     with ws.reading("reading decisions") as con:
         return frame(
@@ -217,7 +221,8 @@ def seconds_taken(ws: Workspace, reviewer: str | None = None) -> list[float]:
 
 def decision_history(ws: Workspace) -> pd.DataFrame:
     """Every row that was ever appended, in order: decision_id, sample_id, action (undo too), label, reviewer, note,
-    seconds, shown (JSON text), source, inclusion_probability, bulk_id, undo_of, decided_at, undone (bool)."""
+    seconds, shown (JSON text), source, inclusion_probability, bulk_id, undo_of, decided_at, shares (list or None),
+    undone (bool)."""
     with ws.reading("reading decisions") as con:
         return frame(
             con,
@@ -247,6 +252,22 @@ def _check(decision: Decision, known: Mapping[str, str | None], classes: tuple[s
         raise UsageError(f"{where}: seconds must be 0 or more, got {decision.seconds}")
     if decision.inclusion_probability is not None and not 0 < decision.inclusion_probability <= 1:
         raise UsageError(f"{where}: an inclusion probability lies in (0, 1], got {decision.inclusion_probability}")
+    if decision.shares is not None:
+        _check_shares(decision.shares, decision.action, classes, where)
+
+
+def _check_shares(shares: Mapping[str, float], action: str, classes: tuple[str, ...], where: str) -> None:
+    if action != "ambiguous":
+        raise UsageError(f"{where}: shares say what an ambiguous face shows; {action} takes none")
+    strangers = [name for name in shares if name not in classes]
+    if strangers:
+        raise UsageError(f"{where}: shares of an unknown label {strangers[0]!r}; {among(strangers[0], classes)}")
+    if len(shares) < 2:
+        raise UsageError(f"{where}: shares are of two labels or more; a single one is a relabel")
+    if not all(math.isfinite(share) and 0 < share <= 1 for share in shares.values()):
+        raise UsageError(f"{where}: each share lies in (0, 1], got {', '.join(map(str, shares.values()))}")
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise UsageError(f"{where}: shares sum to 1, got {sum(shares.values()):g}")
 
 
 def _newer(con: Any, decisions: Sequence[Decision]) -> dict[str, Word]:
@@ -288,8 +309,8 @@ def _drawn(con: Any, sample_ids: list[str]) -> dict[str, float]:
     )
 
 
-def _row(decision: Decision, drawn: float | None) -> dict[str, Any]:
-    chance = None if decision.by_choice else drawn
+def _row(decision: Decision, drawn: float | None, classes: tuple[str, ...]) -> dict[str, Any]:
+    chance, said = None if decision.by_choice else drawn, decision.shares
     if decision.inclusion_probability is not None:
         chance = decision.inclusion_probability
     return {
@@ -303,6 +324,7 @@ def _row(decision: Decision, drawn: float | None) -> dict[str, Any]:
         "source": decision.source,
         "inclusion_probability": chance,
         "bulk_id": decision.bulk_id,
+        "shares": None if said is None else [float(said.get(name, 0.0)) for name in classes],
     }
 
 
@@ -324,6 +346,7 @@ def _append(con: Any, appended: list[dict[str, Any]]) -> list[int]:
             **{name: numbers(column(name), pa.float64()) for name in ("seconds", "inclusion_probability")},
             "undo_of": pa.array(column("undo_of"), type=pa.int64()),
             "decided_at": pa.array([moment] * len(appended), type=pa.timestamp("us")),
+            "shares": pa.array(column("shares"), type=pa.list_(pa.float64())),
         },
     )
     return ids

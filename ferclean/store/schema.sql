@@ -51,7 +51,8 @@ CREATE TABLE decision (            -- append-only: an undo is a row of its own
     inclusion_probability DOUBLE,  -- chance in (0, 1] with which a random draw chose the sample; NULL: not drawn
     bulk_id VARCHAR,               -- shared by the rows of one bulk act
     undo_of BIGINT,                -- decision_id that this row takes back
-    decided_at TIMESTAMP NOT NULL  -- UTC
+    decided_at TIMESTAMP NOT NULL, -- UTC
+    shares DOUBLE[]                -- of an ambiguous face how much the person sees of each class in the card's order; sums to 1
 );
 
 CREATE TABLE answer (              -- append-only: what a screen sent and was recorded; sent again it is known by its name
@@ -149,7 +150,7 @@ CREATE TABLE schema_version (       -- one row per migration that ran
 );
 
 -- What stands of all that people decided. Every room, and whoever opens the database with plain duckdb, reads these views;
--- what makes them is migrations/0010_standing.sql, here is what they hold:
+-- what makes them is migrations/0014_shares.sql, here is what they hold:
 
 CREATE VIEW live_decision AS SELECT * FROM decision WHERE false;      -- what was not undone
 
@@ -162,7 +163,8 @@ CREATE VIEW current_decision AS SELECT  -- what stands of each sample: the lates
     NULL::VARCHAR AS reviewer,          -- who decided last
     NULL::TIMESTAMP AS decided_at,      -- UTC; when
     NULL::BIGINT AS n_reviewers,        -- people who said anything about it but skip
-    NULL::BOOLEAN AS conflict           -- true: what stands of two of them says different things
+    NULL::BOOLEAN AS conflict,          -- true: what stands of two of them says different things
+    NULL::DOUBLE[] AS shares            -- of an ambiguous one the mean of what stands, as decision.shares; NULL: nobody said
 WHERE false;
 
 CREATE VIEW skipped_sample AS SELECT    -- who put which sample off: their last act about it is a skip

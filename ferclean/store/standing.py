@@ -38,6 +38,8 @@ class Word:
     """UTC, without a zone."""
     adjudicates: bool
     """It settled a disagreement, and so stands for everybody."""
+    shares: tuple[float, ...] | None
+    """Of an ambiguous face how much the person sees of each class, where they said so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,8 @@ class Said:
     """An adjudication came after it, so that it stands no longer."""
     put_off: bool
     """A skip came after it."""
+    shares: tuple[float, ...] | None
+    """As `Word.shares`."""
 
 
 def open_conflicts(ws: Workspace) -> pd.DataFrame:
@@ -71,12 +75,13 @@ def open_conflicts(ws: Workspace) -> pd.DataFrame:
 def standing_decisions(ws: Workspace) -> pd.DataFrame:
     """What stands of each reviewer, in the order in which it was said, with what it was said about.
 
-    Columns: sample_id, source_key, content_hash, given_label, action, label, reviewer, inclusion_probability, note.
+    Columns: sample_id, source_key, content_hash, given_label, action, label, reviewer, inclusion_probability, note,
+    shares (list of K floats in the card's order or None).
     """
     return _standing(
         ws,
         "s.sample_id, s.source_key, s.content_hash, s.given_label, w.action, w.label, w.reviewer, "
-        "w.inclusion_probability, w.note",
+        "w.inclusion_probability, w.note, w.shares",
         # who adjudicated and said otherwise later has one last word, as the rest
         "QUALIFY row_number() OVER (PARTITION BY w.sample_id, w.reviewer ORDER BY w.decision_id DESC) = 1 "
         "ORDER BY w.decision_id",
@@ -150,7 +155,7 @@ def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -
     found = rows(
         con,
         "SELECT sample_id, decision_id, action, label, reviewer, decided_at, "  # noqa: S608 - own text
-        "source = 'adjudication' FROM standing_decision "
+        "source = 'adjudication', shares FROM standing_decision "
         "WHERE (reviewer = $reviewer OR source = 'adjudication') "
         f"AND {'$ids IS NULL' if sample_ids is None else _these(sample_ids)} "
         "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1 ORDER BY decision_id",
@@ -158,9 +163,15 @@ def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -
     )
     return {
         sample_id: Word(
-            decision_id=identity, action=action, label=label, reviewer=who, decided_at=when, adjudicates=settles
+            decision_id=identity,
+            action=action,
+            label=label,
+            reviewer=who,
+            decided_at=when,
+            adjudicates=settles,
+            shares=_shares(shares),
         )
-        for sample_id, identity, action, label, who, when, settles in found
+        for sample_id, identity, action, label, who, when, settles, shares in found
     }
 
 
@@ -186,16 +197,26 @@ def said_of(con: Any, sample_ids: Sequence[str]) -> dict[tuple[str, str], Said]:
         "SELECT sample_id, reviewer, w.action, w.label, w.source, w.inclusion_probability, "
         "w.decision_id IS NOT NULL AND w.decision_id NOT IN "
         f"(SELECT decision_id FROM standing_decision WHERE {these}), "
-        f"(sample_id, reviewer) IN (SELECT (sample_id, reviewer) FROM skipped_sample WHERE {these}) "
+        f"(sample_id, reviewer) IN (SELECT (sample_id, reviewer) FROM skipped_sample WHERE {these}), w.shares "
         "FROM (SELECT DISTINCT sample_id, reviewer FROM about) LEFT JOIN word w USING (sample_id, reviewer)",
         {"ids": list(sample_ids)},
     )
     return {
         (sample_id, reviewer): Said(
-            action=action, label=label, source=source, inclusion_probability=chance, overruled=overruled, put_off=late
+            action=action,
+            label=label,
+            source=source,
+            inclusion_probability=chance,
+            overruled=overruled,
+            put_off=late,
+            shares=_shares(shares),
         )
-        for sample_id, reviewer, action, label, source, chance, overruled, late in found
+        for sample_id, reviewer, action, label, source, chance, overruled, late, shares in found
     }
+
+
+def _shares(stored: Sequence[float] | None) -> tuple[float, ...] | None:
+    return None if stored is None else tuple(stored)
 
 
 def _these(sample_ids: Sequence[str]) -> str:

@@ -278,3 +278,17 @@ def test_what_is_no_answer_is_refused_alone(ws: Workspace) -> None:
     told = answered({"action": "keep"}, sent("1", "keep", first), sent("2", "keep", seconds="long"))["taken"]
     assert [one["answer_id"] for one in told if "no answer" in one["refused"]] == ["None", "2"]
     assert decision_history(ws)["action"].tolist() == ["keep"]
+
+
+def test_what_a_person_sees_in_an_ambiguous_face_is_recorded_and_shown_again(ws: Workspace) -> None:
+    cards = dealt()
+    mixed = {"fear": 0.6, "surprise": 0.4}
+    told = answered(
+        sent("1", "ambiguous", cards[0], shares=mixed),
+        sent("2", "ambiguous", cards[1], shares={"fear": 0.6, "no class \ud800": 0.4}),
+        sent("3", "ambiguous", cards[2], shares=[0.6, 0.4]),
+        sent("4", "ambiguous", cards[3]),
+    )["taken"]
+    assert {one["answer_id"]: bool(one["refused"]) for one in told} == {"1": False, "2": True, "3": True, "4": False}
+    back = deck.step({}, sample_id=cards[1]["id"], by=-1)["faces"][0]
+    assert back["stands"] == {"action": "ambiguous", "label": None, "shares": mixed}

@@ -335,7 +335,12 @@ def test_the_one_process_of_an_older_run_becomes_a_list_and_readers_of_one_are_r
             with ws.session("as an older one left it") as con:
                 con.execute("UPDATE run SET process = ? WHERE run_id = ?", [process, run])
         triaged(ws, ids, reasons=[["an older sentence"]] * 40)
-        append_decisions(ws, [Decision(sample_id=ids[0], action="keep", reviewer="ann")])
+        with ws.session("as an older one left it") as con:
+            con.execute(
+                "INSERT INTO decision SELECT 1, ?, 'keep', NULL, 'ann', '', NULL, NULL, 'cli', NULL, NULL, NULL, "
+                "now()::TIMESTAMP",
+                [ids[0]],
+            )
         before = ws.database.read_bytes()
     with Workspace.open(ws.root).session("looking") as con:
         found = dict(rows(con, "SELECT method, process FROM run WHERE kind = 'score'"))
