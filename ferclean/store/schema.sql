@@ -150,7 +150,7 @@ CREATE TABLE schema_version (       -- one row per migration that ran
 );
 
 -- What stands of all that people decided. Every room, and whoever opens the database with plain duckdb, reads these views;
--- what makes them is migrations/0014_shares.sql, here is what they hold:
+-- what makes them is migrations/0015_shares.sql, here is what they hold:
 
 CREATE VIEW live_decision AS SELECT * FROM decision WHERE false;      -- what was not undone
 
