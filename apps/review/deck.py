@@ -20,6 +20,7 @@ from ferclean.review import beside as faces_beside
 from ferclean.review.desk import Standing, contender, last_word, teaching_now
 from ferclean.review.offers import Item, Offer
 from ferclean.review.ranked import JudgedAnewError
+from ferclean.review.sharing import Others, others_about
 from ferclean.steps.answers import UNDO, Answer, Taken, take
 from ferclean.store.standing import Word
 
@@ -194,7 +195,8 @@ def _read_cards(at: Sitting, sample_ids: Sequence[str]) -> list[dict[str, Any]]:
     items = at.desk.items.read(sample_ids)
     wanted = [pair for sample_id in sample_ids for pair in _pictures(at, items[sample_id])]
     pictures = faces_beside.pictures(at.album, wanted)
-    return [_card(at, items[sample_id], pictures) for sample_id in sample_ids]
+    others = others_about(at.desk, sample_ids, blind=at.filters.blind)
+    return [_card(at, items[sample_id], pictures, others[sample_id]) for sample_id in sample_ids]
 
 
 def _pictures(at: Sitting, item: Item) -> list[tuple[str, int]]:
@@ -202,7 +204,9 @@ def _pictures(at: Sitting, item: Item) -> list[tuple[str, int]]:
     return [(item.sample_id, faces_beside.FACE_SIDE), *((other, faces_beside.BESIDE_SIDE) for other in near)]
 
 
-def _card(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_beside.Picture]) -> dict[str, Any]:
+def _card(
+    at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_beside.Picture], others: Others
+) -> dict[str, Any]:
     """One face with all that is drawn about it; of a blind one nothing that the model thinks leaves the server."""
     hidden = at.filters.blind
     stands = at.desk.standing.get(item.sample_id)
@@ -219,7 +223,7 @@ def _card(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_besi
         "offered": offered(proposal, hidden=hidden),
         "stands": None if stands is None else _stands(stands, at.desk.classes),
         "seen": last_word(at.desk, item.sample_id),
-        "caption": _caption(at, item),
+        "caption": _caption(at, item, others),
         "labels": style.labels(item.given_label, item.suggested_label, hidden=hidden),
         "evidence": _evidence(at, item),
         "beside": _neighbours(at, item, pictures),
@@ -234,7 +238,7 @@ def _stands(stands: Standing, classes: Sequence[str]) -> dict[str, Any]:
     return {"action": stands.action, "label": stands.label, "shares": shares}
 
 
-def _caption(at: Sitting, item: Item) -> str:
+def _caption(at: Sitting, item: Item, others: Others) -> str:
     place = f"{at.selection.index(item.sample_id) + 1:,} / {len(at.selection):,}"
     order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
     stands = at.desk.standing.get(item.sample_id)
@@ -242,8 +246,22 @@ def _caption(at: Sitting, item: Item) -> str:
         order += f"<span>settled by {escape(stands.reviewer)}</span>"
     return (
         f'<span>{place}</span><span class="name">{escape(item.source_key)}</span><span>{escape(item.split)}</span>'
-        f"{order}"
+        f"{order}{_others(others)}"
     )
+
+
+def _others(others: Others) -> str:
+    """Who answered this face already, and what they said once it may be known; each person once, the latest three."""
+    if others.awaited:
+        return '<span class="others">a face for two: the other answer is still to come</span>'
+    last = {word.reviewer: word for word in others.words}
+    told = [f"{who}: {said(word.action, word.label)}" if others.told else who for who, word in reversed(last.items())]
+    if not told:
+        return ""
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    words = f"{', '.join(told[:3])}{more}"
+    words = escape(words if others.told else f"answered already by {words}")
+    return f'<span class="others" title="{words}">{words}</span>'
 
 
 def _evidence(at: Sitting, item: Item) -> str:

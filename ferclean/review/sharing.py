@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ferclean.evidence.people.assigning import assigned
 from ferclean.store import teams
+from ferclean.store.standing import Word, others_words
 from ferclean.store.teams import Plan
 from ferclean.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ferclean.review.desk import Desk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,38 @@ class Share:
     """(n,) bool by row of the queue: theirs to answer, as far as others have not done it."""
     independent: np.ndarray
     """(n,) bool: of two who answer it this reviewer is one, so that what the other said is hidden until they have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Others:
+    """What a reviewer may know of other people's answers about a face."""
+
+    words: tuple[Word, ...] = ()
+    """What stands of them, the latest last; empty also while it is hidden."""
+    told: bool = False
+    """What they said may be shown, not only who did: the reviewer has answered."""
+    awaited: bool = False
+    """The reviewer has answered, and the second answer that the plan asks for is still to come."""
+
+
+def others_about(desk: Desk, sample_ids: Sequence[str], *, blind: bool) -> dict[str, Others]:
+    """What may be known about each of these faces, read at this moment.
+
+    Of a face that the plan has two answer, neither knows of the other before both have; nor does anybody in blind mode
+    before they have answered. Elsewhere it is known beforehand who answered, and what only afterwards.
+    """
+    said = others_words(desk.ws, desk.reviewer, sample_ids)
+    found = {}
+    for one in sample_ids:
+        stands, place = desk.standing.get(one), desk.items.place.get(one)
+        answered = stands is not None
+        two = desk.share is not None and place is not None and bool(desk.share.independent[place])
+        hidden = not answered and (blind or two)
+        found[one] = Others(
+            words=() if hidden else tuple(said.get(one, ())), told=answered,
+            awaited=answered and two and one not in said,
+        )  # fmt: skip
+    return found
 
 
 def share_of(ws: Workspace, reviewer: str, sample_ids: Sequence[str]) -> Share | None:

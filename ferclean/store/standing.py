@@ -154,25 +154,41 @@ def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -
     """`words`, of these samples alone where some are named, in a session that is open already."""
     found = rows(
         con,
-        "SELECT sample_id, decision_id, action, label, reviewer, decided_at, "  # noqa: S608 - own text
-        "source = 'adjudication', shares FROM standing_decision "
+        f"SELECT {_WORD} FROM standing_decision "  # noqa: S608 - own text
         "WHERE (reviewer = $reviewer OR source = 'adjudication') "
         f"AND {'$ids IS NULL' if sample_ids is None else _these(sample_ids)} "
         "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1 ORDER BY decision_id",
         {"reviewer": reviewer, "ids": None if sample_ids is None else list(sample_ids)},
     )
-    return {
-        sample_id: Word(
-            decision_id=identity,
-            action=action,
-            label=label,
-            reviewer=who,
-            decided_at=when,
-            adjudicates=settles,
-            shares=_shares(shares),
+    return {sample_id: _word(*row) for sample_id, *row in found}
+
+
+_WORD = "sample_id, decision_id, action, label, reviewer, decided_at, source = 'adjudication', shares"
+
+
+def _word(
+    identity: int, action: str, label: str | None, who: str, when: datetime, settles: bool, shares: Any
+) -> Word:  # fmt: skip
+    return Word(
+        decision_id=identity, action=action, label=label, reviewer=who, decided_at=when, adjudicates=settles,
+        shares=_shares(shares),
+    )  # fmt: skip
+
+
+def others_words(ws: Workspace, reviewer: str, sample_ids: Sequence[str]) -> dict[str, list[Word]]:
+    """What stands of everybody but this reviewer about these samples, the latest word last; samples without are left
+    out."""
+    with ws.reading("reading decisions") as con:
+        found = rows(
+            con,
+            f"SELECT {_WORD} FROM standing_decision "  # noqa: S608 - own text
+            f"WHERE reviewer <> $reviewer AND {_these(sample_ids)} ORDER BY decision_id",
+            {"reviewer": reviewer, "ids": list(sample_ids)},
         )
-        for sample_id, identity, action, label, who, when, settles, shares in found
-    }
+    said: dict[str, list[Word]] = {}
+    for sample_id, *row in found:
+        said.setdefault(sample_id, []).append(_word(*row))
+    return said
 
 
 def skipped(ws: Workspace, reviewer: str | None = None) -> set[str]:

@@ -142,3 +142,47 @@ def test_the_deck_deals_ones_own_part_and_others_faces_where_the_address_says_so
     ann, bo = dealt(reviewer="ann"), dealt(reviewer="bo")
     assert not ann & bo
     assert dealt(reviewer="ann", whose="all") == ann | bo
+
+
+def caption(sample_id: str, **address: str) -> str:
+    (card,) = deck.deal({**address, "sample": sample_id}, after=None, count=1, examples=False)["faces"]
+    assert card["id"] == sample_id
+    return str(card["caption"])
+
+
+def test_a_face_says_who_answered_it_already_and_afterwards_what(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERCLEAN_WORKSPACE", str(ws.root))
+    one = select(open_desk(ws, reviewer="zoe"), Filters())[0]
+    decide(open_desk(ws, reviewer=HOSTILE), one, "relabel", label="fear")
+    before = caption(one, reviewer="zoe")
+    assert "answered already by &lt;b&gt;é" in before
+    assert "<b>" not in before
+    assert "relabel fear" not in before, "what they said could sway"
+    assert "answered already" not in caption(one, reviewer="zoe", blind="1")
+    deck.answer(
+        {"reviewer": "zoe"}, [{"answer_id": "1", "action": "keep", "sample_id": one, "seen": 0, "model_hidden": False}]
+    )
+    assert ": relabel fear" in caption(one, reviewer="zoe")
+
+
+def test_of_a_face_for_two_neither_hears_of_the_other_before_having_answered(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERCLEAN_WORKSPACE", str(ws.root))
+    team(ws, reviewers=PAIR, overlap=1.0)
+    one = select(open_desk(ws, reviewer="ann"), Filters())[0]
+    untouched = caption(one, reviewer="bo")
+    deck.answer(
+        {"reviewer": "ann"}, [{"answer_id": "1", "action": "keep", "sample_id": one, "seen": 0, "model_hidden": False}]
+    )
+    assert caption(one, reviewer="bo") == untouched
+    assert "other answer is still to come" in caption(one, reviewer="ann")
+    deck.answer(
+        {"reviewer": "bo"},
+        [{"answer_id": "2", "action": "exclude", "sample_id": one, "seen": 0, "model_hidden": False}],
+    )
+    assert "ann: keep" in caption(one, reviewer="bo")
+    assert "bo: exclude" in caption(one, reviewer="ann")
+    assert "answered already by ann, bo" in caption(one, reviewer="zoe").replace("bo, ann", "ann, bo")
