@@ -17,7 +17,7 @@ from ferclean.review.offers import Item, Offer
 
 GIVEN_MARK, SUGGESTED_MARK = "■", "●"
 
-_CSS = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+_CSS = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("style.css", "together.css"))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ferclean.evidence.people.annotators import (
     dawid_skene,
     majority_vote,
 )
+from ferclean.evidence.people.pairs import alpha
 from ferclean.evidence.people.votes import check_counts, consensus, fit_strength, vote_distribution
 
 __all__ = [
@@ -55,12 +56,7 @@ def krippendorff_alpha(counts: np.ndarray) -> float:
     1.0
     """
     counts = check_counts(counts)
-    paired = counts[counts.sum(1) >= 2].astype(np.float64)
-    total = paired.sum(1)
-    disagreeing = ((total**2 - (paired**2).sum(1)) / (total - 1)).sum()
-    votes = paired.sum()
-    by_chance = votes**2 - (paired.sum(0) ** 2).sum()
-    return float(1 - (votes - 1) * disagreeing / by_chance) if by_chance > 0 else float("nan")
+    return float(alpha(counts, np.ones(len(counts))))
 
 
 def fleiss_kappa(counts: np.ndarray) -> float:
