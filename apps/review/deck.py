@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from apps.review import style
-from apps.review.desks import place_of, reviewer_of, workspace_path
+from apps.review.desks import at_place
 from apps.review.parts import escape
 from apps.review.sitting import Sitting, progress_line
 from ferclean.errors import FercleanError, UsageError
@@ -19,7 +18,6 @@ from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import Standing, contender, last_word, teaching_now
 from ferclean.review.offers import Item, Offer
-from ferclean.review.ranked import JudgedAnewError
 from ferclean.review.sharing import Others, others_about
 from ferclean.steps.answers import UNDO, Answer, Taken, take
 from ferclean.store.standing import Word
@@ -40,27 +38,8 @@ _TEACHING = "This face was drawn at random: what you say about it teaches the la
 
 
 def at_desk(address: Mapping[str, str], ask: Callable[[Sitting], dict[str, Any]]) -> dict[str, Any]:
-    """What `ask` says of the reviewer's desk and of what the address asks to look at, while nobody else changes them.
-
-    A desk whose faces were judged anew is opened again. Raises FercleanError where the address is of another workspace.
-    """
-    root = str(Path(workspace_path()).resolve())
-    if address.get("workspace", root) != root:
-        raise FercleanError(f"this server is of another workspace now, {root}; open this page of it anew")
-    reviewer, anew = reviewer_of(address.get("reviewer")), False
-    while True:
-        place = place_of(reviewer, anew=anew)
-        with place.lock:
-            if place.replaced:
-                anew = False
-                continue
-            filters, selection, current = place.look(address)
-            try:
-                return ask(Sitting(place.desk, place.album, filters, selection, current))
-            except JudgedAnewError:
-                if anew:
-                    raise
-        anew = True
+    """What `ask` says of the reviewer's desk and of what the address asks to look at (`desks.at_place`)."""
+    return at_place(address, lambda place: ask(Sitting(place.desk, place.album, *place.look(address))))
 
 
 def deal(address: Mapping[str, str], *, after: str | None, count: int, examples: bool) -> dict[str, Any]:

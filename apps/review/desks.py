@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import os
 import threading
+import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
 
+from apps.review.addresses import filters_of
 from ferclean.errors import FercleanError
 from ferclean.review import beside
 from ferclean.review.desk import Desk, Filters, default_reviewer, facets, next_open, open_desk, select
-from ferclean.review.ranked import Selection
+from ferclean.review.ranked import JudgedAnewError, Selection
+from ferclean.review.resolver import Listing, listing
 from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that an answer waits for another process before the screen says that it is busy
 _OPEN = 8  # desks that stay open: 40 MB each at 300,000 faces
-_CHOSEN = 4  # selections that a desk keeps
-_FILTERS = ("verdict", "given", "suggested")
+_CHOSEN = 4  # selections that a desk keeps, and lists
+
+T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
@@ -34,15 +40,26 @@ class Place:
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while the desk is changed or gone through: several tabs may be one reviewer's."""
     chosen: OrderedDict[Filters, Selection] = field(default_factory=OrderedDict)
+    lists: OrderedDict[str, Listing] = field(default_factory=OrderedDict)
+    """By a name that a browser asks for more of it with."""
     replaced: bool = False
     """Another one was opened since: nothing is to be recorded here any longer."""
 
     def look(self, address: Mapping[str, str]) -> tuple[Filters, Selection, str | None]:
         """What an address asks for: the filters, their faces, and the one in question, None where all are decided."""
         with self.lock:
-            filters = filters_of(address, self.facets)
+            filters = filters_of(address, self.desk, self.facets)
             selection, wanted = self.selection(filters), address.get("sample")
             return filters, selection, wanted if wanted in selection else next_open(self.desk, selection)
+
+    def list_of(self, filters: Filters, *, sort: str) -> str:
+        """The name of a list that is made now (`resolver.listing`)."""
+        with self.lock:
+            name = uuid.uuid4().hex
+            self.lists[name] = listing(self.desk, filters, sort=sort, album=self.album)
+            while len(self.lists) > _CHOSEN:
+                self.lists.popitem(last=False)
+            return name
 
     def selection(self, filters: Filters) -> Selection:
         """The faces that `filters` asks for, in their order."""
@@ -94,17 +111,24 @@ def place_of(reviewer: str, *, anew: bool = False) -> Place:
         return place
 
 
-def filters_of(address: Mapping[str, str], known: dict[str, dict[str, int]]) -> Filters:
-    """The filters that an address asks for; values that no face has are passed over."""
-    audit = address.get("queue") == "audit"
-    chosen = {
-        name: tuple(value for value in address.get(name, "").split(",") if value in known[name]) for name in _FILTERS
-    }
-    return Filters(
-        kinds=chosen["verdict"],
-        given=chosen["given"],
-        suggested=chosen["suggested"],
-        blind=address.get("blind", "1" if audit else "") == "1",
-        audit=audit,
-        everyone=address.get("whose") == "all",
-    )
+def at_place(address: Mapping[str, str], ask: Callable[[Place], T]) -> T:
+    """What `ask` says of the reviewer's place that an address names, while nobody else changes it.
+
+    A desk whose faces were judged anew is opened again. Raises FercleanError where the address is of another workspace.
+    """
+    root = str(Path(workspace_path()).resolve())
+    if address.get("workspace", root) != root:
+        raise FercleanError(f"this server is of another workspace now, {root}; open this page of it anew")
+    reviewer, anew = reviewer_of(address.get("reviewer")), False
+    while True:
+        place = place_of(reviewer, anew=anew)
+        with place.lock:
+            if place.replaced:
+                anew = False
+                continue
+            try:
+                return ask(place)
+            except JudgedAnewError:
+                if anew:
+                    raise
+        anew = True

@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from apps.review.addresses import NAMES, listed, told
 from apps.review.desks import place_of, reviewer_of, workspace_path
 from apps.review.parts import escape, inert
 from ferclean.errors import FercleanError
@@ -149,7 +150,7 @@ def _active(filters: Filters) -> str:
     queue = _queue(filters)
     if queue != "ranked":
         return f" · {queue}"
-    count = sum(map(bool, (filters.kinds, filters.given, filters.suggested)))
+    count = sum(map(bool, (filters.kinds, filters.given, filters.suggested))) + len(told(filters))
     return f" · {count}" if count else ""
 
 
@@ -191,13 +192,23 @@ def _label_controls(at: Sitting) -> None:
             title, list(counts), selection_mode="multi", key=f"filter_{name}", on_change=_set_filter, args=(name,),
             format_func=_Counted(counts),
         )  # fmt: skip
+    if more := told(at.filters):
+        st.caption(inert(" · ".join(more)))
+        st.button("Clear these", key="clear_more", on_click=_clear_more)
     if not at.filters.kinds and not at.filters.blind:
         st.caption("No verdict chosen: every face that is judged neither clean nor ambiguous, and the random ones.")
 
 
 def _set_filter(name: str) -> None:
     values: list[str] = st.session_state[f"filter_{name}"]
-    _set(name, ",".join(values))
+    _set(name, listed(values))
+
+
+def _clear_more() -> None:
+    for name in NAMES:
+        if name not in ("verdict", "given", "suggested"):
+            st.query_params.pop(name, None)
+    go(None)
 
 
 def _set_blind() -> None:

@@ -29,6 +29,8 @@ FACE_SIDE = 720
 """Longest side in pixels of the face that is decided about; larger pictures are scaled down to it."""
 BESIDE_SIDE = 120
 """Longest side of the small faces beside it."""
+TILE_SIDE = 160
+"""Longest side of a face among many."""
 _KEPT = 64_000_000  # bytes of pictures that stay in memory: 2,000 faces of 100 pixels, some 80 of 720
 
 
@@ -173,7 +175,7 @@ def _data_uri(data: bytes, side: int) -> str:
         image.thumbnail((side, side), Image.Resampling.LANCZOS)
         pixels = np.asarray(image)
     # the face that is decided about is shown as it is; those beside it are many and small
-    form, encode = ("png", encode_png) if side > BESIDE_SIDE else ("jpeg", encode_jpeg)
+    form, encode = ("png", encode_png) if side > TILE_SIDE else ("jpeg", encode_jpeg)
     return f"data:image/{form};base64,{base64.b64encode(encode(pixels)).decode('ascii')}"
 
 

@@ -15,10 +15,12 @@ import numpy as np
 
 from ferclean.parts import teaching
 from ferclean.parts.calibrated import shown_temperature
+from ferclean.review import narrowing
 from ferclean.review.offers import Item
 from ferclean.review.ranked import Faces, Selection, asked_for
 from ferclean.review.sharing import Share, share_of
 from ferclean.store.audits import audited
+from ferclean.store.particulars import Marks
 from ferclean.store.samples import get_dataset
 from ferclean.store.standing import random_decisions, skipped, words
 from ferclean.store.table import ranked
@@ -36,6 +38,21 @@ class Filters:
     """Verdicts; empty means every one but clean and ambiguous, as long as there are others, and every random draw."""
     given: tuple[str, ...] = ()
     suggested: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    """(given, suggested) label."""
+    splits: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    """Files that rows were read from."""
+    attributes: tuple[tuple[str, str], ...] = ()
+    """(name, value); values of one name widen the choice, names narrow it."""
+    name: str = ""
+    """What the source key contains; capitals do not matter."""
+    chance: tuple[float, float] | None = None
+    """Ends of the chance that the verdict's proposal is right (`likeness.p_offer`), both included."""
+    states: tuple[str, ...] = ()
+    """Of `narrowing.STATES`."""
+    people: tuple[str, ...] = ()
+    """Who decided about it."""
     blind: bool = False
     """The order says nothing about what the model thinks (it is shuffled, the same way each time)."""
     audit: bool = False
@@ -47,7 +64,9 @@ class Filters:
     @property
     def narrowed(self) -> bool:
         """Faces come for what they are called: what is drawn at random among them is no random sample of the set."""
-        return not self.audit and bool(self.kinds or self.given or self.suggested)
+        called = self.kinds or self.given or self.suggested or self.pairs or self.splits or self.sources
+        asked = called or self.attributes or self.name or self.chance or self.people or set(self.states) - {"open"}
+        return not self.audit and bool(asked)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +125,8 @@ class Desk:
     """Faces that a draw brought in and that anybody has decided about."""
     share: Share | None = None
     """Whose faces are whose, by the team's plan; None without one."""
+    marks: Marks | None = None
+    """What people said, read when a filter asks for it; None: not yet since the last `refresh`."""
     moments: list[float] = field(default_factory=list)
     """When, on the monotonic clock, this sitting's decisions were made."""
 
@@ -143,6 +164,7 @@ def refresh(desk: Desk) -> None:
     """Read anew what holds for the reviewer: other tabs, other people and the command line decide too."""
     with desk.ws.reading("reading decisions"):
         desk.skipped, stand = skipped(desk.ws, desk.reviewer), words(desk.ws, desk.reviewer)
+        desk.marks = None
         desk.drawn_decided = {sample_id for sample_id in random_decisions(desk.ws) if sample_id in desk.items}
     desk.standing = {
         sample_id: stands(
@@ -159,42 +181,26 @@ def select(desk: Desk, filters: Filters) -> Selection:
     Under a plan of the team they are the reviewer's own, those that the reviewer answered, and the teaching round's,
     which is one round for all; the audit sample is everybody's.
     """
-    queue = desk.items.ranked
     if filters.audit:
         return Selection(desk.items, np.array([desk.items.place[one] for one in desk.audited], dtype=np.int64))
-    chosen = asked_for(queue, filters.kinds)
-    for asked, codes in ((filters.given, queue.given), (filters.suggested, queue.suggested)):
-        if asked:
-            chosen &= np.isin(codes, [queue.classes.index(label) for label in asked])
-    if desk.share is not None and desk.share.member and not filters.everyone:
-        chosen &= _own(desk, desk.share)
+    queue, chosen = desk.items.ranked, asked_for(desk.items.ranked, filters.kinds)
+    for mask in narrowing.masks(desk, filters).values():
+        chosen &= mask
     rows = np.flatnonzero(chosen)
     if set(filters.kinds) == {"ambiguous"}:
         rows = rows[np.argsort(-queue.p_ambiguous[rows], kind="stable")]
     if filters.blind:
-        first = set() if filters.narrowed else teaching_faces(desk)  # in the order of their draw, which tells nothing
+        first = (
+            set() if filters.narrowed else narrowing.teaching_faces(desk)
+        )  # in the order of their draw, which tells nothing
         names = [queue.ids[row] for row in rows]
         order = ["" if one in first else _shuffled(desk, one) for one in names]
         rows = rows[sorted(range(len(rows)), key=order.__getitem__)] if len(rows) else rows
     return Selection(desk.items, rows)
 
 
-def _own(desk: Desk, share: Share) -> np.ndarray:
-    own = share.own.copy()
-    place = desk.items.place
-    answered = [one for one, said in list(desk.standing.items()) if said.reviewer == desk.reviewer]
-    own[[place[one] for one in chain(answered, teaching_faces(desk)) if one in place]] = True
-    return own
-
-
 def _shuffled(desk: Desk, sample_id: str) -> str:
     return hashlib.sha256(f"{desk.reviewer}\0{sample_id}".encode()).hexdigest()
-
-
-def teaching_faces(desk: Desk) -> set[str]:
-    """The random faces with which the queue began when it was made, until the teaching round is complete."""
-    drawn = np.flatnonzero(desk.items.ranked.drawn)[: max(0, desk.round.size - desk.round.at_triage)]
-    return {desk.items.ranked.ids[row] for row in drawn}
 
 
 def teaching_now(desk: Desk) -> teaching.Teaching:

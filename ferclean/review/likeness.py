@@ -14,9 +14,8 @@ from ferclean.evidence.signals.nearest import Nearest
 from ferclean.review.beside import Album, near_of
 from ferclean.review.desk import Desk, Filters, select
 from ferclean.review.offers import Offer
-from ferclean.review.ranked import offer_at
+from ferclean.review.ranked import flow_of, offer_at, p_offer
 from ferclean.store.table import Ranked
-from ferclean.store.verdicts import KINDS
 
 SIZE = 20
 """Faces of a group at most: a page that one look takes in."""
@@ -93,7 +92,7 @@ def likeness_groups(
     """
     chance = p_offer(queue)
     flow = np.full(len(chance), -1, dtype=np.int64)
-    flow[rows] = _flow(queue)[rows]
+    flow[rows] = flow_of(queue)[rows]
     flow[~(chance >= sure)] = -1
     turn = np.zeros(len(chance), dtype=np.int64)
     turn[rows] = np.arange(len(rows))
@@ -110,25 +109,6 @@ def likeness_groups(
         if len(page) > 1 and what is not None:
             found.append((float(turn[page].mean()), _group(queue, page, what, float(chance[page].mean()))))
     return [group for _, group in sorted(found, key=lambda one: one[0])]
-
-
-def p_offer(queue: Ranked) -> np.ndarray:
-    """The chance that a person answers what the verdict proposes: (N,) in [0, 1].
-
-    NaN where it is not known, as of copies, which are found and not estimated.
-    """
-    usable = 1 - queue.p_ambiguous - queue.p_unusable
-    chance = {
-        "mislabelled": queue.p_suggested * usable, "ambiguous": queue.p_ambiguous, "unusable": queue.p_unusable,
-        "clean": usable - queue.p_mislabelled,
-    }  # fmt: skip
-    return np.select([queue.verdict == KINDS.index(name) for name in chance], list(chance.values()), default=np.nan)
-
-
-def _flow(queue: Ranked) -> np.ndarray:
-    """One number per verdict, given and suggested label: (N,)."""
-    width = len(queue.classes) + 1
-    return (queue.verdict.astype(np.int64) * width + queue.given + 1) * width + queue.suggested + 1
 
 
 def _leader(flow: np.ndarray, chance: np.ndarray, turn: np.ndarray, near: np.ndarray) -> np.ndarray:

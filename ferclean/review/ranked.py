@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from ferclean.errors import UsageError
 from ferclean.parts.calibrated import at_temperature
 from ferclean.review.offers import Item, Offer, item_of, offer
+from ferclean.store.particulars import Particulars, particulars
 from ferclean.store.table import Ranked, sample_rows
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
@@ -82,6 +84,12 @@ class Faces(Mapping[str, Item]):
                 self.kept.update(found)
             return found
 
+    @cached_property
+    def particulars(self) -> Particulars:
+        """What the source says about them, read when it is first asked for."""
+        with self.lock:
+            return particulars(self.ws, self.ranked.run_id)
+
     def given(self, sample_id: str) -> str | None:
         """The given label, without reading the face."""
         return self.ranked.label(self.ranked.given[self.place[sample_id]])
@@ -109,6 +117,26 @@ def asked_for(queue: Ranked, kinds: Sequence[str] = ()) -> np.ndarray:
     chosen = np.isin(queue.verdict, [KINDS.index(kind) for kind in wanted])
     # draws that were shown only where their verdict is bad would be a random sample no more
     return chosen if kinds else chosen | queue.drawn
+
+
+def p_offer(queue: Ranked, rows: Any = slice(None)) -> np.ndarray:
+    """The chance that a person answers what the verdict proposes: (n,) in [0, 1], of `rows` (n,) of the queue, or all.
+
+    NaN where it is not known, as of copies, which are found and not estimated.
+    """
+    verdict, p_ambiguous, p_unusable = queue.verdict[rows], queue.p_ambiguous[rows], queue.p_unusable[rows]
+    usable = 1 - p_ambiguous - p_unusable
+    chance = {
+        "mislabelled": queue.p_suggested[rows] * usable, "ambiguous": p_ambiguous, "unusable": p_unusable,
+        "clean": usable - queue.p_mislabelled[rows],
+    }  # fmt: skip
+    return np.select([verdict == KINDS.index(name) for name in chance], list(chance.values()), default=np.nan)
+
+
+def flow_of(queue: Ranked) -> np.ndarray:
+    """One number per verdict, given and suggested label: (N,)."""
+    width = len(queue.classes) + 1
+    return (queue.verdict.astype(np.int64) * width + queue.given + 1) * width + queue.suggested + 1
 
 
 class Selection(Sequence[str]):

@@ -10,8 +10,9 @@ import pytest
 from ferclean.evidence.signals import nearest
 from ferclean.review.beside import open_album
 from ferclean.review.desk import Filters, open_desk
-from ferclean.review.likeness import SIZE, Group, groups_on, likeness_groups, near_rows, p_offer
+from ferclean.review.likeness import SIZE, Group, groups_on, likeness_groups, near_rows
 from ferclean.review.offers import Offer
+from ferclean.review.ranked import p_offer
 from ferclean.steps.review import decide
 from ferclean.store.table import Ranked, ranked
 from ferclean.store.verdicts import KINDS

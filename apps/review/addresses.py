@@ -1,0 +1,80 @@
+"""What an address asks to look at: the filters that pages, deck and grid have in common, as a link carries them.
+
+Several values of one filter are separated by commas; whatever is in a value is quoted. Values that no face has are
+passed over, so that a link outlives the data that it was made for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import unquote
+
+from ferclean.printable import printable
+from ferclean.review.desk import Desk, Filters
+from ferclean.review.narrowing import STATES, marks_of
+
+NAMES = ("verdict", "given", "suggested", "pair", "split", "source", "attr", "name", "p", "state", "by")
+"""The parameters that narrow what is looked at."""
+
+
+def filters_of(address: Mapping[str, str], desk: Desk, known: Mapping[str, Mapping[str, int]]) -> Filters:
+    """The filters that an address asks for; `known`: the values of verdict, given and suggested that faces have."""
+    audit = address.get("queue") == "audit"
+
+    def chosen(name: str, here: Iterable[str]) -> tuple[str, ...]:
+        asked = [unquote(value) for value in address.get(name, "").split(",") if value]
+        there = frozenset(here) if asked else frozenset()
+        return tuple(value for value in dict.fromkeys(asked) if value in there)
+
+    def source(name: str, of: Callable[[], Iterable[str]]) -> tuple[str, ...]:
+        return chosen(name, of()) if address.get(name) else ()  # what the source says is read only where it is asked
+
+    pairs = {f"{given}>{other}": (given, other) for given in known["given"] for other in known["suggested"]}
+    attributes = _attributes(desk) if address.get("attr") else {}
+    return Filters(
+        kinds=chosen("verdict", known["verdict"]),
+        given=chosen("given", known["given"]),
+        suggested=chosen("suggested", known["suggested"]),
+        pairs=tuple(pairs[one] for one in chosen("pair", pairs)),
+        splits=source("split", lambda: desk.items.particulars.split.values),
+        sources=source("source", lambda: desk.items.particulars.source.values),
+        attributes=tuple(attributes[one] for one in chosen("attr", attributes)),
+        name=address.get("name", "")[:200],
+        chance=_ends(address.get("p", "")),
+        states=chosen("state", STATES),
+        people=source("by", lambda: marks_of(desk).by),
+        blind=address.get("blind", "1" if audit else "") == "1",
+        audit=audit,
+        everyone=address.get("whose") == "all",
+    )
+
+
+def told(filters: Filters) -> list[str]:
+    """What narrows the view besides verdict, given and suggested label, in words."""
+    said = [f"{given} → {suggested}" for given, suggested in filters.pairs]
+    said += [f"split {name}" for name in filters.splits] + [f"source {name}" for name in filters.sources]
+    said += [f"{name}: {value}" for name, value in filters.attributes]
+    said += [f"name with {filters.name}"] if filters.name else []
+    said += [f"proposal right by {filters.chance[0]:.0%} to {filters.chance[1]:.0%}"] if filters.chance else []
+    said += [*filters.states] + [f"decided by {name}" for name in filters.people]
+    return [printable(one) for one in said]
+
+
+def listed(values: Iterable[str]) -> str:
+    """Several values of a filter as an address carries them."""
+    return ",".join(value.replace("%", "%25").replace(",", "%2C") for value in values)
+
+
+def _attributes(desk: Desk) -> dict[str, tuple[str, str]]:
+    known = desk.items.particulars.attributes
+    return {f"{name}={value}": (name, value) for name, one in known.items() for value in one.values}
+
+
+def _ends(text: str) -> tuple[float, float] | None:
+    """`0.5-0.9`; None for whatever is no range in [0, 1]."""
+    try:
+        low, high = (float(end) for end in text.split("-"))
+    except ValueError:
+        return None
+    return (low, high) if math.isfinite(low + high) and 0 <= low <= high <= 1 else None
