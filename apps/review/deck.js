@@ -20,6 +20,8 @@ class Deck {
     this.find = (name) => root.querySelector(name);
     this.stage = this.find(".stage");
     this.reset = zoomable(this.stage);
+    this.words = new Map(data.classes);
+    this.mix = new Mixing(this.find(".mixing"), this.words);
     this.buttons();
     this.down = (event) => this.key(event);
     this.point = () => { this.tabbed = false; };
@@ -74,7 +76,7 @@ class Deck {
       button.onclick = (event) => { // a second click of one is about a face that nobody has looked at
         if (event.detail > 1) { tell("a double click counts once"); return; }
         if (event.detail) button.blur();
-        act();
+        act(event);
       };
       holder.append(button);
       return button;
@@ -83,19 +85,25 @@ class Deck {
     classes.replaceChildren(); acts.replaceChildren();
     classes.style.setProperty("--columns", Math.min(this.data.classes.length, Math.ceil(this.data.classes.length / Math.ceil(this.data.classes.length / 11))));
     this.classes = this.data.classes.map(([name, words], at) => {
-      const button = make(classes, at < 10 ? String((at + 1) % 10) : "", words, () => this.decide("relabel", name));
+      const button = make(classes, at < 10 ? String((at + 1) % 10) : "", words, () => this.mix.open ? this.mixIn(name) : this.decide("relabel", name));
       button.title = words; // a narrow button cuts it
       return button;
     });
-    this.words = new Map(this.data.classes);
     this.offer = make(acts, "Enter", "", () => this.accept(), "primary offer");
     this.acts = {};
     for (const [letter, action] of Object.entries(LETTERS))
-      this.acts[action] = make(acts, letter.toUpperCase(), action[0].toUpperCase() + action.slice(1), () => this.decide(action));
+      this.acts[action] = make(acts, letter.toUpperCase(), action[0].toUpperCase() + action.slice(1), (event) => action === "ambiguous" ? this.ambiguous(event.shiftKey) : this.decide(action));
     make(acts, "U", "Undo", () => this.undo());
     make(acts, "", "←", () => this.step(-1)).setAttribute("aria-label", "previous face");
     make(acts, "", "→", () => this.step(1)).setAttribute("aria-label", "next face");
     make(acts, "?", "", () => this.map()).setAttribute("aria-label", "keys");
+    const mixing = this.find(".mixing-acts");
+    mixing.replaceChildren();
+    make(mixing, "←", "", () => this.mixBy(-1)).setAttribute("aria-label", "less of the first");
+    make(mixing, "→", "", () => this.mixBy(1)).setAttribute("aria-label", "more of the first");
+    make(mixing, "Enter", "Save", () => this.mixed(), "primary");
+    make(mixing, "Esc", "Just ambiguous", () => this.decide("ambiguous"));
+    make(mixing, "U", "Back", () => this.unmix());
     const table = this.find(".fc-deck-map table");
     table.replaceChildren(...this.data.map.map(([key, text]) => {
       const row = document.createElement("tr"), left = document.createElement("td"), right = document.createElement("td"), sign = document.createElement("kbd");
@@ -118,6 +126,7 @@ class Deck {
     this.find(".fc-deck-evidence").innerHTML = card.evidence;
     this.find(".fc-deck-beside").innerHTML = card.beside;
     this.find(".fc-deck-note").value = "";
+    this.mix.show(false);
     this.marks();
     this.find(".fc-deck-body").classList.remove("waits");
     const address = new URL(location.href);
@@ -126,9 +135,12 @@ class Deck {
     requestAnimationFrame(() => { this.painted = true; this.since = performance.now(); document.body.dataset.fercleanFace = card.id; });
   }
   marks() {
-    const { card } = this, stands = card.stands || {};
+    const { card } = this, stands = card.stands || {}, shares = (this.mix.open ? this.mix.shares : stands.shares) || {};
     this.data.classes.forEach(([name], at) => {
-      this.classes[at].className = stands.label === name ? "stands" : card.suggested === name ? "suggested" : card.given === name ? "given" : "";
+      const chosen = shares[name] || (this.mix.open && this.mix.first === name);
+      if (shares[name]) this.classes[at].dataset.share = `${Math.round(shares[name] * 100)} %`;
+      else delete this.classes[at].dataset.share;
+      this.classes[at].className = stands.label === name || chosen ? "stands" : card.suggested === name ? "suggested" : card.given === name ? "given" : "";
     });
     for (const [action, button] of Object.entries(this.acts)) button.className = stands.action === action ? "stands" : "";
     this.offer.disabled = !card.offer;
@@ -157,24 +169,47 @@ class Deck {
     this.count();
     this.post.gather();
   }
-  decide(action, label = null, seen = undefined, about = null) {
+  ambiguous(ask) { // at once, or with a word on what the face shows
+    if (!ask && !this.data.mixed) { this.decide("ambiguous"); return; }
+    if (!this.card || !this.painted) { this.decide("ambiguous"); return; } // which says that it was not taken
+    this.mix.show(true);
+    this.marks();
+  }
+  mixIn(name) {
+    if (this.mix.choose(name)) this.mixed();
+    else this.marks();
+  }
+  mixBy(by) { this.mix.shift(by); this.marks(); }
+  mixed() {
+    if (this.mix.shares) this.decide("ambiguous", null, undefined, null, this.mix.shares);
+    else tell("Enter was not taken: choose two expressions, or Esc for just ambiguous");
+  }
+  unmix() { this.mix.show(false); this.marks(); this.say("", "Nothing was recorded"); }
+  mixKey(key, digit, shown) {
+    const acts = { escape: () => this.decide("ambiguous"), a: () => this.decide("ambiguous"), enter: () => this.mixed(), u: () => this.unmix(),
+      backspace: () => this.unmix(), arrowleft: () => this.mixBy(-1), arrowright: () => this.mixBy(1) };
+    const act = digit ? () => digit.click() : acts[key];
+    if (act) act();
+    else tell(`${shown} was not taken: choose two expressions, or Esc for just ambiguous`);
+  }
+  decide(action, label = null, seen = undefined, about = null, shares = null) {
     const card = about || this.card;
     if (!card || (!about && !this.painted)) {
       tell(`${this.pressed || "this"} was not taken: the next face is not on the screen yet`);
       return false;
     }
-    const answer = { answer_id: this.outbox.name(), action, label, sample_id: card.id, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
+    const answer = { answer_id: this.outbox.name(), action, label, shares, sample_id: card.id, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
       by_choice: card.by_choice, run_id: card.run_id, note: about ? about.note : this.find(".fc-deck-note").value.trim(), seconds: about ? null : (performance.now() - this.since) / 1000 };
     this.history.push({ answer_id: answer.answer_id, id: card.id, card: about ? null : card, before: { seen: card.seen, stands: card.stands } });
     if (this.history.length > BEHIND) this.history[this.history.length - BEHIND - 1].card = null;
     if (action !== "skip") {
       card.seen = answer.answer_id;
-      card.stands = { action, label: action === "keep" ? card.given : label };
+      card.stands = { action, label: action === "keep" ? card.given : label, shares };
     }
     this.answered.add(card.id);
     this.send(answer);
     const kept = action === "relabel" && label === card.given;
-    this.say("saved", `${card.name}: ${action === "relabel" && !kept ? `${this.words.get(card.given) || "unknown"} → ${this.words.get(label)}` : DONE[kept ? "keep" : action]}`);
+    this.say("saved", `${card.name}: ${action === "relabel" && !kept ? `${this.words.get(card.given) || "unknown"} → ${this.words.get(label)}` : DONE[kept ? "keep" : action]}${shares ? `, ${this.mix.told(shares)}` : ""}`);
     if (!about) this.next();
     return true;
   }
@@ -214,6 +249,7 @@ class Deck {
   empty() { // nothing is left on the screen that a key could be taken for
     this.card = null;
     this.painted = false;
+    this.mix.show(false);
     delete this.stage.dataset.face;
     delete document.body.dataset.fercleanFace;
     this.find(".fc-deck-body").classList.add("waits");
@@ -282,8 +318,9 @@ class Deck {
       const { one, answer } = refusal;
       if (one.newer && answer) {
         add(`Leave ${one.newer.said}`, () => this.say("", "Left as it was"));
-        add(`Replace by ${answer.label ? `${answer.action} ${this.words.get(answer.label)}` : answer.action}`, () => this.decide(answer.action, answer.label,
-          one.newer.decision_id, { ...answer, id: answer.sample_id, name: one.name, hidden: answer.model_hidden, stands: null, given: null }));
+        const what = answer.label ? ` ${this.words.get(answer.label)}` : answer.shares ? `: ${this.mix.told(answer.shares)}` : "";
+        add(`Replace by ${answer.action}${what}`, () => this.decide(answer.action, answer.label,
+          one.newer.decision_id, { ...answer, id: answer.sample_id, name: one.name, hidden: answer.model_hidden, stands: null, given: null }, answer.shares));
       } else add("Understood", () => {});
       return row;
     });
@@ -303,7 +340,8 @@ class Deck {
       if (letter && known && key !== "?") tell(`${shown} was not taken: close the open window first (Esc)`);
       return;
     }
-    if (!known && !letter) return;
+    const mixes = this.mix.open && (letter || ["escape", "backspace"].includes(key));
+    if (!known && !letter && !mixes) return;
     const focus = document.activeElement;
     if (event.repeat) {
       event.preventDefault(); // also of a button that was reached with Tab
@@ -311,10 +349,12 @@ class Deck {
       return;
     }
     if (key === "enter" && focus && focus !== document.body && this.tabbed) return;
+    if (this.mix.open && key !== "?") { event.preventDefault(); this.mixKey(key, digit, shown); return; }
     if (!known) { tell(`${shown} was not taken: it has no meaning here; ? shows the keys`); return; }
     event.preventDefault();
     this.pressed = shown;
-    if (LETTERS[key]) this.decide(LETTERS[key]);
+    if (key === "a") this.ambiguous(event.shiftKey);
+    else if (LETTERS[key]) this.decide(LETTERS[key]);
     else if (digit) digit.click();
     else if (key === "enter") this.accept();
     else if (key === "u") this.undo();
@@ -327,7 +367,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".fc-deck");
   const was = window.__fercleanDeck;
   const ended = () => setTriggerValue("ended", Date.now());
-  if (was && was.root === root && !was.gone && was.data.store === data.store && was.data.address === data.address && was.data.turn === data.turn) { was.ended = ended; return; }
+  if (was && was.root === root && !was.gone && was.data.store === data.store && was.data.address === data.address && was.data.turn === data.turn) {
+    was.ended = ended;
+    was.data.mixed = data.mixed;
+    return;
+  }
   if (was) was.leave();
   window.__fercleanDeck = new Deck(root, data, ended);
 }

@@ -22,6 +22,7 @@ _MAP = (
     ("Enter", "what the verdict proposes; its button says what: accept the suggestion, keep, ambiguous, exclude"),
     ("K", "keep the given label"),
     ("A", "ambiguous: people would not agree"),
+    ("Shift A", "ambiguous, and which two expressions, how much of each: 1 2, ← →, Enter"),
     ("X", "exclude: no readable face, or not fit for use"),
     ("S", "skip: decide later"),
     ("U", "undo the last decision, also after a restart"),
@@ -37,7 +38,7 @@ def draw(at: Sitting) -> None:
     if at.current is None:
         _nothing(at)
         return
-    asked = {name: value for name, value in st.query_params.items() if name not in ("sample", "page")}
+    asked = {name: value for name, value in st.query_params.items() if name not in ("sample", "page", "mixed")}
     parts.deck(
         store=str(at.desk.ws.root),
         # named, so that a tab that outlives its server tells another workspace's nothing
@@ -45,6 +46,7 @@ def draw(at: Sitting) -> None:
         classes=[(name, printable(name)) for name in at.desk.classes],
         rests=_RESTS,
         map=_MAP,
+        mixed=st.query_params.get("mixed") == "1",
     )
 
 

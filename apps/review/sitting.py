@@ -174,6 +174,11 @@ def _filter_controls(at: Sitting) -> None:
             "Everybody's faces", key="everyone", on_change=_set_everyone,
             help="Also those that the team's plan gives to others, and those that others answered",
         )  # fmt: skip
+    st.session_state["mixed"] = st.query_params.get("mixed") == "1"
+    st.toggle(
+        "Ask what an ambiguous face shows", key="mixed", on_change=_set_mixed,
+        help="A then asks which two expressions, and how much of each; Shift A asks so once",
+    )  # fmt: skip
     st.session_state["reviewer_name"] = at.desk.reviewer
     st.text_input("Reviewer", key="reviewer_name", on_change=_set_reviewer)
     st.button("Read the workspace again", on_click=forget, key="reread")
@@ -215,6 +220,10 @@ def _set_blind() -> None:
     # the audit is blind unless the address says otherwise
     seen = "0" if st.query_params.get("queue") == "audit" else ""
     _set("blind", "1" if st.session_state["blind"] else seen)
+
+
+def _set_mixed() -> None:
+    _set("mixed", "1" if st.session_state["mixed"] else "")
 
 
 def _set_everyone() -> None:

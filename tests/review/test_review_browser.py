@@ -22,7 +22,7 @@ from ferclean.cli import run
 from ferclean.review.serve import launch_command, launch_environment
 from ferclean.store.decisions import current_decisions, decision_history
 from ferclean.store.releases import get_release_items
-from ferclean.store.samples import get_samples
+from ferclean.store.samples import get_dataset, get_samples
 from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.browser import answer, answering, browser_page, free_port, review_server
@@ -117,6 +117,34 @@ def test_a_sitting_by_keys_ends_up_in_the_store(screen: Screen) -> None:
     assert history["sample_id"].tolist() == [*ids[:10], ids[9]]
     assert history["label"].tolist()[:5:4] == ["fear", "disgust"]
     assert set(history["reviewer"]) == {"ada"}
+    assert len(current_decisions(screen.ws)) == 8
+
+
+def test_shift_a_asks_what_an_ambiguous_face_shows_and_goes_on_when_it_is_said(screen: Screen) -> None:
+    page, face, before = screen.page, screen.face, len(screen.actions())
+    page.keyboard.press("Shift+A")
+    page.get_by_text("Which expression do you see most?").wait_for()
+    for key, told in (("k", "choose two expressions"), ("Enter", "choose two expressions")):
+        page.keyboard.press(key)
+        assert told in screen.untaken()
+    for key in ("4", "1", "ArrowRight", "4", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert page.locator(".mixed").inner_text() == "happiness 60 %, surprise 40 %"
+    assert screen.face == face
+    screen.press("1")  # the second one once more
+    page.keyboard.press("Shift+A")
+    page.keyboard.press("u")
+    page.locator(".mixing").wait_for(state="hidden")
+    page.keyboard.press("Shift+A")
+    screen.press("Escape")
+    assert len(screen.actions()) == before + 2
+    shares = decision_history(screen.ws)["shares"].tolist()[-2:]
+    classes = get_dataset(screen.ws).classes
+    assert shares == [[{"happiness": 0.6, "surprise": 0.4}.get(name, 0.0) for name in classes], None]
+    screen.press("u")
+    screen.press("u")
+    assert screen.face == face
+    screen.saved()
     assert len(current_decisions(screen.ws)) == 8
 
 
