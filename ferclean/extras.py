@@ -14,6 +14,7 @@ EXTRAS = {
     "browse": ("fiftyone", "filelock"),
     "hf": ("datasets",),
     "report": ("matplotlib",),
+    "map": ("umap",),
     "onnx": ("onnxruntime", "onnx", "onnxscript"),
 }
 """Extra of `pip install 'ferclean[...]'` -> what is imported of it, as in pyproject.toml."""

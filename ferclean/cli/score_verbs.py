@@ -1,4 +1,4 @@
-"""The three ways to a score: score trains recognizers, probe asks an encoder, import-scores takes a file.
+"""The three ways to a score: score trains recognizers, probe asks an encoder, import-scores takes a file; and the map.
 
 Each body opens the workspace, calls one function and prints what it returned. What used to be options of score alone is
 read as the verb that it became.
@@ -34,6 +34,7 @@ def add_to(app: typer.Typer) -> None:
             probe: "`ferclean -w W encode && ferclean -w W probe distilled`",
             import_scores: "`ferclean -w W import-scores preds.parquet`, with the columns sample_id (or source_key), "
             "fold and one per class; without folds, `--out-of-sample` states that the model never saw these samples.",
+            map: "`ferclean -w W map`, then the review screen's page Map",
         },
     )
 
@@ -194,7 +195,7 @@ def import_scores(
     with session.progress() as progress:
         result = step(
             session.open(), file, name=name, id_column=id_column, classes=names(classes), out_of_sample=out_of_sample,
-            splits=names(splits), allow_missing=allow_missing, force=force, progress=progress,
+            splits=names(splits), allow_missing=allow_missing, force=force, progress=progress, tell=session.tell,
         )  # fmt: skip
     session.emit("import-scores", result.as_dict())
     how = f"out-of-fold in {result.folds} folds" if result.folds else "stated to be out-of-sample"
@@ -210,3 +211,16 @@ def import_scores(
     if result.reused:
         session.say("the same file was taken before and is reused")
     session.next("triage")
+
+
+def map(context: typer.Context, force: Force = False) -> None:
+    """Project the faces onto the review screen's map, where scoring made none: it does from 500 faces on."""
+    from ferclean.steps.map import map_faces as step
+
+    session: Session = context.obj
+    with session.progress() as progress:
+        result = step(session.open(), force=force, progress=progress)
+    session.emit("map", result.as_dict())
+    for run_id, faces in result.maps.items():
+        session.say(f"{faces:,} faces are on the map of {run_id}")
+    session.next("review")

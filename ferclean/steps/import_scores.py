@@ -22,8 +22,9 @@ from ferclean.evidence.class_order import find_permutation
 from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.in_sample import in_sample_evidence, refuse_in_sample
 from ferclean.parts.copies import pair_rows
+from ferclean.parts.face_map import map_when_scored
 from ferclean.parts.surroundings import keep_nearest, seek
-from ferclean.progress import Progress, silent
+from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.sources.pred_probs import PredictionFile, read_predictions
 from ferclean.store import embeddings, ensembles, runs, samples, scores, verdicts
 from ferclean.store.workspace import Workspace
@@ -65,6 +66,7 @@ def score_file(
     allow_missing: bool = False,
     force: bool = False,
     progress: Progress = silent,
+    tell: Tell = unheard,
 ) -> FileScoreSummary:
     """Store the probabilities in `path` as a scoring run of method `name`, ready for triage.
 
@@ -139,6 +141,7 @@ def score_file(
             scores.put_predictions(ws, run_id, ids, fold, pred_probs, signal_room.compute_signals(available))
             runs.finish_run(ws, run_id, metrics)
     ensembles.choose_ensemble(ws, [run_id])
+    map_when_scored(ws, progress=progress, tell=tell)
     progress("storing", 3, 3)
     return FileScoreSummary(
         file=str(path),

@@ -21,6 +21,7 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence.signals import label_signals as signal_room
 from ferclean.evidence.signals.probing import linear_probe
 from ferclean.parts.copies import folds_of
+from ferclean.parts.face_map import map_when_scored
 from ferclean.parts.pixels import pixels_of
 from ferclean.parts.surroundings import keep_nearest, seek
 from ferclean.progress import Progress, Tell, silent, unheard
@@ -146,6 +147,7 @@ def score_probe(
             runs.finish_run(ws, run_id, metrics)
         progress("probing", 3, 3)
     ensembles.choose_ensemble(ws, [run_id])
+    map_when_scored(ws, progress=progress, tell=tell)
     return ProbeSummary(
         encoder=path.stem, samples=len(frame), classes=len(dataset.classes), folds=int(fold.max()) + 1,
         embedding=int(metrics["embedding"]), seen=sum(value in seen.labels for value in contents), near=near,

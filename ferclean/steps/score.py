@@ -18,6 +18,7 @@ import pandas as pd
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import labels as label_names
 from ferclean.parts.copies import folds_of
+from ferclean.parts.face_map import map_when_scored
 from ferclean.parts.pixels import pixels_of
 from ferclean.parts.scored_run import train_and_keep
 from ferclean.parts.specification import (
@@ -239,6 +240,7 @@ def _score(
         )  # fmt: skip
     if not any(one.named for one in asked):
         ensembles.choose_ensemble(ws, members)  # also where others were chosen meanwhile
+    map_when_scored(ws, progress=progress, tell=tell)
     return ScoreSummary(
         profile=chosen.name,
         samples=len(frame),

@@ -11,19 +11,14 @@ which code and for what.
 
 from __future__ import annotations
 
-import json
-import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from ferclean.derived import DamagedFileError, reading
-from ferclean.files import whole_file
-from ferclean.store.version import code_version
+from ferclean.store import derived_table
 from ferclean.store.workspace import Workspace
 
 FILE = "neighbours.arrow"
@@ -72,17 +67,7 @@ def write_neighbours(
             "crowd": pa.array(crowd),
         }
     )
-    about = {
-        "format": FORMAT, "run": run_id, "code_version": code_version(), "made_for": made_for, "embedding": embedding,
-        "crc32": _crc(table),
-    }  # fmt: skip
-    table = table.replace_schema_metadata({"ferclean": json.dumps(about)})
-    with (
-        whole_file(path_of(ws, run_id)) as draft,
-        pa.OSFile(str(draft), "wb") as out,
-        pa.ipc.new_file(out, table.schema) as writer,
-    ):
-        writer.write_table(table)
+    derived_table.write(path_of(ws, run_id), table, form=FORMAT, run=run_id, made_for=made_for, embedding=embedding)
 
 
 def read_neighbours(ws: Workspace, run_id: str) -> StoredNeighbours | None:
@@ -90,19 +75,10 @@ def read_neighbours(ws: Workspace, run_id: str) -> StoredNeighbours | None:
 
     Whoever needs it seeks them again then and finds the same, so nothing has to be told.
     """
-    path = path_of(ws, run_id)
-    with suppress(DamagedFileError), reading(path, "they are sought again"):
-        return _read(path, run_id)
-    return None
+    return derived_table.read(path_of(ws, run_id), _held, form=FORMAT, run=run_id)
 
 
-def _read(path: Path, run_id: str) -> StoredNeighbours | None:
-    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-    about = json.loads(table.schema.metadata[b"ferclean"])
-    if (about["format"], about.get("run")) != (FORMAT, run_id):
-        return None
-    if about["crc32"] != _crc(table):
-        raise ValueError("its content is not what was written")
+def _held(table: pa.Table, about: dict[str, str]) -> StoredNeighbours:
     tied = table["tied"].combine_chunks()
     ends = tied.offsets.to_numpy()
     return StoredNeighbours(
@@ -120,16 +96,6 @@ def _read(path: Path, run_id: str) -> StoredNeighbours | None:
 def path_of(ws: Workspace, run_id: str) -> Path:
     """Where a run's neighbours lie."""
     return ws.runs / run_id / FILE
-
-
-def _crc(table: pa.Table) -> int:
-    """CRC-32 of all columns' bytes, as Arrow's own file has none: 0.1 to 0.2 s for 150 MB."""
-    crc = 0
-    for column in table.columns:
-        for chunk in column.chunks:
-            for buffer in chunk.buffers():
-                crc = crc if buffer is None else zlib.crc32(buffer, crc)
-    return crc
 
 
 def _fixed(values: np.ndarray, kind: type) -> pa.Array:

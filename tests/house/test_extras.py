@@ -17,13 +17,16 @@ from ferclean.extras import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-OTHER_NAMES = {"cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+OTHER_NAMES = {
+    "cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml",
+}  # fmt: skip
 BROUGHT = {"huggingface_hub": "timm"}
 NEEDED_BY = {
     ("streamlit", "review"): ["review --no-open"],
     ("fiftyone", "browse"): ["browse --no-open"],
     ("datasets", "hf"): ["export --form hf --release v1 --out {out}", "ingest hf {source}"],
     ("matplotlib", "report"): ["report", "demo"],
+    ("umap", "map"): ["map"],
 }
 """A module and the extra that brings it -> command lines that need it."""
 
@@ -36,7 +39,7 @@ def test_every_package_that_the_product_imports_is_asked_for() -> None:
     """By the core, or by an extra that `EXTRAS` names; pipelines and apps beside the package likewise."""
     core = names(PROJECT["dependencies"])
     extras = {extra: names(PROJECT["optional-dependencies"][extra]) for extra in EXTRAS}
-    assert extras == {extra: set(modules) for extra, modules in EXTRAS.items()}
+    assert extras == {extra: {OTHER_NAMES.get(name, name) for name in modules} for extra, modules in EXTRAS.items()}
     found: dict[str, str] = {}
     for path in (ROOT / "ferclean").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -44,7 +47,7 @@ def test_every_package_that_the_product_imports_is_asked_for() -> None:
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             found |= {module.partition(".")[0]: path.name for module in modules}
     foreign = {name: place for name, place in found.items() if name not in {*sys.stdlib_module_names, "ferclean"}}
-    asked = core | {module for modules in EXTRAS.values() for module in modules}
+    asked = core.union(*extras.values())
     missed = {n: p for n, p in foreign.items() if OTHER_NAMES.get(n, BROUGHT.get(n, n)) not in asked}
     assert not missed
 
