@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote
 
 from ferclean.printable import printable
+from ferclean.review.chart import asked_area
 from ferclean.review.desk import Desk, Filters
 from ferclean.review.narrowing import STATES, marks_of
 
-NAMES = ("verdict", "given", "suggested", "pair", "split", "source", "attr", "name", "p", "state", "by")
+NAMES = ("verdict", "given", "suggested", "pair", "split", "source", "attr", "name", "p", "state", "by", "area")
 """The parameters that narrow what is looked at."""
 
 
@@ -41,6 +42,7 @@ def filters_of(address: Mapping[str, str], desk: Desk, known: Mapping[str, Mappi
         sources=source("source", lambda: desk.items.particulars.source.values),
         attributes=tuple(attributes[one] for one in chosen("attr", attributes)),
         name=address.get("name", "")[:200],
+        area=asked_area(desk, address.get("area", ""))[0],
         chance=_ends(address.get("p", "")),
         states=chosen("state", STATES),
         people=source("by", lambda: marks_of(desk).by),
@@ -57,6 +59,7 @@ def told(filters: Filters) -> list[str]:
     said += [f"{name}: {value}" for name, value in filters.attributes]
     said += [f"name with {filters.name}"] if filters.name else []
     said += [f"proposal right by {filters.chance[0]:.0%} to {filters.chance[1]:.0%}"] if filters.chance else []
+    said += ["an area of the map"] if filters.area else []
     said += [*filters.states] + [f"decided by {name}" for name in filters.people]
     return [printable(one) for one in said]
 

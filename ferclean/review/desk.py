@@ -16,6 +16,7 @@ import numpy as np
 from ferclean.parts import teaching
 from ferclean.parts.calibrated import shown_temperature
 from ferclean.review import narrowing
+from ferclean.review.area import Area, Chart
 from ferclean.review.offers import Item
 from ferclean.review.ranked import Faces, Selection, asked_for
 from ferclean.review.sharing import Share, share_of
@@ -58,14 +59,30 @@ class Filters:
     audit: bool = False
     """The audit sample in the order of its draw, whole: other filters would make it a random sample no more."""
 
+    area: Area | None = None
+    """Those alone that lie there on the map, whatever their verdict unless `kinds` says."""
     everyone: bool = False
     """Other people's faces too, where a plan of the team says whose they are."""
 
     @property
+    def verdicts(self) -> tuple[str, ...]:
+        """The verdicts that are asked for: all of an area that no other choice narrows, else `kinds`."""
+        return self.kinds or (KINDS if self.area else ())
+
+    @property
     def narrowed(self) -> bool:
-        """Faces come for what they are called: what is drawn at random among them is no random sample of the set."""
+        """Faces come for what they are called, or where they lie: what was drawn at random among them is no random
+        sample of the set."""
         called = self.kinds or self.given or self.suggested or self.pairs or self.splits or self.sources
-        asked = called or self.attributes or self.name or self.chance or self.people or set(self.states) - {"open"}
+        asked = (
+            called
+            or self.attributes
+            or self.name
+            or self.chance
+            or self.people
+            or self.area
+            or set(self.states) - {"open"}
+        )
         return not self.audit and bool(asked)
 
 
@@ -127,6 +144,8 @@ class Desk:
     """Whose faces are whose, by the team's plan; None without one."""
     marks: Marks | None = None
     """What people said, read when a filter asks for it; None: not yet since the last `refresh`."""
+    chart: Chart | None = None
+    """Where the faces lie on the map, once somebody has asked (`chart_of`)."""
     moments: list[float] = field(default_factory=list)
     """When, on the monotonic clock, this sitting's decisions were made."""
 
@@ -183,7 +202,7 @@ def select(desk: Desk, filters: Filters) -> Selection:
     """
     if filters.audit:
         return Selection(desk.items, np.array([desk.items.place[one] for one in desk.audited], dtype=np.int64))
-    queue, chosen = desk.items.ranked, asked_for(desk.items.ranked, filters.kinds)
+    queue, chosen = desk.items.ranked, asked_for(desk.items.ranked, filters.verdicts)
     for mask in narrowing.masks(desk, filters).values():
         chosen &= mask
     rows = np.flatnonzero(chosen)

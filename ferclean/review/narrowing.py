@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow.compute as pc
 
+from ferclean.review.area import Chart, read_chart
 from ferclean.review.ranked import asked_for, flow_of, p_offer
 from ferclean.store.particulars import Coded, Marks, marks
 from ferclean.store.table import Ranked
@@ -73,6 +74,9 @@ def masks(desk: Desk, filters: Filters) -> dict[str, np.ndarray]:
     if filters.people:
         by = marks_of(desk).by
         found["by"] = _rows(desk, set().union(*(by.get(name, frozenset()) for name in filters.people)))
+    if filters.area is not None:
+        chart = chart_of(desk)
+        found["area"] = _rows(desk, ()) if chart is None else chart.rows_in(filters.area)
     if desk.share is not None and desk.share.member and not filters.everyone:
         found["whose"] = _own(desk, desk.share)
     return found | _of_source(desk, filters)
@@ -101,7 +105,7 @@ def counts(desk: Desk, filters: Filters) -> Counts:
     10 to 30 ms at 100,000 rows, 3 s at 10 million; the first time what the source says is read (`particulars`).
     """
     queue, asked = desk.items.ranked, masks(desk, filters)
-    verdict = asked_for(queue, filters.kinds)
+    verdict = asked_for(queue, filters.verdicts)
     usual = np.ones(len(verdict), dtype=bool)
 
     def left(but: str) -> np.ndarray:
@@ -130,6 +134,12 @@ def counts(desk: Desk, filters: Filters) -> Counts:
         total=int(left("").sum()), of=of, pairs=[] if filters.blind else _pairs(queue, left("pair"), filters.pairs),
         chance=[] if filters.blind else _bins(p_offer(queue)[left("chance")]),
     )  # fmt: skip
+
+
+def chart_of(desk: Desk) -> Chart | None:
+    """Where the faces lie on the map, kept with the desk; None where there is none (yet)."""
+    desk.chart = desk.chart or read_chart(desk.items)
+    return desk.chart
 
 
 def marks_of(desk: Desk) -> Marks:
