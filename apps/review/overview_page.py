@@ -52,7 +52,7 @@ def _figures(seen: Overview) -> str:
     figures += [(f"{decided:,}", "decided by people")]
     figures += [(f"{count:,}", action) for action, count in seen.actions.items()]
     if seen.conflicts:
-        figures.append((f"{seen.conflicts:,}", "reviewers disagree: ferclean decide --adjudicate"))
+        figures.append((f"{seen.conflicts:,}", "people disagree about: see More, Conflicts"))
     cells = "".join(f"<div><b>{value}</b><span>{parts.escape(name)}</span></div>" for value, name in figures)
     people = ", ".join(f"{parts.escape(name)} ({count:,})" for name, count in seen.reviewers.items())
     return f'<div class="fc fc-figures num">{cells}</div><div class="fc quiet">{"By " + people if people else ""}</div>'

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from ferclean.bundled_files import bundled_path
+from ferclean.errors import FercleanError, UsageError
 from ferclean.review.desk import open_desk
 from ferclean.steps.review import decide
+from ferclean.steps.settle import settle
+from ferclean.store.decisions import decision_history
+from ferclean.store.history import conflicts, history
 from ferclean.store.workspace import Workspace
 from tests.workspaces import SEVEN, copied
 
@@ -63,3 +68,65 @@ def test_the_team_page_shows_figures_and_faces_and_no_name_acts(ws: Workspace, o
 
 def test_the_team_page_says_what_it_needs(reviewable: Workspace, opened: Open) -> None:
     assert "No face has two people" in html(opened(reviewable.root, page="team"))
+
+
+def shown_button(app: AppTest, label: str) -> Any:
+    return next(found for found in app.button if found.label == label)
+
+
+def test_conflicts_stand_side_by_side_and_a_third_person_settles_one_and_takes_it_back(
+    ws: Workspace, opened: Open
+) -> None:
+    app = opened(ws.root, page="conflicts")
+    page = html(app)
+    assert "<b>1 of 1</b> face that people disagree about" in page
+    assert all(f'<strong class="">{name}</strong>' in page for name in SEVEN[1:4])
+    assert HOSTILE not in page
+    assert "<blockquote>&lt;img src=x" in page, "the note, as text"
+    app.text_input(key=f"note_{conflicts(ws)[0]}").set_value("the mouth").run()
+    shown_button(app, "`3` disgust").click().run()
+    assert not app.exception
+    assert "Nobody disagrees" in html(app)
+    last = decision_history(ws).iloc[-1]
+    assert (last["label"], last["source"], last["reviewer"], last["note"]) == (
+        "disgust", "adjudication", "ada", "the mouth",
+    )  # fmt: skip
+    shown_button(app, "`U` Undo my last answer").click().run()
+    assert "<b>1 of 1</b> face" in html(app)
+    assert conflicts(ws) == [last["sample_id"]]
+
+
+def test_whoever_is_one_of_those_who_disagree_has_to_say_that_they_mean_it(ws: Workspace, opened: Open) -> None:
+    app = opened(ws.root, page="conflicts", reviewer=HOSTILE)
+    assert shown_button(app, "`K` Keep").disabled
+    assert HOSTILE not in app.checkbox[0].label, "a name is no Markdown"
+    app.checkbox[0].check().run()
+    shown_button(app, "`K` Keep").click().run()
+    assert conflicts(ws) == []
+    desk = open_desk(ws, reviewer="ann")
+    decide(desk, next(iter(desk.items)), "exclude")
+    story = history(ws, next(iter(desk.items)))
+    with pytest.raises(UsageError, match="one of those who disagree"):
+        settle(desk, story.sample_id, "keep", seen=story.entries[-1].decision_id)
+    with pytest.raises(UsageError, match="skip settles nothing"):
+        settle(desk, story.sample_id, "skip", seen=story.entries[-1].decision_id, own_too=True)
+
+
+def test_two_adjudicators_at_once_do_not_overrule_each_other(ws: Workspace) -> None:
+    [face] = conflicts(ws)
+    seen = history(ws, face).entries[-1].decision_id
+    settle(open_desk(ws, reviewer="eve"), face, "exclude", seen=seen)
+    with pytest.raises(FercleanError, match="nothing to settle"):
+        settle(open_desk(ws, reviewer="ada"), face, "keep", seen=seen)
+
+
+def test_a_link_to_a_settled_face_shows_it_and_blind_mode_shows_nobodys_answers(ws: Workspace, opened: Open) -> None:
+    [face] = conflicts(ws)
+    blind = html(opened(ws.root, page="conflicts", blind="1"))
+    assert "Hidden in blind mode" in blind
+    settle(open_desk(ws, reviewer="eve"), face, "exclude", seen=history(ws, face).entries[-1].decision_id)
+    app = opened(ws.root, page="conflicts", sample=face)
+    assert "this one is settled" in html(app)
+    assert "settled by eve" in html(app)
+    assert shown_button(app, "`K` Keep").disabled
+    assert "Nobody disagrees" in html(opened(ws.root, page="conflicts", sample="nonsense"))
