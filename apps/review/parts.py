@@ -6,6 +6,7 @@ Nothing from the data becomes Markdown, HTML or code: names are escaped, or set 
 from __future__ import annotations
 
 import html
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,14 @@ _deck = st.components.v2.component(
     isolate_styles=False,  # what is drawn about a face has the pages' styles
 )
 
+_grid = st.components.v2.component(
+    "ferclean_review_grid",
+    html=_file("grid.html"),
+    css=_file("grid.css") + _file("deck.css"),
+    js=_files("typing.js", "outbox.js", "ranges.js", "facets.js", "grid.js"),
+    isolate_styles=False,
+)
+
 
 def keys(mapping: dict[str, str], *, face: str, rests: dict[str, str] | None = None) -> None:
     """Let each key press the button whose widget key begins with the given text, unless a person is typing.
@@ -76,3 +85,26 @@ def deck(**data: Any) -> None:
 def _ended() -> None:
     st.session_state["deck_turn"] = st.session_state.get("deck_turn", 0) + 1
     st.query_params.pop("sample", None)  # of a face that the deck has left behind
+
+
+def asked() -> dict[str, str]:
+    """What the address asks for but the page and the face: what lists and decks are asked for with."""
+    return {name: value for name, value in st.query_params.items() if name not in ("sample", "page")}
+
+
+def grid(**data: Any) -> None:
+    """The grid of faces, which asks this server for what it shows and records by itself (`grid.py`).
+
+    The page is drawn again when its filters were changed or something was decided there, or when it leads elsewhere.
+    """
+    turn = st.session_state.get("deck_turn", 0)
+    _grid(key="grid", data={**data, "turn": turn}, height="content", on_went_change=_went)
+
+
+def _went() -> None:
+    said = json.loads(st.session_state["grid"]["went"])
+    for name, value in [*said["address"].items(), ("page", said.get("page") or "grid"), ("sample", said.get("sample"))]:
+        if value:
+            st.query_params[name] = str(value)
+        else:
+            st.query_params.pop(name, None)

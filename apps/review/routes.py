@@ -1,4 +1,4 @@
-"""What the deck asks this server, beside Streamlit's own routes and behind the same guard.
+"""What deck and grid ask this server, beside Streamlit's own routes and behind the same guard.
 
 Answers are recorded before they are acknowledged; a busy workspace is told as such, and the browser sends them again.
 """
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from apps.review import deck
+from apps.review import deck, grid
 from ferclean.errors import FercleanError, WorkspaceBusyError
 
 _MOST = 200  # answers of one request; a browser that has more sends the rest with the next
@@ -33,16 +33,44 @@ async def _step(request: Request) -> Response:
     return await _answered(lambda: deck.step(asked, sample_id=sample_id, by=by))
 
 
+async def _part(request: Request) -> Response:
+    asked = dict(request.query_params)
+    of, sort, start, count = (asked.pop(name, "") for name in ("list", "sort", "start", "count"))
+    first, most = (
+        int(number) if number.isdecimal() and len(number) < 10 else usual
+        for number, usual in ((start, 0), (count, grid.PAGE))
+    )
+    return await _answered(lambda: grid.part(asked, of=of or None, sort=sort, start=first, count=most))
+
+
+async def _counts(request: Request) -> Response:
+    return await _answered(lambda: grid.counted(dict(request.query_params)))
+
+
+async def _bulk(request: Request) -> Response:
+    sent = await _sent(request)
+    if not isinstance(sent, dict):
+        return sent if isinstance(sent, Response) else JSONResponse({"error": "a bulk is an object"}, status_code=400)
+    return await _answered(lambda: grid.bulk(dict(request.query_params), sent))
+
+
 async def _answer(request: Request) -> Response:
-    if request.headers.get("content-type") != "application/json":
-        return JSONResponse({"error": "answers come as JSON"}, status_code=415)
-    try:
-        sent = await request.json()
-    except ValueError:
-        return JSONResponse({"error": "this is no JSON"}, status_code=400)
+    sent = await _sent(request)
+    if isinstance(sent, Response):
+        return sent
     if not isinstance(sent, list) or not all(isinstance(one, dict) for one in sent):
         return JSONResponse({"error": "answers come as a list of objects"}, status_code=400)
     return await _answered(lambda: deck.answer(dict(request.query_params), sent[:_MOST]))
+
+
+async def _sent(request: Request) -> Any:
+    """What was sent as JSON, or the refusal of what is none: another site's form cannot send that."""
+    if request.headers.get("content-type") != "application/json":
+        return JSONResponse({"error": "answers come as JSON"}, status_code=415)
+    try:
+        return await request.json()
+    except ValueError:
+        return JSONResponse({"error": "this is no JSON"}, status_code=400)
 
 
 async def _answered(ask: Callable[[], dict[str, Any]]) -> Response:
@@ -59,4 +87,7 @@ ROUTES = (
     Route("/ferclean/deck", _deal, methods=["GET"]),
     Route("/ferclean/step", _step, methods=["GET"]),
     Route("/ferclean/answers", _answer, methods=["POST"]),
+    Route("/ferclean/grid", _part, methods=["GET"]),
+    Route("/ferclean/counts", _counts, methods=["GET"]),
+    Route("/ferclean/bulk", _bulk, methods=["POST"]),
 )

@@ -12,8 +12,8 @@ from pathlib import Path
 import streamlit as st
 
 from apps.review.parts import escape
-from ferclean.review.beside import Beside, Picture
-from ferclean.review.offers import Item, Offer
+from ferclean.review.beside import Beside
+from ferclean.review.offers import Offer
 
 GIVEN_MARK, SUGGESTED_MARK = "■", "●"
 
@@ -121,32 +121,6 @@ def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str]) 
     sign = {"given": f"{GIVEN_MARK} ", "suggested": f"{SUGGESTED_MARK} "}.get(row.mark, "")
     head = f'<h4 class="{f"{row.mark}-ink" if row.mark else ""}">{sign}{escape(row.title)}</h4>'
     return f'<div class="fc fc-strip{" tall" if row.tall else ""}">{head}<div class="faces">{body}</div></div>'
-
-
-def tile(item: Item, picture: Picture, *, hidden: bool, drawn: bool) -> str:
-    """One face of the grid: its label, its verdict, and what the default decision does about it.
-
-    `hidden`: nothing that the model thinks is shown. `drawn`: it is marked as one of the random check.
-    """
-    title = escape(item.source_key)
-    image = (
-        f'<img src="{escape(picture.uri)}" alt="{title}" title="{title}">'
-        if picture.uri
-        else '<div class="gone">no picture</div>'
-    )
-    proposal = None if hidden else item.offer
-    arrow = f' → <span class="suggested-ink">{escape(proposal.label)}</span>' if proposal and proposal.label else ""
-    words = f'<span class="given-ink">{escape(item.given_label or "unknown")}</span>{arrow}'
-    says = ["<b>random check</b>"] if drawn else []
-    says += [] if hidden else [verdict(item)]
-    says += [] if hidden or drawn else [f"<b>{escape(brief(proposal))}</b>"]
-    lines = f'<div class="words">{words}</div><div class="says">{" · ".join(says)}</div>'
-    return f'<div class="fc fc-tile{" drawn" if drawn else ""}">{image}{lines}</div>'
-
-
-def verdict(item: Item) -> str:
-    """The verdict in one word, and how probable it is."""
-    return item.verdict if item.p_verdict is None else f"{item.verdict} {item.p_verdict:.0%}"
 
 
 def brief(proposal: Offer | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from ferclean.store.exchange import insert, rows, text
+from ferclean.store.workspace import Workspace
 
 
 def known_answers(con: Any, answer_ids: Sequence[str]) -> dict[str, tuple[int, str]]:
@@ -24,6 +25,12 @@ def known_answers(con: Any, answer_ids: Sequence[str]) -> dict[str, tuple[int, s
     )
     found = rows(con, sql, {"ids": list(answer_ids)})
     return {answer_id: (decision_id, sample_id) for answer_id, decision_id, sample_id in found}
+
+
+def bulk_size(ws: Workspace, bulk_id: str) -> int:
+    """How many rows of the log this bulk became, 0: it is not recorded (yet). Undone ones count, too."""
+    with ws.reading("reading decisions") as con:
+        return int(rows(con, "SELECT count(*) FROM decision WHERE bulk_id = ?", [bulk_id])[0][0])
 
 
 def put_answers(con: Any, recorded: Mapping[str, int]) -> None:

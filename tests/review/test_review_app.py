@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from ferclean.bundled_files import bundled_path
 from ferclean.review.desk import Filters, open_desk, select
 from ferclean.steps.audit import audit
 from ferclean.steps.review import OFFER, decide
-from ferclean.store.decisions import current_decisions, decision_history
-from ferclean.store.verdicts import get_verdicts, put_verdicts
+from ferclean.store.decisions import current_decisions
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
 from tests.workspaces import copied, make_workspace
@@ -96,60 +94,6 @@ def test_no_workspace_is_a_sentence(tmp_path: Path, opened: Open) -> None:
 def test_an_untriaged_workspace_says_what_to_run(tmp_path: Path, opened: Open) -> None:
     ws = make_workspace(tmp_path, n=3, triaged=False)
     assert "ferclean triage" in html(opened(ws.root))
-
-
-def test_the_grid_decides_about_many_at_once_and_undoes_them_at_once(ws: Workspace, opened: Open) -> None:
-    app = opened(ws.root, page="grid", verdict="ambiguous")
-    assert button(app, "Decide 0").disabled
-    app.checkbox[0].check().run()
-    assert not button(app, "Decide 1").disabled
-    press(app, "Choose all 4")
-    app.selectbox(key="bulk_action").set_value("ambiguous").run()
-    press(app, "Decide 4")
-    assert current_decisions(ws)["action"].tolist() == ["ambiguous"] * 4
-    assert decision_history(ws)["bulk_id"].nunique() == 1
-    press(app, "`U` Undo the last")
-    assert current_decisions(ws).empty
-
-
-def test_tiles_say_the_verdict_and_what_is_proposed_and_mark_the_random_check(ws: Workspace, opened: Open) -> None:
-    table = get_verdicts(ws)
-    drawn = table["rank"].isin([1, 20])
-    put_verdicts(ws, table["run_id"][0], table.assign(drawn_at_random=drawn, inclusion_probability=drawn.where(drawn)))
-    app = opened(ws.root, page="grid")
-    page = html(app)
-    assert "mislabelled 90% · <b>accept</b>" in page
-    assert "ambiguous 90% · <b>ambiguous</b>" in html(opened(ws.root, page="grid", verdict="ambiguous"))
-    assert page.count("<b>random check</b>") == 2
-    press(app, "Choose all 11")
-    assert "9 faces: 9 relabelled; left out: 2 of the random check" in html(app)
-    press(app, "Decide 9")
-    assert len(current_decisions(ws)) == 9
-    assert "One undo takes all of them back" in html(app)
-    press(app, "Decide alone")
-    assert app.query_params["page"] == "review"
-    blind = opened(ws.root, page="grid", blind="1")
-    assert "random check" not in html(blind)
-    assert "mislabelled" not in html(blind)
-    assert blind.selectbox(key="bulk_action").value is None, "nothing is proposed by default while the model is hidden"
-
-
-def test_more_than_a_page_at_once_is_asked_about_first_with_the_count(ws: Workspace, opened: Open) -> None:
-    app = opened(ws.root, page="grid", verdict="mislabelled,ambiguous,clean")
-    press(app, "Choose all 28")
-    press(app, "Decide 28")
-    assert "28 faces: 10 relabelled · 14 kept · 4 ambiguous: are so many meant?" in html(app)
-    press(app, "No")
-    assert decision_history(ws).empty
-    press(app, "Decide 28")
-    press(app, "Yes, decide 28")
-    assert len(current_decisions(ws)) == 28
-
-
-def test_markup_in_a_file_name_is_shown_as_it_is(original: Workspace, opened: Open) -> None:
-    shown = html(opened(original.root, page="grid"))
-    assert "<img src=x" not in shown
-    assert HOSTILE in unescape(shown)
 
 
 def test_what_is_not_to_be_seen_is_said(ws: Workspace, opened: Open) -> None:

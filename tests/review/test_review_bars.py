@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 
 from apps.review import style
-from ferclean.review.beside import Picture
-from ferclean.review.offers import Item
 
 CLASSES = ("anger", "fear", "<b>odd</b>")
 
@@ -33,21 +31,6 @@ def test_names_of_classes_are_text_and_nothing_else() -> None:
     html = style.bars(CLASSES, (0.5, 0.3, 0.2), "<b>odd</b>", None, ("<b>odd</b>", "fear"))
     assert "<b>odd" not in html
     assert _circles(html) == [0, 1, 1]
-
-
-def test_a_tile_shows_a_suggestion_only_where_it_is_another_label() -> None:
-    def tile(suggested: str | None) -> str:
-        item = Item(
-            sample_id="s", source_key="7.png", split="train", given_label="fear", suggested_label=suggested,
-            verdict="mislabelled", rank=1, label_quality=0.1, p_mislabelled=0.9, p_ambiguous=0.05, p_unusable=0.0,
-            p_clean=0.05, pred_probs=None, reasons=(), run_id="r",
-        )  # fmt: skip
-        return style.tile(item, Picture(uri=None, trouble="gone"), hidden=False, drawn=False)
-
-    assert "→" in tile("anger")
-    for suggested in ("fear", None):
-        assert "→" not in tile(suggested)
-        assert tile(suggested).count("fear") == 1
 
 
 def test_a_long_name_is_shown_whole_or_told_whole() -> None:
