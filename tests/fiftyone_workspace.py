@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from ferclean import hashes
@@ -19,6 +20,18 @@ from ferclean.store.workspace import Workspace
 CLASSES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 KINDS = ("mislabelled", "ambiguous", "unusable", "clean", "clean", "mislabelled", "duplicate", "duplicate")
 N = 24
+
+
+FIFTYONES_WARNINGS = [
+    # FiftyOne's server registers its GraphQL scalars in a way that its own dependency is retiring
+    pytest.mark.filterwarnings("ignore:Passing a class to strawberry.scalar:DeprecationWarning"),
+    # FiftyOne asks for its servers' ports in a way that psutil is retiring
+    pytest.mark.filterwarnings(r"ignore:connections\(\) is deprecated:DeprecationWarning"),
+    # FiftyOne leaves the form of UUIDs in its database to mongoengine's default
+    pytest.mark.filterwarnings("ignore:No uuidRepresentation is specified:DeprecationWarning"),
+    # FiftyOne stamps its database documents with the naive UTC clock that Python 3.12 is retiring
+    pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning"),
+]
 
 
 def make_workspace(root: Path) -> Workspace:
@@ -90,3 +103,23 @@ def _sample(
         height=32,
         quarantine_reason=quarantine_reason,
     )
+
+
+def one(view, key: str):
+    """The FiftyOne sample of a source key."""
+    return view.dataset.one({"source_key": key})
+
+
+def tag(view, tags: dict[str, str | list[str]]) -> None:
+    """Tag samples by their source keys, as a person would."""
+    for key, names in tags.items():
+        view.dataset.match({"source_key": key}).tag_samples(names)
+
+
+def edit(view, key: str, label: str | None, field: str = "corrected_label") -> None:
+    """Replace a label of a sample, as a person would."""
+    import fiftyone as fo
+
+    sample = one(view, key)
+    sample[field] = label and fo.Classification(label=label)
+    sample.save()

@@ -78,9 +78,11 @@ def _sit(options: argparse.Namespace, tell: Any, stop: threading.Event) -> dict[
                 open_browser=options.open_browser,
                 reviewer=options.reviewer,
                 ready=ready,
+                told=lambda text: tell(event="told", text=text),
                 stop=stop,
             )
-            tags = TagSync(recorded=tags.recorded + later.recorded, problems=later.problems)
+            put_back = tags.put_back + later.put_back
+            tags = TagSync(recorded=tags.recorded + later.recorded, problems=later.problems, put_back=put_back)
         return summary(update, views, tags, url)
     finally:
         disconnect()

@@ -8,10 +8,14 @@ from __future__ import annotations
 import fiftyone as fo
 from fiftyone import ViewField as F
 
+from apps.fiftyone_view.looks import VERDICT_COLOURS
+
 QUEUE = "Queue (undecided, by rank)"
 # view name -> verdict kind
 VERDICT_VIEWS = {"Mislabelled": "mislabelled", "Ambiguous": "ambiguous", "Unusable": "unusable", "Leaks": "leak"}
-_COLOURS = {QUEUE: "#0072B2", "Mislabelled": "#D55E00", "Ambiguous": "#E69F00", "Decided": "#009E73"}
+_COLOURS = {
+    QUEUE: "#0072B2", "Decided": "#009E73", **{name: VERDICT_COLOURS[kind] for name, kind in VERDICT_VIEWS.items()},
+}  # fmt: skip
 _ALWAYS = (QUEUE, "Mislabelled", "Ambiguous", "Unusable", "Decided")
 
 
@@ -31,6 +35,12 @@ def save_views(dataset: fo.Dataset) -> dict[str, int]:
         elif dataset.has_saved_view(name):
             dataset.delete_saved_view(name)
     return sizes
+
+
+def of_verdict(dataset: fo.Dataset, kind: str | None, *, undecided: bool) -> fo.DatasetView:
+    """What has this verdict, or any, most suspicious first; of `undecided` what nobody decided about."""
+    view = dataset.match(F("verdict") == kind if kind else F("verdict") != None)  # noqa: E711
+    return (view.match(F("decision") == None) if undecided else view).sort_by("rank")  # noqa: E711
 
 
 def _views(dataset: fo.Dataset) -> dict[str, tuple[fo.DatasetView, str]]:

@@ -18,8 +18,8 @@ import fiftyone.core.session.session as fiftyone_sessions
 from apps.fiftyone_view.database import connect
 from apps.fiftyone_view.decide import TagSync, sync_decisions
 from apps.fiftyone_view.guarded_server import GuardedServer
+from apps.fiftyone_view.mirror import DatasetUpdate, update_dataset
 from apps.fiftyone_view.saved_views import QUEUE, save_views
-from apps.fiftyone_view.workspace_dataset import DatasetUpdate, update_dataset
 from ferclean.errors import WorkspaceBusyError
 from ferclean.progress import Progress, silent
 from ferclean.store.samples import get_dataset
@@ -30,13 +30,16 @@ TAG_INTERVAL = 5.0
 
 
 def bring_up_to_date(
-    ws: Workspace, *, reviewer: str | None = None, progress: Progress = silent
+    ws: Workspace, *, reviewer: str | None = None, whole: bool = False, progress: Progress = silent
 ) -> tuple[DatasetUpdate, dict[str, int], TagSync]:
-    """Connect, record waiting tags, update the dataset and its views: (update, view sizes, what came of tags)."""
+    """Connect, record waiting tags, update the dataset and its views: (update, view sizes, what came of tags).
+
+    `whole` as in `update_dataset`.
+    """
     connect(ws)
     # first the tags: the update then already shows what they decided
     tags = sync_decisions(ws, reviewer=reviewer)
-    update = update_dataset(ws, progress=progress)
+    update = update_dataset(ws, whole=whole, progress=progress)
     return update, save_views(update.dataset), tags
 
 
@@ -49,9 +52,13 @@ def serve(
     open_browser: bool,
     reviewer: str | None,
     ready: Callable[[str], None],
+    told: Callable[[str], None],
     stop: threading.Event,
 ) -> TagSync:
-    """Serve the App until `stop` is set; tags become decisions every few seconds and once more at the end."""
+    """Serve the App until `stop` is set; tags and edits become decisions every few seconds and once more at the end.
+
+    `told` hears at once of each edit that was put back.
+    """
     dataset = update.dataset
     queue = dataset.load_saved_view(QUEUE)
     roots = [get_dataset(ws).root, str(ws.images)]
@@ -69,6 +76,7 @@ def serve(
     if open_browser and _has_desktop():
         webbrowser.open(url, new=2)
     recorded = 0
+    put_back: list[str] = []
     while True:
         ended = stop.wait(TAG_INTERVAL)
         try:
@@ -77,10 +85,13 @@ def serve(
             # the tags stay where they are, and are found again in a moment or by the next `ferclean browse`
             tags = TagSync(recorded=0, problems=(f"tags not recorded yet: {error}",))
         recorded += tags.recorded
+        put_back += tags.put_back
+        for text in tags.put_back:
+            told(text)
         if ended:
             session.close()
-            return TagSync(recorded=recorded, problems=tags.problems)
-        if tags.recorded:
+            return TagSync(recorded=recorded, problems=tags.problems, put_back=tuple(put_back))
+        if tags.recorded or tags.put_back:
             session.refresh()
 
 
@@ -91,10 +102,11 @@ def summary(update: DatasetUpdate, views: dict[str, int], tags: TagSync, url: st
         "url": url,
         "samples": len(update.dataset),
         "added": update.added,
+        "changed": update.changed,
         "left_out": update.left_out,
         "views": views,
         "decisions": tags.recorded,
-        "problems": list(tags.problems),
+        "problems": [*tags.put_back, *tags.problems],
     }
 
 

@@ -67,14 +67,15 @@ def browse(
     open_browser: OpenBrowser = True,
     show: Annotated[bool, typer.Option("--show/--no-show", help="Serve the App, or only update its dataset.")] = True,
 ) -> None:
-    """Open the workspace in FiftyOne, with saved views; tags made there become decisions."""
+    """Open the workspace in FiftyOne, with saved views; tags and corrected labels made there become decisions."""
     from ferclean.steps.browse import browse as step
 
     session: Session = context.obj
     with session.progress() as progress:
         result = step(
             session.open(), port=port, address=address, reviewer=reviewer, open_browser=open_browser, show=show,
-            ready=lambda url: warn(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)"), progress=progress,
+            ready=lambda url: warn(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)"), told=warn,
+            progress=progress,
         )  # fmt: skip
     session.emit("browse", result.as_dict())
     session.say(

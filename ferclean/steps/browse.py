@@ -42,14 +42,16 @@ class BrowseSummary(Summary):
     """Where the App was, or None when only the dataset was brought up to date."""
     samples: int
     added: int
+    changed: int = 0
+    """Samples that were there and of which something was written anew."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Samples FiftyOne cannot show, counted by reason."""
     views: dict[str, int] = field(default_factory=dict)
     """Saved view -> number of samples when it was made."""
     decisions: int = 0
-    """Decisions that were recorded from tags."""
+    """Decisions that were recorded from tags and edits."""
     problems: tuple[str, ...] = ()
-    """Tags that could not become decisions, each with the reason; the tags stay."""
+    """Tags and edits that could not become decisions, each with the sample and the reason; the tags stay."""
 
 
 def environment(root: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -160,9 +162,10 @@ def browse(
     reviewer: str | None = None,
     show: bool = True,
     ready: Callable[[str], None] | None = None,
+    told: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
 ) -> BrowseSummary:
-    """Bring the workspace's FiftyOne dataset up to date, record decisions from its tags, and serve the App.
+    """Bring the workspace's FiftyOne dataset up to date, record decisions from its tags and edits, and serve the App.
 
     Args:
         port: where to serve; None takes 5151, or any free port when that is taken.
@@ -171,6 +174,7 @@ def browse(
         reviewer: who gets the decisions made in FiftyOne; None means the login name.
         show: False brings the dataset up to date, records the tags, and returns without serving.
         ready: called with the App's URL as soon as it answers. Raising KeyboardInterrupt in it ends the App.
+        told: called while the App is open with each edit that was put back: the sample and why.
 
     Blocks until Ctrl-C while the App is served. Raises FercleanError when there is no database server or
     FiftyOne fails (its log is `fiftyone/browse.log` in the workspace), UsageError for a foreign address.
@@ -197,7 +201,7 @@ def browse(
             start_new_session=True,
         )
         try:
-            closed = _follow(child, ready=ready, progress=progress)
+            closed = _follow(child, ready=ready, told=told, progress=progress)
         finally:
             _end(child)
     if closed is None:
@@ -212,7 +216,11 @@ def browse(
 
 
 def _follow(
-    child: subprocess.Popen[str], *, ready: Callable[[str], None] | None, progress: Progress
+    child: subprocess.Popen[str],
+    *,
+    ready: Callable[[str], None] | None,
+    told: Callable[[str], None],
+    progress: Progress,
 ) -> dict[str, Any] | None:
     """Read the child's events, one JSON object per line, until its last one ("closed" or "error")."""
     assert child.stdout is not None
@@ -225,6 +233,8 @@ def _follow(
                         progress(event["description"], event["done"], event["total"])
                     case "ready" if ready is not None:
                         ready(event["url"])
+                    case "told":
+                        told(event["text"])
                     case "closed" | "error":
                         return event
             return None

@@ -5,76 +5,29 @@ Everything is generated here; nothing is fetched.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
-import os
 import urllib.error
 import urllib.request
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fiftyone_workspace import CLASSES, KINDS, N, make_workspace
+from fiftyone_workspace import CLASSES, FIFTYONES_WARNINGS, N, edit, make_workspace, one, tag
 from PIL import Image
 
 from ferclean.errors import FercleanError
 from ferclean.evidence.verdict.calibration import apply_temperature, fit_temperature
 from ferclean.steps import browse as step
-from ferclean.store.decisions import Decision, append_decisions, current_decisions, decision_history, undo
-from ferclean.store.table import sample_table
+from ferclean.store.decisions import Decision, append_decisions, current_decisions, undo
+from ferclean.store.runs import finish_run
+from ferclean.store.verdicts import KINDS as VERDICTS
 from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.prepare import BROWSER_FLAGS, find_browser
 
 QUEUE = "Queue (undecided, by rank)"
 
-pytestmark = [
-    # FiftyOne's server registers its GraphQL scalars in a way that its own dependency is retiring
-    pytest.mark.filterwarnings("ignore:Passing a class to strawberry.scalar:DeprecationWarning"),
-    # FiftyOne asks for its servers' ports in a way that psutil is retiring
-    pytest.mark.filterwarnings(r"ignore:connections\(\) is deprecated:DeprecationWarning"),
-    # FiftyOne leaves the form of UUIDs in its database to mongoengine's default
-    pytest.mark.filterwarnings("ignore:No uuidRepresentation is specified:DeprecationWarning"),
-    # FiftyOne stamps its database documents with the naive UTC clock that Python 3.12 is retiring
-    pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning"),
-]
-
-
-@pytest.fixture(scope="module")
-def view(tmp_path_factory):
-    """One workspace, one mongod and the modules of the room, which need FiftyOne's environment before the import."""
-    ws = make_workspace(tmp_path_factory.mktemp("fiftyone"))
-    before = dict(os.environ)
-    os.environ.update(step.environment(ws.root))
-    from apps.fiftyone_view import database, decide, session, workspace_dataset
-
-    try:
-        update, sizes, _ = session.bring_up_to_date(ws)
-        yield SimpleNamespace(
-            ws=ws,
-            dataset=update.dataset,
-            update=update,
-            sizes=sizes,
-            frame=sample_table(ws).set_index("source_key"),
-            database=database,
-            decide=decide,
-            session=session,
-            workspace_dataset=workspace_dataset,
-        )
-    finally:
-        database.disconnect()
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def one(view, key):
-    return view.dataset.one({"source_key": key})
-
-
-def tag(view, tags):
-    for key, names in tags.items():
-        view.dataset.match({"source_key": key}).tag_samples(names)
+pytestmark = FIFTYONES_WARNINGS
 
 
 def test_every_sample_with_a_file_is_in_the_dataset_and_the_others_are_counted(view):
@@ -100,13 +53,22 @@ def test_fields_carry_what_the_store_says_under_fiftyones_names(view):
     assert sample.ground_truth.label == row["given_label"] == "anger"
     assert sample.predictions.label == CLASSES[int(np.argmax(row["pred_probs"]))]
     assert sample.predictions.confidence == pytest.approx(max(shown(view, "train_00005")))
-    assert sample.suggested_label.label == row["suggested_label"]
     assert sample.verdict == "mislabelled"
     assert sample.reasons == ["neighbours disagree"]
     assert sample.rank == row["rank"] == N - 5
     for name in ("label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean"):
         assert sample[name] == pytest.approx(row[name]), name
     assert sample.tags == ["train", "verdict:mislabelled"]
+
+
+def test_a_suggestion_that_suggests_the_given_label_is_not_shown_and_its_proposal_is_to_keep(view):
+    frame = view.frame[view.frame["suggested_label"].notna()]
+    same = frame["suggested_label"] == frame["given_label"]
+    assert 0 < same.sum() < len(frame)
+    for key, row in frame.iterrows():
+        label = one(view, key).suggested_label
+        assert (label and label.label) == (None if same[key] else row["suggested_label"]), key
+    assert (one(view, "train_00005").verdict, one(view, "train_00005").proposal) == ("mislabelled", "keep")
 
 
 def test_mistakenness_is_high_where_label_quality_is_low(view):
@@ -173,125 +135,52 @@ def test_an_update_changes_nothing_twice_and_keeps_what_people_added(view):
     assert view.dataset.has_saved_view("mine")
 
 
-def test_tags_become_decisions_once_and_are_replaced(view):
-    tag(view, {"train_00002": "keep", "train_00003": "Ambiguous", "train_00004": "exclude"})
-    tag(view, {"train_00005": "relabel:happy"})
-    assert view.decide.sync_decisions(view.ws, reviewer="eve").recorded == 4
-    assert view.decide.sync_decisions(view.ws, reviewer="eve").recorded == 0
-    history = decision_history(view.ws)
-    history = history[history["source"] == "fiftyone"].set_index("sample_id")
-    made = {key: history.loc[view.frame.loc[key, "sample_id"]] for key in view.frame.index[2:6]}
-    assert [row["action"] for row in made.values()] == ["keep", "ambiguous", "exclude", "relabel"]
-    assert made["train_00005"]["label"] == "happiness"
-    assert set(history["reviewer"]) == {"eve"}
-    assert json.loads(made["train_00005"]["shown"])["suggested_label"] == one(view, "train_00005").suggested_label.label
-    sample = one(view, "train_00005")
-    assert (sample.decision, sample.corrected_label.label) == ("relabel", "happiness")
-    assert sample.tags == ["train", "verdict:mislabelled", "decided:relabel"]
-    assert one(view, "train_00002").corrected_label.label == "disgust"
-    assert one(view, "train_00004").corrected_label is None
-
-
-def test_a_tag_that_outlived_its_recording_is_not_recorded_again(view):
-    # as after a kill between storing the decision and replacing the tag
-    sample_id = view.frame.loc["train_00008", "sample_id"]
-    append_decisions(view.ws, [Decision(sample_id=sample_id, action="keep", reviewer="eve", source="fiftyone")])
-    tag(view, {"train_00008": "keep"})
-    assert view.decide.sync_decisions(view.ws, reviewer="eve").recorded == 0
-    assert "keep" not in one(view, "train_00008").tags
-
-
-def test_an_undone_decision_does_not_come_back_from_fiftyone(view):
-    tag(view, {"train_00010": "exclude"})
-    view.decide.sync_decisions(view.ws, reviewer="eve")
-    undo(view.ws, reviewer="eve")
-    assert view.decide.sync_decisions(view.ws, reviewer="eve").recorded == 0
-    view.session.bring_up_to_date(view.ws)
-    assert one(view, "train_00010").decision is None
-    assert "decided:exclude" not in one(view, "train_00010").tags
-
-
-def test_contradicting_and_unknown_tags_are_reported_and_stay(view):
-    tag(view, {"train_00011": ["keep", "exclude"], "train_00012": "relabel:boredom"})
-    result = view.decide.sync_decisions(view.ws, reviewer="eve")
-    assert result.recorded == 0
-    assert len(result.problems) == 2
-    assert any("train_00011" in problem and "contradict" in problem for problem in result.problems)
-    assert any("train_00012" in problem and "anger" in problem for problem in result.problems)
-    assert {"keep", "exclude"} <= set(one(view, "train_00011").tags)
-    for key in ("train_00011", "train_00012"):
-        view.dataset.match({"source_key": key}).untag_samples(["keep", "exclude", "relabel:boredom"])
-
-
-@pytest.mark.parametrize("text", ["verdict:ambiguous", "decided:keep", "train", "keeper", "keep:", "my own"])
-def test_other_tags_ask_for_nothing(view, text):
-    assert view.decide.parse_tag(text, CLASSES) is None
-
-
-def test_decisions_made_together_are_undone_together(view):
-    ids = view.dataset.match({"source_key": {"$in": ["train_00013", "train_00014"]}}).values("id")
-    assert view.decide.record(view.ws, view.dataset, ids, action="ambiguous", reviewer="zoe").recorded == 2
-    assert set(view.dataset.select(ids).values("decision")) == {"ambiguous"}
-    assert len(undo(view.ws, reviewer="zoe")) == 2
-
-
-def test_deciding_by_the_verdict_takes_each_samples_own_and_leaves_the_random_check_out(view):
-    by_key = {f"train_{i:05d}": KINDS[i % len(KINDS)] for i in (13, 16, 17, 18, 20, 21)}
-    some = view.dataset.match({"source_key": {"$in": list(by_key)}})
-    ids, keys = some.values(["id", "source_key"])
+def test_only_samples_that_were_decided_since_are_written_and_another_triage_writes_what_differs(view):
+    stamps = dict(zip(*view.dataset.values(["source_key", "last_modified_at"]), strict=True))
+    sample_id = view.frame.loc["train_00023", "sample_id"]
+    append_decisions(view.ws, [Decision(sample_id=sample_id, action="exclude", reviewer="max")])
+    edit(view, "train_00001", "anger")  # waits for the next look at what people asked for
+    update = view.mirror.update_dataset(view.ws)
+    assert (update.added, update.changed, update.left_out) == (0, 1, {"no image file": 1})
     stored = get_verdicts(view.ws)
-    drawn = stored["sample_id"] == view.frame.loc["train_00017", "sample_id"]
-    chance = np.where(drawn, 0.2, np.nan)
-    put_verdicts(view.ws, stored["run_id"][0], stored.assign(drawn_at_random=drawn, inclusion_probability=chance))
-    made = view.decide.record(view.ws, view.dataset, ids, action="offer", reviewer="kim")
-    assert (made.recorded, made.random_checks, made.without_offer) == (4, 1, 1)
-    assert "1 of the random check" in str(made)
-    now = dict(zip(keys, some.values("decision"), strict=True))
-    assert (now["train_00018"], now["train_00020"], now["train_00021"]) == ("exclude", "keep", "relabel")
-    assert (now["train_00016"], now["train_00017"]) == (None, None), "no suggestion; drawn at random"
-    tag(view, {"train_00017": "keep"})
-    result = view.decide.sync_decisions(view.ws, reviewer="kim")
-    assert (result.recorded, "random check" in result.problems[0]) == (0, True)
-    alone = view.dataset.match({"source_key": "train_00017"})
-    alone.untag_samples("keep")
-    assert view.decide.record(view.ws, view.dataset, alone.values("id"), action="keep", reviewer="lea").recorded == 1
+    other = stored.assign(label_quality=np.where(stored["sample_id"] == sample_id, 0.5, stored["label_quality"]))
+    put_verdicts(view.ws, stored["run_id"][0], other)
+    finish_run(view.ws, stored["run_id"][0], {})
+    assert view.mirror.update_dataset(view.ws).changed == 1
+    assert one(view, "train_00023").label_quality == 0.5
+    touched = {key for key, stamp in zip(*view.dataset.values(["source_key", "last_modified_at"]), strict=True)
+               if stamp != stamps[key]}  # fmt: skip
+    assert touched == {"train_00023", "train_00001"}
+    assert one(view, "train_00001").corrected_label.label == "anger", (
+        "an edit is not overwritten before it is looked at"
+    )
+    assert view.decide.sync_decisions(view.ws, reviewer="max").recorded == 1
     put_verdicts(view.ws, stored["run_id"][0], stored)
-    assert len(undo(view.ws, reviewer="lea") + undo(view.ws, reviewer="kim")) == 5
-    view.session.bring_up_to_date(view.ws)
-
-
-def test_what_was_decided_elsewhere_meanwhile_is_told_and_not_replaced(view):
-    sample = view.dataset.match({"source_key": "train_00022"})
-    append_decisions(view.ws, [Decision(sample_id=sample.first().ferclean_id, action="exclude", reviewer="max")])
-    assert view.decide.record(view.ws, view.dataset, sample.values("id"), action="keep", reviewer="max").newer == 1
-    assert sample.values("decision") == ["exclude"]
-    assert view.decide.record(view.ws, view.dataset, sample.values("id"), action="keep", reviewer="max").recorded == 1
+    finish_run(view.ws, stored["run_id"][0], {})
     assert len(undo(view.ws, reviewer="max") + undo(view.ws, reviewer="max")) == 2
     view.session.bring_up_to_date(view.ws)
 
 
-def test_the_operators_load_and_decide_about_the_selected_samples(view):
-    import fiftyone.operators as foo
-    import fiftyone.plugins as fop
-
-    plugin = fop.get_plugin("@ferclean/decisions")
-    assert sorted(plugin.operators) == ["decide", "record_tags"]
-    selected = view.dataset.match({"source_key": "train_00015"}).values("id")
-    context = {"dataset": view.dataset, "selected": selected, "params": {"action": "relabel", "label": "fear"}}
-    result = asyncio.run(_execute(foo, "@ferclean/decisions/decide", context))
-    assert result.result == {"recorded": 1}
-    current = current_decisions(view.ws).set_index("sample_id").loc[view.frame.loc["train_00015", "sample_id"]]
-    assert (current["action"], current["label"]) == ("relabel", "fear")
-    many = {"dataset": view.dataset, "selected": view.dataset.values("id") * 2, "params": {"action": "keep"}}
-    before = len(decision_history(view.ws))
-    with pytest.raises(Exception, match="so many at once: are they all meant"):
-        asyncio.run(_execute(foo, "@ferclean/decisions/decide", many)).raise_exceptions()
-    assert len(decision_history(view.ws)) == before
+def test_a_picture_that_changed_on_the_disk_leaves_the_dataset(view):
+    path = view.frame.loc["train_00023", "path"]
+    with open(path, "rb") as file:
+        held = file.read()
+    with open(path, "ab") as file:
+        file.write(b"\0")
+    assert view.mirror.update_dataset(view.ws).left_out["file: changed since ingest"] == 1
+    assert len(view.dataset) == N - 1
+    with open(path, "wb") as file:
+        file.write(held)
+    assert view.mirror.update_dataset(view.ws).added == 1
 
 
-async def _execute(foo, uri, context):
-    result = foo.execute_operator(uri, context)
-    return await result if asyncio.iscoroutine(result) or isinstance(result, asyncio.Task) else result
+def test_labels_have_the_colours_of_the_review_screen(view):
+    scheme = {one["path"]: one for one in view.dataset.app_config.color_scheme.fields}
+    for path, ink in (("ground_truth", "#FFA04D"), ("suggested_label", "#63BDF5")):
+        assert scheme[path]["fieldColor"] == ink
+        assert {one["color"] for one in scheme[path]["valueColors"]} == {ink}
+        assert {one["value"] for one in scheme[path]["valueColors"]} == set(CLASSES)
+    assert {one["value"] for one in scheme["verdict"]["valueColors"]} == set(VERDICTS)
 
 
 def test_an_image_behind_a_link_that_leaves_the_data_set_is_left_out(view, tmp_path):
@@ -300,11 +189,11 @@ def test_an_image_behind_a_link_that_leaves_the_data_set_is_left_out(view, tmp_p
     Image.new("RGB", (8, 8)).save(outside)
     (tmp_path / "source" / "00003.png").unlink()
     (tmp_path / "source" / "00003.png").symlink_to(outside)
-    rows, left_out = view.workspace_dataset._rows(ws)
+    rows, left_out = view.workspace_dataset.rows_of(ws)
     assert len(rows) == N - 1
     assert left_out == {"no image file": 1, "image outside the data set's folder and the workspace": 1}
     (tmp_path / "source" / "00004.png").write_bytes(outside.read_bytes())
-    rows, left_out = view.workspace_dataset._rows(ws)
+    rows, left_out = view.workspace_dataset.rows_of(ws)
     assert left_out["file: changed since ingest"] == 1
 
 
@@ -339,7 +228,7 @@ def test_the_app_opens_the_queue_in_a_browser_serves_only_the_workspace_and_retu
         seen.statuses = {what: _status(*request) for what, request in requests.items()}
         waiting = len(view.dataset.load_saved_view(QUEUE))
         seen.text, seen.asked = _look(url, f"{waiting} samples", tmp_path / "app.png")
-        tag(view, {"train_00016": "ambiguous"})
+        tag(view, {"train_00012": "ambiguous"})
         raise KeyboardInterrupt
 
     summary = step.browse(view.ws, open_browser=False, reviewer="mia", ready=ready)
@@ -363,7 +252,7 @@ def test_the_app_opens_the_queue_in_a_browser_serves_only_the_workspace_and_retu
     assert summary.url == seen.url
     assert (summary.samples, summary.decisions) == (N, 1)
     assert summary.as_dict()["views"][QUEUE] > 0
-    current = current_decisions(view.ws).set_index("sample_id").loc[view.frame.loc["train_00016", "sample_id"]]
+    current = current_decisions(view.ws).set_index("sample_id").loc[view.frame.loc["train_00012", "sample_id"]]
     assert (current["action"], current["reviewer"]) == ("ambiguous", "mia")
 
 

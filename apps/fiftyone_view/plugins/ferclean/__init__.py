@@ -1,74 +1,80 @@
-"""Operators for the FiftyOne App: decide about the selected samples, and turn tags into decisions now.
+"""Operators for the FiftyOne App: one for each decision, undo, ways to look, and what brings the dataset up to date.
 
-It runs inside FiftyOne's server; it only asks, then calls `apps.fiftyone_view.decide`.
+It runs inside FiftyOne's server; it only asks, then calls `apps.fiftyone_view`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from ferclean.bundled_files import bundled_path
 from ferclean.errors import FercleanError
+from ferclean.review.desk import default_reviewer
+from ferclean.review.serve import DEFAULT_PORT
 from ferclean.steps.review import ASK_ABOVE, OFFER
 from ferclean.store.samples import get_dataset
+from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 
 if (_root := str(bundled_path("apps").parent)) not in sys.path:
     sys.path.insert(0, _root)
 
-_ACTIONS = (
-    (OFFER, "What each verdict proposes: accept the suggestion, keep, ambiguous or exclude"),
-    ("keep", "Keep: the given label is right"),
-    ("relabel", "Relabel: another expression is right"),
-    ("ambiguous", "Ambiguous: people would not agree"),
-    ("exclude", "Exclude: no readable face"),
-)
+_EVERY = "every verdict"
 
 
-class Decide(foo.Operator):
-    """Ask for an action, and for a label where one is needed; applies to the selected samples or the open one."""
+class _Operator(foo.Operator):
+    """One of ours: its name, what it is called, and whether it has a button above the faces."""
+
+    named: ClassVar[str]
+    titled: ClassVar[str]
+    button: ClassVar[bool] = False
+    asks: ClassVar[bool] = True
+    """It may show a form first."""
 
     @property
     def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(name="decide", label="ferclean: decide about labels", dynamic=True)
+        return foo.OperatorConfig(name=self.named, label=f"ferclean: {self.titled}", dynamic=self.asks)
 
-    def resolve_input(self, ctx: Any) -> types.Property:
+    def resolve_placement(self, ctx: Any) -> types.Placement | None:
+        if not self.button:
+            return None
+        word = self.titled.partition(":")[0]
+        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, types.Button(label=word, prompt=self.asks))
+
+
+class _Decide(_Operator):
+    """Decide about the selected samples, or about the open one; asks first where they are many."""
+
+    action: ClassVar[str]
+
+    def resolve_input(self, ctx: Any) -> types.Property | None:
         inputs = types.Object()
-        actions = types.RadioGroup()
-        for value, label in _ACTIONS:
-            actions.add_choice(value, label=label)
-        inputs.enum("action", actions.values(), required=True, label="Decision", view=actions)
-        if ctx.params.get("action") == "relabel":
-            labels = types.DropdownView()
-            for name in get_dataset(_workspace(ctx)).classes:
-                labels.add_choice(name, label=name)
-            inputs.enum("label", labels.values(), required=True, label="Right label", view=labels)
+        self._ask(ctx, inputs)
         chosen = len(_chosen(ctx))
-        if chosen:
-            inputs.view("count", types.Notice(label=f"Applies to {chosen} sample(s); undo with `ferclean undo`"))
-            if chosen > ASK_ABOVE:
-                sure = inputs.bool("sure", required=True, default=False, label=f"Yes, decide about all {chosen:,}")
-                if not ctx.params.get("sure"):
-                    sure.invalid, sure.error_message = True, "so many at once: are they all meant?"
-        else:
+        if not chosen:
             inputs.view("none", types.Error(label="Select one or more samples first"))
-        return types.Property(inputs, view=types.View(label="Decide about labels"))
+        elif chosen > ASK_ABOVE:
+            sure = inputs.bool("sure", required=True, default=False, label=f"Yes, decide about all {chosen:,}")
+            if not ctx.params.get("sure"):
+                sure.invalid, sure.error_message = True, "so many at once: are they all meant?"
+        # without a form the App records at once
+        return types.Property(inputs, view=types.View(label=self.titled)) if inputs.properties else None
+
+    def _ask(self, ctx: Any, inputs: types.Object) -> None:
+        """What else the form asks for."""
 
     def execute(self, ctx: Any) -> dict[str, int]:
         from apps.fiftyone_view.decide import record
 
-        ws, dataset, ids = _workspace(ctx), ctx.dataset, _chosen(ctx)
+        ws, ids = _workspace(ctx), _chosen(ctx)
         if not ids:
             raise FercleanError("select one or more samples first")
-        action = ctx.params["action"]
-        # the form keeps a label that was chosen before another action was
-        label = ctx.params["label"] if action == "relabel" else None
-        made = record(ws, dataset, ids, action=action, label=label, reviewer=_reviewer())
+        made = record(ws, ctx.dataset, ids, action=self.action, label=ctx.params.get("label"), reviewer=_reviewer())
         # a selection that stays would get the next decision too
         ctx.ops.clear_selected_samples()
         ctx.ops.reload_samples()
@@ -76,22 +82,151 @@ class Decide(foo.Operator):
         return {"recorded": made.recorded}
 
 
-class RecordTags(foo.Operator):
-    """Turn tags such as `keep`, `exclude` or `relabel:anger` into decisions at once."""
+class Accept(_Decide):
+    named, action, button = "accept", OFFER, True
+    titled = "Accept: what each verdict proposes (see the field proposal)"
 
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(name="record_tags", label="ferclean: record tags as decisions")
+
+class Keep(_Decide):
+    named, action, button = "keep", "keep", True
+    titled = "Keep: the given label is right"
+
+
+class Relabel(_Decide):
+    named, action, button = "relabel", "relabel", True
+    titled = "Relabel: another expression is right"
+
+    def _ask(self, ctx: Any, inputs: types.Object) -> None:
+        labels = types.DropdownView()
+        for name in get_dataset(_workspace(ctx)).classes:
+            labels.add_choice(name, label=name)
+        inputs.enum("label", labels.values(), required=True, label="Right label", view=labels)
+
+
+class Ambiguous(_Decide):
+    named, action, button = "ambiguous", "ambiguous", True
+    titled = "Ambiguous: people would not agree"
+
+
+class Exclude(_Decide):
+    named, action, button = "exclude", "exclude", True
+    titled = "Exclude: no readable face"
+
+
+class Skip(_Decide):
+    named, action = "skip", "skip"
+    titled = "Skip: decide later; on the review screen it comes last"
+
+
+class Undo(_Operator):
+    named, button, asks = "undo", True, False
+    titled = "Undo: take your last act back, wherever it was made"
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        from apps.fiftyone_view.decide import take_back
+
+        about = take_back(_workspace(ctx), ctx.dataset, reviewer=_reviewer())
+        ctx.ops.reload_samples()
+        named = ", ".join(about[:3]) + (f" and {len(about) - 3:,} more" if len(about) > 3 else "")
+        ctx.ops.notify(f"taken back: {named}" if about else "nothing to undo", variant="success" if about else "info")
+        return {"undone": len(about)}
+
+
+class RecordTags(_Operator):
+    """At once, without waiting for the next look."""
+
+    named, asks = "record_tags", False
+    titled = "Record tags (keep, exclude, relabel:anger) and corrected labels as decisions"
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         from apps.fiftyone_view.decide import sync_decisions
 
         result = sync_decisions(_workspace(ctx), reviewer=_reviewer())
+        problems = [*result.put_back, *result.problems]
         ctx.ops.reload_samples()
         ctx.ops.notify(f"{result.recorded} decision(s) recorded", variant="success")
-        for problem in result.problems[:5]:
+        for problem in problems[:5]:
             ctx.ops.notify(problem, variant="warning")
-        return {"recorded": result.recorded, "problems": list(result.problems)}
+        return {"recorded": result.recorded, "problems": problems}
+
+
+class ShowInReview(_Operator):
+    """A link to the face on the review screen, which `ferclean review` serves."""
+
+    named, asks = "show_in_review", False
+    titled = "Show in review"
+
+    def execute(self, ctx: Any) -> dict[str, str]:
+        from apps.fiftyone_view.looking import review_address
+
+        ws, ids = _workspace(ctx), _chosen(ctx)
+        if len(ids) != 1:
+            raise FercleanError(f"select one sample to show in review, not {len(ids)}")
+        return {
+            "link": review_address(ctx.dataset, ids[0], reviewer=_reviewer() or default_reviewer()),
+            "help": f"nothing there? start it with: ferclean -w {ws.root} review (port {DEFAULT_PORT})",
+        }
+
+    def resolve_output(self, ctx: Any) -> types.Property:
+        outputs = types.Object()
+        outputs.str("link", label="The face on the review screen", view=types.LinkView(open_in_new_tab=True))
+        outputs.str("help", label="")
+        return types.Property(outputs)
+
+
+class FilterByVerdict(_Operator):
+    named = "filter_by_verdict"
+    titled = "Filter by verdict"
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        inputs = types.Object()
+        kinds = types.DropdownView()
+        for kind in (_EVERY, *KINDS):
+            kinds.add_choice(kind, label=kind)
+        inputs.enum("verdict", kinds.values(), required=True, label="Verdict", view=kinds)
+        inputs.bool("undecided", default=True, label="Only what nobody has decided")
+        return types.Property(inputs, view=types.View(label=self.titled))
+
+    def execute(self, ctx: Any) -> dict[str, int]:
+        from apps.fiftyone_view.saved_views import of_verdict
+
+        _workspace(ctx)
+        kind = ctx.params["verdict"]
+        view = of_verdict(ctx.dataset, None if kind == _EVERY else kind, undecided=ctx.params.get("undecided", True))
+        ctx.ops.set_view(view=view)
+        return {"samples": len(view)}
+
+
+class SimilarFaces(_Operator):
+    """The selected face and the nearest to it, of the neighbours that were found when the set was scored."""
+
+    named, asks = "similar_faces", False
+    titled = "Similar faces"
+    button = True
+
+    def execute(self, ctx: Any) -> dict[str, int]:
+        from apps.fiftyone_view.looking import similar_to
+
+        ws, ids = _workspace(ctx), _chosen(ctx)
+        if len(ids) != 1:
+            raise FercleanError(f"select one sample to find faces like it, not {len(ids)}")
+        view = similar_to(ws, ctx.dataset, ids[0])
+        ctx.ops.clear_selected_samples()
+        ctx.ops.set_view(view=view)
+        return {"samples": len(view)}
+
+
+class Refresh(_Operator):
+    named, asks = "refresh", False
+    titled = "Refresh: compare all of the dataset with the workspace"
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        from apps.fiftyone_view.session import bring_up_to_date
+
+        update, _, tags = bring_up_to_date(_workspace(ctx), reviewer=_reviewer(), whole=True)
+        ctx.ops.reload_dataset()
+        ctx.ops.notify(f"{update.added:,} samples are new, {update.changed:,} changed", variant="success")
+        return {"added": update.added, "changed": update.changed, "problems": [*tags.put_back, *tags.problems]}
 
 
 def _workspace(ctx: Any) -> Workspace:
@@ -112,7 +247,13 @@ def _reviewer() -> str | None:
     return os.environ.get("FERCLEAN_REVIEWER") or None
 
 
+OPERATORS = (
+    Accept, Keep, Relabel, Ambiguous, Exclude, Skip, Undo, RecordTags, ShowInReview, FilterByVerdict, SimilarFaces,
+    Refresh,
+)  # fmt: skip
+
+
 def register(plugin: Any) -> None:
     """FiftyOne calls this when it loads the plugin."""
-    plugin.register(Decide)
-    plugin.register(RecordTags)
+    for operator in OPERATORS:
+        plugin.register(operator)
