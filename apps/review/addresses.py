@@ -19,9 +19,19 @@ NAMES = ("verdict", "given", "suggested", "pair", "split", "source", "attr", "na
 """The parameters that narrow what is looked at."""
 
 
+def is_double(address: Mapping[str, str]) -> bool:
+    """Double-blind: the given label is hidden as well as the model."""
+    return address.get("blind") == "2"
+
+
 def filters_of(address: Mapping[str, str], desk: Desk, known: Mapping[str, Mapping[str, int]]) -> Filters:
-    """The filters that an address asks for; `known`: the values of verdict, given and suggested that faces have."""
+    """The filters that an address asks for; `known`: the values of verdict, given and suggested that faces have.
+
+    In double-blind mode no filter holds that could tell what a face is called.
+    """
     audit = address.get("queue") == "audit"
+    if is_double(address):
+        return Filters(blind=True, double=True, audit=audit, everyone=address.get("whose") == "all")
 
     def chosen(name: str, here: Iterable[str]) -> tuple[str, ...]:
         asked = [unquote(value) for value in address.get(name, "").split(",") if value]

@@ -27,6 +27,8 @@ class Deck {
     this.point = () => { this.tabbed = false; };
     document.addEventListener("keydown", this.down);
     document.addEventListener("pointerdown", this.point, true);
+    const focus = document.activeElement; // whoever chose a mode goes on with keys
+    if (focus && focus.getAttribute("role") === "combobox") focus.blur();
     this.say("", "Every decision is saved at once.");
     this.post.flush().then(() => this.begin());
   }
@@ -143,6 +145,7 @@ class Deck {
       this.classes[at].className = stands.label === name || chosen ? "stands" : card.suggested === name ? "suggested" : card.given === name ? "given" : "";
     });
     for (const [action, button] of Object.entries(this.acts)) button.className = stands.action === action ? "stands" : "";
+    this.acts.keep.disabled = Boolean(card.unlabelled);
     this.offer.disabled = !card.offer;
     this.offer.querySelector("span").textContent = card.offered;
   }
@@ -198,6 +201,7 @@ class Deck {
       tell(`${this.pressed || "this"} was not taken: the next face is not on the screen yet`);
       return false;
     }
+    if (action === "keep" && card.unlabelled) { tell(`${this.pressed || "Keep"} was not taken: ${card.unlabelled}`); return false; }
     const answer = { answer_id: this.outbox.name(), action, label, shares, sample_id: card.id, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
       by_choice: card.by_choice, run_id: card.run_id, note: about ? about.note : this.find(".fc-deck-note").value.trim(), seconds: about ? null : (performance.now() - this.since) / 1000 };
     this.history.push({ answer_id: answer.answer_id, id: card.id, card: about ? null : card, before: { seen: card.seen, stands: card.stands } });
@@ -209,12 +213,12 @@ class Deck {
     this.answered.add(card.id);
     this.send(answer);
     const kept = action === "relabel" && label === card.given;
-    this.say("saved", `${card.name}: ${action === "relabel" && !kept ? `${this.words.get(card.given) || "unknown"} → ${this.words.get(label)}` : DONE[kept ? "keep" : action]}${shares ? `, ${this.mix.told(shares)}` : ""}`);
+    this.say("saved", `${card.name}: ${action === "relabel" && !kept ? `${card.unlabelled ? "" : `${this.words.get(card.given) || "unknown"} → `}${this.words.get(label)}` : DONE[kept ? "keep" : action]}${shares ? `, ${this.mix.told(shares)}` : ""}`);
     if (!about) this.next();
     return true;
   }
   accept() {
-    if (!this.card || !this.card.offer) { tell(`Enter was not taken: ${this.data.rests[this.card && this.card.hidden ? "blind" : "none"]}`); return; }
+    if (!this.card || !this.card.offer) { tell(`Enter was not taken: ${this.data.rests[!this.card ? "none" : this.card.unlabelled ? "double" : this.card.hidden ? "blind" : "none"]}`); return; }
     this.decide(this.card.offer.action, this.card.offer.label);
   }
   undo() {

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from apps.review import style
+from apps.review import style, unlabelled
+from apps.review.addresses import is_double
 from apps.review.desks import at_place
 from apps.review.parts import escape
 from apps.review.sitting import Sitting, progress_line
@@ -72,10 +73,12 @@ def step(address: Mapping[str, str], *, sample_id: str, by: int) -> dict[str, An
 
 def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Record what a browser sends; what became of each answer, and how far the reviewer is then."""
-    answers, odd = [], []
+    answers, odd, double = [], [], is_double(address)
     for one in sent:
         try:
-            answers.append(_answer(one))
+            if double:
+                unlabelled.check(str(one.get("action")))
+            answers.append(_answer({**one, "model_hidden": True} if double else one))
         except UsageError as error:  # told of by itself: it must not keep those behind it
             odd.append(Taken(answer_id=str(one.get("answer_id")), refused=str(error)))
     undoing = {one.answer_id for one in answers if one.action == UNDO}
@@ -120,12 +123,18 @@ def _whole(value: Any) -> Any:
 
 
 def _told(one: Taken, at: Sitting) -> dict[str, Any]:
-    names = [at.desk.items[i].source_key for i in one.sample_ids if i in at.desk.items]
+    known = [i for i in one.sample_ids if i in at.desk.items]
+    newer = one.newer and (unlabelled.word(one.newer) if at.filters.double else _word(one.newer))
+    name = "" if not known else unlabelled.name(at, known[-1]) if at.filters.double else _name(at, known[-1])
     return {
         "answer_id": one.answer_id, "sample_ids": list(one.sample_ids), "decision_id": one.decision_id,
-        "name": printable(names[-1]) if names else "", "refused": printable(one.refused),
-        "newer": None if one.newer is None else _word(one.newer),
+        "name": name, "refused": printable(one.refused),
+        "newer": newer,
     }  # fmt: skip
+
+
+def _name(at: Sitting, sample_id: str) -> str:
+    return printable(at.desk.items[sample_id].source_key)
 
 
 def _word(word: Word) -> dict[str, Any]:
@@ -187,10 +196,13 @@ def _card(
     at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_beside.Picture], others: Others
 ) -> dict[str, Any]:
     """One face with all that is drawn about it; of a blind one nothing that the model thinks leaves the server."""
-    hidden = at.filters.blind
+    picture, near = pictures[item.sample_id, faces_beside.FACE_SIDE], _neighbours(at, item, pictures)
     stands = at.desk.standing.get(item.sample_id)
+    if at.filters.double:
+        own = _stands(stands, at.desk.classes) if stands is not None and stands.reviewer == at.desk.reviewer else None
+        return unlabelled.card(at, item, picture, others, beside=near, stands=own)
+    hidden = at.filters.blind
     proposal = None if hidden else item.offer
-    picture = pictures[item.sample_id, faces_beside.FACE_SIDE]
     return {
         "id": item.sample_id,
         "name": printable(item.source_key),
@@ -205,7 +217,7 @@ def _card(
         "caption": _caption(at, item, others),
         "labels": style.labels(item.given_label, item.suggested_label, hidden=hidden),
         "evidence": _evidence(at, item),
-        "beside": _neighbours(at, item, pictures),
+        "beside": near,
         "hidden": hidden,
         "by_choice": at.filters.narrowed,
         "run_id": item.run_id,
@@ -266,6 +278,10 @@ def _rows(at: Sitting, item: Item) -> list[style.Strip]:
     """
     album, own = at.album, {item.sample_id}
     if at.filters.blind:
+        if at.filters.double:  # a face that is still to be asked about says its label by being an example
+            own = {
+                face.sample_id for faces in album.examples.values() for face in faces if face.sample_id in at.selection
+            }
         each = [face for name in at.desk.classes for face in faces_beside.examples_of(album, name, count=1, but=own)]
         return [style.Strip("Clear examples", "clear", each, tall=True)]
     near = faces_beside.beside(album, item.sample_id, count=2 * _BESIDE)

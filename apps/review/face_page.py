@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from apps.review import parts, rounds, sitting, style
+from apps.review import parts, rounds, sitting, style, unlabelled
 from apps.review.sitting import Sitting
 from ferclean.printable import printable
 
 _RESTS = {
     "blind": "in blind mode there is no suggestion to accept; choose an answer of your own",
+    "double": unlabelled.NO_KEEP,
     "none": "the verdict proposes nothing for this face; choose an answer of your own",
 }
 _MAP = (

@@ -35,7 +35,10 @@ def main() -> None:
             raise FercleanError("other sites could look in here; start this page with: ferclean -w WORKSPACE review")
         at = sitting.open_sitting()
         page = sitting.header(at, list(PAGES), list(MORE))
-        (PAGES | MORE)[page](at)
+        if at.filters.double and page != "review":
+            style.notice("Double-blind", "This page shows given labels. Choose another mode above to see it.")
+        else:
+            (PAGES | MORE)[page](at)
     except WorkspaceBusyError as error:
         _say("The workspace is busy", str(error))
     except FercleanError as error:

@@ -21,6 +21,7 @@ from ferclean.review.desk import Desk, Filters, Tally, tally, teaching_now
 from ferclean.review.ranked import Selection
 from ferclean.steps.review import undo
 
+_MODES = {"open": "All shown", "blind": "Blind", "double": "Double-blind"}
 _QUEUES = {"ranked": "Queue", "ambiguous": "Ambiguous faces", "audit": "Audit sample"}
 
 
@@ -122,8 +123,12 @@ def header(at: Sitting, pages: Sequence[str], more: Sequence[str]) -> str:
     with controls.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
         with st.popover("Filters" + _active(at.filters), key="filters"):
             _filter_controls(at)
-        st.session_state["blind"] = at.filters.blind
-        st.toggle("Blind", key="blind", on_change=_set_blind, help="Hide what the model thinks, and shuffle the order")
+        st.session_state["blind"] = "double" if at.filters.double else "blind" if at.filters.blind else "open"
+        st.selectbox(
+            "Mode", list(_MODES), key="blind", format_func=_MODES.__getitem__, on_change=_set_blind, width=132,
+            label_visibility="collapsed",
+            help="Blind hides what the model thinks and shuffles the order; double-blind hides the given label too",
+        )  # fmt: skip
         st.session_state["page"] = page if page in pages else None
         st.segmented_control(
             "Page", pages, key="page", format_func=str.capitalize, on_change=_set_page, label_visibility="collapsed"
@@ -142,8 +147,8 @@ def _whose(at: Sitting) -> str:
     if share is None or at.filters.audit:  # the audit is one for all
         return ""
     if not share.member:
-        return " · not in the team's plan: all faces"
-    return " · everybody's faces" if at.filters.everyone else f" · own part, one of {len(share.plan.reviewers)}"
+        return " · not in the team's plan: sees all"
+    return " · everybody's faces" if at.filters.everyone else " · own part"
 
 
 def _active(filters: Filters) -> str:
@@ -166,7 +171,7 @@ def _filter_controls(at: Sitting) -> None:
         "What to look at", [name for name in _QUEUES if name != "audit" or at.desk.audited or at.filters.audit],
         key="queue", format_func=_QUEUES.__getitem__, on_change=_set_queue,
     )  # fmt: skip
-    if not at.filters.audit:
+    if not at.filters.audit and not at.filters.double:
         _label_controls(at)
     if at.desk.share is not None and at.desk.share.member and not at.filters.audit:
         st.session_state["everyone"] = at.filters.everyone
@@ -219,7 +224,7 @@ def _clear_more() -> None:
 def _set_blind() -> None:
     # the audit is blind unless the address says otherwise
     seen = "0" if st.query_params.get("queue") == "audit" else ""
-    _set("blind", "1" if st.session_state["blind"] else seen)
+    _set("blind", {"blind": "1", "double": "2"}.get(st.session_state["blind"], seen))
 
 
 def _set_mixed() -> None:

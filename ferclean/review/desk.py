@@ -56,6 +56,8 @@ class Filters:
     """Who decided about it."""
     blind: bool = False
     """The order says nothing about what the model thinks (it is shuffled, the same way each time)."""
+    double: bool = False
+    """With `blind`: the given label is hidden too; the person answers with a class."""
     audit: bool = False
     """The audit sample in the order of its draw, whole: other filters would make it a random sample no more."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from apps.review import deck, desks
 from ferclean.errors import FercleanError, UsageError, WorkspaceBusyError
+from ferclean.review.desk import Filters, open_desk, select
 from ferclean.steps.audit import audit
 from ferclean.steps.decide import decide
 from ferclean.store.audits import get_audit
@@ -19,7 +20,7 @@ from ferclean.store.samples import get_samples
 from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
-from tests.workspaces import copied, make_workspace
+from tests.workspaces import SEVEN, copied, make_workspace
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\' **b** .png'
 
@@ -292,3 +293,44 @@ def test_what_a_person_sees_in_an_ambiguous_face_is_recorded_and_shown_again(ws:
     assert {one["answer_id"]: bool(one["refused"]) for one in told} == {"1": False, "2": True, "3": True, "4": False}
     back = deck.step({}, sample_id=cards[1]["id"], by=-1)["faces"][0]
     assert back["stands"] == {"action": "ambiguous", "label": None, "shares": mixed}
+
+
+def test_double_blind_tells_neither_the_given_label_nor_anything_of_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # folders are classes, so a file's name says the label
+    ws = make_workspace(tmp_path, names=[f"of_surprise/{number}" for number in range(28)])
+    monkeypatch.setenv("FERCLEAN_WORKSPACE", str(ws.root))
+    address = {"blind": "2", "reviewer": "ada", "given": "surprise"}
+    cards = dealt(count=40, **address)
+    assert {card["id"] for card in cards} == set(select(open_desk(ws), Filters())), "a filter by label would tell it"
+    open_cards = {card["id"]: card for card in dealt(reviewer="ada")}
+    for card in cards:
+        told = {name: value for name, value in card.items() if name not in ("picture", "beside")}
+        for word in ("of_surprise", *(name for name in SEVEN), "mislabelled", "rank", "%"):
+            assert word not in json.dumps(told), word
+        assert card["beside"].count("<figure>") <= len(SEVEN)
+        assert card.keys() - {"unlabelled"} == open_cards[card["id"]].keys(), "the deck draws both"
+    given = {one.sample_id: one.given_label for one in get_samples(ws).itertuples()}
+    first, second, third, fourth = cards[:4]
+    said = answered(
+        {**sent("1", "relabel", first, label=given[first["id"]]), "model_hidden": False},
+        sent("2", "keep", second), sent("3", "ambiguous", third), sent("4", "skip", fourth), **address,
+    )  # fmt: skip
+    assert "of_surprise" not in json.dumps(said)
+    assert "there is none to keep" in said["taken"][-1]["refused"]
+    history = decision_history(ws)
+    assert history["action"].tolist() == ["keep", "ambiguous", "skip"], "the same class as given keeps it"
+    assert history["shown"].isna().all()
+    (back,) = [
+        card for card in deck.deal({**address, "sample": first["id"]}, after=None, count=1, examples=False)["faces"]
+    ]
+    assert back["stands"] == {"action": "relabel", "label": given[first["id"]], "shares": None}
+
+
+def test_in_double_blind_mode_an_answer_that_is_older_hears_that_there_is_another_and_not_which(ws: Workspace) -> None:
+    (first, *_) = dealt(blind="2")
+    decide(ws, first["id"], "exclude", reviewer="ada")
+    said = answered(sent("1", "relabel", first, label="fear"), blind="2")["taken"][0]
+    assert said["newer"]["said"] == "the earlier answer"
+    assert "exclude" not in json.dumps(said)

@@ -214,7 +214,8 @@ def test_a_reload_comes_back_to_the_same_face(screen: Screen) -> None:
 
 def test_blind_mode_is_kept_in_the_address_and_hides_the_bars(screen: Screen) -> None:
     assert screen.page.locator(".fc-bars").count() == 1
-    screen.page.get_by_text("Blind", exact=True).click()
+    screen.page.get_by_role("combobox").click()
+    screen.page.get_by_role("option", name="Blind", exact=True).click()
     screen.page.locator(".fc-blind").wait_for()
     assert screen.page.locator(".fc-bars").count() == 0
     assert "blind=1" in screen.page.url
@@ -227,6 +228,13 @@ def test_blind_mode_is_kept_in_the_address_and_hides_the_bars(screen: Screen) ->
         screen.page.keyboard.press(key)
         assert why in screen.untaken()
     assert screen.actions() == before
+    screen.page.get_by_role("combobox").click()
+    screen.page.get_by_role("option", name="Double-blind").click()
+    screen.page.get_by_role("button", name="Off: double-blind").wait_for()
+    assert "blind=2" in screen.page.url
+    screen.page.keyboard.press("k")
+    assert "K was not taken: double-blind" in screen.untaken()
+    assert screen.page.get_by_role("button", name="K Keep").is_disabled()
 
 
 def test_enter_follows_the_verdict_and_two_tabs_and_two_people_are_settled_into_a_release(screen: Screen) -> None:
