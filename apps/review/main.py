@@ -17,7 +17,7 @@ if _ROOM not in sys.path:
     sys.path.insert(0, _ROOM)
 
 from apps.guard import Guard  # noqa: E402
-from apps.review import conflicts_page, face_page, grid_page, overview_page, sitting, style, team_page  # noqa: E402
+from apps.review import conflicts_page, face_page, grid_page, names, overview_page, sitting, style, team_page  # noqa: E402
 from ferclean.errors import FercleanError, WorkspaceBusyError  # noqa: E402
 
 PAGES = {"review": face_page.draw, "grid": grid_page.draw}
@@ -33,6 +33,8 @@ def main() -> None:
     try:
         if st.runtime.exists() and not Guard.stands and not config.get_option("global.appTest"):
             raise FercleanError("other sites could look in here; start this page with: ferclean -w WORKSPACE review")
+        if names.asked():
+            return
         at = sitting.open_sitting()
         page = sitting.header(at, list(PAGES), list(MORE))
         if at.filters.double and page != "review":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ def escape(text: str) -> str:
 
 
 _keys = st.components.v2.component("ferclean_review_keys", js=_files("typing.js", "keys.js"))
+_name = st.components.v2.component("ferclean_review_name", js=_file("names.js"))
 _deck = st.components.v2.component(
     "ferclean_review_deck",
     html=_file("deck.html"),
@@ -59,6 +61,16 @@ _grid = st.components.v2.component(
     js=_files("typing.js", "outbox.js", "ranges.js", "facets.js", "grid.js"),
     isolate_styles=False,
 )
+
+
+def remembered(*, chosen: str | None, asks: bool, on_known: Callable[[str], None]) -> None:
+    """Let the browser keep the `chosen` name of the person, and, where the page `asks`, say which one it keeps."""
+
+    def known() -> None:
+        on_known(str(st.session_state["name"]["known"]))
+
+    with st.container(key="remembered"):
+        _name(key="name", data={"chosen": chosen, "asks": asks}, on_known_change=known)
 
 
 def keys(mapping: dict[str, str], *, face: str, rests: dict[str, str] | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from apps.review import names
 from apps.review.addresses import NAMES, listed, told
 from apps.review.desks import place_of, reviewer_of, workspace_path
 from apps.review.parts import escape, inert
@@ -114,10 +115,8 @@ def header(at: Sitting, pages: Sequence[str], more: Sequence[str]) -> str:
     page = st.query_params.get("page", pages[0])
     page = page if page in (*pages, *more) else pages[0]
     brand, progress, controls = st.columns([1.9, 3.2, 3.2], vertical_alignment="center")
-    brand.html(
-        f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b>'
-        f"<span>reviewed by {escape(at.desk.reviewer)}{_whose(at)}</span></div>"
-    )
+    who = escape(f"reviewed by {at.desk.reviewer}{_whose(at)}")
+    brand.html(f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b><span title="{who}">{who}</span></div>')
     if page != pages[0]:  # there the deck says it, after every key
         progress.html(progress_line(at))
     with controls.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
@@ -252,7 +251,8 @@ def _open_page(name: str) -> None:
 
 
 def _set_reviewer() -> None:
-    _set("reviewer", st.session_state["reviewer_name"].strip())
+    go(None)
+    names.choose(st.session_state["reviewer_name"])
 
 
 def _set(name: str, value: Any) -> None:

@@ -66,6 +66,11 @@ def others_about(desk: Desk, sample_ids: Sequence[str], *, blind: bool) -> dict[
     return found
 
 
+def plan_of(ws: Workspace) -> Plan | None:
+    """The team's plan that holds; None where there is none."""
+    return teams.get_plan(ws)
+
+
 def share_of(ws: Workspace, reviewer: str, sample_ids: Sequence[str]) -> Share | None:
     """The part of these samples that is this reviewer's; None without a plan.
 

@@ -15,6 +15,7 @@ from ferclean.bundled_files import bundled_path
 from ferclean.review.desk import Filters, open_desk, select
 from ferclean.steps.audit import audit
 from ferclean.steps.review import OFFER, decide
+from ferclean.steps.team import team
 from ferclean.store.decisions import current_decisions
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
@@ -138,3 +139,22 @@ def test_the_queue_is_chosen_in_the_filters_and_kept_in_the_address(ws: Workspac
     assert app.query_params["queue"] in ("audit", ["audit"])
     app.segmented_control(key="queue").set_value("ranked").run()
     assert "queue" not in app.query_params
+
+
+def test_a_team_is_asked_who_reviews_and_a_name_that_is_known_is_not(
+    ws: Workspace, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = "*bo* <b>:smile:"
+    opened(ws.root)
+    monkeypatch.setenv("FERCLEAN_WORKSPACE", str(ws.root))
+    monkeypatch.delenv("FERCLEAN_REVIEWER", raising=False)
+    app = AppTest.from_file(str(bundled_path("apps/review/main.py")), default_timeout=30).run()
+    assert "Who reviews?" not in html(app), "without a plan the login name will do"
+    team(ws, reviewers=["ann", hostile])
+    app = AppTest.from_file(str(bundled_path("apps/review/main.py")), default_timeout=30).run()
+    assert not app.exception
+    assert "Who reviews?" in html(app)
+    press(app, parts.inert(hostile))
+    assert app.query_params["reviewer"] == hostile
+    assert parts.escape(f"reviewed by {hostile} · own part") in html(app)
+    assert "Who reviews?" not in html(opened(ws.root)), "whoever started the screen named the reviewer"

@@ -20,13 +20,14 @@ import pytest
 
 from ferclean.cli import run
 from ferclean.review.serve import launch_command, launch_environment
+from ferclean.steps.team import team
 from ferclean.store.decisions import current_decisions, decision_history
 from ferclean.store.releases import get_release_items
 from ferclean.store.samples import get_dataset, get_samples
 from ferclean.store.verdicts import get_verdicts, put_verdicts
 from ferclean.store.workspace import Workspace
 from tests.browser import answer, answering, browser_page, free_port, review_server
-from tests.workspaces import make_workspace
+from tests.workspaces import copied, make_workspace
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><b>face</b>.png"
 
@@ -363,3 +364,18 @@ def test_ending_the_command_ends_the_server(screen: Screen) -> None:
     assert process.wait(timeout=20) == 0
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_browser_remembers_under_which_name_a_person_of_the_team_reviews(
+    reviewable: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = copied(reviewable, tmp_path)
+    team(ws, reviewers=["ann", "bo"])
+    monkeypatch.delenv("FERCLEAN_REVIEWER", raising=False)
+    with review_server(ws.root, reviewer="") as url, browser_page() as page:
+        page.goto(url)
+        page.get_by_role("button", name="bo", exact=True).click()
+        page.get_by_text("reviewed by bo · own part").wait_for()
+        page.goto(url)
+        page.get_by_text("reviewed by bo · own part").wait_for()
+        assert "reviewer=bo" in page.url
