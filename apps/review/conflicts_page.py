@@ -119,6 +119,8 @@ def _buttons(at: Sitting, open_: list[str], story: History, *, usable: bool) -> 
         many = len(open_) > 1 or (bool(open_) and face not in open_)
         for key, words, by in (("settle_back", "←", -1), ("settle_on", "→", 1)):
             st.button(words, key=key, on_click=_step, args=(open_, face, by), disabled=not many, width="stretch")
+        with st.popover("History", width="stretch"):
+            st.html(f'<div class="fc">{stories.log(story, at.desk.classes)}</div>')
     why = _OWN if face in open_ else "there is nothing to settle about this face; U takes your own last answer back"
     rests = {} if usable else dict.fromkeys([*_ACTS, *(key for key in keys if key.isdigit())], why)
     parts.keys(keys, face=face, rests=rests)

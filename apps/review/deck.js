@@ -23,6 +23,7 @@ class Deck {
     this.words = new Map(data.classes);
     this.mix = new Mixing(this.find(".mixing"), this.words);
     this.buttons();
+    this.asides = new Asides(this);
     this.down = (event) => this.key(event);
     this.point = () => { this.tabbed = false; };
     document.addEventListener("keydown", this.down);
@@ -338,10 +339,10 @@ class Deck {
     const key = event.key.toLowerCase();
     const letter = event.key.length === 1 && event.key !== " ";
     const digit = /^[0-9]$/.test(key) ? this.classes[(Number(key) + 9) % 10] : null;
-    const known = LETTERS[key] || digit || ["enter", "u", "arrowleft", "arrowright", "?"].includes(key);
+    const known = LETTERS[key] || digit || this.asides.keys[key] || ["enter", "u", "arrowleft", "arrowright", "?"].includes(key);
     const shown = letter ? key.toUpperCase() : event.key;
     if (covered()) {
-      if (letter && known && key !== "?") tell(`${shown} was not taken: close the open window first (Esc)`);
+      if (!this.asides.closes(key) && letter && known && key !== "?") tell(`${shown} was not taken: close the open window first (Esc)`);
       return;
     }
     const mixes = this.mix.open && (letter || ["escape", "backspace"].includes(key));
@@ -363,6 +364,7 @@ class Deck {
     else if (key === "enter") this.accept();
     else if (key === "u") this.undo();
     else if (key === "?") this.map();
+    else if (this.asides.keys[key]) this.asides.keys[key]();
     else this.step(key === "arrowleft" ? -1 : 1);
   }
 }

@@ -327,8 +327,3 @@ def offered(proposal: Offer | None, *, hidden: bool) -> str:
         return f"Accept {printable(proposal.label or '')}"
     why = "" if proposal.action == proposal.verdict else f" ({proposal.verdict})"
     return f"{proposal.action.capitalize()}{why}"
-
-
-def in_words(error: FercleanError) -> dict[str, str]:
-    """An error as the browser is told it."""
-    return {"error": printable(str(error))}

@@ -5,16 +5,14 @@ Answers are recorded before they are acknowledged; a busy workspace is told as s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from apps.review import deck, grid
-from ferclean.errors import FercleanError, WorkspaceBusyError
+from apps.review import asides, deck, grid
+from apps.review.responses import answered
 
 _MOST = 200  # answers of one request; a browser that has more sends the rest with the next
 
@@ -24,13 +22,13 @@ async def _deal(request: Request) -> Response:
     after, count = asked.pop("after", None), asked.pop("count", str(deck.AHEAD))
     examples = asked.pop("examples", "") == "1"
     most = min(int(count), 2 * deck.AHEAD) if count.isdecimal() else deck.AHEAD
-    return await _answered(lambda: deck.deal(asked, after=after, count=most, examples=examples))
+    return await answered(lambda: deck.deal(asked, after=after, count=most, examples=examples))
 
 
 async def _step(request: Request) -> Response:
     asked = dict(request.query_params)
     sample_id, by = asked.pop("from", ""), -1 if asked.pop("by", "") == "-1" else 1
-    return await _answered(lambda: deck.step(asked, sample_id=sample_id, by=by))
+    return await answered(lambda: deck.step(asked, sample_id=sample_id, by=by))
 
 
 async def _part(request: Request) -> Response:
@@ -40,18 +38,18 @@ async def _part(request: Request) -> Response:
         int(number) if number.isdecimal() and len(number) < 10 else usual
         for number, usual in ((start, 0), (count, grid.PAGE))
     )
-    return await _answered(lambda: grid.part(asked, of=of or None, sort=sort, start=first, count=most))
+    return await answered(lambda: grid.part(asked, of=of or None, sort=sort, start=first, count=most))
 
 
 async def _counts(request: Request) -> Response:
-    return await _answered(lambda: grid.counted(dict(request.query_params)))
+    return await answered(lambda: grid.counted(dict(request.query_params)))
 
 
 async def _bulk(request: Request) -> Response:
     sent = await _sent(request)
     if not isinstance(sent, dict):
         return sent if isinstance(sent, Response) else JSONResponse({"error": "a bulk is an object"}, status_code=400)
-    return await _answered(lambda: grid.bulk(dict(request.query_params), sent))
+    return await answered(lambda: grid.bulk(dict(request.query_params), sent))
 
 
 async def _answer(request: Request) -> Response:
@@ -60,7 +58,7 @@ async def _answer(request: Request) -> Response:
         return sent
     if not isinstance(sent, list) or not all(isinstance(one, dict) for one in sent):
         return JSONResponse({"error": "answers come as a list of objects"}, status_code=400)
-    return await _answered(lambda: deck.answer(dict(request.query_params), sent[:_MOST]))
+    return await answered(lambda: deck.answer(dict(request.query_params), sent[:_MOST]))
 
 
 async def _sent(request: Request) -> Any:
@@ -73,16 +71,6 @@ async def _sent(request: Request) -> Any:
         return JSONResponse({"error": "this is no JSON"}, status_code=400)
 
 
-async def _answered(ask: Callable[[], dict[str, Any]]) -> Response:
-    try:
-        found, status = await run_in_threadpool(ask), 200
-    except WorkspaceBusyError as error:
-        found, status = deck.in_words(error), 503
-    except FercleanError as error:
-        found, status = deck.in_words(error), 409
-    return JSONResponse(found, status_code=status, headers={"cache-control": "no-store"})
-
-
 ROUTES = (
     Route("/ferclean/deck", _deal, methods=["GET"]),
     Route("/ferclean/step", _step, methods=["GET"]),
@@ -90,4 +78,5 @@ ROUTES = (
     Route("/ferclean/grid", _part, methods=["GET"]),
     Route("/ferclean/counts", _counts, methods=["GET"]),
     Route("/ferclean/bulk", _bulk, methods=["POST"]),
+    *asides.ROUTES,
 )

@@ -85,15 +85,18 @@ def evidence(classes: Sequence[str], item: Item | None) -> str:
     return bars + style.why(f"The verdict: {item.verdict}{sure}", item.reasons)
 
 
-def log(story: History, classes: Sequence[str]) -> str:
-    """All that was ever said, the latest first: what was undone is struck out, what stands is marked."""
-    rows = "".join(_row(entry, story, classes) for entry in reversed(story.entries))
+def log(story: History, classes: Sequence[str], *, hidden: bool = False) -> str:
+    """All that was ever said, the latest first: what was undone is struck out, what stands is marked.
+
+    `hidden`: nothing that the model thought is told.
+    """
+    rows = "".join(_row(entry, story, classes, hidden=hidden) for entry in reversed(story.entries))
     if not rows:
         return '<p class="quiet">Nobody has said anything about this face yet.</p>'
     return f'<table class="fc-log num">{rows}</table>'
 
 
-def _row(entry: Entry, story: History, classes: Sequence[str]) -> str:
+def _row(entry: Entry, story: History, classes: Sequence[str], *, hidden: bool) -> str:
     undone = entry.undone_by is not None
     told = said(entry.action, entry.label)
     if entry.undoes is not None:
@@ -105,7 +108,7 @@ def _row(entry: Entry, story: History, classes: Sequence[str]) -> str:
     more += [where] if (where := _WHERE.get(entry.source, "")) else []
     more += [f"one of {entry.bulk:,} at once"] if entry.bulk > 1 else []
     more += [f"{entry.seconds:.0f} s"] if entry.seconds is not None else []
-    if entry.verdict is not None:
+    if entry.verdict is not None and not hidden:
         suggested = f", suggests {entry.suggested}" if entry.suggested else ""
         more += [f"the model then: {entry.verdict}{suggested}"]
     tone, when = "undone" if undone else "stands" if entry.stands else "", f"{entry.decided_at:%d %b %Y %H:%M}"
