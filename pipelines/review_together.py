@@ -118,7 +118,7 @@ class FiftyOneReviewer:
 
     def __init__(self, root: str) -> None:
         from apps.fiftyone_view.database import connect
-        from apps.fiftyone_view.workspace_dataset import update_dataset
+        from apps.fiftyone_view.mirror import update_dataset
 
         self.ws = Workspace.open(root)
         connect(self.ws)
@@ -159,7 +159,7 @@ def account(
 ) -> dict[str, Any]:
     """What became of what people said: `log` is the log's rows, `listed` the faces that the store calls disputed."""
     stored = Counter((who, *row) for who, row in zip(log["reviewer"], _rows(log), strict=True))
-    meant = Counter(tuple(one) for one in said)
+    meant = Counter(said)
     words: dict[str, set[str | None]] = {}
     for _, face, action, label in said:
         words.setdefault(face, set()).add(action if label is None else label)
@@ -232,7 +232,7 @@ def run(
         seconds = time.monotonic() - began
         if None in told:
             raise RuntimeError("a reviewer's process failed, see above")
-        said = [tuple(row) for one in told for row in one["said"]]
+        said = [(who, face, action, label) for one in told for who, face, action, label in one["said"]]
         log = decision_history(ws).iloc[before:]
         result |= account(said, log, given, conflicts(ws)) | {
             "seconds": seconds, "refused": sum(len(one.get("refused", ())) for one in told),

@@ -21,6 +21,7 @@ from ferclean.printable import printable
 from ferclean.review.sharing import others_about
 from ferclean.store.history import history
 
+_DOUBLE = "Double-blind: what was said about a face, and its name, could tell what it is labelled."
 _FIRST = "What others said about this face is shown once you have answered it."
 
 
@@ -28,6 +29,8 @@ def history_of(address: Mapping[str, str], *, sample_id: str) -> dict[str, Any]:
     """What may be told of a face's history: its title, and the rows as HTML."""
 
     def ask(at: Sitting) -> dict[str, Any]:
+        if at.filters.double:
+            return {"title": "History", "html": f'<p class="quiet">{escape(_DOUBLE)}</p>'}
         story, me = history(at.desk.ws, sample_id), at.desk.reviewer
         told = others_about(at.desk, [sample_id], blind=at.filters.blind)[sample_id].told
         if not told:

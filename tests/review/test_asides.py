@@ -71,5 +71,7 @@ def test_whoever_has_not_answered_is_told_nobody_elses_words_and_blind_nothing_o
     blind = told(face, "ann", blind="1")
     assert "<b>fear</b>" in blind
     assert "the model then" not in blind
+    double = asides.history_of({"reviewer": "ann", "blind": "2"}, sample_id=face)
+    assert "fear" not in str(double)
     with pytest.raises(UsageError, match="no sample"):
         asides.history_of({"reviewer": "ann"}, sample_id="nonsense")
