@@ -14,7 +14,7 @@ from apps.review.addresses import is_double
 from apps.review.desks import at_place
 from apps.review.parts import escape
 from apps.review.sitting import Sitting, progress_line
-from ferclean.errors import FercleanError, UsageError
+from ferclean.errors import UsageError
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import Standing, contender, last_word, teaching_now
