@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from apps.review import style, unlabelled
 from apps.review.addresses import is_double
@@ -22,6 +22,8 @@ from ferclean.review.offers import Item, Offer
 from ferclean.review.sharing import Others, others_about
 from ferclean.steps.answers import UNDO, Answer, Taken, take
 from ferclean.store.standing import Word
+
+T = TypeVar("T")
 
 AHEAD = 20
 """Faces that a browser holds ahead of the person."""
@@ -38,7 +40,7 @@ _RANDOM = "This face was drawn at random, to measure how many errors are left."
 _TEACHING = "This face was drawn at random: what you say about it teaches the labels of the whole set."
 
 
-def at_desk(address: Mapping[str, str], ask: Callable[[Sitting], dict[str, Any]]) -> dict[str, Any]:
+def at_desk(address: Mapping[str, str], ask: Callable[[Sitting], T]) -> T:
     """What `ask` says of the reviewer's desk and of what the address asks to look at (`desks.at_place`)."""
     return at_place(address, lambda place: ask(Sitting(place.desk, place.album, *place.look(address))))
 

@@ -63,6 +63,11 @@ _grid = st.components.v2.component(
 )
 
 
+_map = st.components.v2.component(
+    "ferclean_review_map", html=_file("map.html"), css=_file("map.css"), js=_file("map.js"), isolate_styles=False
+)
+
+
 def remembered(*, chosen: str | None, asks: bool, on_known: Callable[[str], None]) -> None:
     """Let the browser keep the `chosen` name of the person, and, where the page `asks`, say which one it keeps."""
 
@@ -120,3 +125,8 @@ def _went() -> None:
             st.query_params[name] = str(value)
         else:
             st.query_params.pop(name, None)
+
+
+def chart(**data: Any) -> None:
+    """The map of the faces, which asks this server for its points and faces by itself (`chart.py`)."""
+    _map(key="map", data=data, height="content")

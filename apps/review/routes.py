@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from apps.review import asides, deck, grid
+from apps.review import asides, chart, deck, grid
 from apps.review.responses import answered
 
 _MOST = 200  # answers of one request; a browser that has more sends the rest with the next
@@ -79,4 +79,5 @@ ROUTES = (
     Route("/ferclean/counts", _counts, methods=["GET"]),
     Route("/ferclean/bulk", _bulk, methods=["POST"]),
     *asides.ROUTES,
+    *chart.ROUTES,
 )

@@ -60,12 +60,12 @@ def point_of(desk: Desk, sample_id: str) -> int | None:
 
 
 def points(desk: Desk, *, blind: bool) -> bytes:
-    """All points as a browser reads them, 4 + one byte per colouring and face: the length of the head (uint32), the
-    head as JSON filled with blanks to a multiple of four, then x and y (uint16) of all points, and a code (uint8) of
-    each for every colouring of the head, all little-endian.
+    """All points as a browser reads them: the length of the head (uint32), the head as JSON filled with blanks to a
+    multiple of four, then x and y (uint16) of all points, and a code (uint8) of each for every colouring of the head,
+    all little-endian; nine bytes a face.
 
-    The head: `map`, `count`, `colourings`, each with `key`, `title`, and a `[name, count]` per code. With `blind` none
-    of them says what the model thinks, which faces share a label, or what other people said.
+    The head: `map`, `count`, `colourings`, each with `key`, `title`, and `[name, count, tone]` per code. With `blind`
+    none of them says what the model thinks, which faces share a label, or what other people said.
     """
     chart = chart_of(desk)
     if chart is None:
@@ -74,13 +74,16 @@ def points(desk: Desk, *, blind: bool) -> bytes:
     head = {
         "map": chart.name, "count": len(chart.at),
         "colourings": [
-            {"key": one.key, "title": one.title, "codes": list(zip(one.names, _counts(one), strict=True))}
+            {"key": one.key, "title": one.title, "codes": list(zip(one.names, _counts(one), one.tones, strict=True))}
             for one in colourings
         ],
     }  # fmt: skip
     told = json.dumps(head).encode()
     told += b" " * (-len(told) % 4)
-    columns = [chart.at.T.astype("<u2").tobytes(), *(one.code.astype(np.uint8).tobytes() for one in colourings)]
+    columns = [
+        chart.at.T.astype("<u2").tobytes(),
+        *(np.minimum(one.code, 255).astype(np.uint8).tobytes() for one in colourings),
+    ]
     return b"".join([len(told).to_bytes(4, "little"), told, *columns])
 
 
@@ -91,6 +94,12 @@ class _Colouring:
     names: Sequence[str]
     code: np.ndarray
     """(P,) places in `names`."""
+    tones: Sequence[str]
+    """What each is drawn in: `m0`, `m1` ... apart from each other, `r0` to `r4` a ramp, `none` grey."""
+
+
+def _apart(count: int) -> list[str]:
+    return [f"m{place}" for place in range(count)]
 
 
 def _counts(one: _Colouring) -> list[int]:
@@ -106,10 +115,15 @@ def _colourings(desk: Desk, chart: Chart) -> list[_Colouring]:
         _Colouring(
             key="given", title="Given label", names=[*queue.classes, *(["no label"] if nameless else [])],
             code=np.where(given < 0, len(queue.classes), given),
+            tones=[*_apart(len(queue.classes)), *(["none"] if nameless else [])],
         ),
-        _Colouring(key="verdict", title="Verdict", names=KINDS, code=queue.verdict[rows].astype(np.int64)),
         _Colouring(
-            key="doubt", title="P(mislabelled)", names=doubt, code=np.searchsorted(_DOUBT, queue.p_mislabelled[rows])
+            key="verdict", title="Verdict", names=KINDS, code=queue.verdict[rows].astype(np.int64),
+            tones=["none" if kind == "clean" else tone for kind, tone in zip(KINDS, _apart(len(KINDS)), strict=True)],
+        ),
+        _Colouring(
+            key="doubt", title="P(mislabelled)", names=doubt, code=np.searchsorted(_DOUBT, queue.p_mislabelled[rows]),
+            tones=[f"r{step}" for step in range(len(doubt))],
         ),
         _decided(desk, chart),
         _people(desk, chart),
@@ -122,7 +136,9 @@ def _decided(desk: Desk, chart: Chart) -> _Colouring:
         point = point_of(desk, one)
         if point is not None:
             code[point] = 1 + _SAID.index(stands.action)
-    return _Colouring(key="decided", title="Your answers", names=("undecided", *_SAID), code=code)
+    return _Colouring(
+        key="decided", title="Your answers", names=("undecided", *_SAID), code=code, tones=["none", *_apart(len(_SAID))]
+    )
 
 
 def _people(desk: Desk, chart: Chart) -> _Colouring:
@@ -138,4 +154,10 @@ def _people(desk: Desk, chart: Chart) -> _Colouring:
     names = [_NOBODY, *most, *(["others"] if len(set(known.values())) > len(most) else [])]
     number: dict[Any, int] = {who: place for place, who in enumerate(most, start=1)}
     code = [number.get(known[ids[row]], len(most) + 1) if ids[row] in known else 0 for row in chart.queue_rows.tolist()]
-    return _Colouring(key="people", title="Reviewer", names=names, code=np.array(code, dtype=np.int64))
+    return _Colouring(
+        key="people",
+        title="Reviewer",
+        names=names,
+        code=np.array(code, dtype=np.int64),
+        tones=["none", *_apart(len(names) - 1)],
+    )
