@@ -13,13 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from apps.review import style
 from apps.review.deck import at_desk
 from apps.review.responses import answered
 from apps.review.sitting import Sitting
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
 from ferclean.review import chart
+from ferclean.review.offers import Item
 
 _NEAR = 8  # faces beside the one that was clicked
 _SIDE = 240  # pixels of that one
@@ -49,7 +49,7 @@ def face(address: Mapping[str, str], *, name: str, point: int, near: bool) -> di
             "trouble": printable(pictures[sample_id, side].trouble or ""),
             "given": None if hidden else printable(item.given_label or "no label"),
             "suggested": None if hidden or item.suggested_label is None else printable(item.suggested_label),
-            "verdict": None if hidden else style.verdict(item),
+            "verdict": None if hidden else _verdict(item),
             "stands": None if stands is None else printable(stands.label or stands.action),
             "review": _review(address, sample_id),
             "alike": [
@@ -63,6 +63,10 @@ def face(address: Mapping[str, str], *, name: str, point: int, near: bool) -> di
         }  # fmt: skip
 
     return at_desk(address, ask)
+
+
+def _verdict(item: Item) -> str:
+    return item.verdict if item.p_verdict is None else f"{item.verdict} {item.p_verdict:.0%}"
 
 
 def _review(address: Mapping[str, str], sample_id: str) -> str:

@@ -24,11 +24,6 @@ def draw(at: Sitting) -> None:
     if chart_of(at.desk) is None:
         _missing(at)
         return
-    if at.filters.double:
-        style.notice(
-            "The map is closed in double-blind mode", "Where a face lies says which class the model sees in it."
-        )
-        return
     looks = {"reviewer": at.desk.reviewer} | ({"blind": "1"} if at.filters.blind else {})
     asked = st.query_params.get("area", "")
     area, aside = asked_area(at.desk, asked)
