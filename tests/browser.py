@@ -5,6 +5,7 @@ It never downloads a browser: `tests/prepare.py` says how to bring one.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ferclean.bundled_files import bundled_path
 from ferclean.review.serve import end, launch_command, launch_environment
 from pipelines.review_screen import answer, free_port
 from tests.prepare import BROWSER_FLAGS, find_browser
@@ -59,3 +61,12 @@ def answering(server: subprocess.Popen[bytes], port: int) -> Iterator[str]:
         yield url
     finally:
         end(server)
+
+
+def page_names() -> list[str]:
+    """The pages of the review screen, as `apps/review/main.py` names them: a new one is among them by itself."""
+    text = bundled_path("apps/review/main.py").read_text(encoding="utf-8")
+    tables = [one.value for one in ast.parse(text).body if isinstance(one, ast.Assign | ast.AnnAssign)]
+    found = [str(ast.literal_eval(key)) for table in tables if isinstance(table, ast.Dict) for key in table.keys if key]
+    assert {"review", "grid", "overview"} <= set(found)
+    return found

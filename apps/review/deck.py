@@ -268,7 +268,7 @@ def _evidence(at: Sitting, item: Item) -> str:
     title = title if item.p_verdict is None else f"{title} ({item.p_verdict:.0%})"
     aside = (_TEACHING if at.teaches else _RANDOM) if item.drawn_at_random else ""
     return (
-        f'<div style="height:{int(26 * shown)}px;overflow-y:auto">{bars}</div>'
+        f'<div style="height:calc({shown} * var(--fc-row));overflow-y:auto">{bars}</div>'
         f"{style.why(title, item.reasons, aside=aside)}"
     )
 

@@ -70,7 +70,7 @@ def _classes(seen: Overview, *, hidden: bool) -> str:
             f"<td>{line.samples:,}</td>{found}<td>{line.decided:,}</td><td>{moved}</td></tr>"
         )
     found = "" if hidden else "<th>mislabelled?</th>"
-    head = f"<tr><th>given label</th><th></th><th>samples</th>{found}<th>decided</th><th>relabelled</th></tr>"
+    head = f"<tr><th>given label</th><td></td><th>samples</th>{found}<th>decided</th><th>relabelled</th></tr>"
     body = head + "".join(rows)
     return f'<div class="fc"><h3 class="fc-title">Classes</h3><table class="fc-table num">{body}</table></div>'
 
@@ -119,5 +119,5 @@ def _flows(seen: Overview, classes: list[str]) -> str:
         rows.append(f"<tr><th>{parts.escape(given)}</th>{''.join(cells)}</tr>")
     return (
         '<div class="fc"><h3 class="fc-title">Given label (row) → suggested label (column), mislabelled samples</h3>'
-        f'<table class="fc-flows num"><tr><th></th>{head}</tr>{"".join(rows)}</table></div>'
+        f'<table class="fc-flows num"><tr><td class="same"></td>{head}</tr>{"".join(rows)}</table></div>'
     )

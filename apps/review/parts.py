@@ -39,9 +39,14 @@ def _apart(sign: str) -> str:
     return "\u2060" if sign in ":@<>=-~" else ""
 
 
+# an attribute that holds one of these is taken off the page by Streamlit's own cleaner, and with it an image's name
+_PURGED = re.compile(r"(?i)<(?=/(?:style|script|title|xmp|textarea|noscript|iframe|noembed|noframes))|(?:--!?|])(?=>)")
+
+
 def escape(text: str) -> str:
-    """Text that somebody chose, for HTML, between tags or in quotes."""
-    return html.escape(printable(text))
+    """Text that somebody chose, for HTML, between tags or in quotes; with a word joiner, which has no width, in what
+    Streamlit would take away."""
+    return html.escape(_PURGED.sub("\\g<0>\u2060", printable(text)))
 
 
 _keys = st.components.v2.component("ferclean_review_keys", js=_files("typing.js", "keys.js"))

@@ -17,7 +17,8 @@ from ferclean.review.offers import Offer
 
 GIVEN_MARK, SUGGESTED_MARK = "■", "●"
 
-_CSS = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("style.css", "together.css"))
+_FILES = ("style.css", "together.css", "sizes.css")
+_CSS = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in _FILES)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ferclean.steps.team import team
 from ferclean.store.decisions import current_decisions
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
+from tests.browser import page_names
 from tests.workspaces import copied, make_workspace
 
 Open = Callable[..., AppTest]
@@ -70,7 +71,7 @@ def test_markdown_in_a_name_reaches_no_label_or_tooltip(tmp_path: Path, opened: 
     """On every page, blind or not: whatever Streamlit reads as Markdown holds no name as it is."""
     classes = ("*joy*", ":red[fear] :material/home: $x$ https://a.b [c](d) ` -> `")
     ws = make_workspace(tmp_path, n=6, classes=classes, names=("**face**",))
-    for page in ("review", "grid", "overview"):
+    for page in page_names():
         for blind in ("", "1"):
             app = opened(ws.root, page=page, blind=blind, reviewer="*ada*", verdict="mislabelled,clean")
             read = [text for element in app._tree for text in _markdown(getattr(element, "proto", None))]
