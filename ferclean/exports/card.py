@@ -84,6 +84,18 @@ def inert(value: Any) -> Any:
     return re.sub(r"[|`*\[\]\\#!~]", lambda found: f"&#{ord(found[0])};", flat)
 
 
+def _guidelines(config: Mapping[str, Any]) -> list[tuple[str, list[str], list[tuple[str, str]]]]:
+    """Of each class that the release's guidelines are about: its name, the lines of its text, (face, sentence)."""
+    return [
+        (
+            one["label"] or "All expressions",
+            [line for line in one["text"].splitlines() if line.strip()],
+            [(face["source_key"], face["words"]) for face in one["examples"]],
+        )
+        for one in config.get("guidelines", ())
+    ]
+
+
 def _facts(content: Content) -> dict[str, Any]:
     table, rows = content.table, content.rows
     splits = sorted(table["split"].unique(), key=split_order)
@@ -105,6 +117,7 @@ def _facts(content: Content) -> dict[str, Any]:
         "changes": made.counts.get("automatic_changes", []) if made else [],
         "soft": _SOFT if rows["release_soft_label"].notna().any() else _HARD,
         "reviewers": made.config.get("reviewers", []) if made else [],
+        "guidelines": _guidelines(made.config) if made else [],
         "splits": splits,
         "counts": counts,
         "included": len(rows),

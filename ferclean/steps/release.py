@@ -34,6 +34,7 @@ from ferclean.printable import printable
 from ferclean.progress import Progress, silent
 from ferclean.store import runs
 from ferclean.store.decisions import current_decisions
+from ferclean.store.guidelines import guidelines
 from ferclean.store.releases import Release, content_digest, list_releases, put_release
 from ferclean.store.samples import fingerprint, get_dataset
 from ferclean.store.table import sample_table
@@ -167,6 +168,8 @@ def release(
         "reviewers": sorted(set(decisions["reviewer"].dropna())),
         "content": content_digest(items),
     }
+    if told_by_people := guidelines(ws):  # what labels mean belongs to what is released, and is not its content
+        config["guidelines"] = [one.as_dict() for one in told_by_people.values()]
     counts = _counts(items, dataset.classes) | told.as_counts()
     made = Release(
         name=name,

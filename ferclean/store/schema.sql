@@ -71,6 +71,15 @@ CREATE TABLE team_plan (           -- append-only: who reviews with whom; the la
     made_at TIMESTAMP NOT NULL     -- UTC
 );
 
+CREATE TABLE guideline (             -- append-only: what the team means by each class; the last row of a class holds
+    version BIGINT NOT NULL,         -- 1, 2, 3 ... in order of time
+    label VARCHAR,                   -- canonical class name; NULL: about all of them
+    text VARCHAR NOT NULL,           -- plain text, may be empty: then it takes back what held
+    examples VARCHAR NOT NULL,       -- JSON list of borderline faces: {"sample_id": ..., "words": ...}
+    author VARCHAR NOT NULL,         -- who wrote it
+    written_at TIMESTAMP NOT NULL    -- UTC
+);
+
 CREATE TABLE release (               -- frozen curated splits
     name VARCHAR NOT NULL,           -- unique
     policy VARCHAR NOT NULL,         -- decisions or auto

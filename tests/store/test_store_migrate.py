@@ -305,7 +305,7 @@ def test_the_database_and_so_its_backup_hold_nothing_that_grows_with_what_is_com
     ws, ids = bare(tmp_path)
     with ws.session("looking") as con:
         held = {name for (name,) in rows(con, "SELECT table_name FROM duckdb_tables()")}
-    people = {"dataset", "sample", "vote", "decision", "answer", "team_plan", "release", "release_item"}
+    people = {"dataset", "sample", "vote", "decision", "answer", "team_plan", "guideline", "release", "release_item"}
     draws = {"audit_item", "drawn_item"}
     assert held == people | draws | {"run", "ensemble", "result", "schema_version"}
     run = runs.start_run(ws, kind="score", method="m", config={}, seed=0, fingerprint="f")
