@@ -367,12 +367,12 @@ def test_ending_the_command_ends_the_server(screen: Screen) -> None:
 
 
 def test_a_browser_remembers_under_which_name_a_person_of_the_team_reviews(
-    reviewable: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    screen: Screen, reviewable: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ws = copied(reviewable, tmp_path)
     team(ws, reviewers=["ann", "bo"])
     monkeypatch.delenv("FERCLEAN_REVIEWER", raising=False)
-    with review_server(ws.root, reviewer="") as url, browser_page() as page:
+    with review_server(ws.root, reviewer="") as url, contextlib.closing(screen.page.context.browser.new_page()) as page:
         page.goto(url)
         page.get_by_role("button", name="bo", exact=True).click()
         page.get_by_text("reviewed by bo · own part").wait_for()
