@@ -64,6 +64,7 @@ class Deck {
     card.image = new Image();
     if (card.picture) { card.image.src = card.picture; card.image.decode().catch(() => {}); }
     card.image.draggable = false;
+    card.key = card.id + card.token; // the same face may come twice, each time as a question of its own
     card.beside = card.beside.replace(/src="example:([0-9a-f]+)"/g, (_, id) => this.examples[id] ? `src="${this.examples[id]}"` : "");
     return card;
   }
@@ -133,7 +134,7 @@ class Deck {
     this.marks();
     this.find(".fc-deck-body").classList.remove("waits");
     const address = new URL(location.href);
-    address.searchParams.set("sample", card.id);
+    address.searchParams.set("sample", card.place);
     history.replaceState(history.state, "", address);
     requestAnimationFrame(() => { this.painted = true; this.since = performance.now(); document.body.dataset.fercleanFace = card.id; });
   }
@@ -203,15 +204,15 @@ class Deck {
       return false;
     }
     if (action === "keep" && card.unlabelled) { tell(`${this.pressed || "Keep"} was not taken: ${card.unlabelled}`); return false; }
-    const answer = { answer_id: this.outbox.name(), action, label, shares, sample_id: card.id, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
+    const answer = { answer_id: this.outbox.name(), action, label, shares, sample_id: card.id, token: card.token, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
       by_choice: card.by_choice, run_id: card.run_id, note: about ? about.note : this.find(".fc-deck-note").value.trim(), seconds: about ? null : (performance.now() - this.since) / 1000 };
-    this.history.push({ answer_id: answer.answer_id, id: card.id, card: about ? null : card, before: { seen: card.seen, stands: card.stands } });
+    this.history.push({ answer_id: answer.answer_id, key: card.key, card: about ? null : card, before: { seen: card.seen, stands: card.stands } });
     if (this.history.length > BEHIND) this.history[this.history.length - BEHIND - 1].card = null;
     if (action !== "skip") {
       card.seen = answer.answer_id;
       card.stands = { action, label: action === "keep" ? card.given : label, shares };
     }
-    this.answered.add(card.id);
+    this.answered.add(card.key);
     this.send(answer);
     const kept = action === "relabel" && label === card.given;
     this.say("saved", `${card.name}: ${action === "relabel" && !kept ? `${card.unlabelled ? "" : `${this.words.get(card.given) || "unknown"} → `}${this.words.get(label)}` : DONE[kept ? "keep" : action]}${shares ? `, ${this.mix.told(shares)}` : ""}`);
@@ -226,9 +227,9 @@ class Deck {
     const last = this.history.pop();
     const answer = { answer_id: this.outbox.name(), action: "undo", undoes: last ? last.answer_id : null };
     this.send(answer);
-    if (last) this.answered.delete(last.id);
+    if (last) this.answered.delete(last.key);
     if (!last || !last.card) { this.back.add(answer.answer_id); this.post.soon(0); return; } // the server knows which face it was
-    if (this.card && this.card !== last.card && !this.answered.has(this.card.id)) this.line.unshift(this.card);
+    if (this.card && this.card !== last.card && !this.answered.has(this.card.key)) this.line.unshift(this.card);
     Object.assign(last.card, last.before);
     this.line = this.line.filter((card) => card !== last.card);
     this.show(last.card);
@@ -238,12 +239,12 @@ class Deck {
     if (!this.card) return;
     const from = this.card;
     if (this.outbox.all().length) await this.post.flush(); // what the server does not know yet stands in the way of what comes next
-    const found = await this.ask("step", { from: from.id, by: String(by) });
+    const found = await this.ask("step", { from: from.place, by: String(by) });
     if (!found || this.card !== from) return;
-    const [card] = found.faces;
-    if (!this.answered.has(from.id) && !from.stands) this.line.unshift(from);
-    this.line = this.line.filter((one) => one.id !== card.id);
-    this.show(this.ready(card));
+    const card = this.ready(found.faces[0]);
+    if (!this.answered.has(from.key) && !from.stands) this.line.unshift(from);
+    this.line = this.line.filter((one) => one.key !== card.key);
+    this.show(card);
   }
   next() {
     const card = this.line.shift();
@@ -261,22 +262,22 @@ class Deck {
   }
   async more() {
     if (this.asking) return;
-    const after = this.line.length ? this.line[this.line.length - 1].id : this.card ? this.card.id : this.last;
+    const after = this.line.length ? this.line[this.line.length - 1].place : this.card ? this.card.place : this.last;
     this.last = after;
     this.asking = this.ask("deck", { after, count: AHEAD });
     const found = await this.asking;
     this.asking = null;
     if (this.gone) return;
     if (!found) { setTimeout(() => this.gone || this.more(), 1000); return; }
-    const here = new Set([...this.line.map((card) => card.id), this.card && this.card.id]);
-    const fresh = found.faces.filter((card) => !here.has(card.id) && !this.answered.has(card.id));
+    const here = new Set([...this.line.map((card) => card.key), this.card && this.card.key]);
+    const fresh = found.faces.filter((card) => !here.has(card.id + card.token) && !this.answered.has(card.id + card.token));
     this.whole = !fresh.length; // all that is open is here
     for (const card of fresh) this.line.push(this.ready(card));
     if (!this.card && this.line.length) this.next();
     else if (!this.card && !fresh.length) {
       await this.post.flush();
       if (this.outbox.all().length) setTimeout(() => this.gone || this.more(), 500);
-      else if (found.faces.some((card) => this.answered.has(card.id))) { this.answered.clear(); this.more(); } // skipped ones come last
+      else if (found.faces.some((card) => this.answered.has(card.id + card.token))) { this.answered.clear(); this.more(); } // skipped ones come last
       else this.end();
     }
   }
@@ -291,10 +292,11 @@ class Deck {
     if (found.taken.filter((one) => this.back.delete(one.answer_id)).length) {
       const [card] = found.faces;
       if (card) {
-        this.answered.delete(card.id);
-        if (this.card && this.card.id !== card.id && !this.answered.has(this.card.id)) this.line.unshift(this.card);
-        this.line = this.line.filter((one) => one.id !== card.id);
-        this.show(this.ready(card));
+        this.ready(card);
+        this.answered.delete(card.key);
+        if (this.card && this.card.key !== card.key && !this.answered.has(this.card.key)) this.line.unshift(this.card);
+        this.line = this.line.filter((one) => one.key !== card.key);
+        this.show(card);
         this.say("", `Undone: ${found.undone > 1 ? `${found.undone.toLocaleString()} decisions` : card.name}`);
       }
     }
@@ -325,7 +327,7 @@ class Deck {
         add(`Leave ${one.newer.said}`, () => this.say("", "Left as it was"));
         const what = answer.label ? ` ${this.words.get(answer.label)}` : answer.shares ? `: ${this.mix.told(answer.shares)}` : "";
         add(`Replace by ${answer.action}${what}`, () => this.decide(answer.action, answer.label,
-          one.newer.decision_id, { ...answer, id: answer.sample_id, name: one.name, hidden: answer.model_hidden, stands: null, given: null }, answer.shares));
+          one.newer.decision_id, { ...answer, id: answer.sample_id, key: answer.sample_id + answer.token, name: one.name, hidden: answer.model_hidden, stands: null, given: null }, answer.shares));
       } else add("Understood", () => {});
       return row;
     });

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from apps.review import style, unlabelled
 from apps.review.addresses import is_double
-from apps.review.desks import at_place
+from apps.review.desks import at_place, reviewer_of
 from apps.review.parts import escape
 from apps.review.sitting import Sitting, progress_line
 from ferclean.errors import UsageError
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
-from ferclean.review.desk import Standing, contender, last_word, teaching_now
+from ferclean.review.checks import Asked, check_of, mixed, token
+from ferclean.review.desk import Standing, contender, teaching_now
 from ferclean.review.offers import Item, Offer
 from ferclean.review.sharing import Others, others_about
 from ferclean.steps.answers import UNDO, Answer, Taken, take
@@ -37,6 +38,7 @@ _VERDICTS = {
     "clean": "Probably labelled right",
 }
 _RANDOM = "This face was drawn at random, to measure how many errors are left."
+_MEASURE = "This face is here to measure, whatever its verdict."
 _TEACHING = "This face was drawn at random: what you say about it teaches the labels of the whole set."
 
 
@@ -52,8 +54,12 @@ def deal(address: Mapping[str, str], *, after: str | None, count: int, examples:
     def ask(at: Sitting) -> dict[str, Any]:
         first = [at.current] if after is None and at.current is not None else []
         ahead = [one for one in _open_after(at, after or at.current) if one not in first]
+        asked = [*first, *ahead][:count]
+        # neither an audit nor a teaching round, which are one for all, is mixed with anything
+        plain = at.filters.audit or at.teaches
+        faces = _in_earnest(asked) if plain else mixed(at.desk, asked, selection=at.selection)
         return {
-            "faces": _cards(at, [*first, *ahead][:count]),
+            "faces": _cards(at, faces),
             "examples": _examples(at) if examples else None,
             **_how_far(at),
         }
@@ -68,7 +74,7 @@ def step(address: Mapping[str, str], *, sample_id: str, by: int) -> dict[str, An
         place = at.selection.place_of(sample_id)
         if place is None:
             raise UsageError("this face is not in the selection any longer; read the workspace again")
-        return {"faces": _cards(at, [at.selection[(place + by) % len(at.selection)]])}
+        return {"faces": _cards(at, _in_earnest([at.selection[(place + by) % len(at.selection)]]))}
 
     return at_desk(address, ask)
 
@@ -80,7 +86,9 @@ def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dic
         try:
             if double:
                 unlabelled.check(str(one.get("action")))
-            answers.append(_answer({**one, "model_hidden": True} if double else one))
+            answers.append(
+                _answer({**one, "model_hidden": True} if double else one, reviewer_of(address.get("reviewer")))
+            )
         except UsageError as error:  # told of by itself: it must not keep those behind it
             odd.append(Taken(answer_id=str(one.get("answer_id")), refused=str(error)))
     undoing = {one.answer_id for one in answers if one.action == UNDO}
@@ -91,7 +99,7 @@ def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dic
         shown = [sample_id for sample_id in undone if sample_id in at.selection]
         return {
             "taken": [_told(one, at) for one in [*taken, *odd]],
-            "faces": _cards(at, shown[-1:]),
+            "faces": _cards(at, _in_earnest(shown[-1:])),
             "undone": len(undone),
             **_how_far(at),
         }
@@ -99,7 +107,7 @@ def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dic
     return at_desk(address, ask)
 
 
-def _answer(sent: Mapping[str, Any]) -> Answer:
+def _answer(sent: Mapping[str, Any], reviewer: str) -> Answer:
     """As the browser sends it. Raises UsageError where it is no answer."""
     try:
         said = {name: _whole(value) for name, value in sent.items()}
@@ -110,6 +118,7 @@ def _answer(sent: Mapping[str, Any]) -> Answer:
             seconds=None if seconds is None else float(seconds), model_hidden=bool(said.get("model_hidden")),
             note=str(said.get("note") or "")[:500], by_choice=bool(said.get("by_choice")),
             shares=None if said.get("shares") is None else _shares(said["shares"]),
+            check=check_of(reviewer, str(said.get("sample_id")), str(said.get("token"))),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(f"this is no answer: {error}") from error
@@ -174,19 +183,27 @@ def _open_after(at: Sitting, sample_id: str | None) -> list[str]:
     return found or later
 
 
-def _cards(at: Sitting, sample_ids: Sequence[str]) -> list[dict[str, Any]]:
-    if not sample_ids:
+def _in_earnest(sample_ids: Sequence[str]) -> list[Asked]:
+    return [Asked(sample_id=one, after=one) for one in sample_ids]
+
+
+def _cards(at: Sitting, faces: Sequence[Asked]) -> list[dict[str, Any]]:
+    if not faces:
         return []
     with at.desk.ws.reading("dealing faces"):  # one connection for all that is read about them
-        return _read_cards(at, sample_ids)
+        return _read_cards(at, faces)
 
 
-def _read_cards(at: Sitting, sample_ids: Sequence[str]) -> list[dict[str, Any]]:
-    items = at.desk.items.read(sample_ids)
-    wanted = [pair for sample_id in sample_ids for pair in _pictures(at, items[sample_id])]
+def _read_cards(at: Sitting, faces: Sequence[Asked]) -> list[dict[str, Any]]:
+    ids = [one.sample_id for one in faces]
+    items = at.desk.items.read(ids)
+    wanted = [pair for sample_id in ids for pair in _pictures(at, items[sample_id])]
     pictures = faces_beside.pictures(at.album, wanted)
-    others = others_about(at.desk, sample_ids, blind=at.filters.blind)
-    return [_card(at, items[sample_id], pictures, others[sample_id]) for sample_id in sample_ids]
+    others = others_about(at.desk, ids, blind=at.filters.blind)
+    return [
+        _card(at, items[one.sample_id], pictures, Others() if one.check else others[one.sample_id], one)
+        for one in faces
+    ]
 
 
 def _pictures(at: Sitting, item: Item) -> list[tuple[str, int]]:
@@ -195,14 +212,15 @@ def _pictures(at: Sitting, item: Item) -> list[tuple[str, int]]:
 
 
 def _card(
-    at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_beside.Picture], others: Others
+    at: Sitting, item: Item, pictures: Mapping[tuple[str, int], faces_beside.Picture], others: Others, asked: Asked
 ) -> dict[str, Any]:
     """One face with all that is drawn about it; of a blind one nothing that the model thinks leaves the server."""
     picture, near = pictures[item.sample_id, faces_beside.FACE_SIDE], _neighbours(at, item, pictures)
-    stands = at.desk.standing.get(item.sample_id)
+    stands = None if asked.check else at.desk.standing.get(item.sample_id)
+    place = {"place": asked.after, "token": token(at.desk.reviewer, item.sample_id, asked.check)}
     if at.filters.double:
         own = _stands(stands, at.desk.classes) if stands is not None and stands.reviewer == at.desk.reviewer else None
-        return unlabelled.card(at, item, picture, others, beside=near, stands=own)
+        return unlabelled.card(at, item, picture, others, beside=near, stands=own) | place
     hidden = at.filters.blind
     proposal = None if hidden else item.offer
     return {
@@ -215,14 +233,15 @@ def _card(
         "offer": None if proposal is None else {"action": proposal.action, "label": proposal.label},
         "offered": offered(proposal, hidden=hidden),
         "stands": None if stands is None else _stands(stands, at.desk.classes),
-        "seen": last_word(at.desk, item.sample_id),
-        "caption": _caption(at, item, others),
+        "seen": 0 if stands is None else stands.decision_id,
+        "caption": _caption(at, item, others, stands),
         "labels": style.labels(item.given_label, item.suggested_label, hidden=hidden),
         "evidence": _evidence(at, item),
         "beside": near,
         "hidden": hidden,
         "by_choice": at.filters.narrowed,
         "run_id": item.run_id,
+        **place,
     }
 
 
@@ -231,14 +250,15 @@ def _stands(stands: Standing, classes: Sequence[str]) -> dict[str, Any]:
     return {"action": stands.action, "label": stands.label, "shares": shares}
 
 
-def _caption(at: Sitting, item: Item, others: Others) -> str:
-    place = f"{at.selection.index(item.sample_id) + 1:,} / {len(at.selection):,}"
-    order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
-    stands = at.desk.standing.get(item.sample_id)
+def _caption(at: Sitting, item: Item, others: Others, stands: Standing | None) -> str:
+    place = order = ""
+    if at.desk.checks is None:  # else a face out of its place would be known by it
+        place = f"<span>{at.selection.index(item.sample_id) + 1:,} / {len(at.selection):,}</span>"
+        order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
     if stands is not None and stands.reviewer != at.desk.reviewer:
         order += f"<span>settled by {escape(stands.reviewer)}</span>"
     return (
-        f'<span>{place}</span><span class="name">{escape(item.source_key)}</span><span>{escape(item.split)}</span>'
+        f'{place}<span class="name">{escape(item.source_key)}</span><span>{escape(item.split)}</span>'
         f"{order}{_others(others)}"
     )
 
@@ -267,6 +287,8 @@ def _evidence(at: Sitting, item: Item) -> str:
     title = _VERDICTS.get(item.verdict, item.verdict)
     title = title if item.p_verdict is None else f"{title} ({item.p_verdict:.0%})"
     aside = (_TEACHING if at.teaches else _RANDOM) if item.drawn_at_random else ""
+    if at.desk.checks is not None and not at.teaches:  # what is mixed in looks like what was drawn
+        aside = _MEASURE if aside or (item.verdict == "clean" and not at.filters.kinds) else ""
     return (
         f'<div style="height:calc({shown} * var(--fc-row));overflow-y:auto">{bars}</div>'
         f"{style.why(title, item.reasons, aside=aside)}"

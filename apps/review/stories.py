@@ -14,7 +14,15 @@ from ferclean.review.offers import Item
 from ferclean.store.history import Entry, History
 
 _DID = {"keep": "keep", "ambiguous": "ambiguous", "exclude": "exclude", "skip": "skipped", "undo": "took back"}
-_WHERE = {"cli": "command line", "file": "a file", "fiftyone": "FiftyOne", "api": "", "review": ""}
+_WHERE = {
+    "cli": "command line",
+    "file": "a file",
+    "fiftyone": "FiftyOne",
+    "api": "",
+    "review": "",
+    "repeat": "asked again, to measure",
+    "honeypot": "asked to measure",
+}
 
 
 def said(action: str, label: str | None) -> str:

@@ -58,7 +58,9 @@ def card(
 def name(at: Sitting, sample_id: str) -> str:
     """What a face is called: its place among those that are looked at."""
     place = at.selection.place_of(sample_id)
-    return "this face" if place is None else f"face {place + 1:,} of {len(at.selection):,}"
+    return (
+        "this face" if place is None or at.desk.checks is not None else f"face {place + 1:,} of {len(at.selection):,}"
+    )
 
 
 def word(newer: Word) -> dict[str, Any]:

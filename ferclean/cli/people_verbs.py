@@ -97,6 +97,12 @@ def team(
     overlap: Annotated[
         float | None, typer.Option(help="Share of the faces that two answer, each without the other.")
     ] = None,
+    repeats: Annotated[
+        float | None, typer.Option(help="Faces asked about a second time, per face of the queue; measures only.")
+    ] = None,
+    honeypots: Annotated[
+        float | None, typer.Option(help="Faces of which people are sure already, per face of the queue; measures only.")
+    ] = None,
     by: Annotated[
         str | None, typer.Option(envvar="FERCLEAN_REVIEWER", help="Who plans; default the system's user name.")
     ] = None,
@@ -105,7 +111,9 @@ def team(
     from ferclean.steps.team import team as step
 
     session: Session = context.obj
-    result = step(session.open(), reviewers=names(reviewers), overlap=overlap, made_by=by)
+    result = step(
+        session.open(), reviewers=names(reviewers), overlap=overlap, repeats=repeats, honeypots=honeypots, made_by=by
+    )
     session.emit("team", result.as_dict())
     if (plan := result.plan) is None:
         session.say("no plan: everybody sees every face")
@@ -116,15 +124,26 @@ def team(
         f"{result.answered:,} of {result.queue:,} faces of the queue answered"
         + (f", {result.both:,} of {result.twice:,} by two" if result.twice else "")
     )
+    if plan and plan["honeypots"]:
+        session.say(f"{result.sure:,} faces of which three or more votes or reviewers are sure serve as honeypots")
+    kinds = [name for name in ("repeats", "honeypots") if any(one[name] for one in result.people)]
+    heads = {"repeats": "same again", "honeypots": "as people are sure"}
     session.table(
-        ["reviewer", "faces", "answered", "left"],
+        ["reviewer", "faces", "answered", "left", *(heads[name] for name in kinds)],
         [
             [one["reviewer"] if one["planned"] or plan is None else f"{one['reviewer']} (not in the plan)",
-             one["faces"] if one["planned"] else "", one["answered"], one["left"] if one["planned"] else ""]
+             one["faces"] if one["planned"] else "", one["answered"], one["left"] if one["planned"] else "",
+             *(_right(one[name]) for name in kinds)]
             for one in result.people
         ],
     )  # fmt: skip
     session.next("review" if plan else "team --reviewers ann,bo")
+
+
+def _right(found: dict[str, float] | None) -> str:
+    if found is None:
+        return "none yet"
+    return f"{found['right']} of {found['rows']} ({found['low']:.0%} to {found['high']:.0%})"
 
 
 def decide(

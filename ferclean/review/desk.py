@@ -17,6 +17,7 @@ from ferclean.parts import teaching
 from ferclean.parts.calibrated import shown_temperature
 from ferclean.review import narrowing
 from ferclean.review.area import Area, Chart
+from ferclean.review.checks import Checks, checks_of
 from ferclean.review.offers import Item
 from ferclean.review.ranked import Faces, Selection, asked_for
 from ferclean.review.sharing import Share, share_of
@@ -144,6 +145,8 @@ class Desk:
     """Faces that a draw brought in and that anybody has decided about."""
     share: Share | None = None
     """Whose faces are whose, by the team's plan; None without one."""
+    checks: Checks | None = None
+    """What the reviewer is asked to be measured; None where the plan asks for none."""
     marks: Marks | None = None
     """What people said, read when a filter asks for it; None: not yet since the last `refresh`."""
     chart: Chart | None = None
@@ -177,6 +180,7 @@ def open_desk(ws: Workspace, *, reviewer: str | None = None) -> Desk:
             round=teaching.teaching(ws, reviewer=name), learned=teaching.progress(ws, reviewer=name),
             share=share_of(ws, name, queue.ids),
         )  # fmt: skip
+        desk.checks = checks_of(ws, name, desk.share.plan if desk.share is not None else None)
         refresh(desk)
     return desk
 

@@ -46,6 +46,8 @@ class Answer:
     note: str = ""
     by_choice: bool = False
     """As `Decision.by_choice`."""
+    check: str = ""
+    """One of `store.decisions.CHECKS`: it measures the reviewer and stands for nothing."""
     run_id: str | None = None
     """The triage that judged what was shown; of another one than the desk's this alone is kept. None: the desk's."""
 
@@ -113,6 +115,10 @@ def _bring_up_to_date(desk: Desk, answers: Sequence[Answer], rows_of: Mapping[st
             continue
         sample_id = str(one.sample_id)
         desk.moments.append(time.monotonic())
+        if one.check:
+            if desk.checks is not None:
+                desk.checks.answered.add((one.check, sample_id))
+            continue
         if one.action == "skip":
             desk.skipped.add(sample_id)
             continue
@@ -196,12 +202,12 @@ class _Taking:
 
     def _decision(self, one: Answer) -> Decision:
         action, label = _plain(self.desk, one)
-        seen = one.seen
+        seen: int | str | None = None if one.check else one.seen  # it replaces nothing
         if isinstance(seen, str):  # where it was refused, nothing of ours stands
             seen = self.known[seen][0] if seen in self.known else 0
         return Decision(
             sample_id=str(one.sample_id), action=action, label=label, reviewer=self.desk.reviewer, note=one.note,
-            source="review", seconds=None if one.seconds is None else round(one.seconds, 2), seen=seen,
+            source=one.check or "review", seconds=None if one.seconds is None else round(one.seconds, 2), seen=seen,
             shown=None if one.model_hidden else self._shown(one), by_choice=one.by_choice, shares=one.shares,
         )  # fmt: skip
 

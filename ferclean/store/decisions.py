@@ -21,7 +21,9 @@ from ferclean.store.standing import DRAWN, Word, conflicts_of, in_force, words_o
 from ferclean.store.workspace import Workspace
 
 ACTIONS = ("keep", "relabel", "ambiguous", "exclude", "skip")
-SOURCES = ("review", "cli", "file", "fiftyone", "api", "adjudication")
+CHECKS = ("repeat", "honeypot")
+"""Sources of answers that measure only who gives them (`store.checks`): they stand for nothing."""
+SOURCES = ("review", "cli", "file", "fiftyone", "api", "adjudication", *CHECKS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,7 @@ class Decision:
     shown: dict[str, Any] | None = None
     """What the model showed at that moment; None when it was hidden."""
     source: str = "api"
-    """review, cli, file, fiftyone, api, or adjudication: that one settles a disagreement."""
+    """review, cli, file, fiftyone, api; adjudication settles a disagreement; of CHECKS: it stands for nothing."""
     inclusion_probability: float | None = None
     """Chance in (0, 1] with which a random draw chose the sample; None: that of the draw in force, if it was drawn."""
     by_choice: bool = False
@@ -136,7 +138,10 @@ def undo_in(
     since: datetime | None = None,
 ) -> list[int]:  # fmt: skip
     """`undo` in a session that is open already."""
-    live = "SELECT decision_id, sample_id, reviewer, bulk_id FROM live_decision WHERE true"
+    live = (  # checks too: to the person they were answers like all others
+        "SELECT decision_id, sample_id, reviewer, bulk_id FROM decision WHERE action <> 'undo' "
+        "AND decision_id NOT IN (SELECT undo_of FROM decision WHERE undo_of IS NOT NULL)"
+    )
     if decision_id is not None:
         if not rows(con, "SELECT 1 FROM decision WHERE decision_id = ? AND action <> 'undo'", [decision_id]):
             raise UsageError(f"there is no decision {decision_id} to undo")

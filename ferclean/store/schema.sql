@@ -47,7 +47,8 @@ CREATE TABLE decision (            -- append-only: an undo is a row of its own
     note VARCHAR NOT NULL,         -- free text, may be empty
     seconds DOUBLE,                -- time that the person took; NULL: not measured
     shown VARCHAR,                 -- JSON: what the model showed (suggestion, probabilities); NULL: nothing, blind
-    source VARCHAR NOT NULL,       -- review, cli, file, fiftyone, api; adjudication settles what came before it
+    source VARCHAR NOT NULL,       -- review, cli, file, fiftyone, api; adjudication settles what came before it; repeat
+                                   -- and honeypot measure the reviewer and stand for nothing
     inclusion_probability DOUBLE,  -- chance in (0, 1] with which a random draw chose the sample; NULL: not drawn
     bulk_id VARCHAR,               -- shared by the rows of one bulk act
     undo_of BIGINT,                -- decision_id that this row takes back
@@ -161,7 +162,7 @@ CREATE TABLE schema_version (       -- one row per migration that ran
 -- What stands of all that people decided. Every room, and whoever opens the database with plain duckdb, reads these views;
 -- what makes them is migrations/0015_shares.sql, here is what they hold:
 
-CREATE VIEW live_decision AS SELECT * FROM decision WHERE false;      -- what was not undone
+CREATE VIEW live_decision AS SELECT * FROM decision WHERE false;      -- what was not undone, checks apart
 
 CREATE VIEW standing_decision AS SELECT * FROM decision WHERE false;  -- what stands of each reviewer about a sample
 

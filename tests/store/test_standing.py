@@ -43,7 +43,7 @@ def random_log(ids: list[str], *, seed: int) -> list[dict[str, Any]]:
             action, label = chance.choice(SAYS)
             settles = action != "skip" and chance.random() < 0.2
             row |= {"sample_id": chance.choice(ids), "action": action, "label": label}
-            row["source"] = "adjudication" if settles else "review"
+            row["source"] = "adjudication" if settles else chance.choice(["review"] * 6 + ["repeat", "honeypot"])
         log.append(row)
     return log
 
@@ -54,6 +54,7 @@ class Replay:
     def __init__(self, rows: list[dict[str, Any]], given: str) -> None:
         undone = {row["undo_of"] for row in rows}
         live = [row for row in rows if row["action"] != "undo" and row["decision_id"] not in undone]
+        live = [row for row in live if row["source"] not in ("repeat", "honeypot")]
         said = [row for row in live if row["action"] != "skip"]
         settled = next((row for row in reversed(said) if row["source"] == "adjudication"), None)
         after = [row for row in said if settled is None or row["decision_id"] > settled["decision_id"]]

@@ -121,11 +121,11 @@ def independence(
     measured: dict[str, Any] = {
         "left": left,
         "news": news,
-        "agreement": _share(repeats),
-        "agreement_on_test": _share(on_test),
+        "agreement": wilson(repeats),
+        "agreement_on_test": wilson(on_test),
         "gap": _gap(repeats, on_test),
-        "disputed_given": _share(repeats[disputed]),
-        "disputed_recognizers": _share(named[disputed] == probs[disputed].argmax(1)),
+        "disputed_given": wilson(repeats[disputed]),
+        "disputed_recognizers": wilson(named[disputed] == probs[disputed].argmax(1)),
     }
     verdict, sentence = _weigh(count, repeats, on_test, left, news, by)
     return Independence(verdict=verdict, sentence=sentence, **measured)
@@ -216,7 +216,7 @@ def _pool(logs: np.ndarray, labels: np.ndarray, held: float) -> tuple[np.ndarray
     return weights[:sources], np.linalg.inv(information + np.diag(ridge)), float(told)
 
 
-def _share(hits: np.ndarray) -> Share:
+def wilson(hits: np.ndarray) -> Share:
     """A share with its Wilson interval."""
     count = len(hits)
     if not count:
