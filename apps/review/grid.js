@@ -386,7 +386,8 @@ class Grid {
     this.count();
     this.post.gather();
     this.say("saved", `${face.name}: ${face.skipped ? "skipped" : face.action === "relabel" ? `→ ${this.data.words.get(face.label)}` : SAID[face.action]}`);
-    if (place + 1 < this.listed()) this.at = place + 1;
+    const { start, size } = this.sectionOf(place); // not on to another group: Enter would decide that one
+    if (place + 1 < start + size) this.at = place + 1;
     this.reveal(this.at);
     this.draw(true);
   }

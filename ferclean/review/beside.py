@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -71,6 +71,8 @@ class Album:
     """Why it knows no copies, with the mend; None where it does."""
     near: tuple[list[str], dict[str, int], Nearest] | None = None
     """Its samples, their rows, and who is near whom; read when first asked for."""
+    near_rows: tuple[Mapping[str, int], np.ndarray] | None = None
+    """The queue (sample id -> row) that `near` was last told in rows of, and those rows (`likeness.near_rows`)."""
     found: dict[tuple[str, int], list[Beside]] = field(default_factory=dict)
     """What lay beside the faces that were looked at."""
     kept: dict[tuple[str, int], Picture] = field(default_factory=dict)

@@ -55,9 +55,16 @@ def groups_on(desk: Desk, filters: Filters, album: Album | None = None) -> list[
     rows = select(desk, filters).rows
     near = None
     if album is not None:
-        ids, _, nearest = near_of(album)
-        near = near_rows(place, ids, nearest)
+        near = _near(album, place)
     return likeness_groups(desk.items.ranked, rows[~np.isin(rows, apart)], near)
+
+
+def _near(album: Album, place: Mapping[str, int]) -> np.ndarray:
+    """`near_rows` of an album, kept there: half a second at 300,000 faces, and every list of a grid asks for it."""
+    if album.near_rows is None or album.near_rows[0] is not place:
+        ids, _, nearest = near_of(album)
+        album.near_rows = place, near_rows(place, ids, nearest)
+    return album.near_rows[1]
 
 
 def near_rows(place: Mapping[str, int], ids: Sequence[str], nearest: Nearest) -> np.ndarray:

@@ -1,0 +1,158 @@
+"""How long does the grid take to show its first faces, another order or filter, and does the page stay small?
+
+A real Chromium before the real server, on a copy of a scored workspace (`pipelines.scale --folder` leaves one of any
+size). Times are from the choice to the first picture of the new list; memory is the tab's own (its renderer's private
+pages) and its JavaScript heap after a collection, before and after a walk through many faces.
+
+    python -m pipelines.review_grid --workspace W [--rounds 5] [--faces 2000] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferclean.store.table import ranked
+from ferclean.store.workspace import Workspace
+from pipelines.heading import heading, write_figures
+from pipelines.review_screen import BROWSERS, FLAGS, answer, serving
+
+ORDERS = ("sure", "unsure", "pair", "alike", "worth")
+SHOWN = "document.querySelector('.fc-grid-tile img[src]') && document.querySelector('.fc-grid-tile').dataset.face"
+TILES = 40
+"""Tiles of which the walk is scrolled on at a time."""
+
+
+@contextmanager
+def chromium(browser: str | None) -> Iterator[Any]:
+    """A page of a browser whose processes can be asked for their memory."""
+    from playwright.sync_api import sync_playwright
+
+    found = browser or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        try:
+            yield started.new_page(viewport={"width": 1440, "height": 900})
+        finally:
+            started.close()
+
+
+def memory(page: Any) -> dict[str, float]:
+    """MB of the tab: its heap after a collection, and the private pages of its renderer (NaN where /proc is not)."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.collectGarbage")
+    heap = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
+    processes = page.context.browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    renderers = [one["id"] for one in processes if one["type"] == "renderer"]
+    return {"heap": heap, "private": max((_private(number) for number in renderers), default=float("nan"))}
+
+
+def _private(number: int) -> float:
+    """MB of a process that no other shares."""
+    try:
+        told = Path(f"/proc/{number}/smaps_rollup").read_text()
+    except OSError:
+        return float("nan")
+    return sum(int(size) for size in re.findall(r"Private_\w+:\s+(\d+) kB", told)) / 1000
+
+
+def changed(page: Any, act: Callable[[], Any]) -> float:
+    """Milliseconds from an act in the grid to the first picture of the list that it makes."""
+    before = page.evaluate("window.__fercleanGrid.list")
+    start = time.perf_counter()
+    act()
+    page.wait_for_function(f"old => window.__fercleanGrid.list !== old && {SHOWN}", arg=before, polling=5)
+    taken = (time.perf_counter() - start) * 1000
+    page.wait_for_timeout(1200)  # the counts and the page around follow
+    return taken
+
+
+def run(root: Path, *, rounds: int, faces: int, browser: str | None = None) -> dict[str, Any]:
+    """All measurements, of the workspace at `root`, which is not written to."""
+    load = os.getloadavg()
+    orders: list[float] = []
+    filters: list[float] = []
+    with serving(root, reviewer="measured") as server, chromium(browser) as page:
+        answer(f"{server.url}/_stcore/health")
+        first = []
+        for _ in range(3):  # the first one opens the workspace
+            start = time.perf_counter()
+            page.goto(f"{server.url}/?page=grid")
+            page.wait_for_function(SHOWN, polling=5, timeout=120_000)
+            first.append(time.perf_counter() - start)
+            page.wait_for_timeout(3000)
+        page.locator(".fc-grid-sort").select_option("alike")  # neighbours are read once
+        page.wait_for_timeout(5000)
+        for _ in range(rounds):
+            orders += [changed(page, partial(page.locator(".fc-grid-sort").select_option, name)) for name in ORDERS]
+        verdicts = page.locator("details", has=page.get_by_text("Verdict", exact=True)).locator("button.value")
+        for _ in range(rounds):
+            for place in range(min(2, verdicts.count())):
+                filters += [changed(page, verdicts.nth(place).click) for _ in range(2)]
+        before = memory(page)
+        for _ in range(faces // TILES):
+            page.evaluate("by => { window.__fercleanGrid.scroll.scrollTop += by; }", TILES / 8 * 190)
+            page.wait_for_timeout(150)
+        after = memory(page)
+    return heading("review_grid") | {
+        "faces": len(ranked(Workspace.open(root)).ids), "cores": os.cpu_count(), "load": load,
+        "load_after": os.getloadavg(), "seconds_to_first_screen": first, "ms_to_another_order": _spread(orders),
+        "ms_to_another_filter": _spread(filters), "mb_before": before, "mb_after": after, "walked": faces,
+    }  # fmt: skip
+
+
+def _spread(values: Sequence[float]) -> dict[str, float | int]:
+    median, p95 = np.quantile(values, [0.5, 0.95])
+    return {"n": len(values), "median": float(median), "p95": float(p95), "max": float(max(values))}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result in Markdown."""
+    first = ", ".join(f"{seconds:.1f}" for seconds in result["seconds_to_first_screen"])
+    lines = [
+        f"{result['faces']:,} faces, {result['version']}, {result['date']}, {result['cores']} cores, load "
+        f"{result['load'][0]:.1f} to {result['load_after'][0]:.1f}", "",
+        f"first screen, three times: {first} s", "",
+        "| ms to the first picture of | n | median | p95 | max |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name in ("order", "filter"):
+        found = result[f"ms_to_another_{name}"]
+        cells = " | ".join(f"{found[one]:,.0f}" for one in ("median", "p95", "max"))
+        lines.append(f"| another {name} | {found['n']} | {cells} |")
+    told = [f"{result[when][of]:.0f}" for of in ("private", "heap") for when in ("mb_before", "mb_after")]
+    memory_told = f"{told[0]} to {told[1]} private, {told[2]} to {told[3]} heap"
+    return "\n".join([*lines, "", f"MB of the tab over {result['walked']:,} faces: {memory_told}"])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", type=Path, required=True, help="a scored workspace; a copy of it is served")
+    parser.add_argument("--rounds", type=int, default=5, help="times that every order and filter is chosen")
+    parser.add_argument("--faces", type=int, default=2000, help="faces of the walk")
+    parser.add_argument("--browser", help="path of a Chromium; default what is on PATH, or Playwright's own")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name) / "W"
+        shutil.copytree(options.workspace, root)
+        result = run(root, rounds=options.rounds, faces=options.faces, browser=options.browser)
+    print(table(result))
+    if options.json is not None:
+        write_figures(options.json, result)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
