@@ -35,7 +35,7 @@ def part(address: Mapping[str, str], *, of: str | None, sort: str, start: int, c
         name, head = of or "", {}
         if name not in place.lists:
             place.desk.marks = None  # what others said since
-            name = place.list_of(filters_of(address, place.desk, place.facets), sort=sort if sort in SORTS else "worth")
+            name = place.list_of(_filters(place, address), sort=sort if sort in SORTS else "worth")
             head = {"groups": [_group(group) for group in place.lists[name].groups]}
         listed = place.lists[name]
         place.lists.move_to_end(name)
@@ -97,7 +97,10 @@ def bulk(address: Mapping[str, str], sent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filters(place: Place, address: Mapping[str, str]) -> Filters:
-    return filters_of(address, place.desk, place.facets)
+    filters = filters_of(address, place.desk, place.facets)
+    if filters.double:
+        raise UsageError("in double-blind mode faces are named one by one, on the review page")
+    return filters
 
 
 def _told(plan: review.Bulk) -> str:

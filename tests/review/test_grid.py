@@ -128,3 +128,9 @@ def test_counts_come_with_words_for_every_value(ws: Workspace) -> None:
         ("clean", "clean", 14),
     ]
     assert found["pairs"][0] == ("surprise>fear", "surprise → fear", 2)
+
+
+def test_double_blind_there_is_no_grid(ws: Workspace) -> None:
+    for ask in (listed, lambda **address: grid.counted(address)):
+        with pytest.raises(UsageError, match="one by one"):
+            ask(blind="2")
