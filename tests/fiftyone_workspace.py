@@ -11,6 +11,7 @@ from PIL import Image
 
 from ferclean import hashes
 from ferclean.store.decisions import Decision, append_decisions
+from ferclean.store.embeddings import write_embeddings
 from ferclean.store.runs import finish_run, start_run
 from ferclean.store.samples import Dataset, Sample, fingerprint, make_sample_id, put_dataset, put_samples
 from ferclean.store.scores import put_predictions
@@ -64,6 +65,7 @@ def make_workspace(root: Path) -> Workspace:
     stamp = fingerprint(ws)
     score = start_run(ws, kind="score", method="test", config={}, seed=0, fingerprint=stamp)
     put_predictions(ws, score, ids, np.arange(N) % 5, pred_probs)
+    write_embeddings(ws, score, ids, rng.normal(size=(N, 8)))
     finish_run(ws, score, {})
     triage = start_run(ws, kind="triage", method="test", config={"score_runs": [score]}, seed=0, fingerprint=stamp)
     chances = rng.dirichlet(np.ones(4), N)

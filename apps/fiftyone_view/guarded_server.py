@@ -1,6 +1,7 @@
 """FiftyOne's web server behind a door: only this machine's own pages, only images of the workspace, no other site.
 
-Started by `session.py` in a process of its own. It never changes what FiftyOne answers, it only refuses.
+Started by `session.py` in a process of its own. Of what FiftyOne answers it changes one thing: its page and its style
+sheets ask another site for fonts, and that is taken out of them (the guard would refuse it anyway).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,7 +22,7 @@ _ROOM = str(Path(__file__).resolve().parents[2])
 if _ROOM not in sys.path:
     sys.path.insert(0, _ROOM)
 
-from apps.guard import Guard, Message, own_hosts  # noqa: E402
+from apps.guard import App, Guard, Message, Receive, Send, own_hosts  # noqa: E402
 
 
 def only_images_below(roots: Iterable[str | Path]) -> Callable[[Message], int | None]:
@@ -41,6 +43,64 @@ def only_images_below(roots: Iterable[str | Path]) -> Callable[[Message], int | 
         return None if all(map(may_be_served, asked)) else 404
 
     return refusal
+
+
+def without_foreign_fonts(text: bytes) -> bytes:
+    """A page or a style sheet without what it asks other sites for; the browser's own fonts do.
+
+    >>> without_foreign_fonts(b'<link rel="preload" href="https://fonts.example/a" as="font"><p>')
+    b'<p>'
+    >>> without_foreign_fonts(b'@import"https://fonts.example/a;b";p{}')
+    b'p{}'
+    """
+    return _FOREIGN.sub(b"", text)
+
+
+_FOREIGN = re.compile(rb"""<link[^>]*href=["']?https?://[^>]*>|@import\s*(?:url\()?(["'])https?://.*?\1\)?\s*;""")
+
+
+class OwnFontsOnly:
+    """Passes FiftyOne's page and style sheets through `without_foreign_fonts`; everything else as it is."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self.app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = b""
+
+        async def send_mended(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start":
+                kinds = [value for name, value in message["headers"] if name.lower() == b"content-type"]
+                if not any(value.startswith((b"text/html", b"text/css")) for value in kinds):
+                    await send(message)
+                    return
+                start = message
+            elif start is None:
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    mended = without_foreign_fonts(body)
+                    kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+                    length = (b"content-length", str(len(mended)).encode())
+                    await send({**start, "headers": [*kept, length]})
+                    await send({"type": "http.response.body", "body": mended})
+
+        # a part of a file, or one that the browser holds already, would be passed on as it was
+        asked_whole = [(name, value) for name, value in scope["headers"] if name.lower() not in _PARTLY]
+        await self.app({**scope, "headers": asked_whole} if _is_text(scope["path"]) else scope, receive, send_mended)
+
+
+_PARTLY = (b"range", b"if-range", b"if-none-match", b"if-modified-since")
+
+
+def _is_text(path: str) -> bool:
+    return path == "/" or path.startswith("/datasets") or path.endswith((".css", ".html"))
 
 
 class GuardedServer(fos.ServerService):
@@ -76,7 +136,9 @@ def main() -> None:
     config = Config()
     config.bind = [f"{options.address}:{options.port}"]
     set_port(options.port)
-    guarded = Guard(app, hosts=own_hosts(options.address, options.port), refusal=only_images_below(options.root))
+    guarded = Guard(
+        OwnFontsOnly(app), hosts=own_hosts(options.address, options.port), refusal=only_images_below(options.root)
+    )
     asyncio.run(serve(guarded, config))  # type: ignore[arg-type]
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import fiftyone as fo
 
 VERDICT_COLOURS = {
-    "mislabelled": "#D55E00", "ambiguous": "#E69F00", "unusable": "#CC79A7", "duplicate": "#56B4E9", "leak": "#F0E442",
-    "clean": "#009E73",
+    "mislabelled": "#A31545", "ambiguous": "#7A5C00", "unusable": "#6B4E8A", "duplicate": "#4A5560", "leak": "#006B75",
+    "clean": "#00705A",
 }  # fmt: skip
-"""Okabe and Ito's colour-blind-safe palette."""
+"""Under FiftyOne's white letters, and none of them the given label's orange or the suggested one's blue."""
 
 _STYLE = Path(__file__).parents[1] / "review" / "style.css"
 # sidebar group -> fields; what is not named stands in FiftyOne's own groups
@@ -28,12 +28,13 @@ _GROUPS = {
 }
 
 
-def ink(name: str, *, dark: bool = True) -> str:
-    """A colour of the review screen by its name in `review/style.css`; FiftyOne is dark unless told otherwise."""
-    found = re.search(rf"--fc-{name}: light-dark\((#\w+), (#\w+)\)", _STYLE.read_text(encoding="utf-8"))
+def ink(name: str) -> str:
+    """A colour of the review screen by its name in `review/style.css`: that of light pages, dark enough for the white
+    letters that FiftyOne writes on it."""
+    found = re.search(rf"--fc-{name}: light-dark\((#\w+), ", _STYLE.read_text(encoding="utf-8"))
     if found is None:
         raise ValueError(f"{_STYLE} has no colour --fc-{name}")
-    return found[2 if dark else 1]
+    return found[1]
 
 
 def dress(dataset: fo.Dataset, classes: Sequence[str]) -> None:
@@ -42,7 +43,7 @@ def dress(dataset: fo.Dataset, classes: Sequence[str]) -> None:
     A label's colour says which label it is, not which class: as on the review screen.
     """
     inks = {"ground_truth": ink("given"), "suggested_label": ink("suggested"), "corrected_label": ink("good"),
-            "predictions": ink("bar")}  # fmt: skip
+            "predictions": ink("quiet")}  # fmt: skip
     fields = [
         {
             "path": path, "fieldColor": colour, "colorByAttribute": "label",
@@ -52,7 +53,7 @@ def dress(dataset: fo.Dataset, classes: Sequence[str]) -> None:
     ]  # fmt: skip
     fields.append(
         {
-            "path": "verdict", "fieldColor": ink("bar"),
+            "path": "verdict", "fieldColor": ink("quiet"),
             "valueColors": [{"value": name, "color": colour} for name, colour in VERDICT_COLOURS.items()],
         }
     )  # fmt: skip

@@ -26,6 +26,7 @@ def main() -> int:
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, help="serve the App here; without it only the dataset is updated")
     parser.add_argument("--reviewer", help="who gets the decisions made in the App")
+    parser.add_argument("--brain", action="store_true", help="have FiftyOne's brain compute everything it can")
     parser.add_argument("--open-browser", action="store_true")
     options = parser.parse_args()
     tell = _events()
@@ -68,7 +69,7 @@ def _sit(options: argparse.Namespace, tell: Any, stop: threading.Event) -> dict[
         tell(event="ready", url=where)
 
     try:
-        update, views, tags = bring_up_to_date(ws, reviewer=options.reviewer, progress=progress)
+        update, views, tags = bring_up_to_date(ws, reviewer=options.reviewer, brain=options.brain, progress=progress)
         if options.port is not None:
             later = serve(
                 ws,

@@ -14,7 +14,7 @@ QUEUE = "Queue (undecided, by rank)"
 # view name -> verdict kind
 VERDICT_VIEWS = {"Mislabelled": "mislabelled", "Ambiguous": "ambiguous", "Unusable": "unusable", "Leaks": "leak"}
 _COLOURS = {
-    QUEUE: "#0072B2", "Decided": "#009E73", **{name: VERDICT_COLOURS[kind] for name, kind in VERDICT_VIEWS.items()},
+    QUEUE: "#0067A5", "Decided": "#00705A", **{name: VERDICT_COLOURS[kind] for name, kind in VERDICT_VIEWS.items()},
 }  # fmt: skip
 _ALWAYS = (QUEUE, "Mislabelled", "Ambiguous", "Unusable", "Decided")
 

@@ -15,6 +15,7 @@ from typing import Any
 import fiftyone as fo
 import fiftyone.core.session.session as fiftyone_sessions
 
+from apps.fiftyone_view.brain import at_opening
 from apps.fiftyone_view.database import connect
 from apps.fiftyone_view.decide import TagSync, sync_decisions
 from apps.fiftyone_view.guarded_server import GuardedServer
@@ -30,16 +31,17 @@ TAG_INTERVAL = 5.0
 
 
 def bring_up_to_date(
-    ws: Workspace, *, reviewer: str | None = None, whole: bool = False, progress: Progress = silent
+    ws: Workspace, *, reviewer: str | None = None, whole: bool = False, brain: bool = False, progress: Progress = silent
 ) -> tuple[DatasetUpdate, dict[str, int], TagSync]:
     """Connect, record waiting tags, update the dataset and its views: (update, view sizes, what came of tags).
 
-    `whole` as in `update_dataset`.
+    `whole` as in `update_dataset`; `brain` has FiftyOne's brain compute everything, not what costs little alone.
     """
     connect(ws)
     # first the tags: the update then already shows what they decided
     tags = sync_decisions(ws, reviewer=reviewer)
     update = update_dataset(ws, whole=whole, progress=progress)
+    at_opening(ws, update.dataset, everything=brain, progress=progress)
     return update, save_views(update.dataset), tags
 
 
@@ -66,6 +68,8 @@ def serve(
     fiftyone_sessions._server_services[port] = GuardedServer(port, address=address, roots=roots)
     session = fo.launch_app(
         **{"view": queue} if len(queue) else {"dataset": dataset},
+        # of a view FiftyOne does not ask the data set for its colours
+        color_scheme=dataset.app_config.color_scheme,
         # remote: FiftyOne would otherwise open a browser by itself
         remote=True,
         address=address,

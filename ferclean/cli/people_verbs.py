@@ -66,6 +66,10 @@ def browse(
     reviewer: Reviewer = None,
     open_browser: OpenBrowser = True,
     show: Annotated[bool, typer.Option("--show/--no-show", help="Serve the App, or only update its dataset.")] = True,
+    brain: Annotated[
+        bool,
+        typer.Option("--brain", help="Compute FiftyOne's own scores, too: a minute for 12,000 faces."),
+    ] = False,
 ) -> None:
     """Open the workspace in FiftyOne, with saved views; tags and corrected labels made there become decisions."""
     from ferclean.steps.browse import browse as step
@@ -74,7 +78,7 @@ def browse(
     with session.progress() as progress:
         result = step(
             session.open(), port=port, address=address, reviewer=reviewer, open_browser=open_browser, show=show,
-            ready=lambda url: warn(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)"), told=warn,
+            brain=brain, ready=lambda url: warn(f"FiftyOne shows the workspace at {url} (Ctrl-C ends it)"), told=warn,
             progress=progress,
         )  # fmt: skip
     session.emit("browse", result.as_dict())

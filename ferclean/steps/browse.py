@@ -161,6 +161,7 @@ def browse(
     open_browser: bool = True,
     reviewer: str | None = None,
     show: bool = True,
+    brain: bool = False,
     ready: Callable[[str], None] | None = None,
     told: Callable[[str], None] = lambda text: None,
     progress: Progress = silent,
@@ -173,6 +174,8 @@ def browse(
         open_browser: ask the desktop to open a browser window.
         reviewer: who gets the decisions made in FiftyOne; None means the login name.
         show: False brings the dataset up to date, records the tags, and returns without serving.
+        brain: have FiftyOne's brain compute its own mistakenness and uniqueness, too; a map and similarity from
+            ferclean's embeddings cost seconds and come in any case.
         ready: called with the App's URL as soon as it answers. Raising KeyboardInterrupt in it ends the App.
         told: called while the App is open with each edit that was put back: the sample and why.
 
@@ -186,6 +189,7 @@ def browse(
         command += ["--address", address, "--port", str(free_port(address, port))]
     command += ["--open-browser"] if show and open_browser else []
     command += ["--reviewer", reviewer] if reviewer else []
+    command += ["--brain"] if brain else []
     log = Path(ws.root) / "fiftyone" / "browse.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as stderr:

@@ -18,7 +18,7 @@ def opened_in_fiftyone(tmp_path_factory):
     ws = make_workspace(tmp_path_factory.mktemp("fiftyone"))
     before = dict(os.environ)
     os.environ.update(step.environment(ws.root))
-    from apps.fiftyone_view import asked, database, decide, mirror, session, workspace_dataset
+    from apps.fiftyone_view import asked, brain, database, decide, looking, mirror, session, workspace_dataset
 
     try:
         update, sizes, _ = session.bring_up_to_date(ws)
@@ -35,6 +35,8 @@ def opened_in_fiftyone(tmp_path_factory):
             decide=decide,
             mirror=mirror,
             asked=asked,
+            brain=brain,
+            looking=looking,
             session=session,
             workspace_dataset=workspace_dataset,
         )

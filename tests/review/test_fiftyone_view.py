@@ -15,10 +15,12 @@ import pytest
 from fiftyone_workspace import CLASSES, FIFTYONES_WARNINGS, N, edit, make_workspace, one, tag
 from PIL import Image
 
-from ferclean.errors import FercleanError
+from ferclean.errors import FercleanError, UsageError
 from ferclean.evidence.verdict.calibration import apply_temperature, fit_temperature
 from ferclean.steps import browse as step
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, undo
+from ferclean.store.embeddings import embedding_digest
+from ferclean.store.maps import write_map
 from ferclean.store.runs import finish_run
 from ferclean.store.verdicts import KINDS as VERDICTS
 from ferclean.store.verdicts import get_verdicts, put_verdicts
@@ -176,11 +178,50 @@ def test_a_picture_that_changed_on_the_disk_leaves_the_dataset(view):
 
 def test_labels_have_the_colours_of_the_review_screen(view):
     scheme = {one["path"]: one for one in view.dataset.app_config.color_scheme.fields}
-    for path, ink in (("ground_truth", "#FFA04D"), ("suggested_label", "#63BDF5")):
+    for path, ink in (("ground_truth", "#B04A00"), ("suggested_label", "#0067A5")):
         assert scheme[path]["fieldColor"] == ink
         assert {one["color"] for one in scheme[path]["valueColors"]} == {ink}
         assert {one["value"] for one in scheme[path]["valueColors"]} == set(CLASSES)
     assert {one["value"] for one in scheme["verdict"]["valueColors"]} == set(VERDICTS)
+
+
+def test_the_brain_goes_by_our_embeddings_and_probabilities_and_loads_no_model(view, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a model was asked for")
+
+    monkeypatch.setattr("fiftyone.brain.internal.models.load_model", refuse)
+    assert view.dataset.list_brain_runs() == [view.brain.MAP_PCA, view.brain.SIMILARITY], "at every opening"
+    assert view.brain.run_brain(view.ws, view.dataset, view.brain.RUNS) == ["mistakenness", "uniqueness"]
+    assert view.brain.run_brain(view.ws, view.dataset, view.brain.RUNS) == []
+    for name in ("fiftyone_mistakenness", "fiftyone_uniqueness"):
+        assert len(view.dataset.exists(name)) == N, name
+        assert "HIGH" in view.dataset.get_field(name).description
+    face = one(view, "train_00001")
+    ours = view.looking.similar_to(view.ws, view.dataset, face.id).values("id")
+    theirs = view.dataset.sort_by_similarity(face.id, brain_key=view.brain.SIMILARITY).values("id")
+    assert len(ours) > 2
+    assert theirs[: len(ours)] == ours
+    with pytest.raises(UsageError, match="similarity"):
+        view.brain.run_brain(view.ws, view.dataset, ["similar"])
+
+
+def test_the_map_of_the_workspace_is_taken_where_there_is_one(view):
+    run = view.brain.scored_run(view.ws).run_id
+    at = np.random.default_rng(0).random((N, 2)).astype(np.float32)
+    write_map(view.ws, run, list(view.frame["sample_id"][:N]), at, embedding=embedding_digest(view.ws, run))
+    assert view.brain.run_brain(view.ws, view.dataset, ["map"]) == ["map"]
+    assert np.allclose(view.dataset.load_brain_results(view.brain.MAP).points, at)
+    assert not view.dataset.has_brain_run(view.brain.MAP_PCA)
+
+
+def test_spaces_put_into_one_keep_the_order_within_and_nothing_across_is_nearer(view):
+    embedding, space = np.random.default_rng(1).normal(size=(30, 4)), np.arange(30) % 3
+    unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    put = view.brain.in_one_space(embedding, space)
+    put = put / np.linalg.norm(put, axis=1, keepdims=True)
+    same = space[:, None] == space
+    assert np.allclose((put @ put.T)[same], ((unit @ unit.T + 2) / 3)[same], atol=1e-6)
+    assert (put @ put.T)[~same].max() <= (put @ put.T)[same].min()
 
 
 def test_an_image_behind_a_link_that_leaves_the_data_set_is_left_out(view, tmp_path):
@@ -252,8 +293,10 @@ def test_the_app_opens_the_queue_in_a_browser_serves_only_the_workspace_and_retu
     assert summary.url == seen.url
     assert (summary.samples, summary.decisions) == (N, 1)
     assert summary.as_dict()["views"][QUEUE] > 0
-    current = current_decisions(view.ws).set_index("sample_id").loc[view.frame.loc["train_00012", "sample_id"]]
-    assert (current["action"], current["reviewer"]) == ("ambiguous", "mia")
+    current = current_decisions(view.ws).set_index("sample_id")
+    for key, action in (("train_00012", "ambiguous"), ("train_00023", "exclude")):  # tagged; accepted in the App
+        row = current.loc[view.frame.loc[key, "sample_id"]]
+        assert (row["action"], row["reviewer"]) == (action, "mia")
 
 
 def _status(url, headers):
@@ -266,7 +309,10 @@ def _status(url, headers):
 
 
 def _look(url, count, picture):
-    """Open the App in a real browser: (the text of the page, every address that got an answer)."""
+    """Open the App in a real browser and accept what is proposed about the first face of the queue.
+
+    Returns the text of the page and every address that was asked, or was to be asked.
+    """
     from playwright.sync_api import sync_playwright
 
     executable = find_browser()
@@ -276,13 +322,17 @@ def _look(url, count, picture):
         page = browser.new_page(viewport={"width": 1400, "height": 850})
         # an advertisement covers the first screen otherwise
         page.add_init_script("localStorage.setItem('fiftyone-enterprise-tooltip-seen', 'true')")
-        answered: list[str] = []
-        page.on("response", lambda response: answered.append(response.url))
+        asked_for: list[str] = []
+        page.on("request", lambda request: asked_for.append(request.url))
         page.goto(url)
         page.get_by_text(count).first.wait_for(timeout=60_000)
         page.get_by_text("suggested_label").first.wait_for(timeout=60_000)
         page.wait_for_timeout(1500)  # the pictures come after the labels
+        page.mouse.move(400, 250)
+        page.mouse.click(326, 160)  # the box of the first face, which shows under the mouse
+        page.get_by_text("Accept", exact=True).first.click()
+        page.get_by_text("1 decision(s) recorded").first.wait_for(timeout=30_000)
         page.screenshot(path=picture)
         text = page.inner_text("body")
         browser.close()
-    return text, answered
+    return text, asked_for

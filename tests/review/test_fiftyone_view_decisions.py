@@ -195,7 +195,7 @@ def test_every_operator_loads(view):
     import fiftyone.plugins as fop
 
     assert sorted(fop.get_plugin("@ferclean/decisions").operators) == [
-        "accept", "ambiguous", "exclude", "filter_by_verdict", "keep", "record_tags", "refresh", "relabel",
+        "accept", "ambiguous", "brain", "exclude", "filter_by_verdict", "keep", "record_tags", "refresh", "relabel",
         "show_in_review", "similar_faces", "skip", "undo",
     ]  # fmt: skip
 
@@ -240,7 +240,9 @@ def test_an_operator_asks_before_it_decides_about_many_and_refuses_none(view):
     with pytest.raises(Exception, match="so many at once: are they all meant"):
         execute("keep", many).raise_exceptions()
     assert "Select one or more samples first" in str(form("keep", {"dataset": view.dataset, "params": {}}).to_json())
-    assert form("keep", {"dataset": view.dataset, "selected": ids_of(view, "train_00015"), "params": {}}) is None
+    assert "Applies to 1 sample" in str(
+        form("keep", {"selected": ids_of(view, "train_00015"), "dataset": view.dataset}).to_json()
+    )
     with pytest.raises(Exception, match="this dataset is not the workspace"):
         execute("undo", {"params": {}}).raise_exceptions()
     assert len(decision_history(view.ws)) == before
@@ -254,8 +256,11 @@ def test_operators_that_look_set_the_view_and_name_the_review_screen(view):
     assert [asked.operator_uri for asked in result.executor._requests] == ["set_view"]
     link = execute("show_in_review", {"dataset": view.dataset, "selected": chosen, "params": {}}).result["link"]
     assert f"sample={view.frame.loc['train_00016', 'sample_id']}" in link
-    with pytest.raises(Exception, match="ferclean score"):  # this set's scores are without embeddings
-        execute("similar_faces", {"dataset": view.dataset, "selected": chosen, "params": {}}).raise_exceptions()
+    alike = execute("similar_faces", {"dataset": view.dataset, "selected": chosen, "params": {}})
+    assert alike.result["samples"] > 1
+    near = view.looking.similar_to(view.ws, view.dataset, chosen[0])
+    assert near.values("source_key")[0] == "train_00016"
+    assert {int(key[-2:]) % 5 for key in near.values("source_key")} == {1}, "of its own fold"
 
 
 def ids_of(view, *keys):

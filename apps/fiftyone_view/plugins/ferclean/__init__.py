@@ -25,6 +25,7 @@ if (_root := str(bundled_path("apps").parent)) not in sys.path:
     sys.path.insert(0, _root)
 
 _EVERY = "every verdict"
+_MANY = "so many at once: are they all meant? The list of operators (key `) asks"
 
 
 class _Operator(foo.Operator):
@@ -34,7 +35,9 @@ class _Operator(foo.Operator):
     titled: ClassVar[str]
     button: ClassVar[bool] = False
     asks: ClassVar[bool] = True
-    """It may show a form first."""
+    """It has a form."""
+    at_once: ClassVar[bool] = False
+    """Its button does without the form; what the form would refuse is refused all the same, with its words."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -44,7 +47,8 @@ class _Operator(foo.Operator):
         if not self.button:
             return None
         word = self.titled.partition(":")[0]
-        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, types.Button(label=word, prompt=self.asks))
+        shown = types.Button(label=word, prompt=self.asks and not self.at_once)
+        return types.Placement(types.Places.SAMPLES_GRID_SECONDARY_ACTIONS, shown)
 
 
 class _Decide(_Operator):
@@ -52,18 +56,21 @@ class _Decide(_Operator):
 
     action: ClassVar[str]
 
-    def resolve_input(self, ctx: Any) -> types.Property | None:
+    at_once = True
+
+    def resolve_input(self, ctx: Any) -> types.Property:
         inputs = types.Object()
         self._ask(ctx, inputs)
         chosen = len(_chosen(ctx))
         if not chosen:
             inputs.view("none", types.Error(label="Select one or more samples first"))
-        elif chosen > ASK_ABOVE:
+        else:
+            inputs.view("count", types.Notice(label=f"Applies to {chosen:,} sample(s); undo takes it back"))
+        if chosen > ASK_ABOVE:
             sure = inputs.bool("sure", required=True, default=False, label=f"Yes, decide about all {chosen:,}")
             if not ctx.params.get("sure"):
-                sure.invalid, sure.error_message = True, "so many at once: are they all meant?"
-        # without a form the App records at once
-        return types.Property(inputs, view=types.View(label=self.titled)) if inputs.properties else None
+                sure.invalid, sure.error_message = True, _MANY
+        return types.Property(inputs, view=types.View(label=self.titled))
 
     def _ask(self, ctx: Any, inputs: types.Object) -> None:
         """What else the form asks for."""
@@ -95,6 +102,7 @@ class Keep(_Decide):
 class Relabel(_Decide):
     named, action, button = "relabel", "relabel", True
     titled = "Relabel: another expression is right"
+    at_once = False
 
     def _ask(self, ctx: Any, inputs: types.Object) -> None:
         labels = types.DropdownView()
@@ -229,6 +237,27 @@ class Refresh(_Operator):
         return {"added": update.added, "changed": update.changed, "problems": [*tags.put_back, *tags.problems]}
 
 
+class Brain(_Operator):
+    named = "brain"
+    titled = "Brain: similarity, map, FiftyOne's own mistakenness and uniqueness"
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        from apps.fiftyone_view.brain import RUNS
+
+        inputs = types.Object()
+        for name, run in RUNS.items():
+            inputs.bool(name, default=False, label=f"{name}: {run.costs}")
+        return types.Property(inputs, view=types.View(label=self.titled))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        from apps.fiftyone_view.brain import RUNS, run_brain
+
+        ws = _workspace(ctx)
+        done = run_brain(ws, ctx.dataset, [name for name in RUNS if ctx.params.get(name)])
+        ctx.ops.reload_dataset()
+        return {"done": done}
+
+
 def _workspace(ctx: Any) -> Workspace:
     """The workspace this server was started for; another dataset's samples are refused."""
     from apps.fiftyone_view.workspace_dataset import dataset_name
@@ -249,7 +278,7 @@ def _reviewer() -> str | None:
 
 OPERATORS = (
     Accept, Keep, Relabel, Ambiguous, Exclude, Skip, Undo, RecordTags, ShowInReview, FilterByVerdict, SimilarFaces,
-    Refresh,
+    Refresh, Brain,
 )  # fmt: skip
 
 
