@@ -24,6 +24,11 @@ class Deck {
     this.mix = new Mixing(this.find(".mixing"), this.words);
     this.buttons();
     this.asides = new Asides(this);
+    this.find(".fc-deck-beside").onclick = (event) => {
+      const face = event.target.closest("button[data-face]");
+      if (face && event.detail > 1) tell("a double click counts once");
+      else if (face) this.pick(face.dataset.face);
+    };
     this.down = (event) => this.key(event);
     this.point = () => { this.tabbed = false; };
     document.addEventListener("keydown", this.down);
@@ -50,7 +55,10 @@ class Deck {
   async ask(what, more) {
     const address = new URLSearchParams(this.data.address);
     const sample = new URLSearchParams(location.search).get("sample");
-    if (what === "deck" && !more.after && sample) address.set("sample", sample);
+    if (what === "deck" && !more.after && sample) {
+      address.set("sample", sample);
+      if (new URLSearchParams(location.search).get("pick")) address.set("pick", "1");
+    }
     for (const [name, value] of Object.entries(more)) if (value) address.set(name, value);
     try {
       const response = await fetch(`/ferclean/${what}?${address}`, { signal: AbortSignal.timeout(PATIENCE) });
@@ -135,6 +143,7 @@ class Deck {
     this.find(".fc-deck-body").classList.remove("waits");
     const address = new URL(location.href);
     address.searchParams.set("sample", card.place);
+    if (card.picked) address.searchParams.set("pick", "1"); else address.searchParams.delete("pick");
     history.replaceState(history.state, "", address);
     requestAnimationFrame(() => { this.painted = true; this.since = performance.now(); document.body.dataset.fercleanFace = card.id; });
   }
@@ -235,12 +244,14 @@ class Deck {
     this.show(last.card);
     this.say("", `Undone: ${last.card.name}`);
   }
-  async step(by) {
+  step(by) { return this.look("step", { from: this.card && this.card.place, by: String(by) }); }
+  pick(id) { return this.look("deck", { sample: id, pick: "1", count: 1 }); } // one of the small faces, wherever it is from
+  async look(what, more) { // at another face, without deciding about this one, which comes back
     if (!this.card) return;
     const from = this.card;
     if (this.outbox.all().length) await this.post.flush(); // what the server does not know yet stands in the way of what comes next
-    const found = await this.ask("step", { from: from.place, by: String(by) });
-    if (!found || this.card !== from) return;
+    const found = await this.ask(what, more);
+    if (!found || !found.faces.length || this.card !== from) return;
     const card = this.ready(found.faces[0]);
     if (!this.answered.has(from.key) && !from.stands) this.line.unshift(from);
     this.line = this.line.filter((one) => one.key !== card.key);

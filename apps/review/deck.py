@@ -18,7 +18,7 @@ from ferclean.errors import UsageError
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
 from ferclean.review.checks import Asked, check_of, mixed, token
-from ferclean.review.desk import Standing, contender, teaching_now
+from ferclean.review.desk import Standing, contender, next_open, teaching_now
 from ferclean.review.offers import Item, Offer
 from ferclean.review.sharing import Others, others_about
 from ferclean.steps.answers import UNDO, Answer, Taken, take
@@ -55,11 +55,16 @@ def deal(address: Mapping[str, str], *, after: str | None, count: int, examples:
         first = [at.current] if after is None and at.current is not None else []
         ahead = [one for one in _open_after(at, after or at.current) if one not in first]
         asked = [*first, *ahead][:count]
-        # neither an audit nor a teaching round, which are one for all, is mixed with anything
+        # neither an audit nor a teaching round, which are one for all, is mixed with anything, nor is what was picked
+        picked = first[:1] if address.get("pick") == "1" and first == [address.get("sample")] else []
+        rest = asked[len(picked) :]
         plain = at.filters.audit or at.teaches
-        faces = _in_earnest(asked) if plain else mixed(at.desk, asked, selection=at.selection)
+        queued = _in_earnest(rest) if plain else mixed(at.desk, rest, selection=at.selection)
+        faces = _cards(at, [*_in_earnest(picked), *queued])
+        if picked:  # a person chose it for what it looks like: it stands for no random sample
+            faces[0] |= {"picked": True, "by_choice": True}
         return {
-            "faces": _cards(at, faces),
+            "faces": faces,
             "examples": _examples(at) if examples else None,
             **_how_far(at),
         }
@@ -68,10 +73,13 @@ def deal(address: Mapping[str, str], *, after: str | None, count: int, examples:
 
 
 def step(address: Mapping[str, str], *, sample_id: str, by: int) -> dict[str, Any]:
-    """The face `by` places further in the selection, decided or not; round its ends."""
+    """The face `by` places further in the selection, decided or not, round its ends; from one that was picked elsewhere
+    back to where the selection is to be gone on with."""
 
     def ask(at: Sitting) -> dict[str, Any]:
         place = at.selection.place_of(sample_id)
+        if place is None and sample_id in at.desk.items and at.selection:
+            return {"faces": _cards(at, _in_earnest([next_open(at.desk, at.selection) or at.selection[0]]))}
         if place is None:
             raise UsageError("this face is not in the selection any longer; read the workspace again")
         return {"faces": _cards(at, _in_earnest([at.selection[(place + by) % len(at.selection)]]))}
@@ -253,7 +261,8 @@ def _stands(stands: Standing, classes: Sequence[str]) -> dict[str, Any]:
 def _caption(at: Sitting, item: Item, others: Others, stands: Standing | None) -> str:
     place = order = ""
     if at.desk.checks is None:  # else a face out of its place would be known by it
-        place = f"<span>{at.selection.index(item.sample_id) + 1:,} / {len(at.selection):,}</span>"
+        turn = at.selection.place_of(item.sample_id)
+        place = f"<span>{'picked from elsewhere' if turn is None else f'{turn + 1:,} / {len(at.selection):,}'}</span>"
         order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
     if stands is not None and stands.reviewer != at.desk.reviewer:
         order += f"<span>settled by {escape(stands.reviewer)}</span>"
@@ -332,7 +341,8 @@ def _neighbours(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], face
         for face in row.faces:
             known = pictures.get((face.sample_id, faces_beside.BESIDE_SIDE))
             sources[face.sample_id] = f"example:{face.sample_id}" if row.mark or known is None else known.uri
-        shown.append(style.strip(row, sources, tone=tone))
+        leads = [] if at.filters.blind else [one.sample_id for one in row.faces if one.sample_id in at.desk.items]
+        shown.append(style.strip(row, sources, tone=tone, leads=leads))
     trouble = f'<div class="fc">{escape(at.album.trouble)}</div>' if at.album.trouble else ""
     return "".join(shown) + trouble
 

@@ -50,7 +50,11 @@ class Place:
         with self.lock:
             filters = filters_of(address, self.desk, self.facets)
             selection, wanted = self.selection(filters), address.get("sample")
-            return filters, selection, wanted if wanted in selection else next_open(self.desk, selection)
+            # whoever picked a face looks at it, whatever else the address asks for
+            there = wanted in selection or (
+                address.get("pick") == "1" and not filters.double and wanted in self.desk.items
+            )
+            return filters, selection, wanted if there else next_open(self.desk, selection)
 
     def list_of(self, filters: Filters, *, sort: str) -> str:
         """The name of a list that is made now (`resolver.listing`)."""

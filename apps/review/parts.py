@@ -110,8 +110,8 @@ def _ended() -> None:
 
 
 def asked() -> dict[str, str]:
-    """What the address asks for but the page and the face: what lists and decks are asked for with."""
-    return {name: value for name, value in st.query_params.items() if name not in ("sample", "page")}
+    """What the address asks for but the page and the face, picked or not: what lists and decks are asked for with."""
+    return {name: value for name, value in st.query_params.items() if name not in ("sample", "pick", "page")}
 
 
 def grid(**data: Any) -> None:

@@ -5,7 +5,7 @@ Colours are from Okabe and Ito's colour-blind-safe palette, and never the only s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,8 +104,8 @@ def why(title: str, reasons: Sequence[str], *, aside: str = "") -> str:
     return f'<div class="fc fc-why"><h4>{escape(title)}</h4><ul>{listed}</ul>{below}</div>'
 
 
-def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str]) -> str:
-    """A strip of small faces; `tone` is the class of ink in which a label is written."""
+def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str], leads: Collection[str] = ()) -> str:
+    """A strip of small faces; `tone` is the class of ink in which a label is written. Those of `leads` are buttons."""
     shown = []
     for face in row.faces:
         source = pictures.get(face.sample_id)
@@ -115,6 +115,9 @@ def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str]) 
             if source
             else '<div class="gone">no picture</div>'
         )
+        if face.sample_id in leads:
+            look = f'type="button" data-face="{escape(face.sample_id)}" aria-label="look at {name}"'
+            image = f"<button {look}>{image}</button>"
         shown.append(
             f'<figure>{image}<figcaption class="{tone.get(face.label, "")}">{escape(face.label)}</figcaption></figure>'
         )

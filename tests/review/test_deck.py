@@ -143,6 +143,22 @@ def test_a_step_looks_around_without_deciding(ws: Workspace) -> None:
         deck.step({}, sample_id="nobody", by=1)
 
 
+def test_a_picked_face_is_shown_whatever_is_looked_at_and_stands_for_no_random_sample(ws: Workspace) -> None:
+    table = get_samples(ws)
+    ids = table["sample_id"].tolist()
+    first, clean = ids[0], ids[-1]
+    near = dealt(count=1)[0]["beside"]
+    assert f'<button type="button" data-face="{ids[1]}"' in near
+    assert not [card for card in dealt() if card["id"] == clean]
+    (picked,) = dealt(count=1, sample=clean, pick="1")
+    assert (picked["id"], picked["by_choice"], "picked from elsewhere" in picked["caption"]) == (clean, True, True)
+    assert dealt(count=1, sample=clean)[0]["id"] == first
+    assert deck.step({}, sample_id=clean, by=1)["faces"][0]["id"] == first
+    answered(sent("a", "keep", picked, by_choice=picked["by_choice"]))
+    assert current_decisions(ws)["sample_id"].tolist() == [clean]
+    assert "data-face" not in dealt(count=1, blind="1")[0]["beside"]
+
+
 def test_markup_in_a_file_name_is_shown_as_it_is(ws: Workspace) -> None:
     (first, *_) = dealt()
     assert first["name"] == HOSTILE, "set as text"

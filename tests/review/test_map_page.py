@@ -18,6 +18,7 @@ from ferclean.review.desk import Desk, Filters, facets, open_desk, select
 from ferclean.review.narrowing import chart_of, counts
 from ferclean.steps.review import decide
 from ferclean.store import maps
+from ferclean.store.decisions import current_decisions
 from ferclean.store.runs import latest_run
 from ferclean.store.samples import get_samples
 from ferclean.store.workspace import Workspace
@@ -181,6 +182,16 @@ def test_a_person_draws_an_area_and_exactly_its_faces_come_in_review_and_in_the_
         page.get_by_text("Review these").click()
         page.wait_for_selector("body[data-ferclean-face]", state="attached", timeout=30_000)
         assert "1 / 6" in page.locator(".fc-caption").inner_text()
+        face = page.evaluate("document.body.dataset.fercleanFace")
+        # a small face beside it is looked at by a click, decides nothing, and leads back
+        page.locator(".fc-deck-beside button").first.click()
+        page.wait_for_function("face => document.body.dataset.fercleanFace !== face", arg=face)
+        assert "picked from elsewhere" in page.locator(".fc-caption").inner_text()
+        assert "pick=1" in page.url
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("face => document.body.dataset.fercleanFace === face", arg=face)
+        assert "pick=1" not in page.url
+        assert len(current_decisions(original)) == 0
         page.goto(page.url.replace("page=review", "page=grid"))
         page.wait_for_function("document.querySelectorAll('.fc-grid-tile').length === 6", timeout=30_000)
         assert page.title() == "ferclean review"
