@@ -1,10 +1,9 @@
 """How long does the grid take to show its first faces, another order or filter, and does the page stay small?
 
-A real Chromium before the real server, on a copy of a scored workspace (`pipelines.scale --folder` leaves one of any
-size). Times are from the choice to the first picture of the new list; memory is the tab's own (its renderer's private
+A real Chromium before the real server, on synthetic faces or on a copy of a scored workspace. Times are from the choice to the first picture of the new list; memory is the tab's own (its renderer's private
 pages) and its JavaScript heap after a collection, before and after a walk through many faces.
 
-    python -m pipelines.review_grid --workspace W [--rounds 5] [--faces 2000] [--json FILE]
+    python -m pipelines.review_grid [--rows 100000 | --workspace W] [--rounds 5] [--faces 2000] [--json FILE]
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from ferclean.store.table import ranked
 from ferclean.store.workspace import Workspace
 from pipelines.heading import heading, write_figures
 from pipelines.review_screen import BROWSERS, FLAGS, answer, serving
+from pipelines.review_speed import prepare
 
 ORDERS = ("sure", "unsure", "pair", "alike", "worth")
 SHOWN = "document.querySelector('.fc-grid-tile img[src]') && document.querySelector('.fc-grid-tile').dataset.face"
@@ -138,7 +138,8 @@ def table(result: dict[str, Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--workspace", type=Path, required=True, help="a scored workspace; a copy of it is served")
+    parser.add_argument("--rows", type=int, default=100_000, help="synthetic faces in the workspace")
+    parser.add_argument("--workspace", type=Path, help="a scored workspace to copy instead; it is left as it is")
     parser.add_argument("--rounds", type=int, default=5, help="times that every order and filter is chosen")
     parser.add_argument("--faces", type=int, default=2000, help="faces of the walk")
     parser.add_argument("--browser", help="path of a Chromium; default what is on PATH, or Playwright's own")
@@ -146,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "W"
-        shutil.copytree(options.workspace, root)
+        prepare(root, rows=options.rows, workspace=options.workspace)
         result = run(root, rounds=options.rounds, faces=options.faces, browser=options.browser)
     print(table(result))
     if options.json is not None:
