@@ -22,6 +22,7 @@ from ferclean.review.sharing import others_about
 from ferclean.store.history import history
 
 _DOUBLE = "Double-blind: what was said about a face, and its name, could tell what it is labelled."
+_MIXED = "The team's plan mixes in faces to measure who reviews, so what was said about a face is not shown beside it."
 _FIRST = "What others said about this face is shown once you have answered it."
 
 
@@ -31,6 +32,8 @@ def history_of(address: Mapping[str, str], *, sample_id: str) -> dict[str, Any]:
     def ask(at: Sitting) -> dict[str, Any]:
         if at.filters.double:
             return {"title": "History", "html": f'<p class="quiet">{escape(_DOUBLE)}</p>'}
+        if at.desk.checks is not None:  # a face that comes a second time would be known by it
+            return {"title": "History", "html": f'<p class="quiet">{escape(_MIXED)}</p>'}
         story, me = history(at.desk.ws, sample_id), at.desk.reviewer
         told = others_about(at.desk, [sample_id], blind=at.filters.blind)[sample_id].told
         if not told:

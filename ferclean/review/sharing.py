@@ -75,7 +75,7 @@ def share_of(ws: Workspace, reviewer: str, sample_ids: Sequence[str]) -> Share |
     """The part of these samples that is this reviewer's; None without a plan.
 
     A sample is asked of one reviewer, or of two where the plan draws it; whoever answered it already is counted,
-    whatever plan held then: a new plan takes nothing back and asks nobody for what is answered. 0.5 s at a million.
+    whatever plan held then: a new plan takes nothing back and asks nobody for what is answered. 2 s at a million.
     """
     plan = teams.get_plan(ws)
     if plan is None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from apps.review import deck
+from apps.review.asides import history_of
 from ferclean.cli import run
 from ferclean.review.checks import GAP
 from ferclean.steps.decide import decide
@@ -109,6 +110,7 @@ def test_another_answer_to_a_repeat_is_told_and_what_was_said_stands(ws: Workspa
     assert after.equals(before), "it stands for nothing"
     assert decision_history(ws)["source"].tolist()[-1] == "repeat"
     assert face["id"] != check["id"]
+    assert "keep" not in history_of(ADDRESS, sample_id=check["id"])["html"], "it would be known by its history"
     (told,) = team(ws).people
     assert (told["repeats"]["right"], told["repeats"]["rows"]) == (0, 1)
     deck.answer(ADDRESS, [{"answer_id": "back", "action": "undo", "undoes": "again"}])

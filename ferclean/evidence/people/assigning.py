@@ -18,7 +18,7 @@ _WIDE = 2.0**64
 def digests(sample_ids: Sequence[str], *words: str | int) -> np.ndarray:
     """(n,) uint64: a digest of each sample id together with the words, equally spread, the same on every machine.
 
-    Ids are digests themselves (20 hex digits), of which the first 16 are taken. 0.2 s for a million.
+    Ids are digests themselves (20 hex digits), of which the first 16 are taken. 0.3 s for a million.
     """
     salt = int.from_bytes(hashlib.sha256("\0".join(map(str, words)).encode()).digest()[:8], "big")
     ids = np.frombuffer(bytes.fromhex("".join(one[:16] for one in sample_ids)), dtype=">u8").astype(np.uint64)
