@@ -1,7 +1,8 @@
 """How long does the grid take to show its first faces, another order or filter, and does the page stay small?
 
-A real Chromium before the real server, on synthetic faces or on a copy of a scored workspace. Times are from the choice to the first picture of the new list; memory is the tab's own (its renderer's private
-pages) and its JavaScript heap after a collection, before and after a walk through many faces.
+A real Chromium before the real server, on synthetic faces or on a copy of a scored workspace. Times are from the
+choice to the first picture of the new list; memory is the tab's own (its renderer's private pages) and its JavaScript
+heap after a collection, before and after a walk through many faces.
 
     python -m pipelines.review_grid [--rows 100000 | --workspace W] [--rounds 5] [--faces 2000] [--json FILE]
 """
