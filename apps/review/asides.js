@@ -4,7 +4,9 @@ class Asides {
   constructor(deck) {
     this.deck = deck;
     this.window = deck.find(".fc-deck-history");
-    this.keys = { h: () => this.history() };
+    this.panel = deck.find(".fc-deck-guide");
+    this.panel.querySelector("button").onclick = () => this.guide();
+    this.keys = { h: () => this.history(), g: () => this.guide() };
     for (const button of deck.root.querySelectorAll("[data-aside]")) {
       button.onclick = (event) => { if (event.detail) button.blur(); this.keys[button.dataset.aside](); };
     }
@@ -14,10 +16,17 @@ class Asides {
     this.window.close();
     return true;
   }
+  async guide() { // beside the face, whose keys go on
+    if (!this.panel.hidden) { this.panel.hidden = true; return; }
+    const found = await this.deck.ask("guidelines", {});
+    if (!found || this.deck.gone) return;
+    this.panel.querySelector("div").innerHTML = found.html;
+    this.panel.hidden = false;
+  }
   async history() {
     const { deck } = this, { card } = deck;
     if (!card || this.window.open) return;
-    if (deck.outbox.all().length) await deck.flush(); // the answer before may be what it asks for
+    if (deck.outbox.all().length) await deck.post.flush(); // the answer before may be what it asks for
     const found = await deck.ask("history", { sample: card.id });
     if (!found || deck.card !== card || deck.gone) return;
     this.window.querySelector("h2").textContent = found.title;

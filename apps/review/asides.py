@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from apps.review import deck, stories
+from apps.review import deck, meanings, stories
 from apps.review.parts import escape
 from apps.review.responses import answered
 from apps.review.sitting import Sitting
 from ferclean.printable import printable
 from ferclean.review.sharing import others_about
+from ferclean.store.guidelines import guidelines
 from ferclean.store.history import history
 
 _DOUBLE = "Double-blind: what was said about a face, and its name, could tell what it is labelled."
@@ -47,10 +48,22 @@ def history_of(address: Mapping[str, str], *, sample_id: str) -> dict[str, Any]:
     return deck.at_desk(address, ask)
 
 
+def guidelines_of(address: Mapping[str, str]) -> dict[str, Any]:
+    """What the team wrote about its expressions, as HTML."""
+    return deck.at_desk(address, lambda at: {"html": meanings.cards(at, guidelines(at.desk.ws))})
+
+
 async def _history(request: Request) -> Response:
     asked = dict(request.query_params)
     sample_id = asked.pop("sample", "")
     return await answered(lambda: history_of(asked, sample_id=sample_id))
 
 
-ROUTES = (Route("/ferclean/history", _history, methods=["GET"]),)
+async def _guidelines(request: Request) -> Response:
+    return await answered(lambda: guidelines_of(dict(request.query_params)))
+
+
+ROUTES = (
+    Route("/ferclean/history", _history, methods=["GET"]),
+    Route("/ferclean/guidelines", _guidelines, methods=["GET"]),
+)

@@ -28,6 +28,7 @@ _MAP = (
     ("S", "skip: decide later"),
     ("U", "undo the last decision, also after a restart"),
     ("← →", "look at the previous or next face without deciding"),
+    ("G", "the team's guidelines, beside the face"),
     ("H", "history: everything that was ever said about this face"),
     ("?", "this map"),
 )

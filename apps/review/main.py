@@ -17,12 +17,28 @@ if _ROOM not in sys.path:
     sys.path.insert(0, _ROOM)
 
 from apps.guard import Guard  # noqa: E402
-from apps.review import conflicts_page, face_page, grid_page, map_page, names, overview_page, sitting, style, team_page  # noqa: E402
+from apps.review import (  # noqa: E402
+    conflicts_page,
+    face_page,
+    grid_page,
+    guidelines_page,
+    map_page,
+    names,
+    overview_page,
+    sitting,
+    style,
+    team_page,
+)
 from ferclean.errors import FercleanError, WorkspaceBusyError  # noqa: E402
 
 PAGES = {"review": face_page.draw, "grid": grid_page.draw, "map": map_page.draw}
 """The pages that a person goes back and forth between, in the top line."""
-MORE = {"overview": overview_page.draw, "team": team_page.draw, "conflicts": conflicts_page.draw}
+MORE = {
+    "overview": overview_page.draw,
+    "team": team_page.draw,
+    "conflicts": conflicts_page.draw,
+    "guidelines": guidelines_page.draw,
+}
 """The pages that are looked at now and then, behind a menu."""
 
 

@@ -11,6 +11,7 @@ from ferclean.errors import UsageError
 from ferclean.review.desk import open_desk
 from ferclean.steps.review import decide, undo
 from ferclean.steps.settle import settle
+from ferclean.store.guidelines import write_guideline
 from ferclean.store.history import history
 from ferclean.store.workspace import Workspace
 from tests.workspaces import copied
@@ -75,3 +76,14 @@ def test_whoever_has_not_answered_is_told_nobody_elses_words_and_blind_nothing_o
     assert "fear" not in str(double)
     with pytest.raises(UsageError, match="no sample"):
         asides.history_of({"reviewer": "ann"}, sample_id="nonsense")
+
+
+def test_guidelines_are_shown_as_they_were_written_and_double_blind_without_faces(ws: Workspace) -> None:
+    assert "Nothing is written yet" in asides.guidelines_of({"reviewer": "ann"})["html"]
+    face = next(iter(open_desk(ws, reviewer="ann").items))
+    write_guideline(ws, "fear", f"wide eyes\n{HOSTILE}", examples=[(face, HOSTILE)], author=HOSTILE)
+    page = asides.guidelines_of({"reviewer": "ann"})["html"]
+    assert "wide eyes<br>&lt;img src=x" in page
+    assert HOSTILE not in page
+    assert '<figure><img src="data:image/' in page
+    assert "<figure>" not in asides.guidelines_of({"reviewer": "ann", "blind": "2"})["html"]

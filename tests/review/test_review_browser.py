@@ -192,6 +192,24 @@ def test_the_question_mark_shows_the_map_and_keys_rest_meanwhile(screen: Screen)
     assert screen.actions() == before
 
 
+def test_guidelines_stand_beside_the_face_while_keys_go_on_and_a_history_is_a_window(screen: Screen) -> None:
+    page, before = screen.page, len(screen.actions())
+    page.keyboard.press("g")
+    page.locator(".fc-deck-guide").get_by_text("Nothing is written yet").wait_for()
+    screen.press("k")
+    assert len(screen.actions()) == before + 1
+    page.keyboard.press("g")
+    page.locator(".fc-deck-guide").wait_for(state="hidden")
+    screen.press("u")
+    page.keyboard.press("h")
+    page.locator(".fc-deck-history tr.undone").get_by_text("taken back by ada").wait_for()
+    page.keyboard.press("k")
+    assert "close the open window first" in screen.untaken()
+    page.keyboard.press("h")
+    page.locator(".fc-deck-history").wait_for(state="hidden")
+    assert len(screen.actions()) == before + 2
+
+
 def test_the_face_can_be_zoomed_and_shown_pixel_by_pixel(screen: Screen) -> None:
     stage = screen.page.locator(".stage")
     stage.hover()

@@ -15,6 +15,7 @@ from ferclean.review.desk import open_desk
 from ferclean.steps.review import decide
 from ferclean.steps.settle import settle
 from ferclean.store.decisions import decision_history
+from ferclean.store.guidelines import guidelines, write_guideline
 from ferclean.store.history import conflicts, history
 from ferclean.store.workspace import Workspace
 from tests.workspaces import SEVEN, copied
@@ -130,3 +131,24 @@ def test_a_link_to_a_settled_face_shows_it_and_blind_mode_shows_nobodys_answers(
     assert "settled by eve" in html(app)
     assert shown_button(app, "`K` Keep").disabled
     assert "Nobody disagrees" in html(opened(ws.root, page="conflicts", sample="nonsense"))
+
+
+def test_the_team_writes_guidelines_and_nobody_writes_over_what_they_have_not_seen(ws: Workspace, opened: Open) -> None:
+    app = opened(ws.root, page="guidelines")
+    app.selectbox(key="guideline_label").set_value("fear").run()
+    app.text_area(key="guideline_text_2_0").set_value(f"wide eyes\n{HOSTILE}").run()
+    app.text_area(key="guideline_faces_2_0").set_value("face_0003 a yawn").run()
+    shown_button(app, "Write it as ada").click().run()
+    assert "without saying what it shows" in html(app)
+    app.text_area(key="guideline_faces_2_0").set_value("face_0003 | a yawn").run()
+    shown_button(app, "Write it as ada").click().run()
+    assert not app.exception
+    page = html(app)
+    assert "wide eyes<br>&lt;img src=x" in page
+    assert "<figcaption>a yawn</figcaption>" in page
+    assert HOSTILE not in page
+    assert guidelines(ws)["fear"].author == "ada"
+    write_guideline(ws, "fear", "theirs", author="bob")
+    app.text_area(key="guideline_text_2_1").set_value("mine").run()
+    assert "theirs" in html(app), "the page has read what bob wrote"
+    assert guidelines(ws)["fear"].text == "theirs"
