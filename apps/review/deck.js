@@ -23,6 +23,7 @@ class Deck {
     this.words = new Map(data.classes);
     this.mix = new Mixing(this.find(".mixing"), this.words);
     this.buttons();
+    this.read = welcoming(this.find(".fc-deck-welcome"), data.welcome);
     this.asides = new Asides(this);
     this.find(".fc-deck-beside").onclick = (event) => {
       const face = event.target.closest("button[data-face]");
@@ -105,6 +106,10 @@ class Deck {
     this.acts = {};
     for (const [letter, action] of Object.entries(LETTERS))
       this.acts[action] = make(acts, letter.toUpperCase(), action[0].toUpperCase() + action.slice(1), (event) => action === "ambiguous" ? this.ambiguous(event.shiftKey) : this.decide(action));
+    for (const [action, words] of Object.entries(this.data.meant)) {
+      this.acts[action].title = words;
+      this.acts[action].setAttribute("aria-description", words);
+    }
     make(acts, "U", "Undo", () => this.undo());
     make(acts, "", "←", () => this.step(-1)).setAttribute("aria-label", "previous face");
     make(acts, "", "→", () => this.step(1)).setAttribute("aria-label", "next face");
@@ -141,6 +146,8 @@ class Deck {
     this.mix.show(false);
     this.marks();
     this.find(".fc-deck-body").classList.remove("waits");
+    const told = [["given", card.given], ["suggested", card.suggested]].map(([what, name]) => name ? `, ${what} ${this.words.get(name) || name}` : "");
+    this.find(".fc-deck-heard").textContent = `Face ${card.name}${told.join("")}`;
     const address = new URL(location.href);
     address.searchParams.set("sample", card.place);
     if (card.picked) address.searchParams.set("pick", "1"); else address.searchParams.delete("pick");
@@ -156,6 +163,9 @@ class Deck {
       this.classes[at].className = stands.label === name || chosen ? "stands" : card.suggested === name ? "suggested" : card.given === name ? "given" : "";
     });
     for (const [action, button] of Object.entries(this.acts)) button.className = stands.action === action ? "stands" : "";
+    for (const button of [...this.classes, ...Object.values(this.acts)]) button.setAttribute("aria-pressed", String(button.className === "stands"));
+    this.data.classes.forEach(([name], at) => this.classes[at].setAttribute("aria-description",
+      [name === card.given && "the given label", name === card.suggested && "suggested"].filter(Boolean).join(", ")));
     this.acts.keep.disabled = Boolean(card.unlabelled);
     this.offer.disabled = !card.offer;
     this.offer.querySelector("span").textContent = card.offered;
@@ -215,7 +225,7 @@ class Deck {
     if (action === "keep" && card.unlabelled) { tell(`${this.pressed || "Keep"} was not taken: ${card.unlabelled}`); return false; }
     const answer = { answer_id: this.outbox.name(), action, label, shares, sample_id: card.id, token: card.token, seen: seen === undefined ? card.seen : seen, model_hidden: card.hidden,
       by_choice: card.by_choice, run_id: card.run_id, note: about ? about.note : this.find(".fc-deck-note").value.trim(), seconds: about ? null : (performance.now() - this.since) / 1000 };
-    this.history.push({ answer_id: answer.answer_id, key: card.key, card: about ? null : card, before: { seen: card.seen, stands: card.stands } });
+    this.history.push({ answer_id: answer.answer_id, key: card.key, card: about ? null : card, note: answer.note, before: { seen: card.seen, stands: card.stands } });
     if (this.history.length > BEHIND) this.history[this.history.length - BEHIND - 1].card = null;
     if (action !== "skip") {
       card.seen = answer.answer_id;
@@ -242,6 +252,7 @@ class Deck {
     Object.assign(last.card, last.before);
     this.line = this.line.filter((card) => card !== last.card);
     this.show(last.card);
+    this.find(".fc-deck-note").value = last.note; // taken back with its answer, and not lost
     this.say("", `Undone: ${last.card.name}`);
   }
   step(by) { return this.look("step", { from: this.card && this.card.place, by: String(by) }); }
@@ -358,6 +369,7 @@ class Deck {
       if (!this.asides.closes(key) && letter && known && key !== "?") tell(`${shown} was not taken: close the open window first (Esc)`);
       return;
     }
+    if (key === "escape" && !this.mix.open && this.read()) return;
     const mixes = this.mix.open && (letter || ["escape", "backspace"].includes(key));
     if (!known && !letter && !mixes) return;
     const focus = document.activeElement;

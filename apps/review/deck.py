@@ -39,6 +39,10 @@ _VERDICTS = {
 }
 _RANDOM = "This face was drawn at random, to measure how many errors are left."
 _MEASURE = "This face is here to measure, whatever its verdict."
+_RANK = "1 is the face that is most worth a look"
+_PICKED = "This face is here because you picked it."
+_CHOSEN = "This face is here because your filters chose it."
+_WORTH = "This face is here because looking at it is expected to mend more than looking at those after it."
 _TEACHING = "This face was drawn at random: what you say about it teaches the labels of the whole set."
 
 
@@ -263,7 +267,7 @@ def _caption(at: Sitting, item: Item, others: Others, stands: Standing | None) -
     if at.desk.checks is None:  # else a face out of its place would be known by it
         turn = at.selection.place_of(item.sample_id)
         place = f"<span>{'picked from elsewhere' if turn is None else f'{turn + 1:,} / {len(at.selection):,}'}</span>"
-        order = "" if at.filters.blind else f"<span>rank {item.rank:,}</span>"
+        order = "" if at.filters.blind else f"<span title='{_RANK}'>rank {item.rank:,}</span>"
     if stands is not None and stands.reviewer != at.desk.reviewer:
         order += f"<span>settled by {escape(stands.reviewer)}</span>"
     return (
@@ -295,13 +299,23 @@ def _evidence(at: Sitting, item: Item) -> str:
     bars = style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label, item.method_votes)
     title = _VERDICTS.get(item.verdict, item.verdict)
     title = title if item.p_verdict is None else f"{title} ({item.p_verdict:.0%})"
-    aside = (_TEACHING if at.teaches else _RANDOM) if item.drawn_at_random else ""
-    if at.desk.checks is not None and not at.teaches:  # what is mixed in looks like what was drawn
-        aside = _MEASURE if aside or (item.verdict == "clean" and not at.filters.kinds) else ""
     return (
         f'<div style="height:calc({shown} * var(--fc-row));overflow-y:auto">{bars}</div>'
-        f"{style.why(title, item.reasons, aside=aside)}"
+        f"{style.why(title, item.reasons, aside=_why_here(at, item))}"
     )
+
+
+def _why_here(at: Sitting, item: Item) -> str:
+    """Why a person is asked about this face, and not about another one."""
+    drawn = item.drawn_at_random
+    if at.desk.checks is None and item.sample_id not in at.selection:
+        return _PICKED
+    if at.desk.checks is not None and not at.teaches:  # what is mixed in looks like what was drawn
+        if drawn or (item.verdict == "clean" and not at.filters.kinds):
+            return _MEASURE
+    elif drawn:
+        return _TEACHING if at.teaches else _RANDOM
+    return _CHOSEN if at.filters.narrowed else _WORTH
 
 
 def _rows(at: Sitting, item: Item) -> list[style.Strip]:

@@ -18,6 +18,20 @@ _RESTS = {
     "double": unlabelled.NO_KEEP,
     "none": "the verdict proposes nothing for this face; choose an answer of your own",
 }
+_MEANT = {
+    "keep": "Keep: the given label is right",
+    "ambiguous": "Ambiguous: people would not agree on one expression",
+    "exclude": "Exclude: no readable face, or not fit for use; it is left out of releases",
+    "skip": "Skip: decide later; the face comes again when the others are done",
+}
+_SEEN = "You see one face at a time: the label that it was given, the one that is suggested instead, and why."
+_BLIND = "You see one face at a time, and nothing of what the model thinks of it. Say what the face shows."
+_WELCOME = (
+    "A number gives the face that label. Enter does what the blue button says. K: the given label is right.",
+    "A: people would not agree (ambiguous). X: no readable face (exclude). S: later (skip).",
+    "U takes the last answer back. Every answer is saved at once, so stop whenever you like.",
+    "The line at the top says how many are left; ? shows all keys.",
+)
 _MAP = (
     ("1 2 3 …", "set the label with that number"),
     ("Enter", "what the verdict proposes; its button says what: accept the suggestion, keep, ambiguous, exclude"),
@@ -49,6 +63,8 @@ def draw(at: Sitting) -> None:
         classes=[(name, printable(name)) for name in at.desk.classes],
         rests=_RESTS,
         map=_MAP,
+        meant=_MEANT,
+        welcome=[_BLIND if at.filters.blind else _SEEN, *_WELCOME],
         mixed=st.query_params.get("mixed") == "1",
     )
 

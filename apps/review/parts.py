@@ -55,7 +55,7 @@ _deck = st.components.v2.component(
     "ferclean_review_deck",
     html=_file("deck.html"),
     css=_file("deck.css"),
-    js=_files("typing.js", "zoom.js", "outbox.js", "mixing.js", "asides.js", "deck.js"),
+    js=_files("typing.js", "zoom.js", "outbox.js", "mixing.js", "welcome.js", "asides.js", "deck.js"),
     isolate_styles=False,  # what is drawn about a face has the pages' styles
 )
 

@@ -118,3 +118,33 @@ def test_no_button_is_cut_off_on_any_screen(opened: tuple[Any, str]) -> None:
         assert sideways <= 1, (name, width)
         if name == "review":  # there every key is in sight, too
             assert page.evaluate(LOWEST) <= height, width
+
+
+def test_a_newcomer_is_told_once_what_the_keys_mean_and_a_listener_what_is_on_the_screen(
+    screen: tuple[Any, str],
+) -> None:
+    page, url = screen
+    face, heard = "document.body.dataset.fercleanFace", "document.querySelector('.fc-deck-heard').textContent"
+    page.goto(f"{url}/?reviewer=new")
+    page.get_by_text("people would not agree (ambiguous)").wait_for()
+    page.wait_for_function(face)
+    page.keyboard.press("Escape")
+    page.locator(".fc-deck-welcome").wait_for(state="hidden")
+    page.reload()
+    page.wait_for_function(face)
+    assert page.locator(".fc-deck-welcome").is_hidden()
+    first, told = page.evaluate(face), page.evaluate(heard)
+    assert told.startswith("Face ")
+    assert ", given " in told
+    note = page.get_by_placeholder("Note (optional)")
+    note.fill("squints")
+    note.press("Enter")
+    page.wait_for_function("document.activeElement === document.body")
+    page.keyboard.press("x")
+    page.wait_for_function(f"{face} !== '{first}'")
+    assert page.evaluate(heard) != told
+    page.keyboard.press("u")
+    page.wait_for_function(f"{face} === '{first}'")
+    assert (page.evaluate(heard), note.input_value()) == (told, "squints"), "the note is taken back with its answer"
+    meant = page.get_by_role("button", name="A Ambiguous").get_attribute("aria-description")
+    assert "people would not agree" in str(meant)

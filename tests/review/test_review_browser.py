@@ -99,7 +99,7 @@ def test_a_sitting_by_keys_ends_up_in_the_store(screen: Screen) -> None:
     stage = page.locator(".stage").bounding_box()
 
     screen.press("Enter")
-    assert page.get_by_text(HOSTILE).count() == 1  # the name of the second face, as plain text
+    assert page.locator(".fc-caption").get_by_text(HOSTILE).count() == 1  # the name of the second face, as plain text
     assert page.title() == "ferclean review"
     screen.press("k")
     assert "cannot be read" in page.locator(".stage p").inner_text()  # the third face's file is gone
