@@ -124,7 +124,7 @@ def _tile(tile: Tile, picture: faces_beside.Picture) -> dict[str, Any]:
         "id": tile.sample_id,
         "name": printable(tile.source_key),
         "given": tile.given,
-        "suggested": proposal.label if proposal and proposal.label else tile.suggested,
+        "suggested": proposal.label if proposal else None,  # beside a proposal to keep it would say two things at once
         "verdict": tile.verdict,
         "p": tile.p,
         "offer": None if proposal is None else {"action": proposal.action, "label": proposal.label},

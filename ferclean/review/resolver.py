@@ -40,8 +40,6 @@ class Tile:
     sample_id: str
     source_key: str
     given: str | None
-    suggested: str | None
-    """None: nothing is suggested but the given label, or the model is hidden."""
     verdict: str | None
     """None: the model is hidden."""
     p: float | None
@@ -90,14 +88,12 @@ def tiles(desk: Desk, of: Listing, start: int, count: int) -> list[Tile]:
     found = []
     for row, chance in zip(rows.tolist(), p_offer(queue, rows), strict=True):
         sample_id = queue.ids[row]
-        stands, suggested = desk.standing.get(sample_id), queue.label(queue.suggested[row])
-        given = queue.label(queue.given[row])
+        stands = desk.standing.get(sample_id)
         found.append(
             Tile(
                 sample_id=sample_id,
                 source_key=str(desk.items.particulars.names[row]),
-                given=given,
-                suggested=None if hidden or suggested == given else suggested,
+                given=queue.label(queue.given[row]),
                 verdict=None if hidden else KINDS[queue.verdict[row]],
                 p=None if hidden or np.isnan(chance) else float(chance),
                 offer=None if hidden else offer_at(queue, row),
