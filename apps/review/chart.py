@@ -13,9 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from apps.review.addresses import is_double
 from apps.review.deck import at_desk
 from apps.review.responses import answered
 from apps.review.sitting import Sitting
+from ferclean.errors import UsageError
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
 from ferclean.review import chart
@@ -29,11 +31,14 @@ _KEPT = ("reviewer", "blind")
 
 def points(address: Mapping[str, str]) -> bytes:
     """All points, as `ferclean.review.chart.points` packs them; in blind mode nothing that the model thinks."""
+    _refuse_double(address)
     return at_desk(address, lambda at: chart.points(at.desk, blind=at.filters.blind))
 
 
 def face(address: Mapping[str, str], *, name: str, point: int, near: bool) -> dict[str, Any]:
     """The face of a point of the map `name`; with `near` larger, and with those that are most like it."""
+
+    _refuse_double(address)
 
     def ask(at: Sitting) -> dict[str, Any]:
         sample_id = chart.face_at(at.desk, name, point)
@@ -63,6 +68,11 @@ def face(address: Mapping[str, str], *, name: str, point: int, near: bool) -> di
         }  # fmt: skip
 
     return at_desk(address, ask)
+
+
+def _refuse_double(address: Mapping[str, str]) -> None:
+    if is_double(address):  # who lies beside whom tells what each is called
+        raise UsageError("the map is closed in double-blind mode")
 
 
 def _verdict(item: Item) -> str:

@@ -144,6 +144,9 @@ def test_blind_mode_tells_neither_labels_nor_verdicts_nor_who_is_like_whom_nor_w
     assert (said["given"], said["suggested"], said["verdict"], said["alike"]) == (None, None, None, [])
     both = json.dumps(said).lower() + told.decode("latin-1")
     assert not [word for word in ("surprise", "fear", "mislabelled", "clean", "rank") if word in both]
+    for ask in (chart.points, lambda address: chart.face(address, name=head["map"], point=27, near=True)):
+        with pytest.raises(UsageError, match="closed in double-blind mode"):
+            ask({"reviewer": "ada", "blind": "2"})
 
 
 def test_a_person_draws_an_area_and_exactly_its_faces_come_in_review_and_in_the_grid(original: Workspace) -> None:
