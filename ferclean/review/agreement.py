@@ -108,8 +108,8 @@ class Team:
 def team(ws: Workspace, *, disputes: int = 6, examples: int = 4) -> Team:
     """Count and measure everything at one moment; intervals are the same each time. Raises UsageError without a set.
 
-    Costs one pass over the decisions and 1,000 draws per figure: a second at 12,000 faces as at 10 million, beyond what
-    the database takes to count.
+    Costs what `agreeing` costs, and 1,000 draws per figure at any number of faces: .2 s at 12,000 decisions of three
+    people, 2.1 s at 300,000.
     """
     with ws.reading("agreement"):
         found = agreeing(ws)

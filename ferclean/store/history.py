@@ -65,7 +65,7 @@ class History:
 def history(ws: Workspace, sample_id: str) -> History:
     """All that was ever said about this sample. Raises UsageError where there is no such sample.
 
-    Costs a look at one column of the log: 5 ms at 300,000 decisions.
+    Costs a look at one column of the log: .06 s at 12,000 decisions, .08 s at 300,000.
     """
     with ws.reading("reading a history") as con:
         own = {"sample": sample_id}
@@ -110,7 +110,7 @@ def _entry(
 def conflicts(ws: Workspace) -> list[str]:
     """The samples about which people disagree now, in order of arrival.
 
-    Costs what `current_decision` costs, which grows with the decisions: a tenth of a second at 300,000.
+    Costs what `current_decision` costs, which grows with the decisions: .1 s at 12,000, .6 s at 300,000.
     """
     with ws.reading("reading disagreements") as con:
         found = rows(
