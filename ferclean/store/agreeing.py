@@ -57,7 +57,8 @@ class Agreeing:
 
 def agreeing(ws: Workspace) -> Agreeing:
     """Count the answers of several people. Joins a face's answers with each other, never faces: cost grows with the
-    decisions, not with the set: .2 s at 12,000, 1.8 s at 300,000, a minute at 10 million where all are of several. Raises UsageError when nothing was ingested."""
+    decisions, not with the set: .2 s at 12,000 of three people, 1.8 s at 300,000. Raises UsageError when nothing was
+    ingested."""
     with ws.reading("counting answers") as con:
         classes = read_dataset(con, ws).classes
         own = {"classes": list(classes)}
