@@ -1,8 +1,8 @@
-"""How long does the grid take to show its first faces, another order or filter, and does the page stay small?
+"""How long does the grid take to show its first faces, another order or filter, and do the pages stay small?
 
 A real Chromium before the real server, on synthetic faces or on a copy of a scored workspace. Times are from the
 choice to the first picture of the new list; memory is the tab's own (its renderer's private pages) and its JavaScript
-heap after a collection, before and after a walk through many faces.
+heap after a collection, before and after a walk through as many faces in the grid, and as many answers on the deck.
 
     python -m pipelines.review_grid [--rows 100000 | --workspace W] [--rounds 5] [--faces 2000] [--json FILE]
 """
@@ -31,6 +31,8 @@ from pipelines.review_speed import prepare
 
 ORDERS = ("sure", "unsure", "pair", "alike", "worth")
 SHOWN = "document.querySelector('.fc-grid-tile img[src]') && document.querySelector('.fc-grid-tile').dataset.face"
+KEY = 110
+"""Milliseconds between two answers on the deck."""
 TILES = 40
 """Tiles of which the walk is scrolled on at a time."""
 
@@ -80,7 +82,7 @@ def changed(page: Any, act: Callable[[], Any]) -> float:
 
 
 def run(root: Path, *, rounds: int, faces: int, browser: str | None = None) -> dict[str, Any]:
-    """All measurements, of the workspace at `root`, which is not written to."""
+    """All measurements, of the workspace at `root`, in which `faces` are kept on the deck."""
     load = os.getloadavg()
     orders: list[float] = []
     filters: list[float] = []
@@ -106,10 +108,20 @@ def run(root: Path, *, rounds: int, faces: int, browser: str | None = None) -> d
             page.evaluate("by => { window.__fercleanGrid.scroll.scrollTop += by; }", TILES / 8 * 190)
             page.wait_for_timeout(150)
         after = memory(page)
+        page.goto(f"{server.url}/?page=review")
+        page.wait_for_selector("body[data-ferclean-face]", state="attached")
+        page.wait_for_timeout(5000)
+        deck_before = memory(page)
+        for _ in range(faces):
+            page.keyboard.press("k")
+            page.wait_for_timeout(KEY)
+        page.wait_for_timeout(5000)
+        deck_after = memory(page)
     return heading("review_grid") | {
         "faces": len(ranked(Workspace.open(root)).ids), "cores": os.cpu_count(), "load": load,
         "load_after": os.getloadavg(), "seconds_to_first_screen": first, "ms_to_another_order": _spread(orders),
-        "ms_to_another_filter": _spread(filters), "mb_before": before, "mb_after": after, "walked": faces,
+        "ms_to_another_filter": _spread(filters), "walked": faces,
+        "mb_grid": [before, after], "mb_deck": [deck_before, deck_after],
     }  # fmt: skip
 
 
@@ -131,9 +143,12 @@ def table(result: dict[str, Any]) -> str:
         found = result[f"ms_to_another_{name}"]
         cells = " | ".join(f"{found[one]:,.0f}" for one in ("median", "p95", "max"))
         lines.append(f"| another {name} | {found['n']} | {cells} |")
-    told = [f"{result[when][of]:.0f}" for of in ("private", "heap") for when in ("mb_before", "mb_after")]
-    memory_told = f"{told[0]} to {told[1]} private, {told[2]} to {told[3]} heap"
-    return "\n".join([*lines, "", f"MB of the tab over {result['walked']:,} faces: {memory_told}"])
+    for name in ("grid", "deck"):
+        told = [
+            f"{of}: {' to '.join(f'{when[of]:.0f}' for when in result[f'mb_{name}'])}" for of in ("private", "heap")
+        ]
+        lines += ["", f"MB of the tab of the {name}, over {result['walked']:,} faces: {', '.join(told)}"]
+    return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
