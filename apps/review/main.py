@@ -18,6 +18,7 @@ if _ROOM not in sys.path:
 
 from apps.guard import Guard  # noqa: E402
 from apps.review import (  # noqa: E402
+    audit_page,
     conflicts_page,
     face_page,
     grid_page,
@@ -35,6 +36,7 @@ PAGES = {"review": face_page.draw, "grid": grid_page.draw, "map": map_page.draw}
 """The pages that a person goes back and forth between, in the top line."""
 MORE = {
     "overview": overview_page.draw,
+    "audit": audit_page.draw,
     "team": team_page.draw,
     "conflicts": conflicts_page.draw,
     "guidelines": guidelines_page.draw,

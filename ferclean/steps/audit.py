@@ -58,6 +58,9 @@ class AuditSummary(Summary):
     advice: str
     """answer, go_on, stop_clean or stop_slow."""
     advice_text: str
+    strata: tuple[dict[str, int], ...]
+    """From the faces least likely mislabelled at the draw to the likeliest: rows, drawn, answered (those that count),
+    wrong (among these)."""
     notes: tuple[str, ...] = ()
     list_path: str | None = None
 
@@ -159,6 +162,12 @@ def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_n
         ambiguous=int((answered & (said == "ambiguous")).sum()), unusable=int((answered & (said == "exclude")).sum()),
         whole=len(whole), errors=errors, next_rows=len(coming), next_errors=next_errors if known else None,
         advice=advice, advice_text=text, notes=_notes(whole, items),
+        strata=tuple(
+            {"rows": int(rows), "drawn": int(asked), "answered": int(counted), "wrong": int(found)}
+            for rows, asked, counted, found in zip(
+                sizes, per_stratum(drawn), per_stratum(answered), per_stratum(answered & wrong), strict=True
+            )
+        ),
     )  # fmt: skip
 
 
