@@ -26,6 +26,7 @@ from apps.review import (  # noqa: E402
     map_page,
     names,
     overview_page,
+    releases_page,
     sitting,
     style,
     team_page,
@@ -37,6 +38,7 @@ PAGES = {"review": face_page.draw, "grid": grid_page.draw, "map": map_page.draw}
 MORE = {
     "overview": overview_page.draw,
     "audit": audit_page.draw,
+    "releases": releases_page.draw,
     "team": team_page.draw,
     "conflicts": conflicts_page.draw,
     "guidelines": guidelines_page.draw,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
+from ferclean.steps.release import release
 from ferclean.store.decisions import Decision, append_decisions
 from ferclean.store.samples import get_samples
 from tests.browser import browser_page, page_names, review_server
@@ -63,6 +64,7 @@ def screen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, str]
                 Decision(sample_id=ids[12], action=("ambiguous", "exclude")[place], reviewer=who, note="😀" * 200),
             ],
         )  # fmt: skip
+    release(ws, "made", on_conflict="latest")
     with review_server(ws.root, reviewer=PEOPLE[0]) as url, browser_page() as page:
         yield page, url
 

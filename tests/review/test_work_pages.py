@@ -12,6 +12,8 @@ from streamlit.testing.v1 import AppTest
 from ferclean.bundled_files import bundled_path
 from ferclean.review.desk import open_desk
 from ferclean.steps.audit import audit
+from ferclean.steps.diff import diff
+from ferclean.steps.release import release
 from ferclean.steps.review import decide
 from ferclean.store.audits import audited
 from ferclean.store.workspace import Workspace
@@ -79,3 +81,28 @@ def test_the_audit_page_says_what_the_audit_says(ws: Workspace, opened: Open) ->
     assert "<th>wrong</th><td>2</td>" in page
     sums = {name: sum(one[name] for one in said.strata) for name in said.strata[0]}
     assert sums == {"rows": said.population, "drawn": 12, "answered": 6, "wrong": 2}
+
+
+def test_the_releases_page_shows_what_a_release_changed_face_by_face(ws: Workspace, opened: Open) -> None:
+    assert "No release yet" in html(opened(ws.root, page="releases"))
+    desk = open_desk(ws, reviewer="<b>eve</b>")
+    faces = list(desk.items)
+    decide(desk, faces[0], "relabel", label="sadness")
+    release(ws, "first")
+    decide(desk, faces[1], "relabel", label="sadness")
+    decide(desk, faces[2], "exclude")
+    release(ws, "second")
+    given = desk.items.given(faces[0])
+    app = opened(ws.root, page="releases")
+    page = html(app)
+    assert page.count("<figure") + page.count("pick=1") == len(diff(ws, "original", "second").changes) == 3
+    assert f"<span>{given} → sadness</span>" in page
+    assert "decision: relabel by &lt;b&gt;eve&lt;/b&gt;" in page
+    assert "Changed faces: 1 to 3 of 3" in page
+    app.selectbox(key="release_before").set_value("first").run()
+    assert not app.exception
+    assert "Changed faces: 1 to 2 of 2" in html(app)
+    app.selectbox(key="release_flow").set_value((desk.items.given(faces[2]), "left out")).run()
+    assert not app.exception
+    assert "Changed faces: 1 to 1 of 1" in html(app)
+    assert "Hidden in blind mode" in html(opened(ws.root, page="releases", blind="1"))
