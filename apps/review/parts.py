@@ -135,3 +135,11 @@ def _went() -> None:
 def chart(**data: Any) -> None:
     """The map of the faces, which asks this server for its points and faces by itself (`chart.py`)."""
     _map(key="map", data=data, height="content")
+
+
+_sheet = st.components.v2.component("ferclean_review_sheet", js=_file("sheet.js"))
+
+
+def sheet(html: str, *, title: str) -> None:
+    """A whole HTML page inside this one: it may run nothing, and reach neither this page nor any address."""
+    _sheet(key="sheet", data={"html": html, "title": title}, height="content")

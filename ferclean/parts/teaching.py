@@ -12,7 +12,7 @@ from ferclean.evidence.constants import STANDARD
 from ferclean.evidence.verdict.lessons import pace
 from ferclean.store.counts import drawn_decided
 from ferclean.store.decisions import decisions_after, seconds_taken
-from ferclean.store.runs import Run, latest_run
+from ferclean.store.runs import Run, latest_run, list_runs
 from ferclean.store.workspace import Workspace
 
 
@@ -158,6 +158,43 @@ def progress(ws: Workspace, *, reviewer: str | None = None) -> Progress:
         lesson=_stated(run, "lesson"),
         seconds=pace(seconds_taken(ws, reviewer)),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One time that the verdicts were made, and what people had taught by then."""
+
+    when: str
+    """UTC, to the minute."""
+    decisions: int
+    """That it learned from."""
+    random_faces: int
+    """Of the decided faces, those that a draw brought in."""
+    accuracy_given: float | None
+    """Share of right labels as given, expected; None where it was not stated."""
+    accuracy_now: float | None
+    """As an automatic release would have had them then."""
+    errors_left: float | None
+
+
+def rounds(ws: Workspace) -> list[Round]:
+    """Each triage that was done, the oldest first; those of versions that stated no lesson have no figures."""
+    found = []
+    for run in list_runs(ws):
+        if run.kind != "triage" or run.finished_at is None or not run.metrics:
+            continue
+        said = _stated(run, "lesson")
+        found.append(
+            Round(
+                when=f"{run.finished_at:%Y-%m-%d %H:%M}",
+                decisions=int(run.metrics.get("decisions", 0)),
+                random_faces=int(_stated(run, "teaching").get("decided", 0)),
+                accuracy_given=said.get("accuracy_given"),
+                accuracy_now=said.get("accuracy_now"),
+                errors_left=said.get("errors_left"),
+            )
+        )
+    return found
 
 
 def _stated(run: Run | None, name: str) -> dict[str, Any]:

@@ -64,6 +64,30 @@ def report(
     extras.require("report", "the report")
     if out is not None:
         check_absent(out, "--out", overwrite=overwrite)
+    made = page(ws, faces=faces, truth=truth, progress=progress)
+    target = out if out is not None else ws.reports / "report.html"
+    with whole_file(target, elsewhere="choose another place with --out") as draft:
+        draft.write_text(made.html, "utf-8")
+    progress("writing the report", 4, 4)
+    return ReportSummary(path=str(target), samples=made.samples, flagged=made.flagged, faces=made.faces)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """The report as it is written, or shown elsewhere."""
+
+    html: str
+    """Self-contained: it runs nothing and asks for nothing."""
+    samples: int
+    flagged: int
+    faces: int
+
+
+def page(
+    ws: Workspace, *, faces: int = 24, truth: Sequence[dict[str, Any]] | None = None, progress: Progress = silent
+) -> Page:
+    """What `report` writes, without writing it. Raises FercleanError where an extra is missing."""
+    extras.require("report", "the report")
     dataset = samples.get_dataset(ws)
     with ws.reading("report"):
         counted, quality = counts.sample_counts(ws), counts.quality_counts(ws)
@@ -75,7 +99,7 @@ def report(
         cards = [_card(ws, row) for row in chosen[kind].to_dict("records")]
         galleries.append({"kind": kind, "title": title, "cards": cards, "total": kinds.get(kind, 0)})
         progress("writing the report", len(galleries), 4)
-    page = _template().render(
+    html = _template().render(
         dataset=dataset,
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -94,12 +118,8 @@ def report(
         retrains=_retrains(ws),
         runs=[run for run in runs.list_runs(ws) if run.state == "done"],
     )
-    target = out if out is not None else ws.reports / "report.html"
-    with whole_file(target, elsewhere="choose another place with --out") as draft:
-        draft.write_text(page, "utf-8")
-    progress("writing the report", 4, 4)
-    return ReportSummary(
-        path=str(target),
+    return Page(
+        html=html,
         samples=int(counted["samples"].sum()),
         flagged=sum(kinds.get(kind, 0) for kind in GALLERIES),
         faces=sum(len(g["cards"]) for g in galleries),

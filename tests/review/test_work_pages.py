@@ -10,12 +10,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from ferclean.bundled_files import bundled_path
+from ferclean.parts.teaching import rounds
 from ferclean.review.desk import open_desk
 from ferclean.steps.audit import audit
 from ferclean.steps.diff import diff
 from ferclean.steps.release import release
+from ferclean.steps.report import page as report_page
 from ferclean.steps.review import decide
 from ferclean.store.audits import audited
+from ferclean.store.runs import finish_run, latest_run
 from ferclean.store.workspace import Workspace
 from tests.workspaces import copied
 
@@ -106,3 +109,16 @@ def test_the_releases_page_shows_what_a_release_changed_face_by_face(ws: Workspa
     assert not app.exception
     assert "Changed faces: 1 to 1 of 1" in html(app)
     assert "Hidden in blind mode" in html(opened(ws.root, page="releases", blind="1"))
+
+
+def test_the_report_page_shows_the_report_and_what_each_round_taught(ws: Workspace, opened: Open) -> None:
+    run = latest_run(ws, "triage")
+    assert run is not None
+    lesson = {"accuracy_given": 0.71, "accuracy_now": 0.784, "errors_left": 1090.4, "looks_to_next_point": 9}
+    finish_run(ws, run.run_id, {"decisions": 9, "teaching": {"size": 100, "decided": 7}, "lesson": lesson})
+    last = rounds(ws)[-1]
+    assert (last.decisions, last.random_faces, last.accuracy_now) == (9, 7, 0.784)
+    found = html(opened(ws.root, page="report"))
+    assert "<td>9</td><td>7</td><td>71.0%</td><td>78.4%</td><td>1,090</td>" in found
+    assert "Hidden in blind mode" in html(opened(ws.root, page="report", blind="1"))
+    assert "labels under review" in report_page(ws).html
