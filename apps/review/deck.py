@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 AHEAD = 20
 """Faces that a browser holds ahead of the person."""
+_DAY = 86_400.0
 _BESIDE = 4  # faces in a row
 _VERDICTS = {
     "mislabelled": "Probably mislabelled",
@@ -123,11 +124,21 @@ def _answer(sent: Mapping[str, Any], reviewer: str) -> Answer:
     """As the browser sends it. Raises UsageError where it is no answer."""
     try:
         said = {name: _whole(value) for name, value in sent.items()}
-        seconds = said.get("seconds")
+        for name in ("sample_id", "label", "undoes", "run_id"):
+            if not isinstance(said.get(name), str | None):
+                raise TypeError(f"{name} is text")
+        seen, seconds = said.get("seen") or 0, said.get("seconds")
+        if (
+            isinstance(seen, bool)
+            or not isinstance(seen, str | int)
+            or (isinstance(seen, int) and not 0 <= seen < 2**62)
+        ):
+            raise TypeError("seen is the number of a decision, or the name of an answer")
         return Answer(
             answer_id=str(said["answer_id"]), action=str(said["action"]), sample_id=said.get("sample_id"),
-            label=said.get("label"), seen=said.get("seen") or 0, undoes=said.get("undoes"), run_id=said.get("run_id"),
-            seconds=None if seconds is None else float(seconds), model_hidden=bool(said.get("model_hidden")),
+            label=said.get("label"), seen=seen, undoes=said.get("undoes"), run_id=said.get("run_id"),
+            # whoever was away for a day was not thinking
+            seconds=None if seconds is None else min(float(seconds), _DAY), model_hidden=bool(said.get("model_hidden")),
             note=str(said.get("note") or "")[:500], by_choice=bool(said.get("by_choice")),
             shares=None if said.get("shares") is None else _shares(said["shares"]),
             check=check_of(reviewer, str(said.get("sample_id")), str(said.get("token"))),
@@ -318,6 +329,14 @@ def _why_here(at: Sitting, item: Item) -> str:
     return _CHOSEN if at.filters.narrowed else _WORTH
 
 
+def _asked_still(at: Sitting) -> set[str]:
+    """In double-blind mode the examples that the person is asked about, too: being an example says their label."""
+    if not at.filters.double:
+        return set()
+    every = (face.sample_id for faces in at.album.examples.values() for face in faces)
+    return {sample_id for sample_id in every if sample_id in at.selection}
+
+
 def _rows(at: Sitting, item: Item) -> list[style.Strip]:
     """The rows of faces to compare with.
 
@@ -325,10 +344,7 @@ def _rows(at: Sitting, item: Item) -> list[style.Strip]:
     """
     album, own = at.album, {item.sample_id}
     if at.filters.blind:
-        if at.filters.double:  # a face that is still to be asked about says its label by being an example
-            own = {
-                face.sample_id for faces in album.examples.values() for face in faces if face.sample_id in at.selection
-            }
+        own |= _asked_still(at)
         each = [face for name in at.desk.classes for face in faces_beside.examples_of(album, name, count=1, but=own)]
         return [style.Strip("Clear examples", "clear", each, tall=True)]
     near = faces_beside.beside(album, item.sample_id, count=2 * _BESIDE)
@@ -362,7 +378,11 @@ def _neighbours(at: Sitting, item: Item, pictures: Mapping[tuple[str, int], face
 
 
 def _examples(at: Sitting) -> dict[str, str | None]:
-    every = [face.sample_id for name in at.desk.classes for face in faces_beside.examples_of(at.album, name, count=9)]
+    own = _asked_still(at)
+    every = [
+        face.sample_id for name in at.desk.classes
+        for face in faces_beside.examples_of(at.album, name, count=9, but=own)
+    ]  # fmt: skip
     found = faces_beside.pictures(at.album, [(sample_id, faces_beside.BESIDE_SIDE) for sample_id in every])
     return {sample_id: picture.uri for (sample_id, _), picture in found.items()}
 

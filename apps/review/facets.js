@@ -11,7 +11,7 @@ class Facets {
   open(params) { this.params = params; }
   chosen(name) {
     const said = this.params.get(name) || (name === "state" ? "open" : "");
-    return said.split(",").filter((value) => value && value !== "any").map((value) => value.replace(/%2C/gi, ",").replace(/%25/g, "%"));
+    return said.split(",").filter((value) => value && !(name === "state" && value === "any")).map((value) => value.replace(/%2C/gi, ",").replace(/%25/g, "%"));
   }
   put(name, values) {
     if (values.length) this.params.set(name, values.map(quoted).join(","));

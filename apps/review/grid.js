@@ -4,6 +4,7 @@ const PAGE = 60; // tiles that are asked for at a time
 const KEPT = 480; // tiles that stay in memory
 const GAP = 10, UNDER = 40, HEAD = 46; // px between tiles, of the words below one, of a group's line
 const MOST_LISTED = 100000; // a browser draws no longer page; filters narrow it, and choosing all still means all
+const LOOK = 300; // ms that new faces are on the screen before a key is taken for them
 const ACTS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
 const SAID = { keep: "kept", ambiguous: "ambiguous", exclude: "excluded", skip: "skipped" };
 const covered = () => document.querySelector('[data-testid="stPopoverBody"], dialog[open]');
@@ -11,7 +12,7 @@ const covered = () => document.querySelector('[data-testid="stPopoverBody"], dia
 class Grid {
   constructor(root, data, went) {
     Object.assign(this, { root, data, went, tiles: new Map(), shown: new Map(), heads: new Map(), asked: new Set(), chosen: new Ranges(), sections: [], total: 0,
-      at: -1, anchor: 0, back: new Set(), run: 0 });
+      at: -1, anchor: 0, back: new Set(), run: 0, sent: data.heard, pointer: null });
     this.outbox = new Outbox(`ferclean-answer|${encodeURIComponent(data.store)}|`);
     this.post = new Post(this.outbox, this);
     this.find = (name) => root.querySelector(name);
@@ -20,7 +21,7 @@ class Grid {
     this.controls();
     this.down = (event) => this.key(event);
     document.addEventListener("keydown", this.down);
-    this.scroll.onscroll = () => { this.draw(); };
+    this.scroll.onscroll = () => this.scrolled();
     this.sized = new ResizeObserver(() => { if (this.layout()) this.draw(); });
     this.sized.observe(this.scroll);
     this.pointers();
@@ -46,8 +47,8 @@ class Grid {
   }
   controls() {
     const on = (name, act) => { this.find(name).onclick = (event) => { if (event.detail) event.currentTarget.blur(); act(); }; };
-    on(".fc-grid-all", () => { this.chosen.set(0, this.total, true); this.draw(); });
-    on(".fc-grid-none", () => { this.chosen.clear(); this.draw(); });
+    on(".fc-grid-all", () => this.all());
+    on(".fc-grid-none", () => this.none());
     on(".fc-grid-decide", () => this.decideChosen());
     on(".fc-grid-undo", () => this.undo());
     on(".fc-grid-help", () => this.map());
@@ -102,8 +103,9 @@ class Grid {
     this.relist(0);
     this.tell({});
   }
-  tell(more) { // the page around hears of it, for the other pages and the progress
-    this.went({ ...more, address: Object.fromEntries([...this.data.names, "sort"].map((name) => [name, this.params.get(name) || ""])) });
+  tell(more) { // the page around hears of it, for the other pages and the progress; what it draws before is of yesterday
+    this.sent += 1;
+    this.went({ ...more, n: this.sent, address: Object.fromEntries([...this.data.names, "sort"].map((name) => [name, this.params.get(name) || ""])) });
   }
   async relist(from) { // a new list; what is looked at stays where it is
     const run = (this.run += 1);
@@ -115,6 +117,13 @@ class Grid {
     if (counts && !this.gone && run === this.run) this.facets.draw(counts);
   }
   began(found) {
+    const last = this.tiles.get(this.at);
+    if (this.chosen.size && this.list !== found.list) { // places mean other faces now
+      tell("the list was made anew: what was chosen is chosen no longer");
+      this.chosen.clear();
+      this.sure();
+    }
+    this.fresh = performance.now();
     Object.assign(this, { list: found.list, total: found.total, judged: found.run, byChoice: found.by_choice });
     this.tiles.clear();
     this.asked.clear();
@@ -123,7 +132,7 @@ class Grid {
     const rest = Math.min(this.total, MOST_LISTED) - start;
     if (rest > 0) this.sections.push({ start, size: rest, group: null, headed: start > 0 });
     this.took(found);
-    this.at = Math.min(this.at, this.total - 1);
+    this.at = last && !this.pointer ? ([...this.tiles].find(([, face]) => face.id === last.id) || [-1])[0] : -1;
     const nothing = this.find(".fc-grid-nothing");
     nothing.hidden = this.total > 0;
     nothing.textContent = "No face matches. Clear a filter to see more.";
@@ -145,11 +154,9 @@ class Grid {
       const run = this.run, found = await this.get("grid", { list: this.list, sort: this.sort, start, count: PAGE });
       if (this.gone || run !== this.run) return;
       this.asked.delete(start);
-      if (!found) return;
+      if (!found) { setTimeout(() => this.gone || run !== this.run || this.draw(), 1500); return; }
       if (found.list !== this.list) { // the server was started again: places mean other faces now
         this.run += 1;
-        if (this.chosen.size) this.say("trouble", "The list was made anew; what was chosen is chosen no longer.");
-        this.chosen.clear();
         this.began(found);
         return;
       }
@@ -198,6 +205,18 @@ class Grid {
     return [first, last];
   }
   visible(beyond = 0) { return this.within(this.scroll.scrollTop - beyond, this.scroll.scrollTop + this.scroll.clientHeight + beyond); }
+
+  scrolled() { // what a key is taken for is what the pointer is over, or what is still on the screen
+    this.draw();
+    if (this.pointer) {
+      const under = document.elementFromPoint(...this.pointer), tile = under && under.closest(".fc-grid-tile");
+      this.at = tile && this.box.contains(tile) ? Number(tile.dataset.place) : -1;
+    } else if (this.at >= 0) {
+      const [first, last] = this.visible();
+      if (this.at < first || this.at > last) this.at = -1;
+    }
+    this.draw();
+  }
 
   // ---- drawing --------------------------------------------------------------------------------------------------
   draw(anew = false) {
@@ -296,7 +315,9 @@ class Grid {
     let from = null;
     this.box.onpointermove = (event) => {
       const place = placeOf(event);
-      if (!from && place >= 0 && place !== this.at && (event.movementX || event.movementY)) { this.at = place; this.draw(); } // the page that moves below a pointer at rest points at nothing
+      this.pointer = [event.clientX, event.clientY];
+      if (from && !(event.buttons & 1)) { from = null; this.band.hidden = true; } // it was let go elsewhere
+      if (!from && place !== this.at) { this.at = place; this.draw(); }
       if (!from) return;
       const [x, y] = spot(event);
       if (!from.moved && Math.hypot(x - from.x, y - from.y) < 8) return;
@@ -315,6 +336,7 @@ class Grid {
       if (was.place < 0 || was.place !== placeOf(event)) return;
       if (event.shiftKey) this.span(was.place); else this.toggle(was.place);
     };
+    this.box.onpointerleave = () => { this.pointer = null; };
     this.box.onpointercancel = () => { from = null; this.band.hidden = true; };
     this.box.ondblclick = (event) => { const place = placeOf(event); if (place >= 0) this.alone(place); };
   }
@@ -324,6 +346,7 @@ class Grid {
       const { x, y } = this.spot(place);
       if (x < right && x + this.side > left && y < bottom && y + this.side > top) this.chosen.set(place, place + 1, on);
     }
+    this.sure();
     this.draw();
   }
   toggle(place) {
@@ -331,11 +354,13 @@ class Grid {
     if (face && face.drawn) { tell("a face of the random check is decided alone: O opens it"); return; }
     this.chosen.set(place, place + 1, !this.chosen.has(place));
     this.at = this.anchor = place;
+    this.sure();
     this.draw();
   }
-  span(place) { this.chosen.set(Math.min(this.anchor, place), Math.max(this.anchor, place) + 1, true); this.at = place; this.draw(); }
+  span(place) { this.chosen.set(Math.min(this.anchor, place), Math.max(this.anchor, place) + 1, true); this.at = place; this.sure(); this.draw(); }
   move(by, event) {
     if (!this.total) return;
+    this.pointer = null;
     let place = this.at;
     if (place < 0) [place] = this.visible();
     else if (Math.abs(by) === 1) place += by;
@@ -360,6 +385,9 @@ class Grid {
     if (y - head < this.scroll.scrollTop) this.scroll.scrollTop = y - head - 4;
     else if (y + this.high > this.scroll.scrollTop + this.scroll.clientHeight) this.scroll.scrollTop = y + this.high - this.scroll.clientHeight;
   }
+
+  all() { this.sure(); this.chosen.set(0, this.total, true); this.draw(); }
+  none() { this.sure(); this.chosen.clear(); this.draw(); }
 
   // ---- deciding -------------------------------------------------------------------------------------------------
   alone(place) {
@@ -387,8 +415,8 @@ class Grid {
     this.post.gather();
     this.say("saved", `${face.name}: ${face.skipped ? "skipped" : face.action === "relabel" ? `→ ${this.data.words.get(face.label)}` : SAID[face.action]}`);
     const { start, size } = this.sectionOf(place); // not on to another group: Enter would decide that one
-    if (place + 1 < start + size) this.at = place + 1;
-    this.reveal(this.at);
+    if (!this.pointer && place + 1 < start + size) this.at = place + 1; // what the pointer is over stays meant
+    if (!this.pointer) this.reveal(this.at);
     this.draw(true);
   }
   base() { return this.params.toString(); }
@@ -396,11 +424,16 @@ class Grid {
     for (const one of found.taken) {
       if (one.refused && this.back.delete(one.answer_id)) this.say("", `Not undone: ${one.refused}`);
       else if (one.refused) this.say("trouble", `Not recorded for ${one.name || "this face"}: ${one.newer ? `${one.newer.said} stands, ${one.newer.who}` : one.refused}`);
+      else if (this.saved(one)) continue;
       else if (this.back.delete(one.answer_id)) this.say("", found.undone ? `Undone: ${found.undone.toLocaleString("en")} ${found.undone === 1 ? "decision" : "decisions"}` : "Nothing to undo");
       else continue;
       this.relist(Math.max(0, this.visible()[0]));
     }
     if (answers.length) { clearTimeout(this.heard); this.heard = setTimeout(() => this.gone || this.tell({}), 1500); } // the progress above
+  }
+  saved(one) { // the tile that shows it now knows which decision it is
+    for (const face of this.tiles.values()) if (face.mark === one.answer_id) { if (face.seen === one.answer_id) face.seen = one.decision_id; return true; }
+    return false;
   }
   undo() {
     const answer = { answer_id: this.outbox.name(), action: "undo", undoes: null, address: this.base() };
@@ -413,15 +446,17 @@ class Grid {
     const [action, label] = this.find(".fc-grid-action").value.split(/:(.*)/s);
     this.bulk(this.chosen.list, action, label || null);
   }
-  decideGroup(section) { this.bulk([[section.start, section.start + section.size]], "offer", null); }
-  async bulk(ranges, action, label) {
+  decideGroup(section) { this.bulk([[section.start, section.start + section.size]], "offer", null, true); }
+  async bulk(ranges, action, label, open_only = false) {
     if (this.busy) { tell("the decision before is still being recorded"); return; }
     this.busy = true;
     this.sure();
     try {
       await this.post.flush(); // what was decided by itself is not decided with the others
       if (this.outbox.all().length) { this.say("trouble", "Not recorded: the answers before are not saved yet; try again when they are."); return; }
-      const what = { bulk_id: crypto.randomUUID ? crypto.randomUUID() : this.outbox.name(), list: this.list, ranges, action, label };
+      const what = { bulk_id: crypto.randomUUID ? crypto.randomUUID() : this.outbox.name(), list: this.list, ranges: ranges.map((range) => [...range]), action, label, open_only };
+      const inside = (place) => ranges.some(([start, end]) => start <= place && place < end);
+      what.seen = [...this.tiles].filter(([place, face]) => typeof face.seen === "number" && face.seen && inside(place)).map(([place, face]) => [place, face.seen]);
       const plan = await this.ask({ ...what, dry: true });
       if (!plan) return;
       if (!plan.count) this.say("", `Nothing to decide: ${plan.told}`);
@@ -445,7 +480,11 @@ class Grid {
         const response = await fetch(`/ferclean/bulk?${this.base()}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(what) });
         const found = await response.json();
         if (response.ok) return found;
-        if (response.status !== 503) { this.say("trouble", `Not recorded: ${found.error}`); return null; }
+        if (response.status !== 503) {
+          this.say("trouble", `Not recorded: ${found.error}`);
+          this.relist(Math.max(0, this.visible()[0]));
+          return null;
+        }
       } catch { this.say("trouble", "The review server does not answer; the decision is sent again."); }
       if (wait !== null) await new Promise((done) => setTimeout(done, wait));
     }
@@ -463,7 +502,7 @@ class Grid {
       Object.assign(button, { type: "button", textContent: words, onclick: does });
       holder.append(button);
     }
-    holder.firstChild.focus();
+    holder.lastChild.focus(); // a key that was pressed once too often decides nothing
   }
   map() { const map = this.find(".fc-deck-map"); if (map.open) map.close(); else map.showModal(); }
 
@@ -472,11 +511,11 @@ class Grid {
     if (!this.root.isConnected) { this.leave(); return; }
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a" && !field(event) && !covered()) {
       event.preventDefault();
-      this.chosen.set(0, this.total, true);
-      this.draw();
+      this.all();
       return;
     }
     if (elsewhere(event)) return;
+    if (event.repeat && ["Enter", " "].includes(event.key)) { event.preventDefault(); tell("a key that is held down counts once"); return; }
     const focus = document.activeElement, onButton = focus && focus !== document.body && focus !== this.box && ["Enter", " "].includes(event.key);
     if (onButton) return; // a button or a fold that was reached with Tab
     const key = event.key.toLowerCase(), letter = event.key.length === 1 && event.key !== " ";
@@ -490,6 +529,7 @@ class Grid {
     if (moves) { this.move(moves, event); return; }
     if (event.repeat) { tell(`${this.pressed} is held down: it counts once`); return; }
     const many = this.chosen.size;
+    if ((ACTS[key] || label || key === "enter") && performance.now() - this.fresh < LOOK) { tell(`${this.pressed} was not taken: these faces have only just come`); return; }
     if (ACTS[key]) { if (many) this.bulk(this.chosen.list, ACTS[key], null); else this.single(this.at, ACTS[key], null); }
     else if (label) { if (many) this.bulk(this.chosen.list, "relabel", label[0]); else this.single(this.at, "relabel", label[0]); }
     else if (key === "enter") {
@@ -500,8 +540,8 @@ class Grid {
     else if (key === "u") this.undo();
     else if (key === "o") this.alone(this.at);
     else if (key === "?") this.map();
-    else if (key === "escape") { this.chosen.clear(); this.sure(); this.draw(); }
-    else { this.at = key === "home" ? 0 : this.listed() - 1; this.reveal(this.at); this.draw(); }
+    else if (key === "escape") this.none();
+    else { this.pointer = null; this.at = key === "home" ? 0 : this.listed() - 1; this.reveal(this.at); this.draw(); }
   }
 }
 
@@ -512,6 +552,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const went = (what) => setTriggerValue("went", JSON.stringify({ ...what, at: Date.now() }));
   if (was && was.root === root && !was.gone && was.data.store === data.store && was.data.turn === data.turn) {
     was.went = went;
+    if (data.heard < was.sent) return; // drawn before the page around heard of the latest choice
     if (!same(was.params, new URLSearchParams(data.address))) was.open(given);
     return;
   }

@@ -11,7 +11,7 @@ from typing import Any
 from apps.review import style
 from apps.review.addresses import filters_of
 from apps.review.desks import Place, at_place
-from ferclean.errors import UsageError
+from ferclean.errors import UsageError, among
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import Filters
@@ -69,8 +69,11 @@ def bulk(address: Mapping[str, str], sent: Mapping[str, Any]) -> dict[str, Any]:
     try:
         ranges = [(int(start), int(end)) for start, end in sent["ranges"]]
         action, asked, bulk_id = str(sent["action"]), sent.get("label"), str(sent["bulk_id"])
-        name, dry = str(sent["list"]), bool(sent.get("dry"))
-    except (KeyError, TypeError, ValueError) as error:
+        name, dry, open_only = str(sent["list"]), bool(sent.get("dry")), bool(sent.get("open_only"))
+        seen = {int(place): int(number) for place, number in sent.get("seen") or []}
+        for text in (bulk_id, action, str(asked)):
+            text.encode()
+    except (KeyError, TypeError, ValueError, OverflowError) as error:  # a half of a character is a ValueError
         raise UsageError(f"this is no bulk: {error}") from error
 
     def ask(place: Place) -> dict[str, Any]:
@@ -79,9 +82,11 @@ def bulk(address: Mapping[str, str], sent: Mapping[str, Any]) -> dict[str, Any]:
         if name not in place.lists:
             raise UsageError("the list was made anew since these faces were chosen; look again and choose again")
         listed = place.lists[name]
-        sample_ids, gone = chosen(place.desk, listed, ranges)
+        sample_ids, gone = chosen(place.desk, listed, ranges, seen=seen, open_only=open_only)
         label = None if asked is None else str(asked)
         hidden = listed.filters.blind
+        if action == "relabel" and label not in place.desk.classes:
+            raise UsageError(f"relabel needs a label; {among(label or '', place.desk.classes)}")
         if dry:
             if hidden and action == review.OFFER:
                 raise UsageError("in blind mode nothing is proposed; choose a decision of your own")

@@ -120,11 +120,13 @@ def grid(**data: Any) -> None:
     The page is drawn again when its filters were changed or something was decided there, or when it leads elsewhere.
     """
     turn = st.session_state.get("deck_turn", 0)
-    _grid(key="grid", data={**data, "turn": turn}, height="content", on_went_change=_went)
+    heard = st.session_state.get("grid_heard", 0)
+    _grid(key="grid", data={**data, "turn": turn, "heard": heard}, height="content", on_went_change=_went)
 
 
 def _went() -> None:
     said = json.loads(st.session_state["grid"]["went"])
+    st.session_state["grid_heard"] = said["n"]
     for name, value in [*said["address"].items(), ("page", said.get("page") or "grid"), ("sample", said.get("sample"))]:
         if value:
             st.query_params[name] = str(value)

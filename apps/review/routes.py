@@ -21,7 +21,7 @@ async def _deal(request: Request) -> Response:
     asked = dict(request.query_params)
     after, count = asked.pop("after", None), asked.pop("count", str(deck.AHEAD))
     examples = asked.pop("examples", "") == "1"
-    most = min(int(count), 2 * deck.AHEAD) if count.isdecimal() else deck.AHEAD
+    most = min(int(count), 2 * deck.AHEAD) if count.isdecimal() and len(count) < 10 else deck.AHEAD
     return await answered(lambda: deck.deal(asked, after=after, count=most, examples=examples))
 
 
@@ -67,7 +67,7 @@ async def _sent(request: Request) -> Any:
         return JSONResponse({"error": "answers come as JSON"}, status_code=415)
     try:
         return await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return JSONResponse({"error": "this is no JSON"}, status_code=400)
 
 

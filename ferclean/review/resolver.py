@@ -5,7 +5,7 @@ It records nothing. What was decided since the list was made keeps its place in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,8 @@ class Listing:
     """The triage that the rows are of."""
     rows: np.ndarray
     """(n,) of the desk's queue."""
+    newest: int = 0
+    """The last decision that stood for the reviewer when it was made, 0: none."""
     groups: tuple[Group, ...] = ()
     """Those at its beginning, one after the other; the faces after them are looked at one by one."""
 
@@ -77,7 +79,8 @@ def listing(desk: Desk, filters: Filters, *, sort: str, album: Album | None = No
         # those of the random check are decided alone: here they are in the way
         alone = np.isin(rows, [desk.items.place[one] for one in desk.random_checks if one in desk.items.place])
         rows = np.concatenate([rows[~alone], rows[alone]])
-    return Listing(filters=filters, run_id=queue.run_id, rows=rows, groups=tuple(groups))
+    newest = max((word.decision_id for word in desk.standing.values()), default=0)
+    return Listing(filters=filters, run_id=queue.run_id, rows=rows, groups=tuple(groups), newest=newest)
 
 
 def tiles(desk: Desk, of: Listing, start: int, count: int) -> list[Tile]:
@@ -108,11 +111,15 @@ def tiles(desk: Desk, of: Listing, start: int, count: int) -> list[Tile]:
     return found
 
 
-def chosen(desk: Desk, of: Listing, ranges: Sequence[tuple[int, int]]) -> tuple[list[str], int]:
-    """The faces of these places of a list ([start, end), any order), and how many are left out: where only open faces
-    were asked for, those that the reviewer has decided or put off since the list was made.
+def chosen(
+    desk: Desk, of: Listing, ranges: Sequence[tuple[int, int]], *, seen: Mapping[int, int] | None = None,
+    open_only: bool = False,
+) -> tuple[list[str], int]:  # fmt: skip
+    """The faces of these places of a list ([start, end), any order), and how many are left out.
 
-    Raises UsageError for a place outside of the list.
+    Left out is what the reviewer decided since the list was made, in another tab or by another way, unless the person
+    saw it: `seen` has the decision that a place showed. Where open faces alone are meant (`open_only`, or the list is
+    of those) all that are decided or put off by now are left out. Raises UsageError for a place outside of the list.
     """
     _check(desk, of)
     size = len(of.rows)
@@ -121,10 +128,17 @@ def chosen(desk: Desk, of: Listing, ranges: Sequence[tuple[int, int]]) -> tuple[
     wanted = np.zeros(size, dtype=bool)
     for start, end in ranges:
         wanted[start:end] = True
-    ids = [desk.items.ranked.ids[row] for row in of.rows[wanted]]
-    if of.filters.states != ("open",):
-        return ids, 0
-    still = [one for one in ids if one not in desk.standing and one not in desk.skipped]
+    places = np.flatnonzero(wanted).tolist()
+    open_only = open_only or of.filters.states == ("open",)
+
+    def meant(place: int, sample_id: str) -> bool:
+        stands = desk.standing.get(sample_id)
+        if open_only:
+            return stands is None and sample_id not in desk.skipped
+        return stands is None or stands.decision_id <= of.newest or stands.decision_id == (seen or {}).get(place)
+
+    ids = [desk.items.ranked.ids[of.rows[place]] for place in places]
+    still = [one for place, one in zip(places, ids, strict=True) if meant(place, one)]
     return still, len(ids) - len(still)
 
 

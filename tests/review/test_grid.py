@@ -83,14 +83,40 @@ def test_what_was_decided_alone_since_is_left_out_of_a_bulk_and_said(ws: Workspa
     assert "groups" not in again
 
 
+def test_of_a_list_of_all_faces_what_another_tab_decided_meanwhile_is_left_out_unless_it_was_seen(
+    ws: Workspace,
+) -> None:
+    found = listed(**EVERY, state="any")
+    one, other = (tile["id"] for tile in found["tiles"][:2])
+    desk = desks.place_of("ada").desk
+    stands = decide(desk, one, "exclude")
+    assert bulk("b", found, "keep", (0, 1), dry=True)["told"] == "0 faces: none; 1 decided or skipped already"
+    assert bulk("b", found, "keep", (0, 1), dry=True, seen=[[0, stands.decision_id]])["count"] == 1, (
+        "changed on purpose"
+    )
+    assert (
+        bulk("g", found, OFFER, (0, 2), open_only=True)["told"] == "1 faces: 1 relabelled; 1 decided or skipped already"
+    )
+    assert [row["action"] for row in current_decisions(ws, [one, other]).to_dict("records")] == ["exclude", "relabel"]
+
+
 def test_a_list_that_is_known_no_longer_is_no_ground_for_a_bulk(ws: Workspace) -> None:
     found = listed(**EVERY)
     desks.place_of("ada", anew=True)
     with pytest.raises(UsageError, match="choose again"):
         bulk("b", found, "exclude", (0, 2))
     assert listed(of=found["list"], **EVERY)["list"] != found["list"]
-    with pytest.raises(UsageError, match="this is no bulk"):
-        grid.bulk({}, {"ranges": "x"})
+    odd = (
+        {"ranges": "x"},
+        {"ranges": [[0, float("inf")]]},
+        {"ranges": [], "bulk_id": "\ud800"},
+        {"ranges": [], "seen": 3},
+    )
+    for sent in odd:
+        with pytest.raises(UsageError, match="this is no bulk"):
+            grid.bulk({}, {"action": "keep", "list": "l", "bulk_id": "b"} | sent)
+    with pytest.raises(UsageError, match="relabel needs a label"):
+        bulk("b", listed(**EVERY), "relabel", (0, 2), dry=True)
     assert decision_history(ws).empty
 
 

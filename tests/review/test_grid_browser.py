@@ -57,7 +57,9 @@ def test_a_sitting_in_the_grid_ends_up_in_the_store(screen: tuple[Any, Workspace
     counted(page, 137)
 
     page.locator("#fc-tile-0").hover()
+    page.wait_for_timeout(400)  # faces that have only just come are not decided about
     page.keyboard.press("2")
+    page.keyboard.press("ArrowRight")
     page.keyboard.press("s")
     page.wait_for_function("document.querySelector('.fc-grid .fc-deck-unsaved').textContent === 'all saved'")
     assert page.locator("#fc-tile-0 .done").inner_text() == "→ fear"
@@ -76,6 +78,26 @@ def test_a_sitting_in_the_grid_ends_up_in_the_store(screen: tuple[Any, Workspace
     page.wait_for_function("document.querySelector('.fc-grid .fc-deck-unsaved').textContent === 'all saved'")
     counted(page, 140)
     assert current_decisions(ws).empty
+
+
+def test_a_key_is_taken_for_what_is_on_the_screen_alone(screen: tuple[Any, Workspace]) -> None:
+    page, ws = screen
+    before = len(decision_history(ws))
+    page.locator("#fc-tile-3").hover()
+    page.wait_for_timeout(400)
+    page.mouse.wheel(0, 1200)
+    page.wait_for_selector("#fc-tile-3", state="detached")
+    under = page.locator(".fc-grid-tile.cursor")
+    assert under.count() == 1, "the face that came under the pointer"
+    place = int(under.get_attribute("data-place"))
+    face = page.evaluate("place => window.__fercleanGrid.tiles.get(place).id", place)
+    page.keyboard.press("a")
+    page.wait_for_function("document.querySelector('.fc-grid .fc-deck-unsaved').textContent === 'all saved'")
+    assert decision_history(ws)["sample_id"].tolist()[before:] == [face]
+    page.keyboard.press("u")
+    said(page, "Undone: 1 decision")
+    counted(page, 140)
+    page.keyboard.press("Home")
 
 
 def test_dragging_chooses_what_it_touches(screen: tuple[Any, Workspace]) -> None:
