@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from ferclean.printable import printable
 from ferclean.review.chart import asked_area
 from ferclean.review.desk import Desk, Filters
-from ferclean.review.narrowing import STATES, marks_of
+from ferclean.review.narrowing import OWN_STATES, STATES, marks_of
 
 NAMES = ("verdict", "given", "suggested", "pair", "split", "source", "attr", "name", "p", "state", "by", "area")
 """The parameters that narrow what is looked at."""
@@ -27,9 +27,11 @@ def is_double(address: Mapping[str, str]) -> bool:
 def filters_of(address: Mapping[str, str], desk: Desk, known: Mapping[str, Mapping[str, int]]) -> Filters:
     """The filters that an address asks for; `known`: the values of verdict, given and suggested that faces have.
 
-    In double-blind mode no filter holds that could tell what a face is called.
+    In double-blind mode no filter holds that could tell what a face is called; where the model is hidden none that asks
+    how sure it is, which pair of classes it sees, or what other people said.
     """
     audit = address.get("queue") == "audit"
+    blind = address.get("blind", "1" if audit else "") == "1"
     if is_double(address):
         return Filters(blind=True, double=True, audit=audit, everyone=address.get("whose") == "all")
 
@@ -41,7 +43,11 @@ def filters_of(address: Mapping[str, str], desk: Desk, known: Mapping[str, Mappi
     def source(name: str, of: Callable[[], Iterable[str]]) -> tuple[str, ...]:
         return chosen(name, of()) if address.get(name) else ()  # what the source says is read only where it is asked
 
-    pairs = {f"{given}>{other}": (given, other) for given in known["given"] for other in known["suggested"]}
+    pairs = (
+        {}
+        if blind
+        else {f"{given}>{other}": (given, other) for given in known["given"] for other in known["suggested"]}
+    )
     attributes = _attributes(desk) if address.get("attr") else {}
     return Filters(
         kinds=chosen("verdict", known["verdict"]),
@@ -53,10 +59,10 @@ def filters_of(address: Mapping[str, str], desk: Desk, known: Mapping[str, Mappi
         attributes=tuple(attributes[one] for one in chosen("attr", attributes)),
         name=address.get("name", "")[:200],
         area=asked_area(desk, address.get("area", ""))[0],
-        chance=_ends(address.get("p", "")),
-        states=chosen("state", STATES),
-        people=source("by", lambda: marks_of(desk).by),
-        blind=address.get("blind", "1" if audit else "") == "1",
+        chance=None if blind else _ends(address.get("p", "")),
+        states=chosen("state", OWN_STATES if blind else STATES),
+        people=() if blind else source("by", lambda: marks_of(desk).by),
+        blind=blind,
         audit=audit,
         everyone=address.get("whose") == "all",
     )

@@ -34,7 +34,6 @@ def part(address: Mapping[str, str], *, of: str | None, sort: str, start: int, c
     def ask(place: Place) -> tuple[dict[str, Any], list[Tile], Place]:
         name, head = of or "", {}
         if name not in place.lists:
-            place.desk.marks = None  # what others said since
             name = place.list_of(_filters(place, address), sort=sort if sort in SORTS else "worth")
             head = {"groups": [_group(group) for group in place.lists[name].groups]}
         listed = place.lists[name]

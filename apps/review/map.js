@@ -101,11 +101,12 @@ class FaceMap {
   }
   colourings() {
     const holder = this.find(".fc-map-by");
-    const kept = localStorage.getItem("ferclean-map-by");
+    let kept = null;
+    try { kept = localStorage.getItem("ferclean-map-by"); } catch { /* nothing is kept there */ }
     holder.replaceChildren(make("span", "quiet", "Colour by"), ...this.head.colourings.map((one, at) => {
       const button = make("button", "", one.title);
       button.type = "button";
-      button.onclick = () => { localStorage.setItem("ferclean-map-by", one.key); this.by = at; this.lit.clear(); this.legend(); this.draw(); this.counted(); };
+      button.onclick = () => { try { localStorage.setItem("ferclean-map-by", one.key); } catch { /* it holds for this page */ } this.by = at; this.lit.clear(); this.legend(); this.draw(); this.counted(); };
       return button;
     }));
     this.by = Math.max(0, this.head.colourings.findIndex((one) => one.key === kept));

@@ -50,7 +50,7 @@ class Filters:
     name: str = ""
     """What the source key contains; capitals do not matter."""
     chance: tuple[float, float] | None = None
-    """Ends of the chance that the verdict's proposal is right (`likeness.p_offer`), both included."""
+    """Ends of the chance that the verdict's proposal is right (`ranked.p_offer`), both included."""
     states: tuple[str, ...] = ()
     """Of `narrowing.STATES`."""
     people: tuple[str, ...] = ()
@@ -147,8 +147,8 @@ class Desk:
     """Whose faces are whose, by the team's plan; None without one."""
     checks: Checks | None = None
     """What the reviewer is asked to be measured; None where the plan asks for none."""
-    marks: Marks | None = None
-    """What people said, read when a filter asks for it; None: not yet since the last `refresh`."""
+    marks: tuple[int, Marks] | None = None
+    """What people said, with the last row of the log that it holds; read when a filter asks for it."""
     chart: Chart | None = None
     """Where the faces lie on the map, once somebody has asked (`chart_of`)."""
     moments: list[float] = field(default_factory=list)
@@ -189,7 +189,6 @@ def refresh(desk: Desk) -> None:
     """Read anew what holds for the reviewer: other tabs, other people and the command line decide too."""
     with desk.ws.reading("reading decisions"):
         desk.skipped, stand = skipped(desk.ws, desk.reviewer), words(desk.ws, desk.reviewer)
-        desk.marks = None
         desk.drawn_decided = {sample_id for sample_id in random_decisions(desk.ws) if sample_id in desk.items}
     desk.standing = {
         sample_id: stands(

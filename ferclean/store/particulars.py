@@ -1,6 +1,6 @@
 """What the source says about each face of the queue, in columns for filters: names, splits, attributes.
 
-It is read once for a queue, in its order, and knows nothing of verdicts and decisions.
+It is read once for a queue, in its order. What people said (`marks`) is a few sets of faces beside it.
 """
 
 from __future__ import annotations

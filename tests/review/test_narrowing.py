@@ -16,6 +16,7 @@ from ferclean.review.narrowing import SORTS, counts
 from ferclean.review.ranked import p_offer
 from ferclean.review.resolver import chosen, listing, tiles
 from ferclean.steps.review import decide, undo
+from ferclean.steps.team import team
 from ferclean.store.decisions import Decision, append_decisions
 from ferclean.store.particulars import _attributes
 from ferclean.store.workspace import Workspace
@@ -51,7 +52,6 @@ def test_a_face_is_open_until_it_is_decided_or_put_off_and_disagreement_and_note
     decide(desk, first, "ambiguous", note="could be fear")
     decide(desk, second, "skip")
     append_decisions(desk.ws, [Decision(sample_id=first, action="exclude", reviewer="bo")])
-    desk.marks = None
     key = {sample_id: desk.items[sample_id].source_key for sample_id in (first, second, third)}
     assert left(desk, states=("decided",)) == left(desk, states=("disagreed",)) == left(desk, states=("noted",))
     assert left(desk, states=("decided",)) == left(desk, people=("bo",)) == [key[first]]
@@ -139,3 +139,19 @@ def test_an_address_carries_every_filter_and_passes_over_what_no_face_has(desk: 
     assert told(filters_of(asked, desk, known)) == [
         "surprise → fear", "split test", "name with a,b%2C", "proposal right by 50% to 90%", "open",
     ]  # fmt: skip
+
+
+def test_filters_tell_nothing_of_others_in_blind_mode_nor_of_a_face_for_two_before_ones_own_answer(desk: Desk) -> None:
+    first = next(iter(desk.items))
+    append_decisions(desk.ws, [Decision(sample_id=first, action="exclude", reviewer="bo", note="odd")])
+    append_decisions(desk.ws, [Decision(sample_id=first, action="keep", reviewer="cy")])
+    asked = {"by": "bo", "state": "noted", "p": "0-1", "pair": "surprise>fear"}
+    assert filters_of(asked | {"blind": "1"}, desk, facets(desk)) == Filters(blind=True)
+    assert {"by": []}.items() <= counts(desk, Filters(blind=True)).of.items()
+    assert len(left(desk, people=("bo",))) == len(left(desk, states=("disagreed",))) == 1
+    team(desk.ws, reviewers=("ada", "bo"), overlap=1.0, made_by="ada")
+    two = open_desk(desk.ws, reviewer="ada")
+    for hidden in ({"people": ("bo",)}, {"states": ("noted",)}, {"states": ("disagreed",)}):
+        assert left(two, **hidden, everyone=True) == []
+    decide(two, first, "ambiguous")
+    assert len(left(two, people=("bo",), everyone=True)) == 1
