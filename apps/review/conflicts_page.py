@@ -8,6 +8,7 @@ from __future__ import annotations
 import streamlit as st
 
 from apps.review import parts, sitting, stories, style
+from apps.review.desks import Place, at_place
 from apps.review.parts import escape, inert
 from apps.review.sitting import Sitting
 from ferclean.errors import FercleanError
@@ -15,6 +16,7 @@ from ferclean.review import beside as faces_beside
 from ferclean.steps.settle import parties, settle
 from ferclean.store.decisions import newest_decision
 from ferclean.store.history import History, conflicts, history
+from ferclean.store.workspace import Workspace
 
 _ACTS = {"k": ("keep", "Keep"), "a": ("ambiguous", "Ambiguous"), "x": ("exclude", "Exclude")}
 _OWN = "tick first that you settle it though you are one of those who disagree"
@@ -36,7 +38,7 @@ def draw(at: Sitting) -> None:
             "Faces about which two people's answers differ come here. The next step is ferclean release NAME.",
         )
         _, middle, _ = st.columns([2, 1, 2])
-        middle.button("`U` Undo my last answer", key="settle_undo", on_click=_undo, width="stretch")
+        middle.button("`U` Undo my last answer", key="settle_undo", on_click=sitting.take_back, width="stretch")
         _status()
         parts.keys({"u": "settle_undo"}, face="")
         return
@@ -115,7 +117,7 @@ def _buttons(at: Sitting, open_: list[str], story: History, *, usable: bool) -> 
                 f"`{key.upper()}` {words}", key=f"settle_{action}_{face}", disabled=not usable, on_click=_settle,
                 args=(open_, face, action, None, seen), width="stretch",
             )  # fmt: skip
-        st.button("`U` Undo", key="settle_undo", on_click=_undo, width="stretch")
+        st.button("`U` Undo", key="settle_undo", on_click=sitting.take_back, width="stretch")
         many = len(open_) > 1 or (bool(open_) and face not in open_)
         for key, words, by in (("settle_back", "←", -1), ("settle_on", "→", 1)):
             st.button(words, key=key, on_click=_step, args=(open_, face, by), disabled=not many, width="stretch")
@@ -127,17 +129,21 @@ def _buttons(at: Sitting, open_: list[str], story: History, *, usable: bool) -> 
 
 
 def _settle(open_: list[str], face: str, action: str, label: str | None, seen: int) -> None:
-    at = sitting.open_sitting()
     # what stands in the field at this moment, which the page may not have been drawn with
     own, note = bool(st.session_state.get(f"own_{face}")), str(st.session_state.get(f"note_{face}", ""))
+
+    def record(place: Place) -> Workspace:
+        settle(place.desk, face, action, label=label, note=note.strip(), seen=seen, own_too=own)
+        return place.desk.ws
+
     try:
-        settle(at.desk, face, action, label=label, note=note.strip(), seen=seen, own_too=own)
+        ws = at_place(st.query_params, record)
     except FercleanError as error:
         sitting.say(f"Not settled: {error}", kind="trouble")
         return
     sitting.say(f"Settled for everybody: {stories.said(action, label)}")
     rest = [one for one in open_ if one != face]
-    st.session_state["conflicts"] = (newest_decision(at.desk.ws), conflicts(at.desk.ws))
+    st.session_state["conflicts"] = (newest_decision(ws), conflicts(ws))
     after = [one for one in open_[open_.index(face) + 1 :] if one in rest] if face in open_ else rest
     sitting.go(next(iter([*after, *rest]), None))
 
@@ -146,14 +152,6 @@ def _step(open_: list[str], face: str, by: int) -> None:
     place = open_.index(face) if face in open_ else (-1 if by > 0 else 0)
     sitting.go(open_[(place + by) % len(open_)])
     sitting.say("", kind="")
-
-
-def _undo() -> None:
-    at = sitting.open_sitting()
-    if undone := sitting.take_back(at):
-        story = history(at.desk.ws, undone[-1])
-        sitting.say(f"Undone: {story.source_key if len(undone) == 1 else f'{len(undone):,} decisions'}")
-        sitting.go(undone[-1])
 
 
 def _status() -> None:

@@ -311,7 +311,8 @@ class Deck {
     for (const one of found.taken) {
       if (one.refused) this.refused(one, answers.find((answer) => answer.answer_id === one.answer_id));
     }
-    if (found.taken.filter((one) => this.back.delete(one.answer_id)).length) {
+    const back = found.taken.filter((one) => this.back.delete(one.answer_id) && !one.refused);
+    if (back.length) {
       const [card] = found.faces;
       if (card) {
         this.ready(card);
@@ -319,8 +320,8 @@ class Deck {
         if (this.card && this.card.key !== card.key && !this.answered.has(this.card.key)) this.line.unshift(this.card);
         this.line = this.line.filter((one) => one.key !== card.key);
         this.show(card);
-        this.say("", `Undone: ${found.undone > 1 ? `${found.undone.toLocaleString()} decisions` : card.name}`);
       }
+      this.say("", `Undone: ${found.undone > 1 ? `${found.undone.toLocaleString()} decisions` : back[back.length - 1].name}`);
     }
     if (answers[0].address === this.data.address) this.how(found);
   }

@@ -60,11 +60,9 @@ def deal(address: Mapping[str, str], *, after: str | None, count: int, examples:
         first = [at.current] if after is None and at.current is not None else []
         ahead = [one for one in _open_after(at, after or at.current) if one not in first]
         asked = [*first, *ahead][:count]
-        # neither an audit nor a teaching round, which are one for all, is mixed with anything, nor is what was picked
         picked = first[:1] if address.get("pick") == "1" and first == [address.get("sample")] else []
-        rest = asked[len(picked) :]
-        plain = at.filters.audit or at.teaches
-        queued = _in_earnest(rest) if plain else mixed(at.desk, rest, selection=at.selection)
+        rest = asked[len(picked) :]  # what was picked is mixed with nothing
+        queued = mixed(at.desk, rest, selection=at.selection) if _mixes(at) else _in_earnest(rest)
         faces = _cards(at, [*_in_earnest(picked), *queued])
         if picked:  # a person chose it for what it looks like: it stands for no random sample
             faces[0] |= {"picked": True, "by_choice": True}
@@ -108,16 +106,38 @@ def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dic
 
     def ask(at: Sitting) -> dict[str, Any]:
         taken = take(at.desk, answers)
-        undone = [i for one in taken if one.answer_id in undoing and not one.refused for i in one.sample_ids]
-        shown = [sample_id for sample_id in undone if sample_id in at.selection]
+        undone = [one for one in taken if one.answer_id in undoing and not one.refused]
         return {
             "taken": [_told(one, at) for one in [*taken, *odd]],
-            "faces": _cards(at, _in_earnest(shown[-1:])),
-            "undone": len(undone),
+            "faces": _cards(at, _again(at, undone)),
+            "undone": sum(len(one.sample_ids) for one in undone),
             **_how_far(at),
         }
 
     return at_desk(address, ask)
+
+
+def _again(at: Sitting, undone: Sequence[Taken]) -> list[Asked]:
+    """The face whose answer was taken back last, as it was asked about; none where nothing asks about it here."""
+    found = []
+    for one in undone:
+        if not one.check:
+            found += _in_earnest([sample_id for sample_id in one.sample_ids if sample_id in at.selection])
+        elif _mixes(at):
+            found += [_check_again(at, one.check, i) for i in one.sample_ids if i in at.desk.items]
+    return found[-1:]
+
+
+def _check_again(at: Sitting, check: str, sample_id: str) -> Asked:
+    # one goes on from another face: a reload at this one's place would show what was said about it
+    others = (one for one in at.selection if one != sample_id)
+    after = next_open(at.desk, at.selection) or next(others, sample_id)
+    return Asked(sample_id=sample_id, check=check, after=after)
+
+
+def _mixes(at: Sitting) -> bool:
+    """Checks are mixed into what is looked at; not into an audit nor into a teaching round, which are one for all."""
+    return at.desk.checks is not None and not at.filters.audit and not at.teaches
 
 
 def _answer(sent: Mapping[str, Any], reviewer: str) -> Answer:

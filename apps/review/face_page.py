@@ -85,7 +85,7 @@ def _nothing(at: Sitting) -> None:
     _, middle, _ = st.columns([2, 1, 2])
     with middle:
         if at.selection and at.desk.items:
-            st.button("`U` Undo the last", key="do_undo_end", on_click=_undo, width="stretch")
+            st.button("`U` Undo the last", key="do_undo_end", on_click=sitting.take_back, width="stretch")
             st.button("Look through them", key="look", on_click=sitting.go, args=(at.selection[0],), width="stretch")
         else:
             st.button("Read the workspace again", key="reread_end", on_click=sitting.forget, width="stretch")
@@ -100,12 +100,3 @@ def _own(at: Sitting) -> bool:
     """A part of the team's queue is shown."""
     share = at.desk.share
     return share is not None and share.member and not at.filters.everyone and not at.filters.audit
-
-
-def _undo() -> None:
-    at = sitting.open_sitting()
-    if not (undone := sitting.take_back(at)):
-        return
-    names = [at.desk.items[sample_id].source_key for sample_id in undone if sample_id in at.desk.items]
-    sitting.say(f"Undone: {names[0] if len(names) == 1 else f'{len(undone):,} decisions'}")
-    sitting.go(undone[-1])

@@ -13,14 +13,15 @@ import streamlit as st
 
 from apps.review import names
 from apps.review.addresses import NAMES, listed, told
-from apps.review.desks import place_of, reviewer_of, workspace_path
+from apps.review.desks import Place, at_place, place_of, reviewer_of, workspace_path
 from apps.review.parts import escape, inert
 from ferclean.errors import FercleanError
 from ferclean.parts.teaching import Teaching
 from ferclean.review import beside as faces_beside
 from ferclean.review.desk import Desk, Filters, Tally, tally, teaching_now
 from ferclean.review.ranked import Selection
-from ferclean.steps.review import undo
+from ferclean.steps.review import Undone, undo
+from ferclean.store.history import history
 
 _MODES = {"open": "All shown", "blind": "Blind", "double": "Double-blind"}
 _QUEUES = {"ranked": "Queue", "ambiguous": "Ambiguous faces", "audit": "Audit sample"}
@@ -98,16 +99,27 @@ def say(text: str, *, kind: str = "saved") -> None:
     st.session_state["status"] = (kind, text)
 
 
-def take_back(at: Sitting) -> list[str]:
-    """Undo the reviewer's last act; the samples that it was about, none where that is said to be impossible."""
+def take_back() -> None:
+    """Undo the reviewer's last act, say what it was about, and go there; a check's face is not gone to, for it would be
+    known by what was said about it."""
     try:
-        undone = undo(at.desk)
+        undone, name = at_place(st.query_params, _undo)
     except FercleanError as error:
         say(f"Not undone: {error}", kind="trouble")
-        return []
-    if not undone:
+        return
+    if not undone.sample_ids:
         say("Nothing to undo", kind="")
-    return undone
+        return
+    say(f"Undone: {name}")
+    go(None if undone.check else undone.sample_ids[-1])
+
+
+def _undo(place: Place) -> tuple[Undone, str]:
+    undone = undo(place.desk)
+    if len(undone.sample_ids) != 1:
+        return undone, f"{len(undone.sample_ids):,} decisions"
+    [one] = undone.sample_ids
+    return undone, history(place.desk.ws, one).source_key
 
 
 def header(at: Sitting, pages: Sequence[str], more: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ferclean.evidence.people.assigning import digests, drawn
@@ -43,8 +43,8 @@ class Checks:
     plan: Plan
     sure: tuple[str, ...]
     """Faces of which people are sure, in the order of their ids."""
-    answered: set[tuple[str, str]]
-    """(check, sample) that the reviewer has answered."""
+    answered: set[tuple[str, str]] = field(default_factory=set)
+    """(check, sample) that the reviewer has answered (`desk.refresh` reads them): those are asked no more."""
 
 
 def checks_of(ws: Workspace, reviewer: str, plan: Plan | None) -> Checks | None:
@@ -52,7 +52,7 @@ def checks_of(ws: Workspace, reviewer: str, plan: Plan | None) -> Checks | None:
     if plan is None or reviewer not in plan.reviewers or not (plan.repeats or plan.honeypots):
         return None
     sure = tuple(checks.sure(ws)) if plan.honeypots else ()
-    return Checks(plan=plan, sure=sure, answered=checks.asked(ws, reviewer))
+    return Checks(plan=plan, sure=sure)
 
 
 def mixed(desk: Desk, sample_ids: Sequence[str], *, selection: Sequence[str]) -> list[Asked]:

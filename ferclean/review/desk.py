@@ -22,6 +22,7 @@ from ferclean.review.offers import Item
 from ferclean.review.ranked import Faces, Selection, asked_for
 from ferclean.review.sharing import Share, share_of
 from ferclean.store.audits import audited
+from ferclean.store.checks import asked
 from ferclean.store.particulars import Marks
 from ferclean.store.samples import get_dataset
 from ferclean.store.standing import random_decisions, skipped, words
@@ -190,6 +191,8 @@ def refresh(desk: Desk) -> None:
     with desk.ws.reading("reading decisions"):
         desk.skipped, stand = skipped(desk.ws, desk.reviewer), words(desk.ws, desk.reviewer)
         desk.drawn_decided = {sample_id for sample_id in random_decisions(desk.ws) if sample_id in desk.items}
+        if desk.checks is not None:
+            desk.checks = replace(desk.checks, answered=asked(desk.ws, desk.reviewer))
     desk.standing = {
         sample_id: stands(
             word.decision_id, word.action, word.label, word.reviewer,

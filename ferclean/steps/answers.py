@@ -14,6 +14,7 @@ from typing import Any
 from ferclean.errors import UsageError
 from ferclean.review.desk import Desk, refresh, stands
 from ferclean.store.answers import known_answers, put_answers
+from ferclean.store.checks import taken_back_in
 from ferclean.store.decisions import Decision, NewerDecisionError, append_in, decided_about_in, undo_in
 from ferclean.store.samples import read_dataset
 from ferclean.store.standing import Word
@@ -59,6 +60,8 @@ class Taken:
     answer_id: str
     sample_ids: tuple[str, ...] = ()
     """What it was about; of an UNDO what was taken back."""
+    check: str = ""
+    """Of an UNDO: the check (`Answer.check`) that was taken back."""
     decision_id: int | None = None
     """The row of the log that it became; None where it was refused."""
     refused: str = ""
@@ -161,9 +164,7 @@ class _Taking:
         for one in batch:
             if one.answer_id in self.known:
                 decision_id, sample_id = self.known[one.answer_id]
-                self.said[one.answer_id] = Taken(
-                    answer_id=one.answer_id, sample_ids=(sample_id,), decision_id=decision_id
-                )
+                self._say(one, decision_id, (sample_id,))
             elif one.action == UNDO:
                 self._undo(one)
             else:
@@ -219,7 +220,13 @@ class _Taking:
     def _keep(self, one: Answer, decision_id: int, sample_ids: tuple[str, ...]) -> None:
         self.known[one.answer_id] = decision_id, sample_ids[-1]
         self.recorded[one.answer_id] = decision_id
-        self.said[one.answer_id] = Taken(answer_id=one.answer_id, sample_ids=sample_ids, decision_id=decision_id)
+        self._say(one, decision_id, sample_ids)
+
+    def _say(self, one: Answer, decision_id: int, sample_ids: tuple[str, ...]) -> None:
+        check = taken_back_in(self.con, [decision_id]) if one.action == UNDO else ""
+        self.said[one.answer_id] = Taken(
+            answer_id=one.answer_id, sample_ids=sample_ids, check=check, decision_id=decision_id
+        )
 
     def _refuse(self, one: Answer, why: str, newer: Word | None = None) -> None:
         about = () if one.sample_id is None else (one.sample_id,)

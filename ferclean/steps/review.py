@@ -13,6 +13,7 @@ from typing import TypedDict, Unpack
 
 from ferclean.errors import UsageError
 from ferclean.review.desk import Desk, Standing, last_word, refresh, stands
+from ferclean.store.checks import taken_back
 from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, decided_about
 from ferclean.store.decisions import undo as append_undo
 from ferclean.store.standing import random_checks
@@ -178,18 +179,28 @@ def decide_bulk(
     return bulk
 
 
-def undo(desk: Desk) -> list[str]:
-    """Take back the reviewer's last act, in this sitting or an earlier one; the sample ids that it was about.
+@dataclass(frozen=True, kw_only=True)
+class Undone:
+    """What an undo took back."""
 
-    Empty when nothing is left to undo. A bulk is taken back as a whole. The undo is appended, nothing is erased.
+    sample_ids: tuple[str, ...] = ()
+    """What it was about; empty when nothing was left to undo."""
+    check: str = ""
+    """Which check (`store.decisions.CHECKS`) the answer was; its face is not to be asked about in earnest now."""
+
+
+def undo(desk: Desk) -> Undone:
+    """Take back the reviewer's last act, in this sitting or an earlier one.
+
+    A bulk is taken back as a whole. The undo is appended, nothing is erased.
     """
     undone = append_undo(desk.ws, reviewer=desk.reviewer)
     if not undone:
-        return []
+        return Undone()
     refresh(desk)
     if desk.moments:
         desk.moments.pop()
-    return decided_about(desk.ws, undone)
+    return Undone(sample_ids=tuple(decided_about(desk.ws, undone)), check=taken_back(desk.ws, undone))
 
 
 def _plain(desk: Desk, sample_id: str, action: str, label: str | None) -> tuple[str, str | None]:

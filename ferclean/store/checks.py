@@ -6,6 +6,9 @@ reads them, no release knows them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pandas as pd
 
 from ferclean.store.exchange import frame, rows
@@ -54,6 +57,22 @@ def asked(ws: Workspace, reviewer: str) -> set[tuple[str, str]]:
     with ws.reading("reading checks") as con:
         sql = f"SELECT d.source, d.sample_id FROM decision d WHERE {_LIVE} AND d.reviewer = ? AND d.source IN "  # noqa: S608
         return set(rows(con, sql + "('repeat', 'honeypot')", [reviewer]))
+
+
+def taken_back(ws: Workspace, undo_ids: Sequence[int]) -> str:
+    """`taken_back_in` of these rows in a reading of its own."""
+    with ws.reading("reading checks") as con:
+        return taken_back_in(con, undo_ids)
+
+
+def taken_back_in(con: Any, undo_ids: Sequence[int]) -> str:
+    """Which check these undo rows of the log took back; empty for an answer in earnest. In an open session."""
+    sql = (
+        "SELECT d.source FROM decision u JOIN decision d ON d.decision_id = u.undo_of "
+        "WHERE u.decision_id IN (SELECT unnest($ids::BIGINT[])) AND d.source IN ('repeat', 'honeypot')"
+    )
+    found = rows(con, sql, {"ids": list(undo_ids)})
+    return str(found[0][0]) if found else ""
 
 
 def answered(ws: Workspace) -> pd.DataFrame:

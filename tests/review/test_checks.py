@@ -9,9 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from apps.review import deck
 from apps.review.asides import history_of
+from ferclean.bundled_files import bundled_path
 from ferclean.cli import run
 from ferclean.review.checks import GAP
 from ferclean.steps.decide import decide
@@ -116,6 +118,44 @@ def test_another_answer_to_a_repeat_is_told_and_what_was_said_stands(ws: Workspa
     deck.answer(ADDRESS, [{"answer_id": "back", "action": "undo", "undoes": "again"}])
     assert current_decisions(ws).equals(before)
     assert team(ws).people[0]["repeats"] is None, "what was taken back measures nothing"
+
+
+@pytest.mark.parametrize("kind", ["repeat", "honeypot"])
+def test_a_check_that_is_taken_back_after_a_reload_comes_back_as_that_check(ws: Workspace, kind: str) -> None:
+    votes(ws, fear=3)
+    team(ws, reviewers=["ann"], **{f"{kind}s": 1.0})
+    *_, card = one_by_one("keep", count=GAP + 3 if kind == "repeat" else 2)
+    assert decision_history(ws)["source"].tolist()[-1] == kind
+    before = current_decisions(ws)
+    back = deck.answer(ADDRESS, [{"answer_id": "back", "action": "undo", "undoes": None}])  # a browser that knows none
+    [again] = back["faces"]
+    assert back["undone"] == 1
+    assert back["taken"][0]["name"] == card["name"]
+    assert (again["id"], again["token"]) == (card["id"], card["token"])
+    assert again["stands"] is None, "what was said first is not shown"
+    at_reload = deck.deal({**ADDRESS, "sample": again["place"]}, after=None, count=1, examples=False)["faces"][0]
+    assert at_reload["stands"] is None
+    assert at_reload["id"] != card["id"]
+    answered_again = deck.deal(ADDRESS, after=card["place"], count=40, examples=False)["faces"]
+    assert card["token"] in {one["token"] for one in answered_again} or kind == "repeat", "it may come again"
+    deck.answer(ADDRESS, [answer("else", "exclude", again)])
+    assert current_decisions(ws).equals(before), "it stands for nothing"
+    assert decision_history(ws)["source"].tolist()[-1] == kind
+
+
+def test_a_page_does_not_lead_to_a_check_that_it_takes_back(ws: Workspace) -> None:
+    team(ws, reviewers=["ann"], repeats=1.0)
+    list(one_by_one("keep", count=GAP + 3))
+    app = AppTest.from_file(str(bundled_path("apps/review/main.py")), default_timeout=30)
+    app.query_params["page"], app.query_params["reviewer"] = "conflicts", "ann"
+    app.run()
+    for went in (False, True):
+        last = decision_history(ws).iloc[-1 - 2 * went]  # the second time the answer before it
+        assert (last["source"] == "review") is went
+        next(button for button in app.button if button.label == "`U` Undo my last answer").click().run()
+        assert not app.exception
+        assert ("sample" in app.query_params) is went
+        assert "Undone: face_" in "".join(found.proto.body for found in app.get("html"))
 
 
 def test_honeypots_are_faces_of_which_people_are_sure_and_nobody_is_asked_about_them_in_earnest(
