@@ -21,6 +21,7 @@ from ferclean.review import beside
 from ferclean.review.desk import Desk, Filters, default_reviewer, facets, next_open, open_desk, select
 from ferclean.review.ranked import JudgedAnewError, Selection
 from ferclean.review.resolver import Listing, listing
+from ferclean.review.sharing import planned_anew
 from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that an answer waits for another process before the screen says that it is busy
@@ -42,6 +43,8 @@ class Place:
     chosen: OrderedDict[Filters, Selection] = field(default_factory=OrderedDict)
     lists: OrderedDict[str, Listing] = field(default_factory=OrderedDict)
     """By a name that a browser asks for more of it with."""
+    looked: tuple[object, ...] = ()
+    """`Workspace.written` when the team's plan was last compared."""
     replaced: bool = False
     """Another one was opened since: nothing is to be recorded here any longer."""
 
@@ -93,21 +96,25 @@ def workspace_path() -> str:
 
 
 def place_of(reviewer: str, *, anew: bool = False) -> Place:
-    """The reviewer's desk; the workspace is read when it is first asked for, or `anew`, then kept in step by decisions.
+    """The reviewer's desk; the workspace is read when it is first asked for, `anew`, or where the team has made another
+    plan, then kept in step by decisions. Compares plans only where the database was written since.
 
     Raises FercleanError where there is no workspace, and WorkspaceBusyError where it cannot be read for long.
     """
     key = workspace_path(), reviewer
+    known = _open.get(key)
+    anew = anew or (known is not None and _planned_anew(known))
     with _opening:
         place = _open.get(key)
         if place is None or anew:
             # what is being recorded is read, too; nobody who holds a desk's lock asks for a desk
             with place.lock if place is not None else nullcontext():
                 ws = Workspace.open(key[0], timeout=_PATIENCE)
+                looked = ws.written
                 desk = open_desk(ws, reviewer=reviewer)
                 if place is not None:
                     place.replaced = True
-                place = Place(desk=desk, album=beside.open_album(ws), facets=facets(desk))
+                place = Place(desk=desk, album=beside.open_album(ws), facets=facets(desk), looked=looked)
             _open[key] = place
             while len(_open) > _OPEN:
                 _open.popitem(last=False)
@@ -115,10 +122,20 @@ def place_of(reviewer: str, *, anew: bool = False) -> Place:
         return place
 
 
+def _planned_anew(place: Place) -> bool:
+    written = place.desk.ws.written
+    if written == place.looked:
+        return False
+    found = planned_anew(place.desk)
+    place.looked = written
+    return found
+
+
 def at_place(address: Mapping[str, str], ask: Callable[[Place], T]) -> T:
     """What `ask` says of the reviewer's place that an address names, while nobody else changes it.
 
-    A desk whose faces were judged anew is opened again. Raises FercleanError where the address is of another workspace.
+    A desk whose faces were judged anew, or whose team was planned anew, is opened again. Raises FercleanError where the
+    address is of another workspace.
     """
     root = str(Path(workspace_path()).resolve())
     if address.get("workspace", root) != root:

@@ -71,6 +71,11 @@ def plan_of(ws: Workspace) -> Plan | None:
     return teams.get_plan(ws)
 
 
+def planned_anew(desk: Desk) -> bool:
+    """The team has made another plan since the desk was read."""
+    return plan_of(desk.ws) != (None if desk.share is None else desk.share.plan)
+
+
 def share_of(ws: Workspace, reviewer: str, sample_ids: Sequence[str]) -> Share | None:
     """The part of these samples that is this reviewer's; None without a plan.
 

@@ -91,6 +91,19 @@ class Workspace:
         return self.root / DATABASE_NAME
 
     @property
+    def written(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """What tells, without opening it, that the database was written since: equal as long as nothing was."""
+        found: list[tuple[int, int, int] | None] = []
+        for path in (self.database, self.database.with_name(f"{DATABASE_NAME}.wal")):
+            try:
+                at = path.stat()
+            except FileNotFoundError:
+                found.append(None)
+            else:
+                found.append((at.st_ino, at.st_size, at.st_mtime_ns))
+        return tuple(found)
+
+    @property
     def config(self) -> Path:
         """The settings file."""
         return self.root / CONFIG_NAME

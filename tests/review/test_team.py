@@ -144,6 +144,23 @@ def test_the_deck_deals_ones_own_part_and_others_faces_where_the_address_says_so
     assert dealt(reviewer="ann", whose="all") == ann | bo
 
 
+def test_an_open_desk_deals_by_the_plan_that_is_made_or_changed_while_it_is_open(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERCLEAN_WORKSPACE", str(ws.root))
+
+    def dealt(reviewer: str) -> set[str]:
+        return {card["id"] for card in deck.deal({"reviewer": reviewer}, after=None, count=40, examples=False)["faces"]}
+
+    everything = dealt("ann")
+    assert dealt("bo") == everything
+    team(ws, reviewers=PAIR)
+    assert dealt("ann") | dealt("bo") == everything
+    assert not dealt("ann") & dealt("bo")
+    team(ws, reviewers=PAIR, overlap=1.0)
+    assert dealt("ann") == dealt("bo") == everything
+
+
 def caption(sample_id: str, **address: str) -> str:
     (card,) = deck.deal({**address, "sample": sample_id}, after=None, count=1, examples=False)["faces"]
     assert card["id"] == sample_id
