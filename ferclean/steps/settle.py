@@ -25,7 +25,6 @@ def settle(
     note: str = "",
     seen: int,
     own_too: bool = False,
-    model_hidden: bool = False,
 ) -> Standing:
     """Record the reviewer's adjudication; it is on the disk when this returns, and undo takes it back.
 
@@ -41,9 +40,7 @@ def settle(
     given = story.given_label
     if action == "relabel" and label is not None and label == given:
         action, label = "keep", None
-    shown = None
-    if not model_hidden and sample_id in desk.items:
-        shown = desk.items[sample_id].shown()
+    shown = desk.items[sample_id].shown() if sample_id in desk.items else None
     decision = Decision(
         sample_id=sample_id, action=action, label=label if action == "relabel" else None, reviewer=desk.reviewer,
         note=note, source="adjudication", shown=shown, seen=seen,

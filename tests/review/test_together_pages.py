@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from apps.review import conflicts_page, desks, sitting
 from ferclean.bundled_files import bundled_path
 from ferclean.errors import FercleanError, UsageError
-from ferclean.review.desk import open_desk
-from ferclean.steps.review import decide
+from ferclean.review.desk import Desk, open_desk
+from ferclean.steps.review import decide, undo
 from ferclean.steps.settle import settle
 from ferclean.store.decisions import decision_history
 from ferclean.store.guidelines import guidelines, write_guideline
@@ -95,6 +97,29 @@ def test_conflicts_stand_side_by_side_and_a_third_person_settles_one_and_takes_i
     shown_button(app, "`U` Undo my last answer").click().run()
     assert "<b>1 of 1</b> face" in html(app)
     assert conflicts(ws) == [last["sample_id"]]
+
+
+def test_a_page_settles_and_undoes_while_nobody_else_goes_through_the_desk(
+    ws: Workspace, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, held = opened(ws.root, page="conflicts"), []
+
+    def watched(real: Callable[..., Any]) -> Callable[..., Any]:
+        def record(desk: Desk, *given: Any, **more: Any) -> Any:
+            place = desks.place_of("ada")
+            assert place.desk is desk
+            with ThreadPoolExecutor(1) as another:
+                held.append(not another.submit(place.lock.acquire, blocking=False).result())
+            return real(desk, *given, **more)
+
+        return record
+
+    monkeypatch.setattr(conflicts_page, "settle", watched(settle))
+    monkeypatch.setattr(sitting, "undo", watched(undo))
+    shown_button(app, "`3` disgust").click().run()
+    shown_button(app, "`U` Undo my last answer").click().run()
+    assert not app.exception
+    assert held == [True, True]
 
 
 def test_whoever_is_one_of_those_who_disagree_has_to_say_that_they_mean_it(ws: Workspace, opened: Open) -> None:
