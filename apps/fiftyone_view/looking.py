@@ -40,7 +40,7 @@ def similar_to(ws: Workspace, dataset: fo.Dataset, sample: str) -> fo.DatasetVie
 
 def review_address(dataset: fo.Dataset, sample: str, *, reviewer: str, port: int = DEFAULT_PORT) -> str:
     """Where the review screen of this machine shows the sample, if `ferclean review` serves it on that port."""
-    ((key, verdict),) = zip(*dataset.select([sample]).values(["ferclean_id", "verdict"]), strict=True)
-    # these two are not in the queue unless they are asked for
-    asked = {"verdict": verdict} if verdict in ("clean", "ambiguous") else {}
-    return f"http://127.0.0.1:{port}/?{urlencode({'sample': key, 'reviewer': reviewer} | asked)}"
+    (key,) = dataset.select([sample]).values("ferclean_id")
+    # picked: it is shown whatever its verdict, and whoever's it is by the team's plan
+    asked = {"reviewer": reviewer, "page": "review", "sample": key, "pick": "1"}
+    return f"http://127.0.0.1:{port}/?{urlencode(asked)}"
