@@ -13,22 +13,22 @@ from apps.review import style, unlabelled
 from apps.review.addresses import is_double
 from apps.review.desks import at_place, reviewer_of
 from apps.review.parts import escape
+from apps.review.sent import answer_of
 from apps.review.sitting import Sitting, progress_line
 from ferclean.errors import UsageError
 from ferclean.printable import printable
 from ferclean.review import beside as faces_beside
-from ferclean.review.checks import Asked, check_of, mixed, token
+from ferclean.review.checks import Asked, mixed, token
 from ferclean.review.desk import Standing, contender, next_open, teaching_now
 from ferclean.review.offers import Item, Offer
 from ferclean.review.sharing import Others, others_about
-from ferclean.steps.answers import UNDO, Answer, Taken, take
+from ferclean.steps.answers import UNDO, Taken, take
 from ferclean.store.standing import Word
 
 T = TypeVar("T")
 
 AHEAD = 20
 """Faces that a browser holds ahead of the person."""
-_DAY = 86_400.0
 _BESIDE = 4  # faces in a row
 _VERDICTS = {
     "mislabelled": "Probably mislabelled",
@@ -98,7 +98,7 @@ def answer(address: Mapping[str, str], sent: Sequence[Mapping[str, Any]]) -> dic
             if double:
                 unlabelled.check(str(one.get("action")))
             answers.append(
-                _answer({**one, "model_hidden": True} if double else one, reviewer_of(address.get("reviewer")))
+                answer_of({**one, "model_hidden": True} if double else one, reviewer_of(address.get("reviewer")))
             )
         except UsageError as error:  # told of by itself: it must not keep those behind it
             odd.append(Taken(answer_id=str(one.get("answer_id")), refused=str(error)))
@@ -138,42 +138,6 @@ def _check_again(at: Sitting, check: str, sample_id: str) -> Asked:
 def _mixes(at: Sitting) -> bool:
     """Checks are mixed into what is looked at; not into an audit nor into a teaching round, which are one for all."""
     return at.desk.checks is not None and not at.filters.audit and not at.teaches
-
-
-def _answer(sent: Mapping[str, Any], reviewer: str) -> Answer:
-    """As the browser sends it. Raises UsageError where it is no answer."""
-    try:
-        said = {name: _whole(value) for name, value in sent.items()}
-        for name in ("sample_id", "label", "undoes", "run_id"):
-            if not isinstance(said.get(name), str | None):
-                raise TypeError(f"{name} is text")
-        seen, seconds = said.get("seen") or 0, said.get("seconds")
-        if (
-            isinstance(seen, bool)
-            or not isinstance(seen, str | int)
-            or (isinstance(seen, int) and not 0 <= seen < 2**62)
-        ):
-            raise TypeError("seen is the number of a decision, or the name of an answer")
-        return Answer(
-            answer_id=str(said["answer_id"]), action=str(said["action"]), sample_id=said.get("sample_id"),
-            label=said.get("label"), seen=seen, undoes=said.get("undoes"), run_id=said.get("run_id"),
-            # whoever was away for a day was not thinking
-            seconds=None if seconds is None else min(float(seconds), _DAY), model_hidden=bool(said.get("model_hidden")),
-            note=str(said.get("note") or "")[:500], by_choice=bool(said.get("by_choice")),
-            shares=None if said.get("shares") is None else _shares(said["shares"]),
-            check=check_of(reviewer, str(said.get("sample_id")), str(said.get("token"))),
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"this is no answer: {error}") from error
-
-
-def _shares(sent: Any) -> dict[str, float]:
-    return {str(_whole(name)): float(share) for name, share in dict(sent).items()}
-
-
-def _whole(value: Any) -> Any:
-    """Text without halves of characters, which no database takes."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _told(one: Taken, at: Sitting) -> dict[str, Any]:
