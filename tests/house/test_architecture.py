@@ -195,3 +195,9 @@ def test_no_file_is_too_long_to_be_read_at_once() -> None:
         if (lines := len(path.read_text("utf-8").splitlines())) > 400
     }
     assert not long
+
+
+def test_no_two_test_files_have_one_name_and_one_conftest_serves_all() -> None:
+    """Pytest imports each by its bare name: a second one would take the place of the first, in a whole run alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "__init__.py"]
+    assert sorted(names) == sorted(set(names))

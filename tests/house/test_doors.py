@@ -188,7 +188,7 @@ def test_every_answer_forbids_frames_and_foreign_reads(server: SimpleNamespace, 
 
 
 def test_the_screens_own_page_is_shown_behind_the_guard(server: SimpleNamespace) -> None:
-    assert re.search("fc-deck", first_page(server.port))
+    assert re.search("fc-deck-body", first_page(server.port))
 
 
 def test_planted_files_and_variables_change_nothing_and_are_named(server: SimpleNamespace) -> None:
@@ -264,7 +264,7 @@ def test_the_page_shows_nothing_when_it_is_served_without_the_guard(tmp_path: Pa
     with answering(process, port):
         shown = first_page(port)
     assert "start this page with" in shown
-    assert not re.search("face_0|data:image/png|fc-deck", shown)
+    assert not re.search("face_0|data:image/png|fc-deck-body", shown)
 
 
 def first_page(port: int) -> str:
