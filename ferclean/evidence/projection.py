@@ -80,13 +80,16 @@ def _fitted(alike: np.ndarray, near: Nearest, fold: np.ndarray, *, seed: int) ->
     with warnings.catch_warnings():
         # of a package that it can do without, and of code that numba may run in parallel
         warnings.simplefilter("ignore")
+        from threadpoolctl import threadpool_limits
         from umap.umap_ import UMAP
 
         mapping = UMAP(
             n_neighbors=width, init=start, random_state=seed, n_jobs=1, force_approximation_algorithm=True,
             precomputed_knn=(at, distance),
         )  # fmt: skip
-        found = np.asarray(mapping.fit_transform(alike), dtype=np.float32)
+        # numba sets the threads of all that use OpenMP, torch too, whose next training would give other bytes
+        with threadpool_limits(limits=1, user_api="openmp"):
+            found = np.asarray(mapping.fit_transform(alike), dtype=np.float32)
     return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, start)
 
 

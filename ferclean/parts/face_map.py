@@ -40,9 +40,13 @@ def make_maps(ws: Workspace, *, force: bool = False, progress: Progress = silent
 
 
 def map_when_scored(ws: Workspace, *, progress: Progress, tell: Tell) -> None:
-    """`make_maps` at the end of a scoring. Where the extra is missing, that is a hint and no error."""
-    run = current_score_runs(ws)[0]
-    count = len(scores.get_predictions(ws, run.run_id).sample_ids)
+    """`make_maps` at the end of a scoring, of the run that the screens show. Where the extra is missing, that is a hint
+    and no error; where scores that are shown cannot be read, there is no map."""
+    try:
+        run = current_score_runs(ws)[0]
+        count = len(scores.get_predictions(ws, run.run_id).sample_ids)
+    except FercleanError:  # of another run than the one that was scored: triage, which needs it, says what to mend
+        return
     if count < LEAST or not embeddings.has_embeddings(ws, run.run_id) or map_of(ws, run.run_id) is not None:
         return
     try:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -38,6 +42,20 @@ def test_one_seed_makes_the_same_bytes_and_alike_faces_lie_together_whatever_the
     beside = cKDTree(at).query(at, 11)[1][:, 1:]
     assert 0.3 < (fold[beside] == fold[:, None]).mean() < 0.7, "folds lie on islands of their own"
     assert (given[beside] == given[:, None]).mean() > 0.9
+
+
+def test_a_map_changes_nothing_about_a_training_that_comes_after_it() -> None:
+    """In a process of its own: numba starts its threads once, and is not in its way where another test did."""
+    code = (
+        "import numpy as np, torch\n"
+        "from ferclean.evidence.projection import project\n"
+        "from ferclean.evidence.signals.nearest import find\n"
+        "before = torch.get_num_threads()\n"
+        "embedding, fold = np.random.default_rng(0).normal(size=(60, 8)).astype('float32'), np.zeros(60, dtype=int)\n"
+        "project(embedding, np.arange(60) % 3, find(embedding, k=14, fold=fold), fold=fold)\n"
+        "assert torch.get_num_threads() == before == 1, (before, torch.get_num_threads())\n"
+    )
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
 
 
 def test_faces_beyond_what_is_fitted_are_placed_among_those_that_they_are_like(
