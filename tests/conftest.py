@@ -167,3 +167,11 @@ def view(opened_in_fiftyone: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -
 def _restore(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Opens the screen of a workspace with query parameters (`tests.pages`)."""
+    from tests.pages import opener
+
+    return opener(monkeypatch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,9 @@ from ferclean.store.decisions import current_decisions
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import held_by_another
 from tests.browser import page_names
+from tests.pages import Open, html
 from tests.workspaces import copied, make_workspace
 
-Open = Callable[..., AppTest]
 HOSTILE = '<img src=x onerror="alert(1)">&"\' **b** .png'
 
 
@@ -36,23 +35,6 @@ def ws(original: Workspace, tmp_path: Path) -> Workspace:
     return copied(original, tmp_path)
 
 
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
-    """Open the screen of a workspace with query parameters, as a fresh browser tab does."""
-
-    def start(root: Path, **query: str) -> AppTest:
-        monkeypatch.setenv("FERCLEAN_WORKSPACE", str(root))
-        monkeypatch.setenv("FERCLEAN_REVIEWER", "ada")
-        app = AppTest.from_file(str(bundled_path("apps/review/main.py")), default_timeout=30)
-        for name, value in query.items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception
-        return app
-
-    return start
-
-
 def button(app: AppTest, label: str) -> Any:
     return next(found for found in app.button if found.label == label)
 
@@ -60,11 +42,6 @@ def button(app: AppTest, label: str) -> Any:
 def press(app: AppTest, label: str) -> None:
     button(app, label).click().run()
     assert not app.exception
-
-
-def html(app: AppTest) -> str:
-    """What the page holds, without its style sheet."""
-    return "\n".join(body for element in app.get("html") if not (body := element.proto.body).startswith("<style>"))
 
 
 def test_markdown_in_a_name_reaches_no_label_or_tooltip(tmp_path: Path, opened: Open) -> None:

@@ -11,7 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from apps.review import conflicts_page, desks, sitting
-from ferclean.bundled_files import bundled_path
 from ferclean.errors import FercleanError, UsageError
 from ferclean.review.desk import Desk, open_desk
 from ferclean.steps.review import decide, undo
@@ -20,9 +19,9 @@ from ferclean.store.decisions import decision_history
 from ferclean.store.guidelines import guidelines, write_guideline
 from ferclean.store.history import conflicts, history
 from ferclean.store.workspace import Workspace
+from tests.pages import Open, html
 from tests.workspaces import SEVEN, copied
 
-Open = Callable[..., AppTest]
 HOSTILE = '<img src=x onerror="alert(1)"> **b** :smile: [c](d)'
 PEOPLE = ("ann", "bob", HOSTILE)
 
@@ -37,25 +36,6 @@ def ws(reviewable: Workspace, tmp_path: Path) -> Workspace:
         decide(desk, first, "relabel", label=SEVEN[place + 1], note=HOSTILE if place == 1 else "", model_hidden=True)
         decide(desk, second, "keep")
     return made
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
-    def start(root: Path, **query: str) -> AppTest:
-        monkeypatch.setenv("FERCLEAN_WORKSPACE", str(root))
-        monkeypatch.setenv("FERCLEAN_REVIEWER", "ada")
-        app = AppTest.from_file(str(bundled_path("apps/review/main.py")), default_timeout=30)
-        for name, value in query.items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception
-        return app
-
-    return start
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(body for element in app.get("html") if not (body := element.proto.body).startswith("<style>"))
 
 
 def test_the_team_page_shows_figures_and_faces_and_no_name_acts(ws: Workspace, opened: Open) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ferclean.bundled_files import bundled_path
 from ferclean.parts.teaching import rounds
 from ferclean.review.desk import open_desk
 from ferclean.steps.audit import audit
@@ -20,33 +18,13 @@ from ferclean.steps.review import decide
 from ferclean.store.audits import audited
 from ferclean.store.runs import finish_run, latest_run
 from ferclean.store.workspace import Workspace
+from tests.pages import Open, html
 from tests.workspaces import copied
-
-Open = Callable[..., AppTest]
 
 
 @pytest.fixture
 def ws(reviewable: Workspace, tmp_path: Path) -> Workspace:
     return copied(reviewable, tmp_path)
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Open:
-    def start(root: Path, **query: str) -> AppTest:
-        monkeypatch.setenv("FERCLEAN_WORKSPACE", str(root))
-        monkeypatch.setenv("FERCLEAN_REVIEWER", "ada")
-        app = AppTest.from_file(str(bundled_path("apps/review/main.py")), default_timeout=30)
-        for name, value in query.items():
-            app.query_params[name] = value
-        app.run()
-        assert not app.exception
-        return app
-
-    return start
-
-
-def html(app: AppTest) -> str:
-    return "\n".join(body for element in app.get("html") if not (body := element.proto.body).startswith("<style>"))
 
 
 def button(app: AppTest, key: str) -> Any:
