@@ -14,7 +14,7 @@ EXTRAS = {
     "browse": ("fiftyone", "filelock"),
     "hf": ("datasets",),
     "report": ("matplotlib",),
-    "map": ("umap",),
+    "map": ("umap", "threadpoolctl"),
     "onnx": ("onnxruntime", "onnx", "onnxscript"),
 }
 """Extra of `pip install 'ferclean[...]'` -> what is imported of it, as in pyproject.toml."""

@@ -109,6 +109,7 @@ class Grid {
   }
   async relist(from) { // a new list; what is looked at stays where it is
     const run = (this.run += 1);
+    this.box.setAttribute("aria-busy", "true");
     const found = await this.get("grid", { sort: this.sort, start: from - (from % PAGE), count: PAGE });
     if (this.gone || run !== this.run) return;
     if (!found) { setTimeout(() => this.gone || run !== this.run || this.relist(from), 1500); return; }
@@ -138,6 +139,7 @@ class Grid {
     nothing.textContent = "No face matches. Clear a filter to see more.";
     this.layout();
     this.draw(true);
+    this.box.removeAttribute("aria-busy");
   }
   took(found) {
     found.tiles.forEach((tile, place) => this.tiles.set(found.start + place, tile));

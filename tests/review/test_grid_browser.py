@@ -41,6 +41,11 @@ def counted(page: Any, faces: int) -> None:
     page.wait_for_function("n => document.querySelector('.fc-grid-total')?.textContent === n", arg=f"{faces} faces")
 
 
+def settled(page: Any) -> None:
+    """The list that an undo asked for has come: places mean the faces that are seen."""
+    page.wait_for_function("!document.querySelector('.fc-grid-tiles').hasAttribute('aria-busy')")
+
+
 def test_a_sitting_in_the_grid_ends_up_in_the_store(screen: tuple[Any, Workspace]) -> None:
     page, ws = screen
     counted(page, 140)
@@ -73,6 +78,7 @@ def test_a_sitting_in_the_grid_ends_up_in_the_store(screen: tuple[Any, Workspace
     page.keyboard.press("Escape")
     page.keyboard.press("u")
     said(page, "Undone: 1 decision")
+    settled(page)
     page.keyboard.press("u")
     page.keyboard.press("u")
     page.wait_for_function("document.querySelector('.fc-grid .fc-deck-unsaved').textContent === 'all saved'")
@@ -96,12 +102,14 @@ def test_a_key_is_taken_for_what_is_on_the_screen_alone(screen: tuple[Any, Works
     assert decision_history(ws)["sample_id"].tolist()[before:] == [face]
     page.keyboard.press("u")
     said(page, "Undone: 1 decision")
+    settled(page)
     counted(page, 140)
     page.keyboard.press("Home")
 
 
 def test_dragging_chooses_what_it_touches(screen: tuple[Any, Workspace]) -> None:
     page, _ = screen
+    settled(page)
     first, last = (page.locator(f"#fc-tile-{place}").bounding_box() for place in (0, 1))
     page.mouse.move(first["x"] + 20, first["y"] + 20)
     page.mouse.down()
