@@ -9,7 +9,7 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NewType
 
 import yaml
@@ -26,7 +26,7 @@ SourceCode = NewType("SourceCode", str)
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?")
 _KEYS = {
     "layout", "classes", "codes", "splits", "expected", "redistributable", "attributes", "annotators", "homepage",
-    "version",
+    "version", "naming", "size", "split_totals", "class_totals", "no_labels", "citation",
 }  # fmt: skip
 
 
@@ -38,8 +38,14 @@ class Card:
     the data". `codes` maps what stands in the source for a class to its name; `counted_codes` says that no card
     declared them: they are the positions of names that `--classes` gave, and there are none where names are numbers
     themselves. `splits` maps a source split to `train`, `validation` or `test`. `expected` counts samples per canonical
-    split and class, None when the card gives none. `attributes` maps an attribute's codes to words. `annotators` is
-    how many people voted per image (None: unknown).
+    split and class, None when the card gives none; `split_totals` and `class_totals` count them per split and per class
+    over all splits, where no more than that is published. `attributes` maps an attribute's codes to words. `annotators`
+    is how many people voted per image (None: unknown).
+
+    `size` is (width, height) of every picture in the set's usual form, None where they differ. `naming` is a regular
+    expression that the names of its files follow from beginning to end, without their ending; what its named groups
+    match is told by a name: `label` (a code), `person` and the like. `no_labels` maps codes that stand for no class of
+    the set (nobody in sight) to words. `citation` is the publication.
     """
 
     name: str
@@ -56,6 +62,12 @@ class Card:
     attributes: dict[str, dict[str, str]] = field(default_factory=dict)
     annotators: int | None = None
     version: str = ""
+    naming: str = ""
+    size: tuple[int, int] | None = None
+    split_totals: dict[str, int] = field(default_factory=dict)
+    class_totals: dict[str, int] = field(default_factory=dict)
+    no_labels: dict[SourceCode, str] = field(default_factory=dict)
+    citation: str = ""
     text: str = field(default="", repr=False)
 
     def named(self, word: str) -> ClassName | None:
@@ -123,7 +135,18 @@ class Card:
         names = vocabulary(classes, declared=declared)
         numbers = any(_NUMBER.fullmatch(name) for name in names)
         codes = {} if numbers else {SourceCode(str(place)): name for place, name in enumerate(names)}
-        return replace(self, classes=names, codes=codes, counted_codes=True, expected=None)
+        return replace(
+            self, classes=names, codes=codes, counted_codes=True, expected=None, split_totals={}, class_totals={}
+        )
+
+    def told_by(self, name: str) -> dict[str, str] | None:
+        """What a file's name tells (`label`, `person`, ...); None for one that is not named as this set's files are.
+
+        >>> Card(name="x", layout="image_folder", naming=r"(?P<person>S[0-9]+)_[0-9]+").told_by("S010_17.png")
+        {'person': 'S010'}
+        """
+        found = re.fullmatch(self.naming, PurePosixPath(name).stem) if self.naming else None
+        return None if found is None else {key: value for key, value in found.groupdict().items() if value is not None}
 
     def as_dict(self) -> dict[str, Any]:
         """Everything but the text, for the workspace and for JSON."""
@@ -132,6 +155,8 @@ class Card:
             "splits": dict(self.splits), "expected": self.expected, "licence": self.licence,
             "redistributable": self.redistributable, "title": self.title, "homepage": self.homepage,
             "attributes": self.attributes, "annotators": self.annotators, "version": self.version,
+            "naming": self.naming, "size": list(self.size) if self.size else None, "split_totals": self.split_totals,
+            "class_totals": self.class_totals, "no_labels": dict(self.no_labels), "citation": self.citation,
         }  # fmt: skip
 
 
@@ -213,6 +238,17 @@ def parse_card(text: str, *, name: str) -> Card:
         },
         annotators=int(annotators) if annotators is not None else None,
         version=str(block.get("version", "")),
+        naming=_pattern(spelled, where),
+        size=_size(spelled, where),
+        split_totals=_totals(spelled, "split_totals", ("train", "validation", "test"), where),
+        class_totals={
+            _one_of(label, classes, f"{where}: class_totals"): count
+            for label, count in _totals(spelled, "class_totals", None, where).items()
+        },
+        no_labels={
+            SourceCode(code_of(code) or code): str(word) for code, word in _mapping(spelled, "no_labels", where).items()
+        },
+        citation=str(block.get("citation") or ""),
         text=body.lstrip("-\n"),
     )
 
@@ -250,3 +286,30 @@ def _expected(block: Mapping[str, Any], classes: tuple[ClassName, ...], where: s
             raise BadDataError(f"{where}: expected holds class counts per train, validation and test, not {split!r}")
         expected[split] = {_one_of(label, classes, f"{where}: expected"): int(n) for label, n in counts.items()}
     return expected
+
+
+def _totals(block: Mapping[str, Any], key: str, known: Sequence[str] | None, where: str) -> dict[str, int]:
+    table = _mapping(block, key, where)
+    if strange := [name for name in table if known is not None and name not in known]:
+        raise BadDataError(f"{where}: {key} counts {', '.join(known or ())}, not {strange[0]!r}")
+    if wrong := [f"{name}: {count}" for name, count in table.items() if not str(count).isdecimal()]:
+        raise BadDataError(f"{where}: {key} holds whole numbers, not {wrong[0]}")
+    return {str(name): int(count) for name, count in table.items()}
+
+
+def _size(block: Mapping[str, Any], where: str) -> tuple[int, int] | None:
+    sides = block.get("size") or ()
+    if not sides:
+        return None
+    if isinstance(sides, str) or len(sides) != 2 or not all(str(side).isdecimal() for side in sides):
+        raise BadDataError(f"{where}: size is [width, height] in pixels, not {sides}")
+    return int(sides[0]), int(sides[1])
+
+
+def _pattern(block: Mapping[str, Any], where: str) -> str:
+    naming = block.get("naming") or ""
+    try:
+        re.compile(naming)
+    except (re.error, TypeError) as error:
+        raise BadDataError(f"{where}: naming is a regular expression ({error})") from None
+    return str(naming)

@@ -20,6 +20,12 @@ ferclean:
   splits: {a: train, b: test}
   expected:
     train: {happiness: 3, sadness: 4}
+  split_totals: {test: 5}
+  class_totals: {happy: 4, sad: 8}
+  size: [48, 64]
+  naming: '(?P<person>S[0-9]+)_(?P<label>[12])_[0-9]+'
+  no_labels: {3: no face}
+  citation: Somebody, 2020
   redistributable: true
 ---
 Words.
@@ -32,6 +38,15 @@ def test_a_card_is_read_with_canonical_names() -> None:
     assert card.codes == {"1": "happiness", "2": "sadness"}
     assert card.expected == {"train": {"happiness": 3, "sadness": 4}}
     assert (card.title, card.licence, card.redistributable, card.text) == ("Mine", "cc-by-4.0", True, "Words.\n")
+
+
+def test_a_card_tells_totals_the_size_of_pictures_and_what_a_files_name_says() -> None:
+    card = parse_card(GOOD, name="mine")
+    assert (card.split_totals, card.class_totals) == ({"test": 5}, {"happiness": 4, "sadness": 8})
+    assert (card.size, card.no_labels, card.citation) == ((48, 64), {"3": "no face"}, "Somebody, 2020")
+    assert card.told_by("a/S01_2_7.png") == {"person": "S01", "label": "2"}
+    assert card.told_by("S01_2_7_copy.png") is None
+    assert set(card.as_dict()) == {name for name in Card.__dataclass_fields__ if name not in ("text", "counted_codes")}
 
 
 def test_every_bundled_card_is_well_formed() -> None:
@@ -128,6 +143,10 @@ def test_a_card_file_of_ones_own_is_read_by_path(tmp_path) -> None:
         ("train: {happiness", "exam: {happiness", "expected holds class counts"),
         ("{happiness: 3, s", "{fear: 3, s", "expected stands for 'fear'"),
         ("redistributable: true", "redistributable: perhaps", "true or false"),
+        ("{test: 5}", "{exam: 5}", "split_totals counts train, validation, test, not 'exam'"),
+        ("{happy: 4", "{happy: many", "class_totals holds whole numbers, not happy: many"),
+        ("[48, 64]", "[48]", r"size is \[width, height\]"),
+        ("(?P<person>", "(?P<person", "naming is a regular expression"),
     ],
 )
 def test_a_broken_card_says_what_is_wrong(old: str, new: str, message: str) -> None:
