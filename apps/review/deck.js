@@ -46,14 +46,14 @@ class Deck {
     this.gone = true;
   }
   async begin() {
-    const found = await this.ask("deck", { count: FIRST, examples: 1 });
-    if (!found) { setTimeout(() => this.gone || this.begin(), 1000); return; }
+    const found = await this.ask("deck", { count: FIRST, examples: 1 }, { always: true });
+    if (!found) return;
     Object.assign(this.examples, found.examples);
     this.how(found);
     for (const card of found.faces) this.line.push(this.ready(card));
     this.next();
   }
-  async ask(what, more) {
+  ask(what, more, how = {}) {
     const address = new URLSearchParams(this.data.address);
     const sample = new URLSearchParams(location.search).get("sample");
     if (what === "deck" && !more.after && sample) {
@@ -61,13 +61,7 @@ class Deck {
       if (new URLSearchParams(location.search).get("pick")) address.set("pick", "1");
     }
     for (const [name, value] of Object.entries(more)) if (value) address.set(name, value);
-    try {
-      const response = await fetch(`/ferclean/${what}?${address}`, { signal: AbortSignal.timeout(PATIENCE) });
-      const found = await response.json();
-      if (response.ok) return found;
-      this.say("trouble", found.error);
-    } catch { this.say("trouble", "The review server does not answer; is it still running? Answers wait in this browser."); }
-    return null;
+    return ask(what, address, { say: (kind, text) => this.say(kind, text), over: () => this.gone, ...how });
   }
   ready(card) { // decoded before it is shown, so that it is there when it is
     card.image = new Image();
@@ -261,8 +255,8 @@ class Deck {
     if (!this.card) return;
     const from = this.card;
     if (this.outbox.all().length) await this.post.flush(); // what the server does not know yet stands in the way of what comes next
-    const found = await this.ask(what, more);
-    if (!found || !found.faces.length || this.card !== from) return;
+    const found = await this.ask(what, more, { over: () => this.gone || this.card !== from });
+    if (!found || !found.faces.length) return;
     const card = this.ready(found.faces[0]);
     if (!this.answered.has(from.key) && !from.stands) this.line.unshift(from);
     this.line = this.line.filter((one) => one.key !== card.key);
@@ -286,11 +280,10 @@ class Deck {
     if (this.asking) return;
     const after = this.line.length ? this.line[this.line.length - 1].place : this.card ? this.card.place : this.last;
     this.last = after;
-    this.asking = this.ask("deck", { after, count: AHEAD });
+    this.asking = this.ask("deck", { after, count: AHEAD }, { always: true });
     const found = await this.asking;
     this.asking = null;
-    if (this.gone) return;
-    if (!found) { setTimeout(() => this.gone || this.more(), 1000); return; }
+    if (!found) return;
     const here = new Set([...this.line.map((card) => card.key), this.card && this.card.key]);
     const fresh = found.faces.filter((card) => !here.has(card.id + card.token) && !this.answered.has(card.id + card.token));
     this.whole = !fresh.length; // all that is open is here

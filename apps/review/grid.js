@@ -76,17 +76,12 @@ class Grid {
     line.textContent = waits ? `${waits} not saved yet` : "all saved";
     line.classList.toggle("waits", Boolean(waits));
   }
-  async get(what, more) {
+  ask(what, more) { // until there is an answer, or another list is asked for
+    const run = this.run;
     const address = new URLSearchParams(this.params);
     if (!address.has("state")) address.set("state", "open");
     for (const [name, value] of Object.entries(more)) if (value !== null) address.set(name, value);
-    try {
-      const response = await fetch(`/ferclean/${what}?${address}`, { signal: AbortSignal.timeout(PATIENCE) });
-      const found = await response.json();
-      if (response.ok) return found;
-      this.say("trouble", found.error);
-    } catch { this.say("trouble", "The review server does not answer; is it still running?"); }
-    return null;
+    return ask(what, address, { say: (kind, text) => this.say(kind, text), over: () => this.gone || run !== this.run, always: true });
   }
 
   // ---- the list -------------------------------------------------------------------------------------------------
@@ -108,14 +103,13 @@ class Grid {
     this.went({ ...more, n: this.sent, address: Object.fromEntries([...this.data.names, "sort"].map((name) => [name, this.params.get(name) || ""])) });
   }
   async relist(from) { // a new list; what is looked at stays where it is
-    const run = (this.run += 1);
+    this.run += 1;
     this.box.setAttribute("aria-busy", "true");
-    const found = await this.get("grid", { sort: this.sort, start: from - (from % PAGE), count: PAGE });
-    if (this.gone || run !== this.run) return;
-    if (!found) { setTimeout(() => this.gone || run !== this.run || this.relist(from), 1500); return; }
+    const found = await this.ask("grid", { sort: this.sort, start: from - (from % PAGE), count: PAGE });
+    if (!found) return;
     this.began(found);
-    const counts = await this.get("counts", {});
-    if (counts && !this.gone && run === this.run) this.facets.draw(counts);
+    const counts = await this.ask("counts", {});
+    if (counts) this.facets.draw(counts);
   }
   began(found) {
     const last = this.tiles.get(this.at);
@@ -153,10 +147,9 @@ class Grid {
     for (const start of new Set(places.map((place) => place - (place % PAGE)))) {
       if (this.asked.has(start) || this.asked.size > 40) continue;
       this.asked.add(start);
-      const run = this.run, found = await this.get("grid", { list: this.list, sort: this.sort, start, count: PAGE });
-      if (this.gone || run !== this.run) return;
+      const found = await this.ask("grid", { list: this.list, sort: this.sort, start, count: PAGE });
+      if (!found) return;
       this.asked.delete(start);
-      if (!found) { setTimeout(() => this.gone || run !== this.run || this.draw(), 1500); return; }
       if (found.list !== this.list) { // the server was started again: places mean other faces now
         this.run += 1;
         this.began(found);
@@ -459,7 +452,7 @@ class Grid {
       const what = { bulk_id: crypto.randomUUID ? crypto.randomUUID() : this.outbox.name(), list: this.list, ranges: ranges.map((range) => [...range]), action, label, open_only };
       const inside = (place) => ranges.some(([start, end]) => start <= place && place < end);
       what.seen = [...this.tiles].filter(([place, face]) => typeof face.seen === "number" && face.seen && inside(place)).map(([place, face]) => [place, face.seen]);
-      const plan = await this.ask({ ...what, dry: true });
+      const plan = await this.bulkOf({ ...what, dry: true });
       if (!plan) return;
       if (!plan.count) this.say("", `Nothing to decide: ${plan.told}`);
       else if (plan.asks) this.sure(`${plan.told}: are so many meant?`, `Yes, decide ${plan.count.toLocaleString("en")}`, () => this.record(what));
@@ -469,30 +462,21 @@ class Grid {
   async record(what) {
     this.sure();
     this.say("", "Recording …");
-    const done = await this.ask(what);
+    const done = await this.bulkOf(what);
     if (!done) return;
     this.say("saved", `${done.told}. One undo takes all of them back.`);
     this.chosen.clear();
     await this.relist(Math.max(0, this.visible()[0]));
     this.tell({});
   }
-  async ask(what) { // sent again under its name, which is recorded once
-    for (const wait of [...LATER, null]) {
-      try {
-        const response = await fetch(`/ferclean/bulk?${this.base()}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(what) });
-        const found = await response.json();
-        if (response.ok) return found;
-        if (response.status !== 503) {
-          this.say("trouble", `Not recorded: ${found.error}`);
-          this.relist(Math.max(0, this.visible()[0]));
-          return null;
-        }
-      } catch { this.say("trouble", "The review server does not answer; the decision is sent again."); }
-      if (wait !== null) await new Promise((done) => setTimeout(done, wait));
-    }
-    if (what.dry) this.say("trouble", "Not recorded: the review server does not answer; is it still running?");
-    else this.sure("The review server does not answer; it is not known whether this was recorded.", "Send again", () => this.record(what));
-    return null;
+  async bulkOf(what) { // again under its name, which is recorded once
+    let no = false;
+    const say = (kind, text, refused) => { no = refused; this.say(kind, refused ? `Not recorded: ${text}` : text); };
+    const found = await ask("bulk", this.base(), { sent: what, patience: LONG, say, over: () => this.gone });
+    if (no) this.relist(Math.max(0, this.visible()[0]));
+    else if (!found && what.dry) this.say("trouble", `Not recorded: ${SILENT}`);
+    else if (!found) this.sure(`${SILENT} It is not known whether this was recorded.`, "Send again", () => this.record(what));
+    return found;
   }
   sure(text, yes, act) {
     const holder = this.find(".fc-grid-sure");

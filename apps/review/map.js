@@ -61,19 +61,16 @@ class FaceMap {
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.recolour = () => setTimeout(() => this.gone || (this.colour(), this.draw()), 50);
     this.scheme.addEventListener("change", this.recolour);
-    if (data.aside) this.say(data.aside, "trouble");
+    if (data.aside) this.say("trouble", data.aside);
     this.load();
   }
   leave() { this.gone = true; this.sized.disconnect(); this.scheme.removeEventListener("change", this.recolour); }
-  say(text, kind = "") { const line = this.find(".fc-status"); line.textContent = text; line.className = `fc fc-status ${kind}`; }
+  say(kind, text) { const line = this.find(".fc-status"); line.textContent = text; line.className = `fc fc-status ${kind}`; }
   async load() {
     const began = performance.now();
-    try {
-      const response = await fetch(`/ferclean/map?${this.data.address}`);
-      if (!response.ok) { this.say((await response.json()).error, "trouble"); return; }
-      this.read(await response.arrayBuffer());
-    } catch (error) { this.say(`The review server does not answer (${error.message}); is it still running?`, "trouble"); return; }
-    if (this.gone) return;
+    const found = await ask("map", this.data.address, { say: (kind, text) => this.say(kind, text), over: () => this.gone, always: true, patience: LONG });
+    if (!found) return;
+    this.read(found);
     this.colourings();
     this.fit();
     if (this.data.area) this.setArea(this.data.area.split(";").slice(1).map((pair) => pair.split(",").map(Number)));
@@ -313,17 +310,14 @@ class FaceMap {
       this.draw();
     };
   }
-  async ask(at, near) {
+  async face(at, near, over) {
     const key = `${at}${near ? "+" : ""}`;
     if (!this.faces.has(key)) {
+      const address = `${this.data.address}&map=${this.head.map}&at=${at}${near ? "&near=1" : ""}`;
+      const found = await ask("map/face", address, { say: (kind, text) => this.say(kind, text), over });
+      if (!found) return null;
       if (this.faces.size > KEPT) this.faces.clear();
-      const asked = fetch(`/ferclean/map/face?${this.data.address}&map=${this.head.map}&at=${at}${near ? "&near=1" : ""}`).then(async (response) => {
-        const found = await response.json();
-        if (!response.ok) throw new Error(found.error);
-        return found;
-      });
-      asked.catch(() => this.faces.delete(key));
-      this.faces.set(key, asked);
+      this.faces.set(key, found);
     }
     return this.faces.get(key);
   }
@@ -348,9 +342,8 @@ class FaceMap {
     this.marks();
     if (at < 0) return;
     this.soon = setTimeout(async () => {
-      let face;
-      try { face = await this.ask(at, false); } catch (error) { this.say(error.message, "trouble"); return; }
-      if (this.hovered !== at || this.gone) return;
+      const face = await this.face(at, false, () => this.gone || this.hovered !== at);
+      if (!face || this.hovered !== at) return;
       card.replaceChildren(this.picture(face, 96), make("div", "name", face.name), this.words(face));
       if (face.verdict) card.append(make("div", "quiet", face.verdict));
       if (face.stands) card.append(make("div", "quiet", `your answer: ${face.stands}`));
@@ -361,9 +354,8 @@ class FaceMap {
     }, 60);
   }
   async choose(at, { back = false } = {}) {
-    let face;
-    try { face = await this.ask(at, true); } catch (error) { this.say(error.message, "trouble"); return; }
-    if (this.gone) return;
+    const clicked = (this.clicked = (this.clicked || 0) + 1), face = await this.face(at, true, () => this.gone || this.clicked !== clicked);
+    if (!face) return;
     if (this.chosen && !back && this.chosen.at !== at) this.trail.push(this.chosen.at);
     this.chosen = face;
     this.marks();

@@ -1,7 +1,5 @@
 const MOST = 100; // answers that go out together
 const GATHER = 800; // ms in which answers go out together
-const LATER = [500, 1000, 2000, 3000]; // ms until the next try
-const PATIENCE = 10000; // ms after which a request is given up: a line may be dead without a word
 const BYTES = 40000; // of them, well below the 64 KB that a browser sends of a page that is closed
 
 // Answers that are not known to be recorded, in the browser's storage, where other tabs and the next one see them, too.
@@ -58,7 +56,7 @@ class Post {
     this.hide = () => {
       const answers = this.outbox.first();
       if (document.visibilityState === "hidden" && answers.length) {
-        navigator.sendBeacon(this.place(answers), new Blob([JSON.stringify(answers)], { type: "application/json" }));
+        navigator.sendBeacon(`/ferclean/answers?${answers[0].address}`, new Blob([JSON.stringify(answers)], { type: "application/json" }));
       }
     };
     window.addEventListener("online", this.online);
@@ -81,18 +79,16 @@ class Post {
     if (waits) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : waits < MOST ? GATHER : 0);
     else this.writer.count();
   }
-  place(answers) { return `/ferclean/answers?${answers[0].address}`; }
   async out() {
     const answers = this.outbox.first();
     if (!answers.length) return;
-    let found = null;
-    try {
-      const response = await fetch(this.place(answers), {
-        method: "POST", signal: AbortSignal.timeout(PATIENCE), headers: { "content-type": "application/json" }, body: JSON.stringify(answers) });
-      found = await response.json();
-      if (!response.ok) { this.writer.say("trouble", `Not recorded yet, but kept in this browser: ${found.error}`); found = null; }
-    } catch { this.writer.say("trouble", "The review server does not answer; answers wait in this browser and are sent again."); }
-    if (!found) { this.tries += 1; this.writer.count(); return; }
+    const { found, trouble } = await reply("answers", answers[0].address, { sent: answers });
+    if (!found) {
+      this.tries += 1;
+      this.writer.say("trouble", `Answers wait in this browser and are sent again: ${trouble}`);
+      this.writer.count();
+      return;
+    }
     if (this.tries) this.writer.say("saved", "Connected again: all answers are recorded");
     this.tries = 0;
     for (const one of found.taken) this.outbox.drop(one.answer_id);

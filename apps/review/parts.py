@@ -55,7 +55,7 @@ _deck = st.components.v2.component(
     "ferclean_review_deck",
     html=_file("deck.html"),
     css=_file("deck.css"),
-    js=_files("typing.js", "zoom.js", "outbox.js", "mixing.js", "welcome.js", "asides.js", "deck.js"),
+    js=_files("typing.js", "zoom.js", "asking.js", "outbox.js", "mixing.js", "welcome.js", "asides.js", "deck.js"),
     isolate_styles=False,  # what is drawn about a face has the pages' styles
 )
 
@@ -63,13 +63,17 @@ _grid = st.components.v2.component(
     "ferclean_review_grid",
     html=_file("grid.html"),
     css=_file("grid.css") + _file("deck.css"),
-    js=_files("typing.js", "outbox.js", "ranges.js", "facets.js", "grid.js"),
+    js=_files("typing.js", "asking.js", "outbox.js", "ranges.js", "facets.js", "grid.js"),
     isolate_styles=False,
 )
 
 
 _map = st.components.v2.component(
-    "ferclean_review_map", html=_file("map.html"), css=_file("map.css"), js=_file("map.js"), isolate_styles=False
+    "ferclean_review_map",
+    html=_file("map.html"),
+    css=_file("map.css"),
+    js=_files("asking.js", "map.js"),
+    isolate_styles=False,
 )
 
 
