@@ -204,6 +204,8 @@ def _cards(at: Sitting, faces: Sequence[Asked]) -> list[dict[str, Any]]:
 def _read_cards(at: Sitting, faces: Sequence[Asked]) -> list[dict[str, Any]]:
     ids = [one.sample_id for one in faces]
     items = at.desk.items.read(ids)
+    if not at.filters.blind:
+        faces_beside.beside_each(at.album, ids, count=2 * _BESIDE)
     wanted = [pair for sample_id in ids for pair in _pictures(at, items[sample_id])]
     pictures = faces_beside.pictures(at.album, wanted)
     others = others_about(at.desk, ids, blind=at.filters.blind)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -26,6 +27,7 @@ from ferclean.store.workspace import Workspace
 
 _PATIENCE = 3.0  # seconds that an answer waits for another process before the screen says that it is busy
 _OPEN = 8  # desks that stay open: 40 MB each at 300,000 faces
+_PLANS = 2.0  # seconds between two looks for another plan of the team: each answer writes the database
 _CHOSEN = 4  # selections that a desk keeps, and lists
 
 T = TypeVar("T")
@@ -45,6 +47,8 @@ class Place:
     """By a name that a browser asks for more of it with."""
     looked: tuple[object, ...] = ()
     """`Workspace.written` when the team's plan was last compared."""
+    looked_at: float = field(default_factory=time.monotonic)
+    """When that was, on the monotonic clock."""
     replaced: bool = False
     """Another one was opened since: nothing is to be recorded here any longer."""
 
@@ -97,7 +101,8 @@ def workspace_path() -> str:
 
 def place_of(reviewer: str, *, anew: bool = False) -> Place:
     """The reviewer's desk; the workspace is read when it is first asked for, `anew`, or where the team has made another
-    plan, then kept in step by decisions. Compares plans only where the database was written since.
+    plan, then kept in step by decisions. Compares plans only where the database was written since, at most every _PLANS
+    seconds.
 
     Raises FercleanError where there is no workspace, and WorkspaceBusyError where it cannot be read for long.
     """
@@ -123,7 +128,9 @@ def place_of(reviewer: str, *, anew: bool = False) -> Place:
 
 
 def _planned_anew(place: Place) -> bool:
-    written = place.desk.ws.written
+    if time.monotonic() < place.looked_at + _PLANS:
+        return False
+    written, place.looked_at = place.desk.ws.written, time.monotonic()
     if written == place.looked:
         return False
     found = planned_anew(place.desk)

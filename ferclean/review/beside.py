@@ -115,27 +115,34 @@ def beside(album: Album, sample_id: str, *, count: int) -> list[Beside]:
     At most `count`; empty when the workspace holds neither pairs nor embeddings of the scored run. Copies are no
     neighbours: they come first in any case.
     """
+    return beside_each(album, [sample_id], count=count)[sample_id]
+
+
+def beside_each(album: Album, sample_ids: Sequence[str], *, count: int) -> dict[str, list[Beside]]:
+    """`beside` of several faces; those that are not at hand in one reading."""
     with album.lock:
-        if (sample_id, count) not in album.found:
-            album.found[sample_id, count] = _beside(album, sample_id, count)
-        return album.found[sample_id, count]
+        near = {one: _near(album, one) for one in sample_ids if (one, count) not in album.found}
+        wanted = {other for pairs in near.values() for other, _ in pairs}
+        known = {face.sample_id: face for face in map(_plain, usable(album.ws, sorted(wanted)))} if wanted else {}
+        for one, pairs in near.items():
+            there = [(known[other], cosine) for other, cosine in pairs if other in known]
+            alike = [_because(face, f"{max(0.0, cosine):.2f} alike") for face, cosine in there]
+            album.found[one, count] = [*album.twins.get(one, ()), *alike][:count]
+        return {one: album.found[one, count] for one in sample_ids}
 
 
-def _beside(album: Album, sample_id: str, count: int) -> list[Beside]:
-    found = list(album.twins.get(sample_id, ()))[:count]
-    seen = {sample_id, *(face.sample_id for face in found)}
+def _near(album: Album, sample_id: str) -> list[tuple[str, float]]:
+    """(sample id, cosine) of the nearest ones, copies left out."""
     ids, rows, nearest = near_of(album)
     if sample_id not in rows:
-        return found
+        return []
+    seen = {sample_id, *(face.sample_id for face in album.twins.get(sample_id, ()))}
     row = rows[sample_id]
-    near = [
+    return [
         (ids[place], float(cosine))
         for place, cosine in zip(nearest.at[row], nearest.cosine[row], strict=True)
         if place >= 0 and ids[place] not in seen
     ]
-    known = {face.sample_id: face for face in map(_plain, usable(album.ws, [other for other, _ in near]))}
-    alike = [_because(known[other], f"{max(0.0, cosine):.2f} alike") for other, cosine in near if other in known]
-    return [*found, *alike][:count]
 
 
 def examples_of(album: Album, label: str | None, *, count: int, but: Iterable[str] = ()) -> list[Beside]:

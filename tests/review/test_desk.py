@@ -166,6 +166,8 @@ def test_copies_come_before_the_nearest_faces_of_the_same_fold(ws: Workspace) ->
     near = faces_beside.beside(faces_beside.open_album(ws), ids[0], count=4)
     assert [face.sample_id for face in near] == [ids[1], ids[5], ids[10], ids[15]]
     assert near[1].why.endswith("alike")
+    together = faces_beside.beside_each(faces_beside.open_album(ws), ids, count=4)
+    assert together == {one: faces_beside.beside(faces_beside.open_album(ws), one, count=4) for one in ids}
 
 
 def test_a_large_picture_is_as_it_is_a_small_one_for_a_glance_and_a_missing_one_says_why(reviewable: Workspace) -> None:

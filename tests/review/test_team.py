@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apps.review import deck
+from apps.review import deck, desks
 from ferclean.cli import run
 from ferclean.errors import UsageError
 from ferclean.review.desk import Filters, next_open, open_desk, select, tally
@@ -148,6 +148,7 @@ def test_an_open_desk_deals_by_the_plan_that_is_made_or_changed_while_it_is_open
     ws: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FERCLEAN_WORKSPACE", str(ws.root))
+    monkeypatch.setattr(desks, "_PLANS", 0.0)  # nobody waits here
 
     def dealt(reviewer: str) -> set[str]:
         return {card["id"] for card in deck.deal({"reviewer": reviewer}, after=None, count=40, examples=False)["faces"]}
