@@ -8,16 +8,10 @@ const BEHIND = 30; // faces that are kept for undo
 const LETTERS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
 const DONE = { keep: "kept", ambiguous: "ambiguous", exclude: "excluded", skip: "skipped" };
 
-// Streamlit's own dialog says that the server does not answer; the deck says it too, and goes on without one
-const covered = () => document.querySelector('[data-testid="stPopoverBody"], dialog[open]');
-
-class Deck {
+class Deck extends Recorder {
   constructor(root, data, ended) {
-    Object.assign(this, { root, data, ended, line: [], card: null, answered: new Set(), history: [], examples: {}, painted: false,
-      back: new Set(), refusals: [], asking: null });
-    this.outbox = new Outbox(`ferclean-answer|${encodeURIComponent(data.store)}|`);
-    this.post = new Post(this.outbox, this);
-    this.find = (name) => root.querySelector(name);
+    super(root, data);
+    Object.assign(this, { ended, line: [], card: null, answered: new Set(), history: [], examples: {}, painted: false, refusals: [], asking: null });
     this.stage = this.find(".stage");
     this.reset = zoomable(this.stage);
     this.words = new Map(data.classes);
@@ -61,7 +55,7 @@ class Deck {
       if (new URLSearchParams(location.search).get("pick")) address.set("pick", "1");
     }
     for (const [name, value] of Object.entries(more)) if (value) address.set(name, value);
-    return ask(what, address, { say: (kind, text) => this.say(kind, text), over: () => this.gone, ...how });
+    return super.ask(what, address, how);
   }
   ready(card) { // decoded before it is shown, so that it is there when it is
     card.image = new Image();
@@ -115,12 +109,6 @@ class Deck {
     make(mixing, "Enter", "Save", () => this.mixed(), "primary");
     make(mixing, "Esc", "Just ambiguous", () => this.decide("ambiguous"));
     make(mixing, "U", "Back", () => this.unmix());
-    const table = this.find(".fc-deck-map table");
-    table.replaceChildren(...this.data.map.map(([key, text]) => {
-      const row = document.createElement("tr"), left = document.createElement("td"), right = document.createElement("td"), sign = document.createElement("kbd");
-      sign.textContent = key; right.textContent = text; left.append(sign); row.append(left, right);
-      return row;
-    }));
   }
   show(card) {
     this.card = card;
@@ -164,11 +152,6 @@ class Deck {
     this.offer.disabled = !card.offer;
     this.offer.querySelector("span").textContent = card.offered;
   }
-  say(kind, text) {
-    const line = this.find(".fc-status");
-    line.className = `fc fc-status ${kind}`;
-    line.textContent = text;
-  }
   how(found) {
     if (found.progress) this.find(".fc-deck-progress").innerHTML = found.progress;
     this.over = this.over || Boolean(this.teaching && !found.teaching); // the teaching round: the page has a word to say
@@ -176,17 +159,7 @@ class Deck {
     this.count();
     if (this.over && !this.outbox.all().length && !this.gone) { this.over = false; this.ended(); }
   }
-  count() {
-    const waits = this.outbox.all().length;
-    const line = this.find(".fc-deck-unsaved");
-    line.textContent = waits ? `${waits} not saved yet` : "all saved";
-    line.classList.toggle("waits", Boolean(waits));
-  }
-  send(answer) {
-    if (!this.outbox.put({ ...answer, address: this.data.address })) this.say("trouble", "This browser keeps nothing: do not close the page before all is saved");
-    this.count();
-    this.post.gather();
-  }
+  send(answer) { this.put({ ...answer, address: this.data.address }); }
   ambiguous(ask) { // at once, or with a word on what the face shows
     if (!ask && !this.data.mixed) { this.decide("ambiguous"); return; }
     if (!this.card || !this.painted) { this.decide("ambiguous"); return; } // which says that it was not taken
@@ -349,7 +322,6 @@ class Deck {
     });
     holder.replaceChildren(...rows);
   }
-  map() { const map = this.find(".fc-deck-map"); if (map.open) map.close(); else map.showModal(); }
   key(event) {
     if (!this.root.isConnected) { this.leave(); return; }
     if (event.key === "Tab") { this.tabbed = true; return; }

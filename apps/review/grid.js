@@ -7,15 +7,12 @@ const MOST_LISTED = 100000; // a browser draws no longer page; filters narrow it
 const LOOK = 300; // ms that new faces are on the screen before a key is taken for them
 const ACTS = { k: "keep", a: "ambiguous", x: "exclude", s: "skip" };
 const SAID = { keep: "kept", ambiguous: "ambiguous", exclude: "excluded", skip: "skipped" };
-const covered = () => document.querySelector('[data-testid="stPopoverBody"], dialog[open]');
 
-class Grid {
+class Grid extends Recorder {
   constructor(root, data, went) {
-    Object.assign(this, { root, data, went, tiles: new Map(), shown: new Map(), heads: new Map(), asked: new Set(), chosen: new Ranges(), sections: [], total: 0,
-      at: -1, anchor: 0, back: new Set(), run: 0, sent: data.heard, pointer: null });
-    this.outbox = new Outbox(`ferclean-answer|${encodeURIComponent(data.store)}|`);
-    this.post = new Post(this.outbox, this);
-    this.find = (name) => root.querySelector(name);
+    super(root, data);
+    Object.assign(this, { went, tiles: new Map(), shown: new Map(), heads: new Map(), asked: new Set(), chosen: new Ranges(), sections: [], total: 0,
+      at: -1, anchor: 0, run: 0, sent: data.heard, pointer: null });
     [this.scroll, this.canvas, this.box, this.band] = [".fc-grid-scroll", ".fc-grid-canvas", ".fc-grid-tiles", ".fc-grid-band"].map(this.find);
     this.facets = new Facets(this.find(".fc-grid-facets"), () => this.filtered());
     this.controls();
@@ -60,28 +57,13 @@ class Grid {
     size.value = ["96", "132", "184"].includes(kept) ? kept : "132";
     size.onchange = () => { try { localStorage.setItem("ferclean-grid-size", size.value); } catch { /* it holds for this page */ } size.blur(); this.layout(); this.draw(); };
     this.find(".fc-grid-action").onchange = (event) => { event.target.blur(); this.bar(); };
-    this.find(".fc-deck-map table").replaceChildren(...this.data.map.map(([key, text]) => {
-      const row = document.createElement("tr"), left = document.createElement("td"), right = document.createElement("td"), sign = document.createElement("kbd");
-      sign.textContent = key; right.textContent = text; left.append(sign); row.append(left, right);
-      return row;
-    }));
-  }
-  say(kind, text) {
-    const line = this.find(".fc-status");
-    line.className = `fc fc-status ${kind}`;
-    line.textContent = text;
-  }
-  count() {
-    const waits = this.outbox.all().length, line = this.find(".fc-deck-unsaved");
-    line.textContent = waits ? `${waits} not saved yet` : "all saved";
-    line.classList.toggle("waits", Boolean(waits));
   }
   ask(what, more) { // until there is an answer, or another list is asked for
     const run = this.run;
     const address = new URLSearchParams(this.params);
     if (!address.has("state")) address.set("state", "open");
     for (const [name, value] of Object.entries(more)) if (value !== null) address.set(name, value);
-    return ask(what, address, { say: (kind, text) => this.say(kind, text), over: () => this.gone || run !== this.run, always: true });
+    return super.ask(what, address, { over: () => this.gone || run !== this.run, always: true });
   }
 
   // ---- the list -------------------------------------------------------------------------------------------------
@@ -405,9 +387,7 @@ class Grid {
       Object.assign(face, { seen: answer.answer_id, action: kept ? "keep" : action, label: action === "relabel" ? label : null, skipped: false });
     }
     face.mark = answer.answer_id;
-    if (!this.outbox.put({ ...answer, address: this.base() })) this.say("trouble", "This browser keeps nothing: do not close the page before all is saved");
-    this.count();
-    this.post.gather();
+    this.put({ ...answer, address: this.base() });
     this.say("saved", `${face.name}: ${face.skipped ? "skipped" : face.action === "relabel" ? `→ ${this.data.words.get(face.label)}` : SAID[face.action]}`);
     const { start, size } = this.sectionOf(place); // not on to another group: Enter would decide that one
     if (!this.pointer && place + 1 < start + size) this.at = place + 1; // what the pointer is over stays meant
@@ -472,7 +452,7 @@ class Grid {
   async bulkOf(what) { // again under its name, which is recorded once
     let no = false;
     const say = (kind, text, refused) => { no = refused; this.say(kind, refused ? `Not recorded: ${text}` : text); };
-    const found = await ask("bulk", this.base(), { sent: what, patience: LONG, say, over: () => this.gone });
+    const found = await super.ask("bulk", this.base(), { sent: what, patience: LONG, say });
     if (no) this.relist(Math.max(0, this.visible()[0]));
     else if (!found && what.dry) this.say("trouble", `Not recorded: ${SILENT}`);
     else if (!found) this.sure(`${SILENT} It is not known whether this was recorded.`, "Send again", () => this.record(what));
@@ -490,7 +470,6 @@ class Grid {
     }
     holder.lastChild.focus(); // a key that was pressed once too often decides nothing
   }
-  map() { const map = this.find(".fc-deck-map"); if (map.open) map.close(); else map.showModal(); }
 
   // ---- keys -----------------------------------------------------------------------------------------------------
   key(event) {

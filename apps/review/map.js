@@ -47,10 +47,10 @@ const fewer = (line) => {
   }
 };
 
-class FaceMap {
+class FaceMap extends Screen {
   constructor(root, data) {
-    Object.assign(this, { root, data, points: null, lit: new Set(), faces: new Map(), trail: [], chosen: null, area: [], drawing: null, lasso: false, hovered: -1 });
-    this.find = (name) => root.querySelector(name);
+    super(root, data);
+    Object.assign(this, { points: null, lit: new Set(), faces: new Map(), trail: [], chosen: null, area: [], drawing: null, lasso: false, hovered: -1 });
     this.plate = this.find(".fc-map-plate");
     [this.canvas, this.over] = root.querySelectorAll("canvas");
     this.find(".lasso").onclick = () => this.arm(!this.lasso);
@@ -65,10 +65,9 @@ class FaceMap {
     this.load();
   }
   leave() { this.gone = true; this.sized.disconnect(); this.scheme.removeEventListener("change", this.recolour); }
-  say(kind, text) { const line = this.find(".fc-status"); line.textContent = text; line.className = `fc fc-status ${kind}`; }
   async load() {
     const began = performance.now();
-    const found = await ask("map", this.data.address, { say: (kind, text) => this.say(kind, text), over: () => this.gone, always: true, patience: LONG });
+    const found = await this.ask("map", this.data.address, { always: true, patience: LONG });
     if (!found) return;
     this.read(found);
     this.colourings();
@@ -314,7 +313,7 @@ class FaceMap {
     const key = `${at}${near ? "+" : ""}`;
     if (!this.faces.has(key)) {
       const address = `${this.data.address}&map=${this.head.map}&at=${at}${near ? "&near=1" : ""}`;
-      const found = await ask("map/face", address, { say: (kind, text) => this.say(kind, text), over });
+      const found = await this.ask("map/face", address, { over });
       if (!found) return null;
       if (this.faces.size > KEPT) this.faces.clear();
       this.faces.set(key, found);

@@ -55,7 +55,9 @@ _deck = st.components.v2.component(
     "ferclean_review_deck",
     html=_file("deck.html"),
     css=_file("deck.css"),
-    js=_files("typing.js", "zoom.js", "asking.js", "outbox.js", "mixing.js", "welcome.js", "asides.js", "deck.js"),
+    js=_files(
+        "typing.js", "zoom.js", "asking.js", "screen.js", "outbox.js", "mixing.js", "welcome.js", "asides.js", "deck.js"
+    ),
     isolate_styles=False,  # what is drawn about a face has the pages' styles
 )
 
@@ -63,7 +65,7 @@ _grid = st.components.v2.component(
     "ferclean_review_grid",
     html=_file("grid.html"),
     css=_file("grid.css") + _file("deck.css"),
-    js=_files("typing.js", "asking.js", "outbox.js", "ranges.js", "facets.js", "grid.js"),
+    js=_files("typing.js", "asking.js", "screen.js", "outbox.js", "ranges.js", "facets.js", "grid.js"),
     isolate_styles=False,
 )
 
@@ -72,7 +74,7 @@ _map = st.components.v2.component(
     "ferclean_review_map",
     html=_file("map.html"),
     css=_file("map.css"),
-    js=_files("asking.js", "map.js"),
+    js=_files("asking.js", "screen.js", "map.js"),
     isolate_styles=False,
 )
 
