@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ferclean.steps.release import release
     from ferclean.steps.report import report
     from ferclean.steps.retrain import retrain
+    from ferclean.steps.revert import revert
     from ferclean.steps.score import score
     from ferclean.steps.status import status
     from ferclean.steps.triage import triage
@@ -51,6 +52,7 @@ __all__ = [
     "release",
     "report",
     "retrain",
+    "revert",
     "score",
     "status",
     "triage",

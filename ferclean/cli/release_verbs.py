@@ -1,4 +1,4 @@
-"""The verbs from decisions to proof: release, diff, export, retrain, report.
+"""The verbs from decisions to proof: release, diff, revert, export, retrain, report.
 
 Each body opens the workspace, calls one function and prints what it returned.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from statistics import mean
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ferclean.cli import completion
 from ferclean.cli.options import Device, Force, Overwrite, ProfileName, Seed, names
 from ferclean.cli.plumbing import Session, add_verbs, quoted
+from ferclean.errors import UsageError
+
+if TYPE_CHECKING:
+    from ferclean.steps.release import ReleaseSummary
 
 CHANGE_COLUMNS = ("changes", "mended", "spoiled", "still_wrong", "no_true_label")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact change, write nothing.")]
@@ -26,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
         {
             release: "`ferclean -w W release v1 --policy decisions`",
             diff: "`ferclean -w W diff original v1`",
+            revert: "`ferclean -w W revert v1 v2 --flow 'neutral>sadness' --dry-run`",
             export: "`ferclean -w W export --form hf --release v1 --out ./rafdb-v1`",
             retrain: "`ferclean -w W retrain --release v1`",
             report: "`ferclean -w W report`",
@@ -35,7 +40,9 @@ def add_to(app: typer.Typer) -> None:
 
 def release(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="The release's name; it is frozen from then on.")],
+    name: Annotated[
+        str | None, typer.Argument(help="The release's name; frozen from then on. Default its version, such as 2.0.0.")
+    ] = None,
     policy: Annotated[
         Literal["decisions", "auto"],
         typer.Option(envvar="FERCLEAN_POLICY", help="People's decisions alone, or automatic corrections too."),
@@ -72,6 +79,7 @@ def release(
     session.say(
         f"release {result.name} ({result.policy}{', dry run' if dry_run else ''}): {len(result.changes)} changes"
     )
+    _tell_version(session, result)
     session.table(
         ["split", *_classes(result.counts["after"])], [[s, *c.values()] for s, c in result.counts["after"].items()]
     )
@@ -83,7 +91,9 @@ def release(
             [[r["source_key"], r["split"], r["given_label"], r["label"], r["gain"]] for r in result.look_first],
         )
         session.say(f"after these {len(result.look_first)} looks: {result.after_looking:.1%} of the labels right")
-    session.next("review" if dry_run and result.look_first else f"export --form hf --release {quoted(name)} --out PATH")
+    session.next(
+        "review" if dry_run and result.look_first else f"export --form hf --release {quoted(result.name)} --out PATH"
+    )
 
 
 def diff(
@@ -116,6 +126,63 @@ def diff(
         ],
     )
     session.next(f"export --form hf --release {quoted(b)} --out PATH")
+
+
+def revert(
+    context: typer.Context,
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="What to go back to: a release, or `original`.", autocompletion=completion.releases_and_original
+        ),
+    ],
+    b: Annotated[
+        str, typer.Argument(help="The release whose changes are taken back.", autocompletion=completion.releases)
+    ],
+    sample: Annotated[list[str] | None, typer.Option(help="Only this sample id or source key; may come again.")] = None,
+    ids: Annotated[Path | None, typer.Option(help="Only the samples that this file names.")] = None,
+    flow: Annotated[
+        list[str] | None, typer.Option(help="Only this flow, as 'neutral>sadness' or 'fear>out'; may come again.")
+    ] = None,
+    verdict: Annotated[list[str] | None, typer.Option(help="Only faces with this verdict; may come again.")] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Only what this reviewer decided; may come again.")] = None,
+    automatic: Annotated[bool, typer.Option("--automatic", help="Only what no person decided.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Every change from A to B.")] = False,
+    reviewer: Annotated[
+        str | None, typer.Option(envvar="FERCLEAN_REVIEWER", help="Who reverts; default the system's user name.")
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Take back any part of what leads from release A to B, as decisions that one undo takes back."""
+    from ferclean.review.desk import default_reviewer
+    from ferclean.steps import revert as steps
+
+    session: Session = context.obj
+    workspace = session.open()
+    part = steps.part_of(
+        workspace, samples=sample or (), file=ids, flows=flow or (), verdicts=verdict or (), by=by or (),
+        automatic=automatic,
+    )  # fmt: skip
+    if part.all_of_it() != everything:
+        raise UsageError("say which changes: --sample, --ids, --flow, --verdict, --by or --automatic, or else --all")
+    result = steps.revert(workspace, a, b, part, reviewer=reviewer or default_reviewer(), dry_run=dry_run)
+    session.emit("revert", result.as_dict())
+    session.table(
+        ["sample", "split", f"in {b}", f"again, as in {a}", "decision"],
+        [[c["source_key"], c["split"], c["from"], c["to"], c["action"]] for c in result.changes],
+    )
+    session.say(
+        f"{result.reverted:,} change(s) {'would be ' if dry_run else ''}taken back"
+        + (f" in the bulk {result.bulk_id}: the next release has them" if result.bulk_id else "")
+    )
+    for count, why in (
+        (result.already, "are back already"),
+        (len(result.newer), f"were decided otherwise since {b}, and stay"),
+        (len(result.barred), "are quarantined or gone, which no decision changes"),
+    ):
+        if count:
+            session.say(f"{count:,} {why}")
+    session.next(f"undo --bulk {result.bulk_id}" if result.bulk_id else f"diff {quoted(a)} {quoted(b)}")
 
 
 def export(
@@ -266,6 +333,18 @@ def report(
     session.emit("report", result.as_dict())
     session.say(f"report: {result.path}")
     session.next("status")
+
+
+def _tell_version(session: Session, result: ReleaseSummary) -> None:
+    """Its version, and what it changed since the release before."""
+    if result.changelog is None:
+        return
+    from ferclean.parts.changelog import in_words
+
+    why = "; ".join(result.changelog["why"]) or "nothing changed"
+    session.say(f"version {result.version}, since {result.changelog['since']}: {why}")
+    for line in in_words(result.changelog):
+        session.say(f"  {line}")
 
 
 def _tell_accuracy(session: Session, counts: dict[str, Any]) -> None:

@@ -82,10 +82,10 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
     relabelled = decision is not None and decision["action"] == "relabel"
     # an image that cannot be trusted stays out whatever was decided about its label; a label that could not be
     # read is mended by a person's
-    if quarantine and not (relabelled and _only_the_label(quarantine)):
+    if quarantine and not (relabelled and only_the_label(quarantine)):
         included, reason = False, f"quarantined: {sample['quarantine_reason']}"
     elif decision is not None:
-        label, included, reason = _by_person(given, decision, rules.ambiguous)
+        label, included, reason = by_person(given, decision, rules.ambiguous)
         if automatic and label is not None and decision["action"] in ("keep", "relabel"):
             soft = [float(name == label) for name in rules.classes]
         elif decision["shares"] is not None and sample["split"] != "test":
@@ -151,7 +151,8 @@ def keys_of(table: pd.DataFrame) -> dict[str, str]:
     return dict(zip(table["sample_id"], table["source_key"], strict=True))
 
 
-def _by_person(given: str | None, decision: Mapping[Any, Any], ambiguous: str) -> tuple[str | None, bool, str | None]:
+def by_person(given: str | None, decision: Mapping[Any, Any], ambiguous: str) -> tuple[str | None, bool, str | None]:
+    """What a decision makes of a sample whose quarantine does not bar it: label, whether it is in, and the reason."""
     action, reviewer = decision["action"], decision["reviewer"]
     said = f"decision: {action} by {reviewer}"
     if action == "relabel":
@@ -262,7 +263,8 @@ def _error_rate(ws: Workspace) -> ErrorRate | None:
     return ErrorRate(estimate=run.metrics["estimated_error_rate"], low=interval[0], high=interval[1])
 
 
-def _only_the_label(quarantine: str) -> bool:
+def only_the_label(quarantine: str) -> bool:
+    """Whether a sample is quarantined for nothing but its label, which a person's mends."""
     return all(part.startswith("label:") for part in reason_kind(quarantine).split("; "))
 
 

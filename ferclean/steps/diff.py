@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ferclean.evidence import labels as label_names
-from ferclean.exports.content import ORIGINAL
-from ferclean.parts.curating import changes, keys_of, original_items
-from ferclean.store.releases import get_release, get_release_items
+from ferclean.parts.changelog import items_of
+from ferclean.parts.curating import changes, keys_of
 from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
@@ -59,13 +58,7 @@ def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
     with ws.reading("diff"):
         table = sample_table(ws, lists=(), lost_ok=True)
 
-        def items(name: str) -> pd.DataFrame:
-            if name == ORIGINAL:
-                return original_items(table)
-            get_release(ws, name)  # names the known ones when there is no such release
-            return get_release_items(ws, name)
-
-        old, new, keys = items(before), items(after), keys_of(table)
+        old, new, keys = items_of(ws, before, table), items_of(ws, after, table), keys_of(table)
         count, largest, weights = _soft_changes(old, new, keys, get_dataset(ws).classes)
     return ReleaseDiff(
         before=before, after=after, changes=changes(old, new, keys), soft_labels=count, largest_soft=largest,

@@ -21,6 +21,7 @@ from ferclean.errors import FercleanError, UsageError, among, few
 from ferclean.evidence.constants import STANDARD
 from ferclean.exports.content import ORIGINAL, write_csv
 from ferclean.files import check_absent, whole_file, whole_folder
+from ferclean.parts.changelog import changelog, items_of, step_between, version_after
 from ferclean.parts.curating import (
     UNUSABLE_ABOVE,
     Rules,
@@ -64,6 +65,10 @@ class ReleaseSummary(Summary):
 
     name: str
     """The release's frozen name."""
+    version: str | None
+    """By Croissant's rule, see `changelog.step_between`; None of one that an earlier ferclean made."""
+    changelog: dict[str, Any] | None
+    """What changed since the release before, as `parts.changelog.changelog`; None as `version`."""
     policy: str
     """`decisions` or `auto`."""
     threshold: float | None
@@ -94,7 +99,7 @@ class ReleaseSummary(Summary):
 
 def release(
     ws: Workspace,
-    name: str,
+    name: str | None = None,
     *,
     policy: Policy = "decisions",
     threshold: float | None = None,
@@ -106,7 +111,10 @@ def release(
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> ReleaseSummary:
-    """Freeze the curated split under a name, in the store and under `releases/<name>/`.
+    """Freeze the curated split under a name, in the store and under `releases/<name>/`; without one under its version.
+
+    The version, and what changed since the newest release before it, are stored with it. Without a name nothing is made
+    where nothing changed since.
 
     People's decisions: keep keeps the given label, relabel replaces it, exclude leaves the image out, ambiguous
     keeps the given label (or leaves the image out with `ambiguous="exclude"`), skip decides nothing. Policy `auto`
@@ -135,7 +143,9 @@ def release(
                 )
     threshold = THRESHOLD if threshold is None else threshold
     unmended = UNMENDED if unmended is None else unmended
-    _check_options(name, policy, threshold, ambiguous, unmended, on_conflict, budget)
+    if name is not None:
+        _check_name(name)
+    _check_options(policy, threshold, ambiguous, unmended, on_conflict, budget)
     if ids_to is not None and not budget:
         raise UsageError("--ids-to takes the faces that --budget N names: say how many")
     if ids_to is not None:
@@ -171,8 +181,24 @@ def release(
     if told_by_people := guidelines(ws):  # what labels mean belongs to what is released, and is not its content
         config["guidelines"] = [one.as_dict() for one in told_by_people.values()]
     counts = _counts(items, dataset.classes) | told.as_counts()
-    made = Release(
-        name=name,
+    known = list_releases(ws)
+    newest = known[-1] if known else None
+    if name is None and newest is not None and not _differs(newest.config, config, beside=("guidelines",)):
+        name = newest.name
+    existing = next((one for one in known if one.name == name), None)
+    if existing is not None and _differs(existing.config, config):
+        raise UsageError(
+            f"release {name!r} is frozen since {existing.created_at} and its content or policy differs from "
+            f"what would be released now; choose another name, and see `ferclean diff {name} NEW_NAME`"
+        )
+    if existing is None:
+        since = ORIGINAL if newest is None else newest.name
+        before = items_of(ws, since, table)
+        step, why = step_between(before, items)
+        config["version"] = version_after(newest, step, name=name)
+        config["changelog"] = changelog(since, before, items, keys_of(table), step=step if newest else None, why=why)
+    made = existing or Release(
+        name=name or config["version"],
         policy=policy,
         threshold=config["threshold"],
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -180,15 +206,7 @@ def release(
         config=config,
         counts=counts,
     )
-    existing = next((known for known in list_releases(ws) if known.name == name), None)
-    if existing is not None:
-        if _differs(existing.config, config):
-            raise UsageError(
-                f"release {name!r} is frozen since {existing.created_at} and its content or policy differs from "
-                f"what would be released now; choose another name, and see `ferclean diff {name} NEW_NAME`"
-            )
-        made = existing
-    folder = ws.releases / name
+    folder = ws.releases / made.name
     written = _lies_there(folder, config)
     if ids_to is not None:
         _write_look_first(Path(ids_to), told.look_first)
@@ -200,7 +218,9 @@ def release(
             _write_folder(folder, made, items, table)
         progress("released", 3, 3)
     return ReleaseSummary(
-        name=name,
+        name=made.name,
+        version=made.config.get("version"),
+        changelog=made.config.get("changelog"),
         policy=made.policy,
         threshold=made.threshold,
         path=str(folder),
@@ -214,14 +234,15 @@ def release(
     )
 
 
-def _check_options(
-    name: str, policy: str, threshold: float, ambiguous: str, unmended: str, on_conflict: str, budget: int
-) -> None:
+def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or name == ORIGINAL:
         raise UsageError(
             f"{name!r} cannot name a release: up to 64 letters, digits, '.', '_' or '-', starting with a letter or "
             f"digit, and not {ORIGINAL!r} (the set as it was given)"
         )
+
+
+def _check_options(policy: str, threshold: float, ambiguous: str, unmended: str, on_conflict: str, budget: int) -> None:
     for option, value, known in (
         ("policy", policy, ("decisions", "auto")),
         ("ambiguous", ambiguous, ("keep", "exclude")),
@@ -271,9 +292,11 @@ def _per_class(items: pd.DataFrame, column: str, classes: tuple[str, ...]) -> di
     return {split: {name: found[split, name] for name in classes} for split in splits}
 
 
-def _differs(said: dict[str, Any], config: dict[str, Any]) -> bool:
-    """Whether a release's recorded config is another one's in what it says of the samples, or in how it came to it."""
-    return any(said.get(key) != config[key] for key in ("content", "policy", "threshold", "ambiguous", "unmended"))
+def _differs(said: dict[str, Any], config: dict[str, Any], *, beside: tuple[str, ...] = ()) -> bool:
+    """Whether a release's recorded config is another one's in what it says of the samples, or in how it came to it, or
+    in what is named `beside`."""
+    keys = ("content", "policy", "threshold", "ambiguous", "unmended", *beside)
+    return any(said.get(key) != config.get(key) for key in keys)
 
 
 def _lies_there(folder: Path, config: dict[str, Any]) -> bool:

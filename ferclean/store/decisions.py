@@ -17,7 +17,7 @@ import pyarrow as pa
 from ferclean.errors import FercleanError, UsageError, among
 from ferclean.store.exchange import frame, insert, now, numbers, rows, text, to_json
 from ferclean.store.samples import read_dataset
-from ferclean.store.standing import DRAWN, Word, conflicts_of, in_force, words_of
+from ferclean.store.standing import DRAWN, Word, conflicts_of, in_force, words_of, words_since
 from ferclean.store.workspace import Workspace
 
 ACTIONS = ("keep", "relabel", "ambiguous", "exclude", "skip")
@@ -53,6 +53,9 @@ class Decision:
     seen: int | None = None
     """Not stored: id of the decision that the person saw stand (their own last one, or an adjudication), 0: none. A
     newer one is then not replaced: NewerDecisionError. None: what the person saw is not known."""
+    overrules: bool = False
+    """Not stored: an adjudication that holds for everybody also where nobody disagrees, as the revert of a release;
+    `seen` is then the last row of the log that it rests on, whoever wrote it."""
     shares: Mapping[str, float] | None = None
     """With ambiguous: how much of which expression the person sees, class -> share in (0, 1], two classes or more, sum
     1. None: they did not say."""
@@ -81,8 +84,8 @@ def append_decisions(ws: Workspace, decisions: Sequence[Decision], *, dry_run: b
     a label, for a label that the action does not take, and for shares that `Decision.shares` is not. A decision about a
     sample that the latest audit or triage drew at random keeps the chance of that draw, whoever records it, unless it
     names another or was made `by_choice`. Raises NewerDecisionError where a decision is newer than the one that the
-    person saw (`Decision.seen`), and UsageError for an adjudication where nobody disagrees: it would overrule a single
-    person.
+    person saw (`Decision.seen`), and UsageError for an adjudication where nobody disagrees, unless it `overrules`: it
+    would overrule a single person.
     """
     with (ws.reading if dry_run else ws.session)("deciding") as con:
         return append_in(con, decisions, read_dataset(con, ws).classes, dry_run=dry_run)
@@ -277,11 +280,13 @@ def _check_shares(shares: Mapping[str, float], action: str, classes: tuple[str, 
 
 def _newer(con: Any, decisions: Sequence[Decision]) -> dict[str, Word]:
     """What stands now and was not there yet when the person looked; a skip replaces nothing."""
-    newer: dict[str, Word] = {}
-    for reviewer in {one.reviewer.strip() for one in decisions if one.seen is not None}:
+    rest_on = {one.sample_id: one.seen for one in decisions if one.overrules and one.seen is not None}
+    newer = words_since(con, min(rest_on.values()), list(rest_on)) if rest_on else {}
+    own = [one for one in decisions if one.seen is not None and not one.overrules]
+    for reviewer in {one.reviewer.strip() for one in own}:
         saw = {
             one.sample_id: one.seen
-            for one in decisions
+            for one in own
             if one.seen is not None and one.action != "skip" and one.reviewer.strip() == reviewer
         }
         stands = words_of(con, reviewer, list(saw))
@@ -290,7 +295,7 @@ def _newer(con: Any, decisions: Sequence[Decision]) -> dict[str, Word]:
 
 
 def _check_disagreement(con: Any, decisions: Sequence[Decision]) -> None:
-    settling = [one.sample_id for one in decisions if one.source == "adjudication"]
+    settling = [one.sample_id for one in decisions if one.source == "adjudication" and not one.overrules]
     if not settling:
         return
     open_ = conflicts_of(con, settling)

@@ -163,6 +163,17 @@ def words_of(con: Any, reviewer: str, sample_ids: Sequence[str] | None = None) -
     return {sample_id: _word(*row) for sample_id, *row in found}
 
 
+def words_since(con: Any, decision_id: int, sample_ids: Sequence[str]) -> dict[str, Word]:
+    """What stands of anybody about these samples and was said after this row of the log, the latest of each sample."""
+    found = rows(
+        con,
+        f"SELECT {_WORD} FROM standing_decision "  # noqa: S608 - own text
+        f"WHERE decision_id > $since AND {_these(sample_ids)} ORDER BY decision_id",
+        {"since": decision_id, "ids": list(sample_ids)},
+    )
+    return {sample_id: _word(*row) for sample_id, *row in found}
+
+
 _WORD = "sample_id, decision_id, action, label, reviewer, decided_at, source = 'adjudication', shares"
 
 

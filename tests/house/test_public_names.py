@@ -17,7 +17,8 @@ from ferclean.summary import Summary
 ARRAYS = {"error_rate", "find_label_issues", "get_label_quality_scores"}
 VERBS = {
     "ingest", "doctor", "encode", "score", "probe", "import_scores", "add_judge", "ask_judge", "triage", "status",
-    "decide", "audit", "release", "diff", "export", "report", "retrain", "predict",
+    "decide", "audit", "release", "diff", "revert", "export", "report", "retrain",
+    "predict",
 }  # fmt: skip
 
 
