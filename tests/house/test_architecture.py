@@ -40,7 +40,8 @@ FLOORS = {
     "exports": GROUND | {"evidence", "images", "recognition", "sources", "store"},
     "parts": GROUND | {"evidence", "images", "recognition", "sources", "store", "exports"},
     "review": GROUND | {"evidence", "images", "store", "parts"},
-    "steps": GROUND | {"evidence", "images", "recognition", "sources", "store", "exports", "parts", "review"},
+    "health": GROUND | {"evidence", "images", "recognition", "sources", "store", "parts"},
+    "steps": GROUND | {"evidence", "images", "recognition", "sources", "store", "exports", "parts", "review", "health"},
     "cli": GROUND | {"steps", "store", "recognition", "parts", "review"},
 }
 OWNERS = {

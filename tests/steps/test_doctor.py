@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ PAIRS = rafdb_pairs(per_class=21, test=2)
 
 
 def card(expected: dict[str, dict[str, int]] | None = None) -> Card:
-    return replace(load_card("rafdb"), expected=expected)
+    return replace(load_card("rafdb"), expected=expected, size=(24, 24))
 
 
 def examined(tmp_path: Path, root: Path, given: Card | None = None, **options) -> tuple[Workspace, DoctorReport]:
@@ -51,10 +52,13 @@ def test_a_good_set_has_no_findings(tmp_path: Path) -> None:
 def test_other_counts_than_the_cards_are_told(tmp_path: Path) -> None:
     counts = {"train": dict.fromkeys(RAFDB_CODES, 21) | {"fear": 24}, "test": dict.fromkeys(RAFDB_CODES, 2)}
     _, report = examined(tmp_path, write_rafdb(tmp_path / "set", PAIRS), card(counts))
-    finding = by_kind(report)["counts"]
-    assert finding.message == "train differs from the card: fear 21 instead of 24"
-    assert (finding.count, finding.severity) == (3, "warning")
-    assert not report.gate_crossed
+    finding = by_kind(report)["missing_pictures"]
+    assert finding.message == "train lacks 3 of the card's 150 pictures: fear 3"
+    assert (finding.count, finding.severity) == (3, "error")
+    assert report.gate_crossed
+    counts["train"]["fear"] = 20
+    _, report = examined(tmp_path / "more", write_rafdb(tmp_path / "set2", PAIRS), card(counts))
+    assert by_kind(report)["counts"].message == "train has 1 more than the card's 146: fear 1"
 
 
 def test_counts_are_not_compared_after_a_limit(tmp_path: Path) -> None:
@@ -64,17 +68,89 @@ def test_counts_are_not_compared_after_a_limit(tmp_path: Path) -> None:
     assert by_kind(report)["limited"].severity == "info"
 
 
-def test_permuted_labels_are_suspected_from_the_counts(tmp_path: Path) -> None:
-    wanted = dict(zip(RAFDB_CODES, (30, 8, 12, 60, 40, 20, 50), strict=True))
-    wrong = {"surprise": "anger", "anger": "surprise"}
-    pairs = [
-        (f"train_{index:05d}", RAFDB_CODES[wrong.get(name, name)])
-        for index, name in enumerate(name for name, count in wanted.items() for _ in range(count))
-    ]
-    _, report = examined(tmp_path, write_rafdb(tmp_path / "set", pairs), card({"train": wanted}))
-    finding = by_kind(report)["permuted_labels"]
-    assert "surprise has the card's number of anger" in finding.message
+UNEQUAL = {"train": dict(zip(RAFDB_CODES, (30, 8, 12, 60, 40, 13, 50), strict=True))}
+
+
+def unequal(
+    tmp_path: Path, code_of: Callable[[int], int], *, without: int = 0
+) -> tuple[Path, list[tuple[str, object]]]:
+    """A set with the numbers of UNEQUAL whose list holds other codes than the true ones."""
+    names = [name for name, count in UNEQUAL["train"].items() for _ in range(count)]
+    pairs = [(f"train_{index:05d}", code_of(RAFDB_CODES[name])) for index, name in enumerate(names)][without:]
+    return write_rafdb(tmp_path / "set", pairs), pairs
+
+
+@pytest.mark.parametrize(
+    ("code_of", "kind", "words"),
+    [
+        (lambda code: {1: 6, 6: 1}.get(code, code), "swapped_labels", "surprise has the card's number of anger"),
+        # all but equal in size, and yet told apart: the numbers are the card's to the last picture
+        (lambda code: {3: 6, 6: 3}.get(code, code), "swapped_labels", "disgust has the card's number of anger"),
+        (lambda code: code % 7 + 1, "shifted_labels", "labels of train look off by one: surprise has the card's"),
+        (lambda code: (code - 2) % 7 + 1, "shifted_labels", "surprise has the card's number of fear"),
+        (
+            lambda code: {1: 2, 2: 3, 3: 1}.get(code, code),
+            "permuted_labels",
+            "surprise has the card's number of disgust",
+        ),
+    ],
+)
+def test_labels_in_another_order_are_named_by_the_numbers_of_the_card(
+    tmp_path: Path, code_of: Callable[[int], int], kind: str, words: str
+) -> None:
+    _, report = examined(tmp_path, unequal(tmp_path, code_of)[0], card(UNEQUAL))
+    assert words in by_kind(report)[kind].message
+    assert {"counts", "missing_pictures"}.isdisjoint(by_kind(report))
     assert report.gate_crossed
+
+
+def test_lacking_pictures_are_counted_whether_the_list_still_names_them_or_not(tmp_path: Path) -> None:
+    root, pairs = unequal(tmp_path, lambda code: code)
+    for key, _ in pairs[:9]:
+        aligned(root, key).unlink()
+    _, report = examined(tmp_path, root, card(UNEQUAL))
+    found = by_kind(report)["missing_pictures"]
+    assert found.message == (
+        "train lacks 9 of the card's 213 pictures: surprise 9 (a file is missing for 9 rows of the list)"
+    )
+    assert found.examples == [f"train_{number:05d}" for number in range(5)]
+    shorter, _ = unequal(tmp_path / "shorter", lambda code: code, without=9)
+    _, report = examined(tmp_path / "shorter", shorter, card(UNEQUAL))
+    assert by_kind(report)["missing_pictures"].message == "train lacks 9 of the card's 213 pictures: surprise 9"
+    assert report.gate_crossed
+
+
+def test_pictures_of_another_size_and_files_of_other_names_are_not_the_cards(tmp_path: Path) -> None:
+    root = write_rafdb(tmp_path / "set", [*PAIRS, ("train_7", 1)])
+    _, report = examined(tmp_path, root, replace(card(), size=(100, 100)))
+    found = by_kind(report)
+    assert found["other_size"].message == "162 of 162 pictures are not 100 x 100 as the card says: 24 x 24 (162)"
+    assert found["naming"].message.endswith("those of RAF-DB (basic expressions): train_7_aligned.jpg")
+    assert (found["other_size"].severity, found["naming"].severity) == ("error", "warning")
+
+
+def test_totals_of_a_card_that_gives_no_more_are_compared(tmp_path: Path) -> None:
+    root = write_rafdb(tmp_path / "set", PAIRS)
+    totals = {"split_totals": {"train": 150, "test": 14}, "class_totals": dict.fromkeys(RAFDB_CODES, 23) | {"fear": 22}}
+    _, report = examined(tmp_path, root, replace(card(), **totals))
+    assert [one.message for one in report.findings] == [
+        "the set has 1 more than the card's 160: fear 1",
+        "train lacks 3 of the card's 150 pictures",
+    ]
+
+
+def test_votes_expose_labels_in_another_order(tmp_path: Path) -> None:
+    names = {code: name for name, code in RAFDB_CODES.items()}
+    swapped = [(key, {1: 6, 6: 1}.get(code, code)) for key, code in PAIRS]
+    shares = tmp_path / "votes.txt"
+    lines = [f"{key}.jpg {' '.join('34' if code == one else '1' for one in names)}" for key, code in PAIRS]
+    shares.write_text("\n".join(lines))
+    root = write_rafdb(tmp_path / "set", swapped)
+    _, report = examined(tmp_path, root, votes=shares)
+    message = by_kind(report)["swapped_labels"].message
+    assert "what the votes call surprise is labelled anger" in message
+    write_rafdb(tmp_path / "right", PAIRS)
+    assert examined(tmp_path / "right", tmp_path / "right", votes=shares)[1].findings == []
 
 
 def test_missing_and_tiny_classes_are_told(tmp_path: Path) -> None:

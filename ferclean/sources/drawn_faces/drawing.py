@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,7 @@ def draw_set(
     duplicates: float = 0.03,
     broken: float = 0.01,
     blank: float = 0.01,
+    counts: Mapping[str, Mapping[str, int]] | None = None,
     progress: Progress = silent,
 ) -> DrawnTruth:
     """Draw `train` + `test` images (100x100 JPEG) into the empty or new folder `out`, in the RAF-DB layout.
@@ -84,6 +85,9 @@ def draw_set(
     Every face shows one expression or, with share `blends`, two. Ten simulated annotators vote on each. Only the
     training split holds planted faults; `duplicates`, `broken` and `blank` are shares of it. Test labels are the
     strongest expression. People appear about six times each and never in both splits, except in planted copies.
+
+    `counts` says how many faces of each class a split has, before anything is planted (for "train" and "test", as a
+    card's `expected`); without it classes have the shares of `CLASS_SHARES`.
 
     `mechanism` says how training labels go wrong:
     - "symmetric": a share `noise` of the clear faces (one expression, six votes or more) gets another label,
@@ -109,6 +113,7 @@ def draw_set(
         "train": train, "test": test, "seed": seed, "noise": noise, "mechanism": mechanism,
         "confusion": None if confusion is None else np.asarray(confusion, dtype=float).tolist(),
         "blends": blends, "duplicates": duplicates, "broken": broken, "blank": blank,
+        "counts": None if counts is None else {split: dict(wanted) for split, wanted in counts.items()},
     }  # fmt: skip
     extra = {name: round(share * train) for name, share in
              (("duplicates", duplicates), ("broken", broken), ("blank", blank))}  # fmt: skip
@@ -117,8 +122,13 @@ def draw_set(
     faces = train - sum(extra.values())
     total = faces + test
     people = max(1, faces // _IMAGES_PER_PERSON)
-    shown = _draw_split(rng, faces, seed, blends, (0, people), 0, total, progress)
-    tested = _draw_split(rng, test, seed, blends, (people, max(1, test // _IMAGES_PER_PERSON)), faces, total, progress)
+    first = {
+        split: _quota(number, counts[split] if counts else None) for split, number in (("train", faces), ("test", test))
+    }
+    exact = counts is not None
+    testers = (people, max(1, test // _IMAGES_PER_PERSON))
+    shown = _draw_split(rng, first["train"], seed, blends, (0, people), 0, total, progress, exact=exact)
+    tested = _draw_split(rng, first["test"], seed, blends, testers, faces, total, progress, exact=exact)
     plant_labels(rng, shown, noise, mechanism, confusion)
     shown += draw_copies(rng, shown, tested, extra["duplicates"], (seed, GENERATOR_VERSION, _COPY))
     shown += [broken_file(rng, number, shown) for number in range(extra["broken"])]
@@ -170,6 +180,12 @@ def _check(out: Path, arguments: dict[str, Any], faces: int) -> None:
             raise UsageError("confusion is a 7 x 7 matrix of shares whose rows (true classes) sum to 1")
         if arguments["mechanism"] != "confusion":
             raise UsageError("a confusion matrix needs mechanism='confusion'")
+    if arguments["counts"] is not None:
+        wanted = {split: sum(arguments["counts"].get(split, {}).values()) for split in ("train", "test")}
+        if wanted != {"train": faces, "test": arguments["test"]}:
+            raise UsageError(
+                f"counts hold {wanted['train']} and {wanted['test']} faces, not {faces} and {arguments['test']}"
+            )
     if faces < len(CLASSES) or arguments["test"] < len(CLASSES):
         raise UsageError(
             f"too small: {faces} faces to train on and {arguments['test']} to test; each split needs at least 7"
@@ -179,11 +195,12 @@ def _check(out: Path, arguments: dict[str, Any], faces: int) -> None:
 
 
 def _draw_split(
-    rng: np.random.Generator, number: int, seed: int, blends: float, people: tuple[int, int],
-    before: int, total: int, progress: Progress,
+    rng: np.random.Generator, first: np.ndarray, seed: int, blends: float, people: tuple[int, int],
+    before: int, total: int, progress: Progress, *, exact: bool,
 ) -> list[Item]:  # fmt: skip
-    """`number` faces of the people numbered from people[0] (people[1] of them), labelled with what they show."""
-    first = _quota(number)
+    """Faces of the classes `first` (N,), in another order, of the people numbered from people[0] (people[1] of them),
+    labelled with what they show; `exact`: which is the class that they were drawn for, also where it is faint."""
+    number = len(first)
     rng.shuffle(first)
     blended = np.zeros(number, dtype=bool)
     blended[rng.permutation(number)[: round(blends * number)]] = True
@@ -195,6 +212,8 @@ def _draw_split(
     for i in range(number):
         own = np.random.default_rng([seed, GENERATOR_VERSION, _FACE, people[0], i])
         expression = draw_expression(own, first=int(first[i]), blend=bool(blended[i]))
+        while exact and int(label_distribution(expression).argmax()) != first[i]:
+            expression = draw_expression(own, first=int(first[i]), blend=bool(blended[i]))
         pixels = draw_face(own, identity=persons[int(who[i])], actions=draw_actions(own, expression))
         distribution = label_distribution(expression)
         votes = own.multinomial(ANNOTATORS, distribution)
@@ -220,8 +239,11 @@ def _draw_split(
     return items
 
 
-def _quota(number: int) -> np.ndarray:
-    """Class indices (number,) int64 with the shares of `CLASS_SHARES`, every class at least once."""
+def _quota(number: int, wanted: Mapping[str, int] | None) -> np.ndarray:
+    """Class indices (number,) int64: as many as `wanted`, else with the shares of `CLASS_SHARES`, every class at least
+    once."""
+    if wanted is not None:
+        return np.repeat(np.arange(len(CLASSES)), [wanted.get(name, 0) for name in CLASSES])
     exact = CLASS_SHARES / CLASS_SHARES.sum() * (number - len(CLASSES))
     counts = exact.astype(int) + 1
     counts[np.argsort(counts - 1 - exact, kind="stable")[: number - counts.sum()]] += 1
