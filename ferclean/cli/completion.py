@@ -91,7 +91,7 @@ def actions() -> tuple[str, ...]:
 
 def cards() -> list[str]:
     """For ingest."""
-    return list(known_cards())
+    return ["auto", *known_cards()]
 
 
 def releases(context: typer.Context) -> tuple[str, ...]:

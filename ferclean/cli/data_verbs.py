@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ferclean.cli import completion, score_verbs
+from ferclean.cli import completion, recognising, score_verbs
 from ferclean.cli.options import Device, Force, Seed, names, refuse_others
 from ferclean.cli.plumbing import Session, add_verbs
 
@@ -54,7 +54,9 @@ def ingest(
     card: Annotated[
         str,
         typer.Argument(
-            help="rafdb, fer2013, image_folder, table, drawn_faces, or a card file.", autocompletion=completion.cards
+            help="auto (look, say what it is, and ask), rafdb, fer2013, image_folder, table or another card, or a card "
+            "file.",
+            autocompletion=completion.cards,
         ),
     ],
     path: Annotated[Path, typer.Argument(help="The data set's folder or file.")],
@@ -82,8 +84,12 @@ def ingest(
     ] = None,
     layout: Annotated[str | None, typer.Option(help="Read the card's set in another layout, such as table.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="auto: ingest what is recognised without asking; else exit 3 off a terminal.")
+    ] = False,
 ) -> None:
     """Read a data set into the workspace. Broken images are kept as quarantined rows with the reason."""
+    from ferclean.parts.recognised import AUTO
     from ferclean.steps.ingest import ingest as step
 
     session: Session = context.obj
@@ -92,10 +98,15 @@ def ingest(
         "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix,
         "split_map": split_map, "layout": layout, "split": split, "images": images,
     }  # fmt: skip
+    options = {name: value for name, value in options.items() if value is not None}
+    if card == AUTO:
+        guess = recognising.chosen(session, path, yes=yes)
+        card, path, options = guess.card, guess.path, {**guess.options, **options}
+        votes = votes or options.pop("votes", None)
     with session.progress() as progress:
         result = step(
             session.create(), card, path, votes=votes, limit=limit, seed=seed, dry_run=dry_run, progress=progress,
-            **{name: value for name, value in options.items() if value is not None},
+            **options,
         )  # fmt: skip
     session.emit("ingest", result.as_dict())
     kept = "would be stored (dry run)" if dry_run else "stored"

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from ferclean.errors import BadDataError, UsageError, among
+from ferclean.errors import BadDataError, UsageError, among, few
 from ferclean.sources.cards import Card, layouts
+from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.rows import SourceRow
 
 
@@ -69,3 +70,32 @@ def class_names(path: Path, card: Card, options: Mapping[str, object]) -> tuple[
         path, **{name: value for name, value in options.items() if name in known}
     )
     return found
+
+
+def recognise(path: Path) -> list[Guess]:
+    """What the data set at `path` may be, the surest first, by a bounded look; each layout tells what it knows.
+
+    Raises BadDataError, with what was seen, where no layout knows it.
+    """
+    glimpse = Glimpse(path)
+    found: list[Guess] = []
+    remarks: list[str] = []
+    for layout in layouts():
+        module = source(layout)
+        for told in module.recognise(glimpse) if hasattr(module, "recognise") else ():
+            (remarks if isinstance(told, str) else found).append(told)
+    if not found:
+        seen = "; ".join(remarks[:3]) or _seen(glimpse)
+        raise BadDataError(
+            f"{path} is no data set that is known here: {seen}. Name what it is: `ferclean ingest CARD PATH`, with "
+            f"{', '.join(layouts())} or a card file of your own"
+        )
+    return sorted(found, key=lambda guess: (guess.confidence != "certain", len(guess.path.parts)))
+
+
+def _seen(glimpse: Glimpse) -> str:
+    pictures = [folder for folder in glimpse.folders if glimpse.pictures(folder, deep=False)]
+    if pictures:
+        return f"pictures lie in {few(pictures, 3)}, but nothing says what they show"
+    names = [name for folder in glimpse.folders for name in glimpse.files(folder)]
+    return f"it holds {few(names, 3)}" if names else "it is empty"

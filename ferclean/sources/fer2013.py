@@ -13,10 +13,11 @@ import numpy as np
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import canonical_name
 from ferclean.sources.ballots import by_label, vote_number, whole_votes
-from ferclean.sources.cards import Card
+from ferclean.sources.cards import Card, load_card
+from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow
 from ferclean.sources.tabular import code_of, header_of, records_of, text_of
-from ferclean.sources.undivided import refuse_split, split_of_all
+from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
 SIDE = 48
 COLUMNS = ("emotion", "pixels")
@@ -54,6 +55,43 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str 
             problem=problem,
             votes=ballots[number] if ballots is not None else None,
         )
+
+
+def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
+    """Tables with the columns emotion and pixels: FER2013's own by name or Usage, those of other sets by their card."""
+    found: dict[tuple[str, str], list[tuple[int, Guess]]] = {}
+    for file, header in glimpse.tables():
+        if not set(COLUMNS) <= set(header):
+            continue
+        rows = glimpse.rows(file, ["emotion", "pixels", "usage"])
+        codes = {code_of(row["emotion"]) or "" for row in rows}
+        sizes = {len(str(row["pixels"]).split()) for row in rows}
+        card = load_card("ckplus" if "ck" in file.stem.lower() else "fer2013")
+        if not rows or sizes != {SIDE * SIDE} or not codes <= set(card.codes):
+            yield (
+                f"{file} has the columns emotion and pixels, but not the codes {', '.join(card.codes)} and "
+                f"{SIDE * SIDE} pixels a row of {card.title}"
+            )
+            continue
+        own = [name.rpartition("/")[2] for name in _NAMES]
+        place = own.index(file.name) if file.name in own else len(own)
+        path = glimpse.path(file)
+        said = {} if "usage" in header else {"split": min(said_by_name(path, card), default="train")}
+        options = ({} if card.layout == "fer2013" else {"layout": "fer2013"}) | said
+        guess = Guess(
+            card=card.name,
+            path=path,
+            options=options,
+            confidence="certain" if file.name in own else "likely",
+            evidence=(
+                f"{file} has the columns emotion, pixels{', Usage' if 'usage' in header else ''}, the codes "
+                f"{', '.join(sorted(codes))} and {SIDE}x{SIDE} pixels a row",
+                *([f"it is called as {card.title} is"] if file.name in own or card.name == "ckplus" else []),
+            ),
+        )
+        found.setdefault((card.name, said.get("split", "")), []).append((place, guess))
+    for ranked in found.values():
+        yield min(ranked, key=lambda one: one[0])[1]  # the contest's archive holds the same faces several times
 
 
 def _file(path: Path) -> Path:

@@ -5,9 +5,11 @@ It never uses a network, never runs code from the folder, and never reads a file
 
 from __future__ import annotations
 
+import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,11 +17,12 @@ import yaml
 
 from ferclean import extras, hashes
 from ferclean.errors import BadDataError, UsageError, among
-from ferclean.evidence.labels import ClassName
+from ferclean.evidence.labels import EXPRESSIONS, ClassName, find_class
 from ferclean.sources.cards import Card, load_card
+from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.pictures import picture_of
 from ferclean.sources.rows import SourceRow
-from ferclean.sources.tabular import code_of
+from ferclean.sources.tabular import LABEL_COLUMNS, code_of, parquet_file
 from ferclean.sources.undivided import refuse_split, split_of_all
 
 if TYPE_CHECKING:
@@ -58,6 +61,84 @@ def read(
             yield from _rows(
                 root, name or "train", place, _undecoded(part, image_column), card, image_column, label_column
             )
+
+
+def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
+    """Folders that `datasets` opens: saved to disk, Parquet shards, or pictures with a metadata file.
+
+    Its classes must be expressions, by the names that it declares or by the labels of its first rows: numbers alone
+    say nothing.
+    """
+    done: list[PurePosixPath] = []
+    for folder in glimpse.folders:
+        if any(folder.is_relative_to(other) for other in done):
+            continue
+        for form, label, names in _forms(glimpse, folder):
+            done.append(folder)
+            known = [name for name in names if find_class(name, EXPRESSIONS)]
+            shown = ", ".join(names[:8])
+            if len(known) < 2 or 2 * len(known) < len(names):
+                yield f"{folder} is a Hugging Face folder ({form}), but its labels ({shown}) are no expressions' names"
+                break
+            yield Guess(
+                card="hf",
+                path=glimpse.path(folder),
+                options={} if label == "label" else {"label_column": label},
+                confidence="certain",
+                evidence=(f"{form}, as `datasets` writes it", f"its classes are {shown}"),
+            )
+            break
+
+
+def _forms(glimpse: Glimpse, folder: PurePosixPath) -> Iterator[tuple[str, str, list[str]]]:
+    """(form, label column, names of the classes) of what a folder holds for `datasets`."""
+    files = glimpse.files(folder)
+    inner = [folder, *(folder / name for name in glimpse.subfolders(folder))]
+    if {"dataset_dict.json", "state.json"} & set(files):
+        told = next((text for part in inner if (text := glimpse.text(part / "dataset_info.json"))), "{}")
+        try:
+            names = json.loads(told)["features"]["label"]["names"]
+        except (ValueError, KeyError, TypeError):
+            names = []
+        yield "a folder that was saved to disk", "label", list(map(str, names))
+    for part in inner:
+        for name in glimpse.files(part):
+            if re.search(r"-\d{5}-of-\d{5}.*\.parquet$", name):
+                label, names = _parquet_classes(glimpse, part / name)
+                yield f"Parquet shards such as {part / name}", label, names
+                return
+    for part in inner:
+        for name in ("metadata.csv", "metadata.jsonl"):
+            if name in glimpse.files(part):
+                rows = _metadata(glimpse, part / name)
+                label = next((column for column in LABEL_COLUMNS if rows and column in rows[0]), "")
+                if label and "file_name" in rows[0]:
+                    names = sorted({str(row.get(label)) for row in rows})
+                    yield f"pictures with {part / name}", label, names
+                    return
+
+
+def _parquet_classes(glimpse: Glimpse, file: PurePosixPath) -> tuple[str, list[str]]:
+    schema = parquet_file(glimpse.path(file)).schema_arrow
+    label = next((column for column in LABEL_COLUMNS if column in schema.names), "")
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return label, list(map(str, features[label]["names"]))
+    except (KeyError, TypeError, ValueError):
+        return label, sorted({str(row[label]) for row in glimpse.rows(file, [label])}) if label else []
+
+
+def _metadata(glimpse: Glimpse, file: PurePosixPath) -> list[dict[str, Any]]:
+    if file.suffix == ".csv":
+        return glimpse.rows(file, ["file_name", *LABEL_COLUMNS])
+    rows = []
+    for line in glimpse.text(file).splitlines()[:200]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            return []
+        rows += [row] if isinstance(row, dict) else []
+    return rows
 
 
 def class_names(path: str | Path, *, label_column: str = "label") -> tuple[str, ...] | None:

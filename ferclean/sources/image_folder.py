@@ -1,22 +1,28 @@
 """Read folders of images: split/class/file or class/file, the class being the folder's name.
 
-It never follows a link to a folder, never leaves the root and never guesses a class from a file's name.
+It never follows a link to a folder, never leaves the root, and takes a class from a file's name only where the card
+says how the set names its files.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ferclean.errors import BadDataError, nearest
-from ferclean.sources.cards import Card, SourceCode
+from ferclean.bundled_files import known_cards
+from ferclean.errors import BadDataError, few, nearest
+from ferclean.sources.cards import Card, SourceCode, load_card
 from ferclean.sources.file_names import IMAGE_SUFFIXES, OWN_FILES, is_clutter
+from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.rows import SourceRow, contained_file, storable
 from ferclean.sources.tabular import header_of, records_of, unescape_cell
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
+
+_MOST = 0.9
+"""Share of a folder's pictures that must be called as a set's are: a few strangers lie in many a copy."""
 
 CLASS_LIST = "classes.csv"
 """What an export writes beside its folders: which class each of them holds (columns folder, class)."""
@@ -31,17 +37,26 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
     Class folders are named by a canonical name, any usual spelling of it, or a code of the card; split folders by
     train, validation, test, their usual spellings or the card's; without them all is in `split` (default: training
     data). Files in a folder that names no class are quarantined where other folders do; what operating systems leave
-    behind, and the files of our own export beside its folders, are ignored.
+    behind, and the files of our own export beside its folders, are ignored. A folder of a split that holds nothing
+    but another folder for it (Train/Train_Aligned_Faces) is passed through.
+
+    What the card's `naming` tells of a file (a person) becomes its attributes. Where it tells the class, folders do not
+    count, and a file of another name is quarantined.
 
     Raises BadDataError when no folder names a class, and for a class folder beside split folders or around them.
     """
     if not path.is_dir():
         raise BadDataError(f"{path} is not a folder")
     card = _with_folder_names(path, card)
-    splits, classes = _plan(path, card)
+    if by_name := _names_tell(card):
+        card = replace(card, splits={})
+    splits, classes = ({}, []) if by_name else _plan(path, card)
     if splits:
         refuse_split(path, split, f"by its folders {', '.join(splits)}")
     everywhere = "train" if splits else split_of_all(path, card, split)
+    if by_name:
+        yield from _below(path, PurePosixPath(), card, None, everywhere, None, None)
+        return
     if classes and not any(card.label_of(folder.name) for folder in classes):
         raise BadDataError(
             f"{path}: folder {str(classes[0])!r} names no known class, nor does any other; "
@@ -51,8 +66,11 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
     for name in sorted(_names(path)):
         top = PurePosixPath(name)
         if name in splits:
-            for inner in sorted(_names(path / name)):
-                yield from _class_folder(path, top / inner, card, splits[name])
+            folder, beside = _passed(path, top, card)
+            for inner in beside:
+                yield from _class_folder(path, inner, card, splits[name])
+            for inner in map(PurePosixPath, sorted(_names(path / folder))):
+                yield from _class_folder(path, folder / inner, card, splits[name])
         else:
             yield from _class_folder(path, top, card, everywhere)
 
@@ -60,12 +78,89 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
 def notes(path: Path, card: Card, options: Mapping[str, Any]) -> list[str]:
     """Folders that name no class, and the split of a set without split folders."""
     card = _with_folder_names(path, card)
-    splits, classes = _plan(path, card)
+    splits, classes = ({}, []) if _names_tell(card) else _plan(path, card)
     strange = [str(folder) for folder in classes if not card.label_of(folder.name) and not _unlabelled(folder.name)]
     said = [f"files in folders that name no class are quarantined: {', '.join(strange)}"] if strange else []
     if not splits and options.get("split") is None and not said_by_name(path, card):
         said.append("there are no folders of splits: all files are training data; --split says otherwise")
     return said
+
+
+def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
+    """Folders of classes: whose set by how the files are called, else any set by the expressions in folders' names.
+
+    Folders that are numbers say nothing by themselves: they count only where the files' names say whose numbers they
+    are, and where these are the numbers of that set.
+    """
+    cards = [card for name in known_cards() if (card := load_card(name)).naming]
+    done: list[PurePosixPath] = []
+    for folder in glimpse.folders:
+        if any(folder.is_relative_to(other) for other in done):
+            continue
+        for card in [*cards, load_card("image_folder")]:
+            if told := _told_of(glimpse, folder, card):
+                yield told
+                done.append(folder)
+                break
+
+
+def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> Guess | str | None:
+    """What a folder is under one card; a remark where something speaks against it, None where nothing speaks for it."""
+    tops = glimpse.subfolders(folder)
+    if _names_tell(card):
+        pictures = glimpse.pictures(folder, deep=len(tops) > 1)
+        named = [name for name in pictures if (card.told_by(name) or {}).get("label") in card.codes]
+        whole = len(named) >= max(3, _MOST * len(pictures))
+        return _guess(glimpse, folder, card, _named_as(card, named, pictures)) if whole else None
+    parts = [folder / name for name in tops if card.split_of(name) and card.label_of(name) is None]
+    parts = [_passed_through(glimpse, part, card) for part in parts]
+    places = [part / name for part in parts or [folder] for name in glimpse.subfolders(part)]
+    places = [place for place in places if not _unlabelled(place.name)]
+    pictures = [name for place in places for name in glimpse.pictures(place)]
+    known = [place for place in places if card.label_of(place.name)]
+    if not pictures:
+        return None
+    shown = few(dict.fromkeys(place.name for place in known), 8)
+    if not card.naming:
+        if len({place.name for place in known}) > 1 and 2 * len(known) > len(places):
+            return _guess(glimpse, folder, card, f"its folders are called {shown}")
+        numbers = all(place.name.isdecimal() for place in places)
+        if len({place.name for place in places}) < 2 or not any(glimpse.pictures(p, deep=False) for p in places):
+            return None
+        why = "are numbers, and nothing says which expressions they stand for" if numbers else "name no expressions"
+        return f"the folders {few(dict.fromkeys(place.name for place in places), 8)} in {folder} {why}"
+    named = [name for name in pictures if card.told_by(name) is not None]
+    if not known or len(named) < _MOST * len(pictures):
+        return None
+    if len(known) < len(places):
+        strange = few(dict.fromkeys(place.name for place in places if place not in known))
+        return (
+            f"the pictures in {folder} are called as those of {card.title} ({named[0]}), but the folders {strange} are "
+            f"none of its classes ({card.known_labels()})"
+        )
+    return _guess(glimpse, folder, card, _named_as(card, named, pictures), f"its folders are called {shown}")
+
+
+def _guess(glimpse: Glimpse, folder: PurePosixPath, card: Card, *evidence: str) -> Guess:
+    return Guess(
+        card=card.name,
+        path=glimpse.path(folder),
+        options={} if card.layout == "image_folder" else {"layout": "image_folder"},
+        confidence="certain" if card.naming else "likely",
+        evidence=evidence,
+    )
+
+
+def _named_as(card: Card, named: Sequence[str], pictures: Sequence[str]) -> str:
+    return (
+        f"{len(named)} of {len(pictures)} pictures that were looked at are called as those of {card.title} ({named[0]})"
+    )
+
+
+def _passed_through(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> PurePosixPath:
+    while len(inner := glimpse.subfolders(folder)) == 1 and card.split_of(inner[0]) == card.split_of(folder.name):
+        folder /= inner[0]
+    return folder
 
 
 def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
@@ -78,7 +173,8 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
         raise BadDataError(
             f"{path}: the class folder {beside[0]!r} stands beside the splits {', '.join(splits)}; move it into one"
         )
-    inside = [f"{name}/{inner}" for name in splits for inner in _folders(path / name) if card.label_of(inner)]
+    parts = {name: _passed(path, PurePosixPath(name), card)[0] for name in splits}
+    inside = [f"{part}/{inner}" for part in parts.values() for inner in _folders(path / part) if card.label_of(inner)]
     around = [
         f"{name}/{inner}" for name in [*beside, *inside] for inner in _folders(path / name) if card.split_of(inner)
     ]
@@ -87,7 +183,22 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
             f"{path}: the split {around[0]!r} lies in a class folder; put the folders of splits on top, "
             "split/class/file"
         )
-    return splits, [*(PurePosixPath(name) / inner for name in splits for inner in _folders(path / name)), *others]
+    return splits, [*(part / inner for part in parts.values() for inner in _folders(path / part)), *others]
+
+
+def _passed(root: Path, folder: PurePosixPath, card: Card) -> tuple[PurePosixPath, list[PurePosixPath]]:
+    """(the folder of a split's classes, what lies beside the folders on the way to it)."""
+    beside: list[PurePosixPath] = []
+    split = card.split_of(folder.name)
+    while len(inner := _folders(root / folder)) == 1 and card.split_of(inner[0]) == split:
+        beside += [folder / name for name in sorted(_names(root / folder)) if name != inner[0]]
+        folder /= inner[0]
+    return folder, beside
+
+
+def _names_tell(card: Card) -> bool:
+    """Whether the names of files say their class."""
+    return "(?P<label>" in card.naming
 
 
 def class_names(path: Path) -> tuple[str, ...] | None:
@@ -124,7 +235,7 @@ def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -
     if is_clutter(relative.name) or str(relative) in OWN_FILES:
         yield SourceRow(source_key=storable(str(relative)), split=split, ignored=True)
     elif not _is_folder(root / relative):
-        yield from _file(root, relative, None, split, "label: lies outside of a class folder")
+        yield from _file(root, relative, card, None, split, "label: lies outside of a class folder")
     else:
         label = card.label_of(relative.name)
         problem = "label: missing" if _unlabelled(relative.name) else f"label: unknown folder ({relative.name!r})"
@@ -132,7 +243,7 @@ def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -
 
 
 def _below(
-    root: Path, folder: PurePosixPath, card: Card, label: str | None, split: str, problem: str | None, code: str
+    root: Path, folder: PurePosixPath, card: Card, label: str | None, split: str, problem: str | None, code: str | None
 ) -> Iterator[SourceRow]:
     for name in sorted(_names(root / folder)):
         inner = folder / name
@@ -145,17 +256,29 @@ def _below(
                 continue
             yield from _below(root, inner, card, label, split, problem, code)
         else:
-            yield from _file(root, inner, label, split, problem, code)
+            yield from _file(root, inner, card, label, split, problem, code)
 
 
 def _file(
-    root: Path, relative: PurePosixPath, label: str | None, split: str, problem: str | None, code: str | None = None
+    root: Path,
+    relative: PurePosixPath,
+    card: Card,
+    label: str | None,
+    split: str,
+    problem: str | None,
+    code: str | None = None,
 ) -> Iterator[SourceRow]:
     key = storable(str(relative))
     path = root / relative
-    if is_clutter(relative.name):
+    if is_clutter(relative.name) or (_names_tell(card) and str(relative) in OWN_FILES):
         yield SourceRow(source_key=key, split=split, ignored=True)
         return
+    told = card.told_by(relative.name) or {}
+    if _names_tell(card):
+        code = told.get("label")
+        label = card.label_of(code) if code is not None else None
+        if label is None:
+            problem = f"label: not named as the files of {card.title} are" if code is None else "label: unknown code"
     if key != str(relative):
         problem = "file: the name is not UTF-8"
     elif path.is_symlink() and path.is_dir():
@@ -172,6 +295,7 @@ def _file(
         # a refused file keeps no path: nothing later may open it
         relative_path=None if problem and problem.startswith("file:") else str(relative),
         problem=problem,
+        attributes={name: value for name, value in told.items() if name not in ("label", "split")},
     )
 
 

@@ -17,6 +17,7 @@ from ferclean.sources.ballots import by_label, refuse_strangers, vote_number, wh
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, outside, refuse_shifted
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
+from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.rows import SourceRow, storable
 from ferclean.sources.tabular import code_of
 from ferclean.sources.undivided import known_split, refuse_split
@@ -42,7 +43,8 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str 
     does not have, for the compound set under the card of the basic one, and for votes that do not fit or that are on
     other names.
     """
-    base = path if (path / LABELS).is_file() else path / "basic"
+    inner = "compound" if card.name == "rafdb_compound" else "basic"
+    base = path if (path / LABELS).is_file() else path / inner
     if not (base / LABELS).is_file():
         raise BadDataError(
             f"{path} is not in the RAF-DB layout: {LABELS} is missing; give the folder that holds EmoLabel and Image"
@@ -98,6 +100,33 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str 
         )
 
 
+def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
+    """Folders with EmoLabel/list_patition_label.txt, told apart by the codes in it: basic, compound or drawn."""
+    for folder in glimpse.folders:
+        lines = [line.split() for line in glimpse.text(folder / LABELS).splitlines() if line.strip()]
+        if not lines:
+            continue
+        if "drawn_faces.json" in glimpse.files(folder):
+            why = f"{folder / 'drawn_faces.json'} lies beside the labels"
+            yield Guess(card="drawn_faces", path=glimpse.path(folder), confidence="certain", evidence=(why,))
+            continue
+        codes = sorted({line[1] for line in lines if len(line) == 2}, key=lambda code: (len(code), code))
+        compound = "compound" in folder.name.lower() or bool(set(codes) & set(map(str, _COMPOUND)))
+        card = load_card("rafdb_compound" if compound else "rafdb")
+        pictures = [inner for inner, _ in _FOLDERS if glimpse.pictures(folder / inner)]
+        if any(len(line) != 2 for line in lines) or not set(codes) <= set(card.codes) or not pictures:
+            yield (
+                f"{folder / LABELS} is not RAF-DB's (lines NAME CODE with the codes {', '.join(card.codes)}) or lies "
+                f"beside no {' and no '.join(inner for inner, _ in _FOLDERS)}"
+            )
+            continue
+        said = (
+            f"{folder / LABELS} has lines as {' '.join(lines[0])!r} with the codes {', '.join(codes)}",
+            f"pictures lie in {', '.join(pictures)}",
+        )
+        yield Guess(card=card.name, path=glimpse.path(folder), confidence="certain", evidence=said)
+
+
 def _label_list(path: Path, card: Card) -> list[tuple[int, str, str | None]]:
     """(line number, key, code) per line; the code is None where the line has none."""
     listed: list[tuple[int, str, str | None]] = []
@@ -115,12 +144,19 @@ def _label_list(path: Path, card: Card) -> list[tuple[int, str, str | None]]:
         refuse_shifted([code for _, code in codes], card)
     if set(card.classes) <= set(EXPRESSIONS):
         _refuse_compound(path, [code for _, code in codes], card)
+    elif _is_basic(path, {code for _, code in codes}, card):
+        raise BadDataError(f"{path} has the codes 1 to 7, as RAF-DB's basic set: ingest it with card rafdb")
     for number, code in (codes[place] for place in strange[:1]):
         raise BadDataError(
             f"{path}, line {number}: unknown code {code!r} ({len(strange):,} of {len(codes):,} lines); known: "
             f"{card.known_labels()}. Mend the list, or give a card (.md) with these codes"
         )
     return listed
+
+
+def _is_basic(path: Path, codes: set[str], card: Card) -> bool:
+    named = path.parent.parent.name.lower() == "compound"
+    return card.name == "rafdb_compound" and not named and codes == set(map(str, range(1, 8)))
 
 
 def _refuse_compound(path: Path, codes: list[str], card: Card) -> None:

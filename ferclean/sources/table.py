@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ferclean.errors import BadDataError, UsageError, among, few
-from ferclean.evidence.labels import ClassName, canonical_name
+from ferclean.evidence.labels import EXPRESSIONS, ClassName, canonical_name, find_class
 from ferclean.sources.ballots import by_label, vote_number, whole_votes
 from ferclean.sources.cards import Card
+from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.pictures import holds_pictures, picture_of
 from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow, name_list, split_names
 from ferclean.sources.tabular import (
@@ -138,6 +139,30 @@ def notes(path: Path, card: Card, options: Mapping[str, Any]) -> list[str]:
     if not parts and split is None and not said_by_name(path, card):
         said.append("the table has no column of splits: all rows are training data; --split says otherwise")
     return said
+
+
+def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
+    """Tables with a column of pictures that are there and a column of labels that are expressions' names."""
+    for file, header in glimpse.tables():
+        usual = [name for name in IMAGE_COLUMNS if name in header], [name for name in LABEL_COLUMNS if name in header]
+        if not all(usual) or file.stem == "metadata" or re.search(r"-\d{5}-of-\d{5}", file.stem):
+            continue
+        images, labels = usual
+        rows = glimpse.rows(file, [images[0], labels[0]])
+        codes = list(dict.fromkeys(code for row in rows if (code := code_of(row[labels[0]]))))
+        known = [code for code in codes if find_class(code, EXPRESSIONS)]
+        path = glimpse.path(file)
+        there = [row for row in rows if not picture_of(row[images[0]], path.parent)[1]]
+        if len(known) < 2 or 2 * len(known) < len(codes):
+            yield (
+                f"{file} lists pictures ({images[0]}), but its labels ({labels[0]}: {few(codes, 7)}) are no names of "
+                "expressions: say with --classes which they stand for"
+            )
+        elif 2 * len(there) < len(rows):
+            yield f"{file} lists pictures with names of expressions, but not where they lie: give --images"
+        else:
+            why = f"{file} has the columns {images[0]} and {labels[0]}, with the labels {few(codes, 8)}"
+            yield Guess(card="table", path=path, confidence="likely", evidence=(why,))
 
 
 def class_names(path: Path, *, label_column: str | None = None) -> tuple[str, ...] | None:

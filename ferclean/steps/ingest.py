@@ -23,6 +23,7 @@ from ferclean.errors import UsageError
 from ferclean.evidence.labels import ClassName
 from ferclean.files import whole_files
 from ferclean.parts.pixels import LOOK
+from ferclean.parts.recognised import AUTO, recognise, the_sure_one
 from ferclean.parts.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
@@ -96,12 +97,19 @@ def ingest(
     class, drawn with `seed`, in the source's order; `options` go to the layout (`votes`, `label_column`, ...).
     `dry_run` reads and checks everything and stores nothing.
 
+    The card "auto" is what `parts.recognised` takes `path` for, where that is sure.
+
     Raises UsageError for options and names, BadDataError when the data cannot be what the card says: no usable
     image, labels counted from another number than the card's codes, a known row with another given label or split.
     """
+    options = {name: value for name, value in options.items() if value is not None}
+    if card == AUTO:
+        guess = the_sure_one(recognise(path))
+        card, path, given = guess.card, guess.path, {**guess.options, **options}
+        layout = layout or given.pop("layout", None)
+        options = given
     card = card if isinstance(card, Card) else load_card(card)
     card = replace(card, layout=layout) if layout else card
-    options = {name: value for name, value in options.items() if value is not None}
     root = sources.root_of(Path(path), options)
     names = name_list(classes if classes is None or isinstance(classes, str) else list(classes))
     if names:

@@ -76,7 +76,7 @@ def test_names_are_offered_wherever_the_global_options_stand(
         "ferclean -w W diff or": {"original"},
         "ferclean -w W diff original ": {"original", "v1"},
         "ferclean export --form ": set(EXPORTS),
-        "ferclean -w W ingest ": set(known_cards()),
+        "ferclean -w W ingest ": {"auto", *known_cards()},
         "ferclean doctor --fail-on ": {"error", "warning", "never"},
         # nothing to look into: nothing is offered, nothing is said
         "ferclean -w nowhere export --release ": set(),

@@ -54,7 +54,8 @@ def test_every_bundled_card_is_well_formed() -> None:
     for name in known_cards():
         card = load_card(name)
         assert card.title
-        assert set(card.classes) <= set(EXPRESSIONS)
+        assert name == "rafdb_compound" or set(card.classes) <= set(EXPRESSIONS)
+        assert not card.expected or not card.split_totals
         assert set(card.codes.values()) == set(card.classes)
         assert sources.source(card.layout).read
         assert len(card.text) > 100

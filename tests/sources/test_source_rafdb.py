@@ -117,8 +117,20 @@ def test_the_compound_set_is_not_the_basic_set(tmp_path: Path) -> None:
     by_codes = write_rafdb(tmp_path / "set", codes)
     by_name = write_rafdb(tmp_path / "compound", [pair for pair in codes if int(str(pair[1])) < 8])
     for root in (by_codes, by_name):
-        with pytest.raises(BadDataError, match=r"compound set .* not the basic set that card 'rafdb' describes; write"):
+        with pytest.raises(
+            BadDataError,
+            match=r"compound set .* not the basic set that card 'rafdb' describes; ingest it with card rafdb_compound",
+        ):
             rows_of(root)
+    compound = load_card("rafdb_compound")
+    rows = list(rafdb.read(by_codes, compound))
+    assert {row.problem for row in rows} == {None}
+    assert (rows[0].given_label, rows[10].given_label) == ("happily surprised", "disgustedly surprised")
+    assert len(list(rafdb.read(tmp_path, compound))) == len(list(rafdb.read(by_name, compound)))
+    with pytest.raises(BadDataError, match="as RAF-DB's basic set: ingest it with card rafdb"):
+        list(
+            rafdb.read(write_rafdb(tmp_path / "basic", [(f"train_{code:05d}", code) for code in range(1, 8)]), compound)
+        )
     own = CARD.with_classes([f"class {letter}" for letter in "abcdefghijkl"])
     assert {row.problem for row in rafdb.read(by_codes, own)} == {None}
 

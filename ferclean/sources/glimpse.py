@@ -1,0 +1,143 @@
+"""A bounded look at a folder or file: some names, the first rows of its tables, never all of it and never a picture.
+
+It follows no link to a folder and says nothing about what it sees: that is for each layout's `recognise`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from ferclean.errors import BadDataError, FercleanError
+from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
+from ferclean.sources.tabular import header_of, records_of
+
+TOP = PurePosixPath(".")
+TABLES = (".csv", ".tsv", ".parquet", ".pq")
+_DEPTH, _FOLDERS, _BELOW, _ENTRIES, _FILES = 5, 500, 40, 1000, 200
+"""Levels below the path; folders opened, and those in one folder; entries read of one folder; files kept of one."""
+_ROWS = 200
+_TEXT = 64 * 1024
+_LISTS = (
+    "label.lst", "metadata.csv", "metadata.jsonl", "labels.csv", "fer2013.csv", "icml_face_data.csv", "fer2013new.csv",
+    "data.yaml", "training.csv", "validation.csv", "dataset_dict.json", "drawn_faces.json",
+)  # fmt: skip
+"""Files that may lie among a hundred thousand pictures, beyond the entries that are read."""
+
+Confidence = Literal["certain", "likely"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """What something is taken for: `ingest CARD PATH` with `options`, how sure that is, and why in words."""
+
+    card: str
+    path: Path
+    options: Mapping[str, str] = field(default_factory=dict)
+    confidence: Confidence
+    evidence: tuple[str, ...]
+
+    def words(self) -> list[str]:
+        """The command line after `ferclean ingest`, one word each."""
+        flags = [word for name, value in self.options.items() for word in (f"--{name.replace('_', '-')}", value)]
+        return [self.card, str(self.path), *flags]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "card": self.card, "path": str(self.path), "options": dict(self.options), "confidence": self.confidence,
+            "evidence": list(self.evidence),
+        }  # fmt: skip
+
+
+class Glimpse:
+    """What a bounded look at `path` shows; folders are relative to it, the nearest first. Of a file, only itself."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise BadDataError(f"{path}: no such file or folder")
+        self.root = path if path.is_dir() else path.parent
+        self.folders: list[PurePosixPath] = []
+        self._files: dict[PurePosixPath, list[str]] = {}
+        self._below: dict[PurePosixPath, list[str]] = {}
+        if not path.is_dir():
+            self.folders, self._files = [TOP], {TOP: [path.name]}
+            return
+        waiting = [TOP]
+        while waiting and len(self.folders) < _FOLDERS:
+            folder = waiting.pop(0)
+            self.folders.append(folder)
+            self._list(folder)
+            if len(folder.parts) < _DEPTH:
+                waiting += [folder / name for name in self._below[folder][:_BELOW]]
+
+    def _list(self, folder: PurePosixPath) -> None:
+        files: list[str] = []
+        below: list[str] = []
+        try:
+            with os.scandir(self.root / folder) as entries:
+                for entry in islice(entries, _ENTRIES):
+                    if is_clutter(entry.name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        below.append(entry.name)
+                    elif len(files) < _FILES or entry.name.lower().endswith(TABLES):
+                        files.append(entry.name)
+        except OSError as error:
+            raise BadDataError(f"{self.root / folder} cannot be read: {error.strerror}") from None
+        files += [name for name in _LISTS if name not in files and (self.root / folder / name).is_file()]
+        self._files[folder], self._below[folder] = sorted(files), sorted(below)
+
+    def path(self, inner: PurePosixPath) -> Path:
+        """Where something below lies; for the top, the path that was asked about."""
+        return self.root / inner if inner != TOP else self.root
+
+    def files(self, folder: PurePosixPath) -> list[str]:
+        """Names of files of a folder, perhaps not all."""
+        return self._files.get(folder, [])
+
+    def subfolders(self, folder: PurePosixPath) -> list[str]:
+        """Names of folders in a folder."""
+        return self._below.get(folder, [])
+
+    def pictures(self, folder: PurePosixPath, *, deep: bool = True) -> list[str]:
+        """Names of pictures in a folder, and with `deep` in those below it; perhaps not all."""
+        found = [name for name in self.files(folder) if name.lower().endswith(IMAGE_SUFFIXES)]
+        for name in self.subfolders(folder) if deep else ():
+            found += self.pictures(folder / name)
+        return found
+
+    def tables(self) -> Iterator[tuple[PurePosixPath, list[str]]]:
+        """(file, its column names in lower case without outer spaces) of every table that is seen."""
+        for folder in self.folders:
+            for name in self.files(folder):
+                if name.lower().endswith(TABLES):
+                    try:
+                        yield folder / name, [column.strip().lower() for column in header_of(self.path(folder / name))]
+                    except FercleanError:
+                        continue  # something else under such a name, which `ingest` would refuse in its own words
+
+    def rows(self, file: PurePosixPath, columns: list[str], count: int = _ROWS) -> list[dict[str, Any]]:
+        """The first rows of a table, its column names in lower case; fewer where the file breaks off its own form."""
+        path = self.path(file)
+        spelt = {name: name.strip().lower() for name in header_of(path) if name.strip().lower() in columns}
+        found: list[dict[str, Any]] = []
+        try:
+            for _, cells in islice(records_of(path, list(spelt)), count):
+                found.append({spelt[name]: cells[name] for name in spelt})
+        except FercleanError:
+            return found
+        return found
+
+    def text(self, file: PurePosixPath) -> str:
+        """The beginning of a text file, in whole lines; "" where there is no such file."""
+        path = self.path(file)
+        if not path.is_file():
+            return ""
+        with path.open("rb") as handle:
+            start = handle.read(_TEXT).decode("utf-8-sig", "replace")
+        return start if len(start) < _TEXT else start.rpartition("\n")[0]

@@ -1,0 +1,267 @@
+"""Copies of public sets, as they go round, are known by a bounded look; what nothing speaks for is said to be unknown.
+
+Each layout is described by the maker that writes it, with drawn faces; names and columns are those
+of the public copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ferclean import sources
+from ferclean.errors import BadDataError
+from ferclean.evidence.labels import ALIASES
+from ferclean.parts.recognised import recognise, sure
+from ferclean.sources.cards import load_card
+from tests.made_sets import FER_CODES, fer_row, write_csv, write_fer2013
+
+FACES = 24
+WORDS = {name: word for word, name in ALIASES.items() if word in ("angry", "happy", "sad")}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A copy's maker, what it must be taken for (card, path below the root, options) and the labels that come out."""
+
+    make: Callable[[Path, Sequence[bytes]], None]
+    card: str
+    path: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    """Source key -> class of some rows."""
+
+
+def put(root: Path, faces: Sequence[bytes], names: Sequence[str]) -> None:
+    """A face under each name; faces repeat."""
+    for place, name in enumerate(names):
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(faces[place % len(faces)])
+
+
+def rafdb_official(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, [f"basic/Image/aligned/train_{n:05d}_aligned.jpg" for n in range(1, 8)])
+    (root / "basic/EmoLabel").mkdir()
+    lines = [f"train_{n:05d}.jpg {n}\n" for n in range(1, 8)]
+    (root / "basic/EmoLabel/list_patition_label.txt").write_text("".join(lines))
+
+
+def rafdb_compound(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, [f"compound/Image/aligned/train_{n:05d}_aligned.jpg" for n in range(1, 12)])
+    (root / "compound/EmoLabel").mkdir()
+    lines = [f"train_{n:05d}.jpg {n}\n" for n in range(1, 12)]
+    (root / "compound/EmoLabel/list_patition_label.txt").write_text("".join(lines))
+
+
+def rafdb_kaggle(root: Path, faces: Sequence[bytes]) -> None:
+    train = [(f"train_{n:05d}_aligned.jpg", n % 7 + 1) for n in range(1, 15)]
+    test = [(f"test_{n:04d}_aligned.jpg", n % 7 + 1) for n in range(1, 8)]
+    for split, rows in (("train", train), ("test", test)):
+        put(root, faces, [f"DATASET/{split}/{code}/{name}" for name, code in rows])
+        write_csv(root / f"{split}_labels.csv", [["image", "label"], *rows])
+
+
+def fer2013_folders(root: Path, faces: Sequence[bytes]) -> None:
+    for split, word in (("train", "Training"), ("test", "PrivateTest")):
+        names = [f"{split}/{WORDS.get(c, c)}/{word}_{n}{n}21.jpg" for n, c in enumerate(FER_CODES, 1)]
+        put(root, faces, names)
+
+
+def plain_folders(root: Path, faces: Sequence[bytes]) -> None:
+    put(
+        root,
+        faces,
+        [
+            f"images/{split}/{WORDS.get(c, c)}/{n}.jpg"
+            for split in ("train", "validation")
+            for n, c in enumerate(FER_CODES)
+        ],
+    )
+
+
+def fer2013_csv(root: Path, faces: Sequence[bytes]) -> None:
+    write_fer2013(root / "fer2013/fer2013.csv", [fer_row(c, c) for c in range(7)])
+
+
+def icml_csv(root: Path, faces: Sequence[bytes]) -> None:
+    rows = [fer_row(c, c) for c in range(7)]
+    write_fer2013(root / "icml_face_data.csv", rows, ("emotion", " Usage", " pixels"))
+    write_fer2013(root / "train.csv", rows, ("emotion", "pixels"))
+    write_fer2013(root / "test.csv", rows, ("pixels",))
+
+
+def ckplus_csv(root: Path, faces: Sequence[bytes]) -> None:
+    write_fer2013(root / "ckextended.csv", [fer_row(c, c) for c in range(8)])
+
+
+def ckplus_folders(root: Path, faces: Sequence[bytes]) -> None:
+    classes = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
+    put(root, faces, [f"CK+48/{name}/S{10 + n:03d}_00{n}_000000{n + 10}.png" for n, name in enumerate(classes)])
+
+
+def jaffe(root: Path, faces: Sequence[bytes]) -> None:
+    codes = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")
+    put(root, faces, [f"jaffe/KA.{code}{n}.{n + 30}.tiff" for code in codes for n in (1, 2)])
+    (root / "jaffe/README_FIRST.txt").write_text("The Japanese Female Facial Expression Database")
+
+
+def sfew(root: Path, faces: Sequence[bytes]) -> None:
+    for split in ("Train", "Val"):
+        classes = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
+        names = [f"{split}/{split}_Aligned_Faces/{c}/Airheads_00051924{n}_00000005.png" for n, c in enumerate(classes)]
+        put(root, faces, names)
+    put(root, faces, ["Test/Test_Aligned_Faces/HarryPotter_000519240_00000009.png"])
+
+
+def hf_metadata(root: Path, faces: Sequence[bytes]) -> None:
+    for split in ("train", "test"):
+        put(root, faces, [f"{split}/{n:04d}.jpg" for n in range(7)])
+        rows = [[f"{n:04d}.jpg", name] for n, name in enumerate(FER_CODES)]
+        write_csv(root / split / "metadata.csv", [["file_name", "label"], *rows])
+
+
+def hf_parquet(root: Path, faces: Sequence[bytes], names: Sequence[str] = tuple(FER_CODES)) -> None:
+    import datasets
+
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))})
+    cells = {"image": [{"bytes": face, "path": None} for face in faces[: len(names)]], "label": list(range(len(names)))}
+    (root / "data").mkdir(parents=True)
+    datasets.Dataset.from_dict(cells, features=features).to_parquet(root / "data/train-00000-of-00001.parquet")
+
+
+def table(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, [f"faces/{n}.jpg" for n in range(7)])
+    write_csv(root / "faces.csv", [["path", "label"], *([f"faces/{n}.jpg", c] for n, c in enumerate(FER_CODES))])
+
+
+AS_FOLDERS = {"layout": "image_folder"}
+LAYOUTS: dict[str, Layout] = {
+    "RAF-DB as its authors send it": Layout(rafdb_official, "rafdb", "basic", {}, {"train_00003": "disgust"}),
+    "RAF-DB's compound set": Layout(rafdb_compound, "rafdb_compound", "compound", {}, {"train_00003": "sadly fearful"}),
+    "RAF-DB from Kaggle": Layout(
+        rafdb_kaggle, "rafdb", "DATASET", AS_FOLDERS, {"train/6/train_00005_aligned.jpg": "anger"}
+    ),
+    "FER2013 as folders": Layout(
+        fer2013_folders, "fer2013", "", AS_FOLDERS, {"test/sad/PrivateTest_5521.jpg": "sadness"}
+    ),
+    "folders that say no more than classes": Layout(
+        plain_folders, "image_folder", "images", {}, {"validation/angry/0.jpg": "anger"}
+    ),
+    "fer2013.csv": Layout(fer2013_csv, "fer2013", "fer2013/fer2013.csv", {}, {"3": "happiness"}),
+    "icml_face_data.csv with spaces in its header": Layout(
+        icml_csv, "fer2013", "icml_face_data.csv", {}, {"6": "neutral"}
+    ),
+    "CK+ as a csv": Layout(ckplus_csv, "ckplus", "ckextended.csv", {"layout": "fer2013"}, {"7": "contempt"}),
+    "CK+48 as folders": Layout(ckplus_folders, "ckplus", "CK+48", {}, {"happy/S014_004_00000014.png": "happiness"}),
+    "JAFFE": Layout(jaffe, "jaffe", "jaffe", {}, {"KA.DI2.32.tiff": "disgust", "KA.SU1.31.tiff": "surprise"}),
+    "SFEW, aligned": Layout(
+        sfew, "sfew", "", {}, {"Val/Val_Aligned_Faces/Sad/Airheads_000519245_00000005.png": "sadness"}
+    ),
+    "a Hugging Face folder with metadata.csv": Layout(hf_metadata, "hf", "", {}, {"test/0": "anger"}),
+    "a Hugging Face folder of Parquet shards": Layout(hf_parquet, "hf", "", {}, {"train/5": "surprise"}),
+    "a table of paths and names": Layout(table, "table", "faces.csv", {}, {"faces/2.jpg": "fear"}),
+}
+
+
+@pytest.fixture(scope="module")
+def faces(drawn_set: Path) -> list[bytes]:
+    """Some drawn faces as they lie in a file."""
+    files = sorted((drawn_set / "Image/aligned").glob("test_*.jpg"))[:FACES]
+    return [file.read_bytes() for file in files]
+
+
+# `datasets` leaves a metadata.csv open
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*metadata.csv:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_public_copy_is_recognised_and_read(name: str, faces: list[bytes], tmp_path: Path) -> None:
+    layout = LAYOUTS[name]
+    layout.make(tmp_path, faces)
+    guesses = recognise(tmp_path)
+    best = sure(guesses)
+    assert best is not None, guesses
+    assert (best.card, best.path, dict(best.options)) == (layout.card, tmp_path / layout.path, layout.options)
+    assert best.evidence
+    assert all(len(line) > 20 for line in best.evidence)
+    card = load_card(best.card)
+    options = dict(best.options)
+    if other := options.pop("layout", None):
+        card = card.__class__(**{**card.__dict__, "layout": other})
+    rows = {row.source_key: row for row in sources.read(best.path, card, options)}
+    assert {key: rows[key].given_label for key in layout.labels} == layout.labels
+    troubled = [row for row in rows.values() if row.problem]
+    assert len(troubled) <= 1, troubled  # what lies beside the pictures
+
+
+NOT_KNOWN: dict[str, tuple[Callable[[Path, Sequence[bytes]], None], str]] = {
+    "cats and dogs": (
+        lambda root, faces: put(root, faces, [f"train/{c}/{n}.jpg" for c in ("cats", "dogs") for n in range(3)]),
+        "cats, dogs in . name no expressions",
+    ),
+    "numbers of nobody knows what": (
+        lambda root, faces: put(root, faces, [f"train/{c}/{n}.jpg" for c in range(7) for n in range(2)]),
+        "are numbers, and nothing says which expressions they stand for",
+    ),
+    "RAF-DB's pictures under other numbers than its codes": (
+        lambda root, faces: put(root, faces, [f"train/{c}/train_{c:05d}_aligned.jpg" for c in range(7)]),
+        "called as those of RAF-DB .* but the folders 0 are none of its classes",
+    ),
+    "an empty folder": (lambda root, faces: None, "it is empty"),
+    "pictures without labels": (
+        lambda root, faces: put(root, faces, [f"faces/{n}.jpg" for n in range(4)]),
+        "pictures lie in faces, but nothing says what they show",
+    ),
+    "a table of numbers": (
+        lambda root, faces: _numbered_table(root, faces),
+        r"its labels \(label: 0, 1, 2, 3\) are no names of expressions",
+    ),
+    "a Hugging Face folder of other classes": (
+        lambda root, faces: hf_parquet(root, faces, ["cat", "dog", "horse"]),
+        r"its labels \(cat, dog, horse\) are no expressions",
+    ),
+    "a csv of pixels with other codes": (
+        lambda root, faces: write_fer2013(root / "digits.csv", [fer_row(c, c) for c in range(10)]) and None,
+        "but not the codes 0, 1, 2, 3, 4, 5, 6 and 2304 pixels",
+    ),
+    "documents": (lambda root, faces: (root / "notes.txt").write_text("x") and None, "it holds notes.txt"),
+}
+
+
+def _numbered_table(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, [f"{n}.jpg" for n in range(4)])
+    write_csv(root / "faces.csv", [["path", "label"], *([f"{n}.jpg", n] for n in range(4))])
+
+
+@pytest.mark.parametrize("name", NOT_KNOWN)
+def test_what_nothing_speaks_for_is_said_to_be_unknown(name: str, faces: list[bytes], tmp_path: Path) -> None:
+    make, why = NOT_KNOWN[name]
+    make(tmp_path, faces)
+    with pytest.raises(BadDataError, match=f"is no data set that is known here: .*{why}.*Name what it is"):
+        recognise(tmp_path)
+
+
+def test_two_sets_in_one_folder_are_a_choice(faces: list[bytes], tmp_path: Path) -> None:
+    rafdb_official(tmp_path, faces)
+    rafdb_compound(tmp_path, faces)
+    guesses = recognise(tmp_path)
+    assert {guess.card for guess in guesses} == {"rafdb", "rafdb_compound"}
+    assert sure(guesses) is None
+
+
+def test_a_look_opens_no_picture_and_a_bounded_number_of_folders(
+    faces: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, [b"no picture"], [f"train/{c}/{n}.jpg" for c in ("happy", "sad") for n in range(30)])
+    for n in range(60):
+        (tmp_path / f"more/{n}/{n}").mkdir(parents=True)
+    (tmp_path / "circle").symlink_to(tmp_path)
+    opened: list[Path] = []
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *args, **kw: opened.append(self) or real(self, *args, **kw))
+    (guess,) = recognise(tmp_path)
+    assert guess.card == "image_folder"
+    assert not [path for path in opened if path.suffix == ".jpg"]
+    assert len(sources.Glimpse(tmp_path).folders) < 100
