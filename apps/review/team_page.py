@@ -10,8 +10,9 @@ import streamlit as st
 from apps.review import links, parts, style
 from apps.review.parts import escape
 from apps.review.sitting import Sitting
+from ferclean.evidence.people.pairs import FEWEST
 from ferclean.review import beside as faces_beside
-from ferclean.review.agreement import FEWEST, AnswerLine, Dispute, Figure, PairLine, Team, team
+from ferclean.review.agreement import AnswerLine, Dispute, Figure, PairLine, Team, team
 
 _MEASURE = (
     "1 is full agreement, 0 is what chance alone would bring. Each figure stands with the faces that it rests on and "

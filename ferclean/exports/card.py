@@ -13,6 +13,7 @@ from typing import Any
 
 import ferclean
 from ferclean.exports.content import Content, split_order
+from ferclean.exports.provenance import LIMITS, Provenance, agreement_lines, provenance
 
 
 def licence_warning(content: Content) -> str | None:
@@ -25,16 +26,27 @@ def licence_warning(content: Content) -> str | None:
     )
 
 
-def write_card(content: Content, path: Path, *, form: str, front_matter: str | None = None) -> None:
-    """Fill the card template and write it; `front_matter` is YAML for the Hugging Face form."""
-    path.write_text(render_card(content, form=form, front_matter=front_matter), encoding="utf-8", newline="\n")
+def write_card(
+    content: Content,
+    path: Path,
+    *,
+    form: str,
+    front_matter: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    origin: Provenance | None = None,
+) -> None:
+    """Fill the card template and write it.
 
-
-def render_card(content: Content, *, form: str, front_matter: str | None = None) -> str:
-    """The card's text."""
-    return card_template("card.md.jinja").render(
-        **_facts(content), form=form, front_matter=Verbatim(front_matter or "")
+    `front_matter` (YAML) and `columns` (what each means) are the Hugging Face form's; `origin` is where the labels come
+    from, when the caller knows it already.
+    """
+    text = card_template("card.md.jinja").render(
+        **_facts(content, origin or provenance(content)),
+        form=form,
+        front_matter=Verbatim(front_matter or ""),
+        columns=[(name, Verbatim(about)) for name, about in (columns or {}).items()],
     )
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def card_template(name: str) -> Any:
@@ -96,7 +108,7 @@ def _guidelines(config: Mapping[str, Any]) -> list[tuple[str, list[str], list[tu
     ]
 
 
-def _facts(content: Content) -> dict[str, Any]:
+def _facts(content: Content, origin: Provenance) -> dict[str, Any]:
     table, rows = content.table, content.rows
     splits = sorted(table["split"].unique(), key=split_order)
     kept = content.counts()
@@ -116,7 +128,12 @@ def _facts(content: Content) -> dict[str, Any]:
         "accuracy": _accuracy(made.counts) if made else None,
         "changes": made.counts.get("automatic_changes", []) if made else [],
         "soft": _SOFT if rows["release_soft_label"].notna().any() else _HARD,
-        "reviewers": made.config.get("reviewers", []) if made else [],
+        "flows": origin.flows,
+        "more_flows": origin.more_flows,
+        "runs": [(run.run_id, run.kind, run.method, run.code_version) for run in origin.runs],
+        "reviewers": origin.reviewers,
+        "agreement": agreement_lines(origin),
+        "limits": LIMITS,
         "guidelines": _guidelines(made.config) if made else [],
         "splits": splits,
         "counts": counts,

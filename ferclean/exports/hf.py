@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferclean import extras
+from ferclean.exports import croissant
 from ferclean.exports.card import write_card
 from ferclean.exports.cells import safe_file_name
 from ferclean.exports.content import Content, needs_release, records, split_order
+from ferclean.exports.croissant import write_croissant
+from ferclean.exports.provenance import provenance
 from ferclean.exports.soft_targets import target
 from ferclean.progress import Progress
 
@@ -39,6 +42,22 @@ def check(content: Content, out: Path) -> list[str]:
     return content.empty_columns(["verdict"])
 
 
+COLUMNS = {
+    "image": "the source's file, byte for byte",
+    "label": "the released label; class names in the card's order",
+    "given_label": "the source's label, in the same order",
+    "sample_id": "digest of data set, key and content",
+    "source_key": "the source's own name of the row",
+    "changed": "true where `label` differs from `given_label`",
+    "verdict": "what the recognizers thought when this folder was written, where they ran",
+    "decision": "what people said of the row when this folder was written: keep, relabel, ambiguous or exclude; null "
+    "where nobody decided",
+    "soft_label": "the training target, a probability per class in the order above",
+    "weight": "what `label` counts for where one trains on it: 1, or less where it was in doubt",
+}
+"""Column -> what it means, for the card and the Croissant file."""
+
+
 def features(classes: tuple[str, ...]) -> Any:
     """The columns as `datasets.Features`; both labels are ClassLabel with names in the card's order."""
     from datasets import ClassLabel, Features, Image, List, Value
@@ -52,6 +71,7 @@ def features(classes: tuple[str, ...]) -> Any:
             "source_key": Value("string"),
             "changed": Value("bool"),
             "verdict": Value("string"),
+            "decision": Value("string"),
             "soft_label": List(Value("float32")),
             "weight": Value("float32"),
         }
@@ -59,7 +79,8 @@ def features(classes: tuple[str, ...]) -> Any:
 
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:
-    """Write data/<split>-<number>-of-<files>.parquet, each of about SHARD_BYTES, image bytes inside, and README.md."""
+    """Write data/<split>-<number>-of-<files>.parquet, each of about SHARD_BYTES, image bytes inside, README.md and
+    croissant.json."""
     import pyarrow as pa
 
     columns = features(content.dataset.classes)
@@ -82,7 +103,10 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
         of_split = rows[rows["split"] == split]
         size = _write_shards(target / "data", split, parts(of_split), schema)
         splits.append({"name": split, "num_bytes": size, "num_examples": len(of_split)})
-    write_card(content, target / "README.md", form="hf", front_matter=_front_matter(content, columns, splits))
+    origin = provenance(content)
+    head = _front_matter(content, columns, splits)
+    write_card(content, target / "README.md", form="hf", front_matter=head, columns=COLUMNS, origin=origin)
+    write_croissant(content, target / croissant.FILE, columns, COLUMNS, origin)
 
 
 def _write_shards(folder: Path, split: str, parts: Iterator[pa.Table], schema: pa.Schema) -> int:
@@ -116,6 +140,7 @@ def _row(content: Content, row: dict[str, Any], index: dict[str, int]) -> dict[s
         "source_key": row["source_key"],
         "changed": row["release_label"] != row["given_label"],
         "verdict": row["verdict"],
+        "decision": row["decision"],
         "soft_label": target(row, list(index)),
         "weight": row["release_weight"],
     }

@@ -11,12 +11,10 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from ferclean.evidence.people.pairs import alpha, class_agreement, cohen_kappa, interval
-from ferclean.store.agreeing import OTHER_ANSWERS, Agreeing, agreeing, disputed, people
+from ferclean.evidence.people.pairs import FEWEST, alpha, class_agreement, cohen_kappa, interval
+from ferclean.store.agreeing import OTHER_ANSWERS, agreeing, disputed, people
 from ferclean.store.workspace import Workspace
 
-FEWEST = 30
-"""Faces below which no agreement is stated: with three answers in four the same, kappa's interval is still .4 wide."""
 _PAIRS = 40  # pairs of people that are listed, those with the most faces first
 
 
@@ -114,16 +112,16 @@ def team(ws: Workspace, *, disputes: int = 6, examples: int = 4) -> Team:
     with ws.reading("agreement"):
         found = agreeing(ws)
         names = (*found.classes, *OTHER_ANSWERS)
-        patterns, times = _patterns(found, "all", len(names))
+        patterns, times = found.counted("all")
         often = _disputed(patterns, times)[:disputes]
         faces = disputed(ws, [pair for pair, _ in often], each=examples)
         answered = people(ws)
     listed = _by_pair(found.pairs)
     return Team(
         people=answered,
-        overall=_alpha(found, "all", len(names)),
-        blind=_alpha(found, "blind", len(names)),
-        shown=_alpha(found, "shown", len(names)),
+        overall=_alpha(*found.counted("all")),
+        blind=_alpha(*found.counted("blind")),
+        shown=_alpha(*found.counted("shown")),
         pairs=tuple(_pair(*who, rows, len(names)) for who, rows in listed[:_PAIRS]),
         more_pairs=max(0, len(listed) - _PAIRS),
         answers=_answers(patterns, times, names),
@@ -134,21 +132,13 @@ def team(ws: Workspace, *, disputes: int = 6, examples: int = 4) -> Team:
     )
 
 
-def _patterns(found: Agreeing, which: str, answers: int) -> tuple[np.ndarray, np.ndarray]:
-    """(U, C) how many gave each answer, and (U,) faces with that pattern."""
-    chosen = found.patterns[found.patterns["which"] == which]
-    counts = [np.bincount(np.asarray(pattern, dtype=np.int64), minlength=answers) for pattern in chosen["pattern"]]
-    return np.array(counts, dtype=np.int64).reshape(-1, answers), chosen["faces"].to_numpy(dtype=np.int64)
-
-
 def _figure(value: float, ends: np.ndarray, n: int) -> Figure:
     if n < FEWEST or np.isnan(value):
         return Figure(value=None, low=None, high=None, n=n)
     return Figure(value=float(value), low=float(ends[0]), high=float(ends[1]), n=n)
 
 
-def _alpha(found: Agreeing, which: str, answers: int) -> Figure:
-    patterns, times = _patterns(found, which, answers)
+def _alpha(patterns: np.ndarray, times: np.ndarray) -> Figure:
     n = int(times.sum())
     if n < FEWEST:
         return _figure(float("nan"), np.empty(2), n)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ferclean.store.exchange import frame, rows
@@ -53,6 +54,12 @@ class Agreeing:
     patterns: pd.DataFrame
     """One row per combination that occurs: which (all; blind or shown: of the answers that were given so), pattern (the
     sorted numbers of the answers to one face), faces."""
+
+    def counted(self, which: str) -> tuple[np.ndarray, np.ndarray]:
+        """(U, K + 2) how many people gave each answer, and (U,) faces with that pattern, of `which` answers."""
+        chosen, answers = self.patterns[self.patterns["which"] == which], len(self.classes) + len(OTHER_ANSWERS)
+        counts = [np.bincount(np.asarray(pattern, dtype=np.int64), minlength=answers) for pattern in chosen["pattern"]]
+        return np.array(counts, dtype=np.int64).reshape(-1, answers), chosen["faces"].to_numpy(dtype=np.int64)
 
 
 def agreeing(ws: Workspace) -> Agreeing:

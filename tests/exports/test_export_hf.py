@@ -51,6 +51,22 @@ def test_load_dataset_opens_it_with_class_names_in_the_cards_order(loaded: datas
         assert isinstance(split.features["image"], datasets.Image)
 
 
+def test_it_opens_as_a_stream_too(exported: Path, loaded: datasets.DatasetDict) -> None:
+    streamed = datasets.load_dataset(str(exported), streaming=True)
+    assert list(streamed) == list(loaded)
+    for split, rows in streamed.items():
+        assert rows.features == loaded[split].features
+        assert [row["source_key"] for row in rows] == loaded[split]["source_key"][:]
+
+
+def test_what_people_decided_is_a_column(tmp_path: Path) -> None:
+    work = small(tmp_path)
+    decide(work.ws, "train_00001", "relabel", label="fear", reviewer="ann")
+    export(work.ws, form="hf", out=tmp_path / "out", release="original")
+    rows = pq.read_table(tmp_path / "out" / "data" / "train-00000-of-00001.parquet").to_pylist()
+    assert [row["decision"] for row in rows if row["decision"]] == ["relabel"]
+
+
 def test_rows_carry_the_released_label_and_where_they_come_from(work: Small, loaded: datasets.DatasetDict) -> None:
     rows = {row["source_key"]: row for row in loaded["train"].remove_columns("image")}
     assert sorted(rows) == [f"train_0000{n}" for n in (1, 2, 3, 4, 6, 7)]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from ferclean.review.agreement import FEWEST, team
+from ferclean.evidence.people.pairs import FEWEST
+from ferclean.review.agreement import team
 from ferclean.store.decisions import Decision, append_decisions, undo
 from ferclean.store.workspace import Workspace
 from tests.bare_workspace import CLASSES, bare
