@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ferclean.errors import BadDataError
-from ferclean.sources.cards import Card
+from ferclean.evidence.labels import ClassName
+from ferclean.sources.cards import Card, SourceCode
+from ferclean.sources.tabular import code_of
 
 
 def numeric_codes(labels: Iterable[str], card: Card) -> set[int]:
@@ -63,3 +65,15 @@ def perhaps_shifted(seen: Iterable[int], codes: Mapping[Any, str]) -> str | None
 def outside(labels: Sequence[str], card: Card) -> list[int]:
     """Positions of the labels that the card does not know."""
     return [place for place, label in enumerate(labels) if card.coded(label) is None]
+
+
+def read_code(cell: object, card: Card) -> tuple[ClassName | None, str | None, str | None]:
+    """(class, code, problem) of a cell that holds a code of the card, or one that it says to stand for no class."""
+    code = code_of(cell)
+    if code is None:
+        return None, None, "label: missing"
+    if label := card.coded(code):
+        return label, code, None
+    if word := card.no_labels.get(SourceCode(code)):
+        return None, code, f"label: none of the classes, but {word!r}"
+    return None, code, f"label: unknown code ({code!r}; known: {', '.join([*card.codes, *card.no_labels])})"

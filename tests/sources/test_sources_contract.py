@@ -52,8 +52,16 @@ def drawn_faces(root: Path) -> Path:
     return root
 
 
+def affectnet(root: Path) -> Path:
+    write_folder(root, ["Manually_Annotated_Images/1/a.png", "Manually_Annotated_Images/2/b.png"])
+    header = ["subDirectory_filePath", "expression", "valence", "arousal"]
+    write_csv(root / "training.csv", [header, ["1/a.png", 5, -0.4, 0.2], ["1/lost.png", 1, 0, 0]])
+    write_csv(root / "validation.csv", [header, ["2/b.png", 10, -2, -2]])
+    return root
+
+
 MAKERS: dict[str, Callable[[Path], Path]] = {
-    maker.__name__: maker for maker in (rafdb, fer2013, image_folder, table, hf, drawn_faces)
+    maker.__name__: maker for maker in (rafdb, fer2013, image_folder, table, hf, drawn_faces, affectnet)
 }
 
 
