@@ -5,13 +5,16 @@ It draws what `ferclean audit` says, and draws a sample where there is none; it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from apps.review import parts, sitting, style
 from apps.review.parts import escape
 from apps.review.sitting import Sitting
 from ferclean.errors import FercleanError
-from ferclean.steps.audit import AuditSummary, audit
+from ferclean.steps.audit import FEWEST, AuditSummary, audit
 from ferclean.store.audits import audited
 from ferclean.store.decisions import newest_decision
 
@@ -34,6 +37,7 @@ def draw(at: Sitting) -> None:
     st.html(f'<div class="fc fc-agree">{_rate(found)}{_count(found)}{_advice(found)}</div>')
     _buttons(at, found)
     st.html(f'<div class="fc fc-two">{_answers(found)}{_strata(found)}</div>')
+    st.html(_classes(found))
     if found.notes:
         st.html(f'<p class="fc quiet fc-wide">{escape("; ".join(found.notes))}</p>')
     parts.keys({}, face="")
@@ -89,11 +93,7 @@ def _rate(found: AuditSummary) -> str:
     rate, low, high = errors["rate"], errors["rate_low"], errors["rate_high"]
     if rate is None or low is None or high is None:
         return _box("wrong labels among the undecided", '<em class="few">not known yet</em>', "no answer counts yet")
-    widest = max(high, 0.01)
-    bar = (
-        f'<span class="fc-span" aria-hidden="true"><i style="left:{low / widest:.1%};'
-        f'width:{(high - low) / widest:.1%}"></i><b style="left:{rate / widest:.1%}"></b></span>'
-    )
+    bar = _span(rate, low, high, max(high, 0.01))
     return _box(
         "wrong labels among the undecided", f"{rate:.1%}", f"95 % interval {low:.1%} to {high:.1%}", between=bar
     )
@@ -129,7 +129,7 @@ def _answers(found: AuditSummary) -> str:
         ("wrong", found.wrong, "another label was chosen"),
         ("ambiguous", found.ambiguous, "not counted as wrong: people would not agree on another"),
         ("unusable", found.unusable, "excluded; not counted as wrong"),
-        ("skipped", found.unanswered, "taken to be like the others of their stratum"),
+        ("skipped", found.unanswered, "or decided by a revert alone: taken to be like the others of their stratum"),
         ("answered out of order", found.further, "count once those before them are answered"),
     )
     body = "".join(
@@ -152,4 +152,44 @@ def _strata(found: AuditSummary) -> str:
     return (
         '<div class="fc"><h3 class="fc-title">By stratum: faces of a like chance, by the model, of a wrong label</h3>'
         f'<table class="fc-table num">{head}{body}</table></div>'
+    )
+
+
+def _classes(found: AuditSummary) -> str:
+    head = (
+        "<tr><th>given label</th><th>undecided</th><th>answered</th><th>wrong</th>"
+        '<th class="wide"></th><th>wrong labels left (95 % interval)</th></tr>'
+    )
+    widest = max((one["rate_high"] or 0.0 for one in found.classes), default=0.0) or 1.0
+    body = "".join(
+        f"<tr><th>{escape(one['label'])}</th><td>{one['rows']:,}</td><td>{one['answered']:,}</td>"
+        f"<td>{one['wrong']:,}</td>{_share(one, widest)}</tr>"
+        for one in found.classes
+    )
+    words = (
+        f"Each label from its own faces alone, weighted as they were drawn; below {FEWEST} answers none is told. "
+        "Each interval holds by itself: among several, one may miss."
+    )
+    title = '<h3 class="fc-title">By given label</h3>'
+    return (
+        f'<div class="fc">{title}<table class="fc-table num">{head}{body}</table></div>'
+        f'<p class="fc quiet fc-wide">{escape(words)}</p>'
+    )
+
+
+def _share(one: Mapping[str, Any], widest: float) -> str:
+    rate, low, high = one["rate"], one["rate_low"], one["rate_high"]
+    if rate is None:
+        why = "all decided" if not one["rows"] else f"too few: {one['answered']} of {FEWEST} answers"
+        return f'<td class="wide"></td><td><em class="few">{why}</em></td>'
+    return (
+        f'<td class="wide">{_span(rate, low, high, widest)}</td><td>{rate:.1%} ({low:.1%} to {high:.1%}), '
+        f"about {one['count']:,.0f}</td>"
+    )
+
+
+def _span(rate: float, low: float, high: float, widest: float) -> str:
+    return (
+        f'<span class="fc-span" aria-hidden="true"><i style="left:{low / widest:.1%};'
+        f'width:{(high - low) / widest:.1%}"></i><b style="left:{rate / widest:.1%}"></b></span>'
     )

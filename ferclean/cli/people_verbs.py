@@ -278,6 +278,19 @@ def audit(
             f"{left['rate']:.2%} of {left['rows']:,} undecided ({left['rate_low']:.2%} to {left['rate_high']:.2%}), "
             f"{left['whole_rate']:.2%} of the whole set ({left['whole_rate_low']:.2%} to {left['whole_rate_high']:.2%})"
         )
+        session.table(
+            ["given label", "undecided", "answered", "wrong", "wrong labels left", "95 %"],
+            [
+                [
+                    one["label"], one["rows"], one["answered"], one["wrong"],
+                    *(
+                        ["too few answers" if one["rows"] else "all decided", ""] if one["rate"] is None
+                        else [f"{one['rate']:.1%}", f"{one['rate_low']:.1%} to {one['rate_high']:.1%}"]
+                    ),
+                ]
+                for one in result.classes
+            ],
+        )  # fmt: skip
     for line in (result.advice_text, *result.notes):
         session.say(line)
     if result.advice.startswith("stop"):

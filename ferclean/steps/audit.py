@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
 _ENOUGH = 30  # answers before the interval is narrow enough to advise anybody
+FEWEST = 15
+"""Answers about a given label from which a figure of its own is told: with fewer the interval is no interval."""
 _NEXT = 100  # rows of the queue that the advice is about
 _TRUST = (1 / 3, 3.0)  # how far the audit may scale what p_mislabelled promises about the queue's next rows
 
@@ -40,7 +43,8 @@ class AuditSummary(Summary):
     further: int
     """Answers further on; they count once those before them are given."""
     unanswered: int
-    """Skipped ones in that beginning: nobody knows, and the estimate takes them to be like their stratum."""
+    """Skipped in that beginning, or decided by a revert alone: nobody knows, and the estimate takes them to be like
+    their stratum."""
     right: int
     wrong: int
     ambiguous: int
@@ -61,6 +65,10 @@ class AuditSummary(Summary):
     strata: tuple[dict[str, int], ...]
     """From the faces least likely mislabelled at the draw to the likeliest: rows, drawn, answered (those that count),
     wrong (among these)."""
+    classes: tuple[dict[str, Any], ...] = ()
+    """Of each given label, in the card's order: label, rows (undecided ones now), drawn, answered, wrong (those that
+    count), and of the wrong labels left among the rows count, rate, rate_low, rate_high (95 %, each label by itself);
+    None below FEWEST answers."""
     notes: tuple[str, ...] = ()
     list_path: str | None = None
 
@@ -130,16 +138,15 @@ def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_n
     # only a beginning is a random sample: whoever reaches an audited face through the queue picked it by its rank
     done = items["sample_id"].isin(standing.skipped(ws)) | decided
     begun = drawn & done.cummin()
-    answered, elsewhere = begun & decided, decided & ~(begun & decided)
-    sizes = np.bincount(items["stratum"])
+    # a revert settles a label without a look at the face
+    answered = begun & decided & ~items["sample_id"].isin(standing.only_reverted(ws))
+    elsewhere = decided & ~answered
     stratum = items["stratum"].to_numpy()
-
-    def per_stratum(rows: pd.Series) -> np.ndarray:
-        return np.bincount(stratum[rows.to_numpy(bool)], minlength=len(sizes))
-
-    sample = (stratum[answered.to_numpy(bool)], wrong[answered].to_numpy(bool), sizes)
-    left = auditing.residual_errors(*sample, decided=per_stratum(elsewhere), found=per_stratum(elsewhere & wrong))
-    at_draw = auditing.residual_errors(*sample).count + sample[1].sum()
+    facts = {"drawn": drawn, "answered": answered, "wrong": answered & wrong, "elsewhere": elsewhere,
+             "found": elsewhere & wrong}  # fmt: skip
+    cells = {name: np.asarray(rows, dtype=bool) for name, rows in facts.items()}
+    everybody = _Sample(stratum, cells)
+    left, at_draw = everybody.left(), everybody.left(at_draw=True).count + cells["wrong"].sum()
     # what goes on finding errors is the ranking, not the random faces before and among it
     ranked = whole[whole["decision"].isna() & ~whole["drawn_at_random"]].sort_values("rank")
     coming = ranked.head(_NEXT)
@@ -157,18 +164,60 @@ def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_n
     return AuditSummary(
         run_id=str(items["run_id"].iloc[0]), drawn_now=drawn_now, drawn=int(drawn.sum()), population=len(items),
         answered=int(answered.sum()), further=int((drawn & decided & ~begun).sum()),
-        unanswered=int((begun & ~decided).sum()), wrong=int((answered & wrong).sum()),
+        unanswered=int((begun & ~answered).sum()), wrong=int((answered & wrong).sum()),
         right=int((answered & ((said == "keep") | ((said == "relabel") & same))).sum()),
         ambiguous=int((answered & (said == "ambiguous")).sum()), unusable=int((answered & (said == "exclude")).sum()),
         whole=len(whole), errors=errors, next_rows=len(coming), next_errors=next_errors if known else None,
         advice=advice, advice_text=text, notes=_notes(whole, items),
         strata=tuple(
-            {"rows": int(rows), "drawn": int(asked), "answered": int(counted), "wrong": int(found)}
-            for rows, asked, counted, found in zip(
-                sizes, per_stratum(drawn), per_stratum(answered), per_stratum(answered & wrong), strict=True
-            )
+            {"rows": int(np.sum(stratum == h))} | everybody.counts(stratum == h) for h in range(stratum.max() + 1)
+        ),
+        classes=tuple(
+            _of_class(name, everybody, given.reindex(items["sample_id"]).to_numpy() == name)
+            for name in samples.get_dataset(ws).classes
         ),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """The draw, row by row: the stratum, and which rows are drawn, answered (counting ones), wrong (among these),
+    decided elsewhere, and found wrong there."""
+
+    stratum: np.ndarray
+    cells: dict[str, np.ndarray]
+
+    def of(self, rows: np.ndarray) -> _Sample:
+        """These rows alone. In a stratum the answered ones of them are a simple random sample of them, whatever they
+        have in common, as long as no answer chose them: so it is for a given label, and not for a label that was
+        chosen (Cochran 1977, 5A.14: domains)."""
+        return _Sample(self.stratum[rows], {name: cell[rows] for name, cell in self.cells.items()})
+
+    def counts(self, rows: np.ndarray) -> dict[str, int]:
+        """How many of these rows are drawn, answered and wrong."""
+        return {name: int(self.cells[name][rows].sum()) for name in ("drawn", "answered", "wrong")}
+
+    def left(self, *, at_draw: bool = False) -> auditing.Estimate:
+        """The errors left, or `at_draw` those left if nothing had been decided elsewhere."""
+        sizes = np.bincount(self.stratum)
+        answered, wrong = self.cells["answered"], self.cells["wrong"]
+        elsewhere, found = (
+            np.bincount(self.stratum[self.cells[name] & (not at_draw)], minlength=len(sizes))
+            for name in ("elsewhere", "found")
+        )
+        return auditing.residual_errors(self.stratum[answered], wrong[answered], sizes, decided=elsewhere, found=found)
+
+
+def _of_class(name: str, everybody: _Sample, rows: np.ndarray) -> dict[str, Any]:
+    """What `AuditSummary.classes` says of one given label."""
+    own, counts = everybody.of(rows), everybody.counts(rows)
+    undecided = int(rows.sum()) - counts["answered"] - int(own.cells["elsewhere"].sum())
+    told: dict[str, Any] = {"label": name, "rows": undecided, **counts}
+    figures: tuple[float | None, ...] = (None,) * 4
+    if undecided and counts["answered"] >= FEWEST:
+        left = own.left()
+        figures = (left.count, *left.rate())
+    return told | dict(zip(("count", "rate", "rate_low", "rate_high"), figures, strict=True))
 
 
 def _notes(whole: pd.DataFrame, items: pd.DataFrame) -> tuple[str, ...]:

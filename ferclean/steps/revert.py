@@ -22,6 +22,7 @@ from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, current_decisions, newest_decision
 from ferclean.store.releases import get_release
 from ferclean.store.samples import find_samples, get_dataset
+from ferclean.store.standing import REVERT
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
@@ -108,7 +109,7 @@ def revert(
         planned, newest = _plan(ws, before, after, part or Part())
         if dry_run or not planned.changes:
             return replace(planned, dry_run=dry_run)
-        bulk = f"revert-{uuid.uuid4().hex[:12]}"
+        bulk = f"{REVERT}{uuid.uuid4().hex[:12]}"
         note = f"back to {before} from {after}"
         try:
             append_decisions(

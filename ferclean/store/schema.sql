@@ -50,7 +50,7 @@ CREATE TABLE decision (            -- append-only: an undo is a row of its own
     source VARCHAR NOT NULL,       -- review, cli, file, fiftyone, api; adjudication settles what came before it; repeat
                                    -- and honeypot measure the reviewer and stand for nothing
     inclusion_probability DOUBLE,  -- chance in (0, 1] with which a random draw chose the sample; NULL: not drawn
-    bulk_id VARCHAR,               -- shared by the rows of one bulk act
+    bulk_id VARCHAR,               -- shared by the rows of one bulk act; of a release's revert it begins with revert-
     undo_of BIGINT,                -- decision_id that this row takes back
     decided_at TIMESTAMP NOT NULL, -- UTC
     shares DOUBLE[]                -- of an ambiguous face how much the person sees of each class in the card's order; sums to 1

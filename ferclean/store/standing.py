@@ -16,6 +16,8 @@ from ferclean.store.exchange import frame, rows
 from ferclean.store.runs import finished
 from ferclean.store.workspace import Workspace
 
+REVERT = "revert-"
+"""What the bulk_id of a release's revert begins with."""
 _FEW = 200  # samples of one decision or one page
 
 # What the draws in force chose at random: the latest triage's share of its queue, and the latest audit.
@@ -211,6 +213,16 @@ def skipped(ws: Workspace, reviewer: str | None = None) -> set[str]:
             {"reviewer": reviewer},
         )
         return {sample_id for (sample_id,) in found}
+
+
+def only_reverted(ws: Workspace) -> set[str]:
+    """The samples that nothing but the revert of a release decides: nobody looked at them."""
+    with ws.reading("reading decisions") as con:
+        sql = (
+            "SELECT sample_id FROM live_decision WHERE action <> 'skip' GROUP BY sample_id "
+            "HAVING bool_and(coalesce(starts_with(bulk_id, $revert), false))"
+        )
+        return {sample_id for (sample_id,) in rows(con, sql, {"revert": REVERT})}
 
 
 def said_of(con: Any, sample_ids: Sequence[str]) -> dict[tuple[str, str], Said]:

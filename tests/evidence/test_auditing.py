@@ -54,6 +54,23 @@ def test_each_row_is_drawn_as_often_as_its_chance_says() -> None:
     assert np.abs(hits / 1500 - chance).max() < 4.5 * np.sqrt(0.25 / 1500)
 
 
+def test_the_interval_of_some_rows_alone_covers_their_truth_from_fifteen_answers_on() -> None:
+    covered = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        for kind in ("good", "useless", "opposite"):
+            p, wrong = population(rng, 1500, 0.15, kind)
+            own = rng.random(1500) < 0.12
+            wrong |= own & (rng.random(1500) < 0.2)
+            audit = draw_audit(p, n=200, seed=seed)
+            rows = audit.rows[own[audit.rows]]
+            if len(rows) >= 15:
+                left = residual_errors(audit.stratum[rows], wrong[rows], np.bincount(audit.stratum[own], minlength=5))
+                covered.append(left.low <= wrong[own].sum() - wrong[rows].sum() <= left.high)
+    assert len(covered) > 150
+    assert np.mean(covered) > 0.92
+
+
 @pytest.mark.parametrize("kind", ["good", "useless", "boasting", "belittling", "opposite"])
 @pytest.mark.parametrize(("size", "rate", "n"), [(1000, 0.05, 200), (5000, 0.01, 100), (3000, 0.2, 100)])
 def test_the_interval_covers_the_truth_whatever_the_score_is_worth(kind: str, size: int, rate: float, n: int) -> None:

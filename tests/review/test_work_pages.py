@@ -60,6 +60,7 @@ def test_the_audit_page_says_what_the_audit_says(ws: Workspace, opened: Open) ->
     assert f"about {said.errors['count']:,.0f} wrong" in page
     assert said.advice_text in page
     assert "<th>wrong</th><td>2</td>" in page
+    assert page.count("too few: ") == sum(one["rows"] > 0 for one in said.classes)
     sums = {name: sum(one[name] for one in said.strata) for name in said.strata[0]}
     assert sums == {"rows": said.population, "drawn": 12, "answered": 6, "wrong": 2}
 

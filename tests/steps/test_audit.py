@@ -14,6 +14,8 @@ from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.review.desk import Filters, open_desk, select
 from ferclean.steps.audit import AuditSummary, audit
 from ferclean.steps.decide import decide_from_file
+from ferclean.steps.release import release
+from ferclean.steps.revert import Part, revert
 from ferclean.steps.review import decide
 from ferclean.store.audits import get_audit, put_audit
 from ferclean.store.decisions import Decision, append_decisions, decision_history
@@ -110,6 +112,47 @@ def test_errors_found_elsewhere_leave_the_rest_and_decisions_keep_their_chance(w
     assert (before.errors["rows"], after.errors["rows"]) == (44, 29)
     assert float(after.errors["count"] or 0) < float(before.errors["count"] or 0)
     assert decision_history(ws)["inclusion_probability"].notna().sum() == 40
+
+
+def test_each_given_label_has_a_figure_of_its_own_faces_and_none_where_they_are_few(ws: Workspace) -> None:
+    audit(ws, n=84)
+    order, given = drawn(ws), get_samples(ws).set_index("sample_id")["given_label"]
+    assert {one["rate"] for one in audit(ws).classes} == {None}
+    own = [sample for sample in order if given[sample] == SEVEN[0]]
+    last = order.index(own[9])
+    say(ws, [sample for sample in order[: last + 1] if sample not in own[:3]], "keep")
+    say(ws, own[:3], "relabel")
+    found = audit(ws)
+    told = {one["label"]: one for one in found.classes}
+    assert [one["label"] for one in found.classes] == list(SEVEN)
+    for name in ("drawn", "answered", "wrong"):
+        assert sum(one[name] for one in found.classes) == getattr(found, name)
+    assert sum(one["rows"] for one in found.classes) == found.errors["rows"]
+    assert (told[SEVEN[0]]["answered"], told[SEVEN[0]]["wrong"], told[SEVEN[0]]["rate"]) == (10, 3, None)
+
+
+def test_a_revert_is_no_answer_of_an_audit(ws: Workspace) -> None:
+    audit(ws, n=20)
+    order = drawn(ws)
+    say(ws, order[:4], "relabel")
+    release(ws, "v1")
+    revert(ws, "original", "v1", Part(sample_ids=order[:2]), reviewer="eve")
+    assert counts(audit(ws))[:3] == (4, 2, 2), "people had looked, and what stands now counts"
+    say(ws, order[4:6], "skip")
+    append_decisions(
+        ws,
+        [
+            Decision(
+                sample_id=order[6],
+                action="keep",
+                reviewer="eve",
+                source="adjudication",
+                overrules=True,
+                bulk_id="revert-1",
+            )
+        ],
+    )
+    assert counts(audit(ws)) == (4, 2, 2, 0, 0, 3, 0)
 
 
 def test_the_advice_follows_what_is_left_and_what_the_queue_holds(ws: Workspace) -> None:
