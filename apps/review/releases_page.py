@@ -1,6 +1,7 @@
 """The releases page: which releases there are, and what one changed against another or the set as it was given.
 
-It draws what `ferclean diff` says, one page of faces at a time; a release is frozen, and nothing here changes it.
+It draws what `ferclean diff` says, one page of faces at a time; a release is frozen, and what is taken back of it here
+(`taking_back`) is decisions for the next one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from apps.review import links, parts, style
+from apps.review import links, parts, style, taking_back
 from apps.review.parts import escape
 from apps.review.sitting import Sitting
 from ferclean.exports.content import ORIGINAL
@@ -24,8 +25,8 @@ _PAGE = 24
 _OUT = "left out"
 _LATEST = 12  # releases that the list shows; the choice holds all
 _NOTE = (
-    "A release is frozen: nothing changes it. To take one of its changes back, open the face, answer again, and make "
-    "the next release; the old answer stays in the face's history."
+    "A release is frozen: nothing changes it. What you take back of it below is decided again, for the next release; "
+    "the old answers stay in each face's history."
 )
 
 
@@ -41,16 +42,16 @@ def draw(at: Sitting) -> None:
         )
     else:
         st.html(_list(made))
-        _compare(at, [release.name for release in made])
+        _compare(at, made)
     parts.keys({}, face="")
 
 
 def _list(made: list[Release]) -> str:
-    head = (
-        "<tr><th>release</th><th>policy</th><th>made (UTC)</th><th>faces</th><th>relabelled</th><th>left out</th></tr>"
-    )
+    titles = ("release", "version", "policy", "made (UTC)", "faces", "relabelled", "left out")
+    head = f"<tr>{''.join(f'<th>{title}</th>' for title in titles)}</tr>"
     rows = "".join(
-        f'<tr><th class="who" title="{escape(one.name)}">{escape(one.name)}</th><td>{escape(one.policy)}</td>'
+        f'<tr><th class="who" title="{escape(one.name)}">{escape(one.name)}</th>'
+        f"<td>{escape(one.config.get('version', '–'))}</td><td>{escape(one.policy)}</td>"
         f"<td>{escape(one.created_at[:16].replace('T', ' '))}</td>{_counts(one.counts)}</tr>"
         for one in reversed(made[-_LATEST:])
     )
@@ -67,7 +68,8 @@ def _counts(counts: Mapping[str, Any]) -> str:
     return "".join(f"<td>{'–' if count is None else f'{count:,}'}</td>" for count in told)
 
 
-def _compare(at: Sitting, names: list[str]) -> None:
+def _compare(at: Sitting, made: list[Release]) -> None:
+    names = [release.name for release in made]
     left, right, third = st.columns([1, 1, 1.6])
     after = right.selectbox("To", names[::-1], key="release_after", format_func=printable)
     earlier = [ORIGINAL, *(name for name in names[::-1] if name != after)]
@@ -82,9 +84,12 @@ def _compare(at: Sitting, names: list[str]) -> None:
         st.html('<p class="fc quiet">No label differs, and nobody came or went.</p>')
         return
     chosen = [one for one in found.changes if flow is None or (_end(one["from"]), _end(one["to"])) == flow]
+    named = "all of it" if flow is None else parts.inert(f"{flow[0]} → {flow[1]}")
+    taking_back.draw(at, chosen, before=before, after=after, named=named)
     matrix, faces = st.columns([1, 1.4], gap="large")
     matrix.html(_matrix(flows, [*at.desk.classes, _OUT]))
     matrix.html(f'<p class="fc quiet">{_moved(found)}</p>')
+    matrix.html(_changelog(next(one for one in made if one.name == after)))
     with faces:
         _faces(at, chosen, about=(before, after, flow))
 
@@ -108,6 +113,24 @@ def _end(label: str | None) -> str:
 
 def _flow(flow: tuple[str, str], count: int) -> str:
     return printable(f"{flow[0]} → {flow[1]}: {count:,}")
+
+
+def _changelog(made: Release) -> str:
+    """What the release says of itself since the one before it: flows, and by whom."""
+    told = made.config.get("changelog")
+    if not told:
+        return ""
+    rows = "".join(
+        f"<tr><th>{escape(_end(one['from']))} → {escape(_end(one['to']))}</th><td>{one['count']:,}</td>"
+        f'<td class="said">{escape(", ".join(f"{who} {count:,}" for who, count in one["by"].items()))}</td></tr>'
+        for one in told["flows"]
+    )
+    why = "; ".join(told["why"]) or "no face differs"
+    return (
+        f'<div class="fc"><h3 class="fc-title">Changelog of {escape(made.config["version"])}, since '
+        f'{escape(_named(told["since"]))}</h3><p class="fc quiet">{escape(why)}</p>'
+        f'<table class="fc-table fc-audit num">{rows}</table></div>'
+    )
 
 
 def _moved(found: ReleaseDiff) -> str:
@@ -142,12 +165,16 @@ def _faces(at: Sitting, chosen: list[dict[str, Any]], *, about: object) -> None:
     page = min(st.session_state["release_page"], last)
     shown = chosen[page * _PAGE : (page + 1) * _PAGE]
     pictures = faces_beside.pictures(at.album, [(one["sample_id"], faces_beside.BESIDE_SIDE) for one in shown])
-    figures = "".join(_face(at, one, pictures[one["sample_id"], faces_beside.BESIDE_SIDE]) for one in shown)
+    figures = "".join(
+        _face(at, one, pictures[one["sample_id"], faces_beside.BESIDE_SIDE], number)
+        for number, one in enumerate(shown, start=page * _PAGE + 1)
+    )
     place = f"{page * _PAGE + 1:,} to {page * _PAGE + len(shown):,} of {len(chosen):,}"
     st.html(
         f'<div class="fc"><h3 class="fc-title num">Changed faces: {place}</h3>'
         f'<div class="fc-disputes fc-changed"><div class="faces">{figures}</div></div></div>'
     )
+    taking_back.picks(shown, first=page * _PAGE + 1)
     with st.container(horizontal=True, gap="small"):
         st.button("← Earlier", key="release_back", disabled=not page, on_click=_turn, args=(page - 1,))
         st.button("Further →", key="release_on", disabled=page == last, on_click=_turn, args=(page + 1,))
@@ -157,11 +184,15 @@ def _turn(page: int) -> None:
     st.session_state["release_page"] = page
 
 
-def _face(at: Sitting, one: Mapping[str, Any], picture: faces_beside.Picture) -> str:
-    lines = [f"{_end(one['from'])} → {_end(one['to'])}", one["reason"] or "no reason told", one["source_key"]]
+def _face(at: Sitting, one: Mapping[str, Any], picture: faces_beside.Picture, number: int) -> str:
+    lines = [
+        f"{_end(one['from'])} → {_end(one['to'])}",
+        one["reason"] or "no reason told",
+        one["source_key"],
+    ]
     title = escape(" · ".join(lines))
     image = f'<img src="{escape(picture.uri)}" alt="{title}">' if picture.uri else '<div class="gone">no picture</div>'
-    body = image + "".join(f"<span>{escape(line)}</span>" for line in lines)
+    body = f'<b class="nr">{number:,}</b>{image}' + "".join(f"<span>{escape(line)}</span>" for line in lines)
     if one["sample_id"] not in at.desk.items:  # set aside or never judged: there is nothing to answer
         return f'<div title="{title}">{body}</div>'
     return f'<a href="{links.to("review", one["sample_id"])}&amp;pick=1" target="_self" title="{title}">{body}</a>'

@@ -72,7 +72,7 @@ def step_between(before: pd.DataFrame, after: pd.DataFrame) -> tuple[Step, list[
     ]
     minor = [(len(came) - into_old, "added as a new split"), (added, "with a soft label that had none")]
     for step, found in (("major", major), ("minor", minor)):
-        why = [f"{count:,} faces {what}" for count, what in found if count]
+        why = [f"{count:,} face{'' if count == 1 else 's'} {what}" for count, what in found if count]
         if why:
             return step, why  # type: ignore[return-value]
     return "patch", []

@@ -16,6 +16,7 @@ from ferclean.steps.release import release
 from ferclean.steps.report import page as report_page
 from ferclean.steps.review import decide
 from ferclean.store.audits import audited
+from ferclean.store.decisions import current_decisions
 from ferclean.store.runs import finish_run, latest_run
 from ferclean.store.workspace import Workspace
 from tests.pages import Open, html
@@ -88,6 +89,36 @@ def test_the_releases_page_shows_what_a_release_changed_face_by_face(ws: Workspa
     assert not app.exception
     assert "Changed faces: 1 to 1 of 1" in html(app)
     assert "Hidden in blind mode" in html(opened(ws.root, page="releases", blind="1"))
+
+
+def test_the_releases_page_takes_a_flow_or_single_faces_back_after_the_count_and_undoes_it(
+    ws: Workspace, opened: Open
+) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    faces = list(desk.items)[:4]
+    for face in faces:
+        decide(desk, face, "exclude")
+    release(ws, "first")
+    app = opened(ws.root, page="releases")
+    assert "Changelog of 1.0.0, since as given" in html(app)
+    one = diff(ws, "original", "first").changes[1]["sample_id"]
+    app.button_group(key="revert_pick_1").set_value(["2"]).run()
+    assert not app.exception
+    button(app, "revert_some").click().run()
+    assert "1 faces get a decision" in html(app)
+    assert len(current_decisions(ws, faces).query("action == 'exclude'")) == 4, "to ask changes nothing"
+    button(app, "revert_go").click().run()
+    assert not app.exception
+    assert list(current_decisions(ws, faces).query("action == 'keep'")["sample_id"]) == [one]
+    button(app, "revert_all").click().run()
+    assert "3 faces get a decision" in html(app)
+    assert "1 are back already" in html(app)
+    button(app, "revert_go").click().run()
+    release(ws, "second")
+    assert diff(ws, "original", "second").changes == []
+    button(app, "revert_undo").click().run()
+    assert "3 decisions are taken back again" in html(app)
+    assert len(current_decisions(ws, faces).query("action == 'exclude'")) == 3
 
 
 def test_the_report_page_shows_the_report_and_what_each_round_taught(ws: Workspace, opened: Open) -> None:

@@ -31,7 +31,7 @@ def test_a_version_follows_from_what_changed_and_says_since_when_and_by_whom(wor
     told = get_release(work.ws, "2.0.0").config["changelog"]
     assert told == second.changelog
     assert (told["since"], told["step"]) == ("v1", "major")
-    assert told["why"][:2] == ["1 faces removed", "2 faces with another label"]
+    assert told["why"][:2] == ["1 face removed", "2 faces with another label"]
     assert {(one["from"], one["to"]): one["by"] for one in told["flows"]} == {
         ("happiness", "fear"): {"ann": 1}, ("sadness", "fear"): {"bo": 1}, ("fear", None): {"automatic": 1},
     }  # fmt: skip
