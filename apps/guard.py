@@ -42,24 +42,32 @@ class Guard:
       follows a link to the screen is let in.
 
     `refusal` may refuse more: it is given the request and returns an HTTP status, or None. Answers carry headers that
-    keep other sites from framing or reading them, and the page from asking other sites.
+    keep other sites from framing or reading them, and the page from asking other sites. Where browsers ask by `https`,
+    through a proxy, cookies go by it alone.
 
-    Other users of the same machine can still reach a loopback port; neither screen has a password to stop them.
+    Other users of the same machine can still reach a loopback port; what stops them is sign-in, on the review screen.
     """
 
     stands: ClassVar[bool] = False
     """Whether this process serves behind a guard; the review screen shows nothing without one."""
 
     def __init__(
-        self, app: App, *, hosts: Iterable[str], refusal: Callable[[Message], int | None] = lambda scope: None
+        self,
+        app: App,
+        *,
+        hosts: Iterable[str],
+        scheme: str = "http",
+        refusal: Callable[[Message], int | None] = lambda scope: None,
     ) -> None:
         self.app = app
         self.hosts = tuple(hosts)
-        self.origins = frozenset(f"http://{host}" for host in self.hosts)
+        self.scheme = scheme
+        self.origins = frozenset(f"{scheme}://{host}" for host in self.hosts)
         self.refusal = refusal
         Guard.stands = True
         # a policy has no words for an IPv6 address: there 'self' alone must do
-        policy = _POLICY.format(sockets=" ".join(f"ws://{host}" for host in self.hosts if "[" not in host))
+        wire = {"http": "ws", "https": "wss"}[scheme]
+        policy = _POLICY.format(sockets=" ".join(f"{wire}://{host}" for host in self.hosts if "[" not in host))
         self.headers = {
             b"content-security-policy": policy.encode(),
             b"x-frame-options": b"DENY",
@@ -76,7 +84,11 @@ class Guard:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                kept = [(name, value) for name, value in message.get("headers", ()) if name.lower() not in self.headers]
+                kept = [
+                    (name, value + b"; Secure" if self.scheme == "https" and name.lower() == b"set-cookie" else value)
+                    for name, value in message.get("headers", ())
+                    if name.lower() not in self.headers
+                ]
                 message = {**message, "headers": [*kept, *self.headers.items()]}
             await send(message)
 
@@ -86,7 +98,7 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
-            body = f"refused by ferclean; open http://{self.hosts[0]} itself\n".encode()
+            body = f"refused by ferclean; open {self.scheme}://{self.hosts[0]} itself\n".encode()
             headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
             await send_with_headers({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body})

@@ -11,6 +11,7 @@ from ferclean.errors import FercleanError
 
 EXTRAS = {
     "review": ("streamlit",),
+    "signin": ("streamlit", "authlib"),
     "browse": ("fiftyone", "filelock"),
     "hf": ("datasets",),
     "report": ("matplotlib",),

@@ -279,7 +279,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answer(url: str, *, seconds: float = 60) -> str:
+def answer(url: str | urllib.request.Request, *, seconds: float = 60) -> str:
     """The body at `url`, once something answers there."""
     deadline = time.monotonic() + seconds
     while True:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,12 @@ def review_server(root: Path, *, reviewer: str = "ada") -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def answering(server: subprocess.Popen[bytes], port: int) -> Iterator[str]:
-    """The address of the screen that `server` serves, once it answers; ended afterwards."""
+def answering(server: subprocess.Popen[bytes], port: int, *, host: str | None = None) -> Iterator[str]:
+    """The address of the screen that `server` serves, once it answers (under the name `host`); ended afterwards."""
     try:
         url = f"http://127.0.0.1:{port}"
-        assert answer(f"{url}/_stcore/health") == "ok"
+        asked = urllib.request.Request(f"{url}/_stcore/health", headers={"Host": host} if host else {})
+        assert answer(asked) == "ok"
         yield url
     finally:
         end(server)

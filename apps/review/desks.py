@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from apps.review import signed_in
 from apps.review.addresses import filters_of
 from ferclean.errors import FercleanError
 from ferclean.review import beside
@@ -88,7 +89,16 @@ _opening = threading.Lock()
 
 
 def reviewer_of(asked: str | None) -> str:
-    """Whose desk is meant: the name in the address, else FERCLEAN_REVIEWER, else the login name."""
+    """Whose desk is meant: that of whoever is signed in; where nobody signs in, the name in the address, else
+    FERCLEAN_REVIEWER, else the login name.
+
+    Raises FercleanError for an address that names another than who is signed in: an answer of one person, sent by a
+    page that was open before, must not become another's.
+    """
+    if (name := signed_in.name()) is not None:
+        if asked and asked != name:
+            raise FercleanError(f"you are signed in as {name}, not as {asked}; load this page again")
+        return name
     return (asked or os.environ.get("FERCLEAN_REVIEWER") or "").strip() or default_reviewer()
 
 

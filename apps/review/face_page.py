@@ -57,7 +57,7 @@ def draw(at: Sitting) -> None:
         return
     asked = {name: value for name, value in st.query_params.items() if name not in ("sample", "page", "mixed")}
     parts.deck(
-        store=str(at.desk.ws.root),
+        store=at.store,
         # named, so that a tab that outlives its server tells another workspace's nothing
         address=urlencode(asked | {"reviewer": at.desk.reviewer, "workspace": str(at.desk.ws.root)}),
         classes=[(name, printable(name)) for name in at.desk.classes],

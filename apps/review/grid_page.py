@@ -45,7 +45,7 @@ def draw(at: Sitting) -> None:
     first = ("", "choose a decision") if blind else (OFFER, "what each verdict proposes")
     asked = parts.asked() | {"reviewer": at.desk.reviewer, "workspace": str(at.desk.ws.root)}
     parts.grid(
-        store=str(at.desk.ws.root),
+        store=at.store,
         address=urlencode(asked),
         names=list(NAMES),
         kept=list(_KEPT),

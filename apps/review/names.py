@@ -1,24 +1,27 @@
-"""Who reviews: the name in the address, else the one that this browser remembers, else a question where a team shares
-the queue.
+"""Who reviews: whoever is signed in; where nobody signs in, the name in the address, else the one that this browser
+remembers, else a question where a team shares the queue.
 
-The name is a word, not a proof: the screen serves this machine alone, and whoever sits at it is believed.
+Without sign-in the name is a word, not a proof: the screen serves this machine alone, and who sits at it is believed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from apps.review import parts, style
+from apps.review import parts, signed_in, style
 from apps.review.desks import workspace_path
+from ferclean.errors import FercleanError
 from ferclean.review.sharing import plan_of
 from ferclean.store.workspace import Workspace
 
 
 def asked() -> bool:
-    """Let the browser remember a name that was chosen here; True where the page now asks who reviews."""
+    """Let the browser remember a name that was chosen here; True where the page now asks who reviews, or to sign in."""
+    if signed_in.required():
+        return not _entered()
     named = bool(st.query_params.get("reviewer") or os.environ.get("FERCLEAN_REVIEWER"))
     parts.remembered(chosen=st.session_state.get("chosen_name"), asks=not named, on_known=_known)
     if named or (plan := plan_of(Workspace.open(workspace_path()))) is None:
@@ -32,6 +35,28 @@ def choose(name: str) -> None:
     if name.strip():
         st.session_state["chosen_name"] = name.strip()
         st.query_params["reviewer"] = name.strip()
+
+
+def _entered() -> bool:
+    """Whether somebody is signed in who may review; an address that names another reviewer is mended, with a word."""
+    try:
+        name = signed_in.name()
+    except signed_in.NotSignedInError:
+        _stop("Sign in to review", "Answers are recorded under your e-mail address.", "Sign in", st.login)
+        return False
+    except FercleanError as error:
+        _stop("You may not review here", str(error), "Sign out", st.logout)
+        return False
+    if (named := st.query_params.pop("reviewer", None)) not in (None, name):
+        st.toast(parts.inert(f"This address names {named}; you are signed in as {name}, and answer as yourself."))
+    return True
+
+
+def _stop(title: str, message: str, button: str, act: Callable[[], None]) -> None:
+    _, middle, _ = st.columns([1, 2, 1])
+    with middle, st.container(key="who"):
+        style.notice(title, message)
+        st.button(button, key="who_enters", type="primary", on_click=act, width="stretch")
 
 
 def _ask(reviewers: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The process behind `ferclean review`: Streamlit behind the guard, with its settings stated here and nowhere else.
 
-It never listens beyond this machine, and no configuration file, secrets file or variable changes what it does.
+It listens beyond this machine only where people sign in, and no configuration file or variable changes what it does;
+of a secrets file it takes the sign-in alone.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import secrets
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 # started by its path, from a checkout or from inside an installed wheel
 _ROOM = str(Path(__file__).resolve().parents[2])
@@ -21,6 +23,7 @@ if _ROOM not in sys.path:
 
 from apps.guard import Guard, own_hosts  # noqa: E402
 from ferclean.printable import printable  # noqa: E402
+from ferclean.review.sign_in import SignIn, check_reach, read_sign_in  # noqa: E402
 
 SCRIPT = Path(__file__).with_name("main.py").resolve()
 
@@ -67,16 +70,19 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def configure(*, address: str, port: int) -> list[str]:
+def configure(*, address: str, port: int, sign_in: SignIn | None = None) -> list[str]:
     """Give Streamlit its settings before it looks for any; returns the files that are left aside."""
     from streamlit import config
 
     settings = copy.deepcopy(config._config_options_template)
+    own = [address, "127.0.0.1", "localhost", "::1"] if sign_in is None else [str(urlsplit(sign_in.origin).hostname)]
     ours = SETTINGS | {
         "server.address": address,
         "server.port": port,
-        "server.allowedHosts": sorted({address, "127.0.0.1", "localhost", "::1"}),
-        "browser.serverAddress": address,
+        "server.allowedHosts": sorted(set(own)),
+        "browser.serverAddress": own[0],
+        "logger.hideWelcomeMessage": sign_in
+        is not None,  # it tells http and a port; `_behind_sign_in` tells the address
         "server.cookieSecret": secrets.token_hex(),
     }
     for name, value in ours.items():
@@ -86,7 +92,8 @@ def configure(*, address: str, port: int) -> list[str]:
     config._config_options = settings
     config._on_config_parsed.send()
     files = [file for name in ("config.toml", "secrets.toml") for file in config.get_config_files(name)]
-    return [file for file in dict.fromkeys(files) if os.path.lexists(file)]
+    taken = None if sign_in is None else str(sign_in.file)
+    return [file for file in dict.fromkeys(files) if os.path.lexists(file) and os.path.realpath(file) != taken]
 
 
 def main() -> None:
@@ -94,15 +101,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--address", required=True)
+    parser.add_argument("--sign-in", type=Path)
+    parser.add_argument("--shared", action="store_true")
     parser.add_argument("workspace")
     options = parser.parse_args()
     aside = sorted(name for name in os.environ if name.startswith("STREAMLIT_"))
     for name in aside:
         del os.environ[name]
-    aside += configure(address=options.address, port=options.port)
+    sign_in = None if options.sign_in is None else read_sign_in(options.sign_in, port=options.port)
+    check_reach(options.address, sign_in, shared=options.shared)
+    aside += configure(address=options.address, port=options.port, sign_in=sign_in)
     if aside:
-        told = f"ferclean: the review screen has its own settings and leaves aside {', '.join(aside)}"
-        print(printable(told), file=sys.stderr)
+        _tell(f"the review screen has its own settings and leaves aside {', '.join(aside)}")
 
     from streamlit.starlette import App
     from streamlit.web.server.starlette import UvicornRunner
@@ -110,8 +120,26 @@ def main() -> None:
     from apps.review.routes import ROUTES
 
     os.environ["FERCLEAN_WORKSPACE"] = options.workspace
+    if sign_in is None:
+        guard = Guard(App(SCRIPT, routes=ROUTES), hosts=own_hosts(options.address, options.port))
+    else:
+        guard = _behind_sign_in(App(SCRIPT, routes=ROUTES, secrets={"auth": dict(sign_in.settings)}), sign_in)
     with contextlib.suppress(KeyboardInterrupt):  # how uvicorn says that it has ended as asked
-        UvicornRunner(Guard(App(SCRIPT, routes=ROUTES), hosts=own_hosts(options.address, options.port))).run()
+        UvicornRunner(guard).run()
+
+
+def _behind_sign_in(app: Any, sign_in: SignIn) -> Guard:
+    from apps.review import signed_in
+
+    signed_in.require(sign_in)
+    who = ", ".join(sign_in.allow) or f"everyone whom {sign_in.provider} lets in"
+    _tell(f"{sign_in.origin} lets in who signs in at {sign_in.provider}, as {sign_in.file} says: {who}")
+    scheme, host = urlsplit(sign_in.origin)[:2]
+    return Guard(signed_in.Entrance(app, sign_in), hosts=[host], scheme=scheme)
+
+
+def _tell(line: str) -> None:
+    print(printable(f"ferclean: {line}"), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from apps.review import names
+from apps.review import names, signed_in
 from apps.review.addresses import NAMES, listed, told
 from apps.review.desks import Place, at_place, place_of, reviewer_of, workspace_path
 from apps.review.parts import escape, inert
@@ -47,6 +47,13 @@ class Sitting:
     selection: Selection
     current: str | None
     """The face in question; None when the selection holds none."""
+
+    @property
+    def store(self) -> str:
+        """Under what a browser keeps answers until they are recorded: where people sign in, each has a place of their
+        own, or those of one would wait in front of the next one's."""
+        root = str(self.desk.ws.root)
+        return f"{root}|{self.desk.reviewer}" if signed_in.required() else root
 
     @property
     def teaching(self) -> Teaching:
@@ -150,6 +157,11 @@ def header(at: Sitting, pages: Sequence[str], more: Sequence[str]) -> str:
                     name.capitalize(), key=f"page_{name}", type="primary" if name == page else "secondary",
                     on_click=_open_page, args=(name,), width="stretch",
                 )  # fmt: skip
+            if signed_in.required():
+                st.button(
+                    "Sign out", key="sign_out", on_click=st.logout, width="stretch",
+                    help=f"You are signed in as {inert(at.desk.reviewer)}",
+                )  # fmt: skip
     return page
 
 
@@ -195,8 +207,9 @@ def _filter_controls(at: Sitting) -> None:
         "Ask what an ambiguous face shows", key="mixed", on_change=_set_mixed,
         help="A then asks which two expressions, and how much of each; Shift A asks so once",
     )  # fmt: skip
-    st.session_state["reviewer_name"] = at.desk.reviewer
-    st.text_input("Reviewer", key="reviewer_name", on_change=_set_reviewer)
+    if not signed_in.required():
+        st.session_state["reviewer_name"] = at.desk.reviewer
+        st.text_input("Reviewer", key="reviewer_name", on_change=_set_reviewer)
     st.button("Read the workspace again", on_click=forget, key="reread")
 
 

@@ -19,6 +19,15 @@ Reviewer = Annotated[
     str | None, typer.Option(envvar="FERCLEAN_REVIEWER", help="Who decides; default the system's user name.")
 ]
 Address = Annotated[str, typer.Option(help="Only the loopback address is served.")]
+Reach = Annotated[
+    str, typer.Option(help="Where it listens; beyond this machine only with --shared, and where people sign in.")
+]
+Shared = Annotated[
+    bool,
+    typer.Option(
+        "--shared", help="Others are meant to reach it: they sign in, as .streamlit/secrets.toml [auth] says."
+    ),
+]
 OpenBrowser = Annotated[bool, typer.Option("--open/--no-open", help="Open a browser window.")]
 Action = Annotated[
     str | None,
@@ -48,7 +57,8 @@ def add_to(app: typer.Typer) -> None:
 def review(
     context: typer.Context,
     port: Annotated[int, typer.Option(help="Port of the review screen.")] = 8501,
-    address: Address = "127.0.0.1",
+    address: Reach = "127.0.0.1",
+    shared: Shared = False,
     reviewer: Reviewer = None,
     open_browser: OpenBrowser = True,
 ) -> None:
@@ -56,7 +66,11 @@ def review(
     from ferclean.review.serve import serve
 
     session: Session = context.obj
-    raise typer.Exit(serve(session.open(), port=port, address=address, reviewer=reviewer, open_browser=open_browser))
+    raise typer.Exit(
+        serve(
+            session.open(), port=port, address=address, reviewer=reviewer, open_browser=open_browser, shared=shared,
+        )
+    )  # fmt: skip
 
 
 def browse(
