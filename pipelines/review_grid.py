@@ -1,17 +1,15 @@
-"""How long does the grid take to show its first faces, another order or filter, and do the pages stay small?
+"""How long does the grid take to show its first faces, another order or filter?
 
 A real Chromium before the real server, on synthetic faces or on a copy of a scored workspace. Times are from the
-choice to the first picture of the new list; memory is the tab's own (its renderer's private pages) and its JavaScript
-heap after a collection, before and after a walk through as many faces in the grid, and as many answers on the deck.
+choice to the first picture of the new list.
 
-    python -m pipelines.review_grid [--rows 100000 | --workspace W] [--rounds 5] [--faces 2000] [--json FILE]
+    python -m pipelines.review_grid [--rows 100000 | --workspace W] [--rounds 5] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -31,10 +29,6 @@ from pipelines.review_speed import prepare
 
 ORDERS = ("sure", "unsure", "pair", "alike", "worth")
 SHOWN = "document.querySelector('.fc-grid-tile img[src]') && document.querySelector('.fc-grid-tile').dataset.face"
-KEY = 110
-"""Milliseconds between two answers on the deck."""
-TILES = 40
-"""Tiles of which the walk is scrolled on at a time."""
 
 
 @contextmanager
@@ -51,25 +45,6 @@ def chromium(browser: str | None) -> Iterator[Any]:
             started.close()
 
 
-def memory(page: Any) -> dict[str, float]:
-    """MB of the tab: its heap after a collection, and the private pages of its renderer (NaN where /proc is not)."""
-    session = page.context.new_cdp_session(page)
-    session.send("HeapProfiler.collectGarbage")
-    heap = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
-    processes = page.context.browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    renderers = [one["id"] for one in processes if one["type"] == "renderer"]
-    return {"heap": heap, "private": max((_private(number) for number in renderers), default=float("nan"))}
-
-
-def _private(number: int) -> float:
-    """MB of a process that no other shares."""
-    try:
-        told = Path(f"/proc/{number}/smaps_rollup").read_text()
-    except OSError:
-        return float("nan")
-    return sum(int(size) for size in re.findall(r"Private_\w+:\s+(\d+) kB", told)) / 1000
-
-
 def changed(page: Any, act: Callable[[], Any]) -> float:
     """Milliseconds from an act in the grid to the first picture of the list that it makes."""
     before = page.evaluate("window.__fercleanGrid.list")
@@ -81,8 +56,8 @@ def changed(page: Any, act: Callable[[], Any]) -> float:
     return taken
 
 
-def run(root: Path, *, rounds: int, faces: int, browser: str | None = None) -> dict[str, Any]:
-    """All measurements, of the workspace at `root`, in which `faces` are kept on the deck."""
+def run(root: Path, *, rounds: int, browser: str | None = None) -> dict[str, Any]:
+    """All measurements, of the workspace at `root`."""
     load = os.getloadavg()
     orders: list[float] = []
     filters: list[float] = []
@@ -103,25 +78,10 @@ def run(root: Path, *, rounds: int, faces: int, browser: str | None = None) -> d
         for _ in range(rounds):
             for place in range(min(2, verdicts.count())):
                 filters += [changed(page, verdicts.nth(place).click) for _ in range(2)]
-        before = memory(page)
-        for _ in range(faces // TILES):
-            page.evaluate("by => { window.__fercleanGrid.scroll.scrollTop += by; }", TILES / 8 * 190)
-            page.wait_for_timeout(150)
-        after = memory(page)
-        page.goto(f"{server.url}/?page=review")
-        page.wait_for_selector("body[data-ferclean-face]", state="attached")
-        page.wait_for_timeout(5000)
-        deck_before = memory(page)
-        for _ in range(faces):
-            page.keyboard.press("k")
-            page.wait_for_timeout(KEY)
-        page.wait_for_timeout(5000)
-        deck_after = memory(page)
     return heading("review_grid") | {
         "faces": len(ranked(Workspace.open(root)).ids), "cores": os.cpu_count(), "load": load,
         "load_after": os.getloadavg(), "seconds_to_first_screen": first, "ms_to_another_order": _spread(orders),
-        "ms_to_another_filter": _spread(filters), "walked": faces,
-        "mb_grid": [before, after], "mb_deck": [deck_before, deck_after],
+        "ms_to_another_filter": _spread(filters),
     }  # fmt: skip
 
 
@@ -143,11 +103,6 @@ def table(result: dict[str, Any]) -> str:
         found = result[f"ms_to_another_{name}"]
         cells = " | ".join(f"{found[one]:,.0f}" for one in ("median", "p95", "max"))
         lines.append(f"| another {name} | {found['n']} | {cells} |")
-    for name in ("grid", "deck"):
-        told = [
-            f"{of}: {' to '.join(f'{when[of]:.0f}' for when in result[f'mb_{name}'])}" for of in ("private", "heap")
-        ]
-        lines += ["", f"MB of the tab of the {name}, over {result['walked']:,} faces: {', '.join(told)}"]
     return "\n".join(lines)
 
 
@@ -157,14 +112,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", type=int, default=100_000, help="synthetic faces in the workspace")
     parser.add_argument("--workspace", type=Path, help="a scored workspace to copy instead; it is left as it is")
     parser.add_argument("--rounds", type=int, default=5, help="times that every order and filter is chosen")
-    parser.add_argument("--faces", type=int, default=2000, help="faces of the walk")
     parser.add_argument("--browser", help="path of a Chromium; default what is on PATH, or Playwright's own")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as name:
         root = Path(name) / "W"
         prepare(root, rows=options.rows, workspace=options.workspace)
-        result = run(root, rounds=options.rounds, faces=options.faces, browser=options.browser)
+        result = run(root, rounds=options.rounds, browser=options.browser)
     print(table(result))
     if options.json is not None:
         write_figures(options.json, result)

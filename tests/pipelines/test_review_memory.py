@@ -1,0 +1,17 @@
+"""What a tab takes is measured on both pages, in a browser that answers are kept in."""
+
+from __future__ import annotations
+
+from ferclean.store.decisions import decision_history
+from ferclean.store.workspace import Workspace
+from pipelines import review_memory
+from tests.prepare import find_browser
+
+
+def test_a_tab_is_measured_while_faces_are_kept(reviewable: Workspace) -> None:
+    result = review_memory.run(reviewable.root, faces=4, browser=find_browser(), calm=0.5)
+    assert decision_history(reviewable)["action"].tolist() == ["keep"] * 4
+    for measured in result["mb"].values():
+        assert len(measured) == review_memory.LOOKS + 1
+        assert all(0 < one["heap"] < 1000 and 0 < one["private"] < 1000 for one in measured)
+    assert review_memory.table(result).count("\n") == 7
