@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ferclean.steps.judge import add_judge, ask_judge
     from ferclean.steps.predict import predict
     from ferclean.steps.probe import score_probe as probe
+    from ferclean.steps.push import push
     from ferclean.steps.release import release
     from ferclean.steps.report import report
     from ferclean.steps.retrain import retrain
@@ -49,6 +50,7 @@ __all__ = [
     "ingest",
     "predict",
     "probe",
+    "push",
     "release",
     "report",
     "retrain",

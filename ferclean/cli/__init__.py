@@ -20,6 +20,7 @@ try:
     from ferclean.cli import (
         completion,
         data_verbs,
+        hub_verb,
         judge_verb,
         people_verbs,
         recognizer_verbs,
@@ -89,6 +90,7 @@ recognizer_verbs.add_to(app)
 judge_verb.add_to(app)
 people_verbs.add_to(app)
 release_verbs.add_to(app)
+hub_verb.add_to(app)
 
 VERBS = [command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback]
 

@@ -28,6 +28,7 @@ KEPT = {
     "decide": "recorded decisions stay",
     "encode": "nothing that was stored is lost, and it begins again",
     "retrain": "finished trainings are kept",
+    "push": "what has arrived stays there",
 }
 # with --force again, what this call has finished would be made once more
 WITHOUT_FORCE = {"score", "demo", "retrain"}

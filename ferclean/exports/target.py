@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ferclean.derived import reading
 from ferclean.errors import UsageError
@@ -73,9 +74,12 @@ def write_file(out: Path, fill: Callable[[Path], None]) -> Written:
     return Written(files=1, bytes=size)
 
 
-def write_folder(out: Path, fill: Callable[[Path], None], *, form: str) -> Written:
+def write_folder(
+    out: Path, fill: Callable[[Path], None], *, form: str, about: Mapping[str, Any] | None = None
+) -> Written:
     """Let `fill(folder)` write a draft of `out`, then put it in place of an earlier export (see `check_target`).
 
+    `about` joins the manifest: which data set and release this is, and whether its pixels may be passed on.
     The files of the earlier manifest go, and files that others put there stay. Raises UsageError when a new file
     would replace such a file.
     """
@@ -83,7 +87,7 @@ def write_folder(out: Path, fill: Callable[[Path], None], *, form: str) -> Writt
         fill(draft)
         files = _files(draft)
         size = sum((draft / file).stat().st_size for file in files)
-        manifest = json.dumps({"schema": 1, "form": form, "files": files}, indent=0, ensure_ascii=True)
+        manifest = json.dumps({"schema": 1, "form": form, **(about or {}), "files": files}, indent=0, ensure_ascii=True)
         (draft / MANIFEST).write_text(manifest + "\n", encoding="utf-8")
         if out.exists() and any(out.iterdir()):
             _carry_over(out, draft, files)

@@ -92,7 +92,9 @@ def export(
         def fill(path: Path) -> None:
             module.write(content, path, progress=progress)
 
-        written = write_file(target, fill) if module.SINGLE_FILE else write_folder(target, fill, form=form)
+        dataset = content.dataset
+        about = {"dataset": dataset.name, "release": release, "redistributable": dataset.redistributable}
+        written = write_file(target, fill) if module.SINGLE_FILE else write_folder(target, fill, form=form, about=about)
         files, size = written.files, written.bytes
     return ExportSummary(
         form=form,

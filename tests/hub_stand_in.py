@@ -1,0 +1,161 @@
+"""A Hub on the loopback: the part of its protocol that a push speaks, over a real socket.
+
+Repositories (create, info), upload modes, the batch API of Git LFS with uploads, and commits in lines of JSON. It keeps
+what arrives in memory, asks for the token, and can drop connections in the middle of a body.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import yaml
+
+TOKEN = "hf_a_token_of_the_tests"
+
+
+@dataclass
+class Hub:
+    """What it holds, and what was asked of it."""
+
+    url: str = ""
+    private: dict[str, bool] = field(default_factory=dict)
+    files: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    commits: list[list[str]] = field(default_factory=list)
+    uploads: list[str] = field(default_factory=list)
+    """Digests of the large files whose bytes were sent, in order."""
+    cut_after: int | None = None
+    """Large files that arrive whole; every later one is cut off in its middle."""
+    echo: bool = False
+    """Whether a refused request repeats what it was sent, the token too."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing: tests look at what the client says."""
+
+    def do_GET(self) -> None:
+        repo = self.path.removeprefix("/api/datasets/")
+        if not self._allowed():
+            return
+        if repo not in self.hub.private:
+            self._answer(404, {"error": "Repository not found"})
+            return
+        names = [".gitattributes", *self.hub.files[repo]]
+        self._answer(
+            200,
+            {"id": repo, "private": self.hub.private[repo], "sha": "0" * 40,
+             "siblings": [{"rfilename": name} for name in names]},
+        )  # fmt: skip
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self._allowed():
+            return
+        if self.path == "/api/repos/create":
+            self._create(json.loads(body))
+        elif self.path == "/api/validate-yaml":
+            assert yaml.safe_load(json.loads(body)["content"].split("---")[1])["configs"]
+            self._answer(200, {"errors": [], "warnings": []})
+        elif "/preupload/" in self.path:
+            modes = [
+                {"path": file["path"], "shouldIgnore": False,
+                 "uploadMode": "lfs" if file["path"].endswith(".parquet") else "regular"}
+                for file in json.loads(body)["files"]
+            ]  # fmt: skip
+            self._answer(200, {"files": modes})
+        elif self.path.endswith("/objects/batch"):
+            wanted = [self._action(one) for one in json.loads(body)["objects"]]
+            self._answer(200, {"transfer": "basic", "objects": wanted})
+        elif "/commit/" in self.path:
+            self._commit(self.path.split("/api/datasets/")[1].split("/commit/")[0], body)
+        else:
+            self._answer(404, {"error": self.path})
+
+    def do_PUT(self) -> None:
+        size = int(self.headers["Content-Length"])
+        if self.hub.cut_after is not None and len(self.hub.uploads) >= self.hub.cut_after:
+            self.rfile.read(size // 2)
+            self.close_connection = True
+            self.connection.close()
+            return
+        body = self.rfile.read(size)
+        digest = hashlib.sha256(body).hexdigest()
+        assert self.path == f"/lfs/{digest}"
+        self.hub.objects[digest] = body
+        self.hub.uploads.append(digest)
+        self._answer(200, {})
+
+    def _create(self, asked: dict[str, Any]) -> None:
+        repo = "/".join(filter(None, [asked.get("organization"), asked["name"]]))
+        if repo in self.hub.private:
+            self._answer(409, {"error": "You already created this dataset repo", "url": f"{self.hub.url}/{repo}"})
+            return
+        self.hub.private[repo] = asked.get("visibility") == "private" or asked.get("private") is True
+        self.hub.files[repo] = {}
+        self._answer(200, {"url": f"{self.hub.url}/datasets/{repo}", "name": repo})
+
+    def _action(self, one: dict[str, Any]) -> dict[str, Any]:
+        known = {"oid": one["oid"], "size": one["size"]}
+        if one["oid"] in self.hub.objects:
+            return known
+        return known | {"actions": {"upload": {"href": f"{self.hub.url}/lfs/{one['oid']}"}}}
+
+    def _commit(self, repo: str, body: bytes) -> None:
+        lines = [json.loads(line) for line in body.splitlines()]
+        files = self.hub.files[repo]
+        for line in lines:
+            value = line["value"]
+            if line["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                files[value["path"]] = self.hub.objects[value["oid"]]
+            elif line["key"] == "deletedFile":
+                del files[value["path"]]
+        self.hub.commits.append([line["value"].get("path") or line["value"]["summary"] for line in lines])
+        oid = hashlib.sha1(body, usedforsecurity=False).hexdigest()
+        self._answer(200, {"commitUrl": f"{self.hub.url}/datasets/{repo}/commit/{oid}", "commitOid": oid})
+
+    def _allowed(self) -> bool:
+        said = self.headers.get("Authorization", "")
+        if said == f"Bearer {TOKEN}" and not self.hub.echo:
+            return True
+        self._answer(400 if self.hub.echo else 401, {"error": f"cannot take {said}" if self.hub.echo else "no"})
+        return False
+
+    def _answer(self, status: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if status >= 400:
+            self.send_header("X-Error-Message", str(content["error"]))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def hub() -> Iterator[Hub]:
+    """Serve one until the block ends."""
+    made = Hub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": made}))
+    made.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
