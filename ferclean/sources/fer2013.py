@@ -22,6 +22,8 @@ from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 SIDE = 48
 COLUMNS = ("emotion", "pixels")
 _NAMES = ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
+FERPLUS = "fer2013new.csv"
+"""FERPlus's votes."""
 _NO_VOTES = ("usage", "image name")
 
 
@@ -78,15 +80,19 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
         path = glimpse.path(file)
         said = {} if "usage" in header else {"split": min(said_by_name(path, card), default="train")}
         options = ({} if card.layout == "fer2013" else {"layout": "fer2013"}) | said
+        voted = card.name == "fer2013" and (path.parent / FERPLUS).is_file()
+        if voted:
+            options["votes"] = str(path.parent / FERPLUS)
         guess = Guess(
             card=card.name,
             path=path,
             options=options,
-            confidence="certain" if file.name in own else "likely",
+            confidence="certain" if file.name in own and not voted else "likely",
             evidence=(
                 f"{file} has the columns emotion, pixels{', Usage' if 'usage' in header else ''}, the codes "
                 f"{', '.join(sorted(codes))} and {SIDE}x{SIDE} pixels a row",
                 *([f"it is called as {card.title} is"] if file.name in own or card.name == "ckplus" else []),
+                *([f"{FERPLUS} lies beside it: the labels of 2013 stay, with FERPlus's votes"] if voted else []),
             ),
         )
         found.setdefault((card.name, said.get("split", "")), []).append((place, guess))

@@ -45,7 +45,9 @@ class SourceRow:
     numbers mean), `problem` a reason to quarantine that starts with "label: ", "file: ", "image: " or "split: "; a row
     whose split is unknown holds the place "train". `ignored` marks things that were never samples (hidden files,
     clutter): counted, not stored. `votes` are counts per label, `annotations` the label that each named annotator gave;
-    a row has one of them at most. `leftover` marks a file that no row names.
+    a row has one of them at most. `leftover` marks a file that no row names. `box` is the part of a picture that is the
+    sample, cut out at ingest: left, top, right, bottom, in pixels, or in shares of its width and height where all are
+    at most 1.
     """
 
     source_key: str
@@ -61,6 +63,7 @@ class SourceRow:
     annotations: dict[str, str] | None = None
     ignored: bool = False
     leftover: bool = False
+    box: tuple[float, float, float, float] | None = None
 
 
 def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +27,7 @@ from ferclean.parts.recognised import AUTO, recognise, the_sure_one
 from ferclean.parts.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
+from ferclean.recognition.cropping import crop
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
@@ -223,6 +224,9 @@ class _Reader:
     def sample(self, keep: Callable[[str, bytes], None], row: SourceRow) -> store.Sample:
         problems = [row.problem] if row.problem else []
         data, content_hash, problem = self._content(row)
+        whole = True
+        if row.box is not None and data is not None:
+            data, content_hash, whole, problem = _cut(data, row.box, content_hash)
         if problem and problem not in problems:
             problems.append(problem)
         facts = None
@@ -236,7 +240,7 @@ class _Reader:
                 unusable = error.reason
             if unusable:
                 problems.append(f"image: {unusable}")
-        in_source = row.relative_path is not None
+        in_source = row.relative_path is not None and whole
         stored = None
         if not in_source and data is not None and content_hash is not None:
             stored = self._keep(keep, data, content_hash, facts)
@@ -295,6 +299,19 @@ class _Reader:
         elif not self.dry_run and not _holds(target, data, content_hash):
             keep(name, data)
         return name
+
+
+def _cut(
+    data: bytes, box: Sequence[float], content_hash: str | None
+) -> tuple[bytes | None, str | None, bool, str | None]:
+    """(what is in the box as PNG, its content hash, whether that is the whole picture as it was, problem)."""
+    try:
+        part = crop(data, box)
+    except image_room.UnreadableImageError as error:
+        return None, content_hash, True, f"image: {error.reason}"
+    if part is None:
+        return data, content_hash, True, None
+    return image_room.encode_png(part), hashes.of_pixels(part), False, None
 
 
 def _holds(path: Path, data: bytes, content_hash: str) -> bool:

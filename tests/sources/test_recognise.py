@@ -178,6 +178,38 @@ def affectnet_labels(root: Path, faces: Sequence[bytes]) -> None:
     write_csv(root / "labels.csv", [["", "pth", "label", "relFCs"], *rows])
 
 
+def expw(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, [f"image/origin/angry_actor_{n}.jpg" for n in range(7)])
+    (root / "label").mkdir()
+    lines = [f"angry_actor_{n}.jpg 0 10 12 90 88 59.6 {n}\n" for n in range(7)]
+    (root / "label/label.lst").write_text("".join(lines))
+
+
+FERPLUS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
+
+
+def ferplus_votes(root: Path, faces: Sequence[bytes], usages: Sequence[str] = ("Training",) * 8) -> None:
+    """fer2013new.csv: eight of ten people say class n of row n."""
+    rows = [[usage, f"fer{n:07d}.png", *(8 * (c == n) for c in range(8)), 2, 0] for n, usage in enumerate(usages)]
+    write_csv(root / "fer2013new.csv", [["Usage", "Image name", *FERPLUS], *rows])
+
+
+def ferplus_csv(root: Path, faces: Sequence[bytes]) -> None:
+    write_fer2013(root / "fer2013.csv", [fer_row(c, c % 7) for c in range(8)])
+    ferplus_votes(root, faces)
+
+
+def ferplus_folders(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, [f"data/FER2013Train/fer{n:07d}.png" for n in range(6)])
+    put(root, faces, ["data/FER2013Valid/fer0000006.png", "data/FER2013Test/fer0000007.png"])
+    ferplus_votes(root / "data", faces, (*["Training"] * 6, "PublicTest", "PrivateTest"))
+
+
+def ferplus_kaggle(root: Path, faces: Sequence[bytes]) -> None:
+    names = [f"fer_2013/{s}/{c}/fer{n:07d}.png" for s in ("train", "test") for n, c in enumerate(FERPLUS[:8])]
+    put(root, faces, names)
+
+
 AS_FOLDERS = {"layout": "image_folder"}
 LAYOUTS: dict[str, Layout] = {
     "RAF-DB as its authors send it": Layout(rafdb_official, "rafdb", "basic", {}, {"train_00003": "disgust"}),
@@ -208,6 +240,14 @@ LAYOUTS: dict[str, Layout] = {
         "labels.csv",
         {"layout": "table", "image_column": "pth"},
         {"anger/image0000000.jpg": "surprise"},
+    ),
+    "ExpW": Layout(expw, "expw", "", {}, {"angry_actor_5.jpg:0": "surprise"}),
+    "FERPlus's votes beside fer2013.csv": Layout(ferplus_csv, "ferplus", "", {}, {"2": "surprise", "7": "contempt"}),
+    "FERPlus's votes beside folders": Layout(
+        ferplus_folders, "ferplus", "data", {}, {"FER2013Test/fer0000007.png": "contempt"}
+    ),
+    "FERPlus as folders": Layout(
+        ferplus_kaggle, "ferplus", "fer_2013", AS_FOLDERS, {"test/anger/fer0000004.png": "anger"}
     ),
     "SFEW, aligned": Layout(
         sfew, "sfew", "", {}, {"Val/Val_Aligned_Faces/Sad/Airheads_000519245_00000005.png": "sadness"}
