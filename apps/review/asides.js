@@ -26,7 +26,7 @@ class Asides {
   async history() {
     const { deck } = this, { card } = deck;
     if (!card || this.window.open) return;
-    if (deck.outbox.all().length) await deck.post.flush(); // the answer before may be what it asks for
+    if (deck.outbox.own().length) await deck.post.flush(); // the answer before may be what it asks for
     const found = await deck.ask("history", { sample: card.id });
     if (!found || deck.card !== card || deck.gone) return;
     this.window.querySelector("h2").textContent = found.title;

@@ -157,7 +157,7 @@ class Deck extends Recorder {
     this.over = this.over || Boolean(this.teaching && !found.teaching); // the teaching round: the page has a word to say
     this.teaching = found.teaching;
     this.count();
-    if (this.over && !this.outbox.all().length && !this.gone) { this.over = false; this.ended(); }
+    if (this.over && !this.outbox.own().length && !this.gone) { this.over = false; this.ended(); }
   }
   send(answer) { this.put({ ...answer, address: this.data.address }); }
   ambiguous(ask) { // at once, or with a word on what the face shows
@@ -227,7 +227,7 @@ class Deck extends Recorder {
   async look(what, more) { // at another face, without deciding about this one, which comes back
     if (!this.card) return;
     const from = this.card;
-    if (this.outbox.all().length) await this.post.flush(); // what the server does not know yet stands in the way of what comes next
+    if (this.outbox.own().length) await this.post.flush(); // what the server does not know yet stands in the way of what comes next
     const found = await this.ask(what, more, { over: () => this.gone || this.card !== from });
     if (!found || !found.faces.length) return;
     const card = this.ready(found.faces[0]);
@@ -264,14 +264,14 @@ class Deck extends Recorder {
     if (!this.card && this.line.length) this.next();
     else if (!this.card && !fresh.length) {
       await this.post.flush();
-      if (this.outbox.all().length) setTimeout(() => this.gone || this.more(), 500);
+      if (this.outbox.own().length) setTimeout(() => this.gone || this.more(), 500);
       else if (found.faces.some((card) => this.answered.has(card.id + card.token))) { this.answered.clear(); this.more(); } // skipped ones come last
       else this.end();
     }
   }
   async end() {
     await this.post.flush();
-    if (!this.outbox.all().length && !this.gone) this.ended();
+    if (!this.outbox.own().length && !this.gone) this.ended();
   }
   taken(found, answers) {
     for (const one of found.taken) {
@@ -293,8 +293,9 @@ class Deck extends Recorder {
   }
   refused(one, answer) { // each is a row of its own until the person has answered it
     const undo = answer && answer.action === "undo";
-    const what = undo ? "Not undone" : `Not recorded for ${one.name || "this face"}`;
-    this.refusals.push({ one, answer, words: `${what}: ${one.newer ? `${one.newer.said} stands, ${one.newer.who}` : one.refused}` });
+    const own = !answer || whose(answer) === this.outbox.reviewer; // another's is not said again in this one's name
+    const what = `${undo ? "Not undone" : `Not recorded for ${one.name || "this face"}`}${own ? "" : ` (of ${whose(answer)})`}`;
+    this.refusals.push({ one, answer: own && answer, words: `${what}: ${one.newer ? `${one.newer.said} stands, ${one.newer.who}` : one.refused}` });
     this.refusalsShown();
   }
   refusalsShown() {

@@ -428,7 +428,7 @@ class Grid extends Recorder {
     this.sure();
     try {
       await this.post.flush(); // what was decided by itself is not decided with the others
-      if (this.outbox.all().length) { this.say("trouble", "Not recorded: the answers before are not saved yet; try again when they are."); return; }
+      if (this.outbox.own().length) { this.say("trouble", "Not recorded: the answers before are not saved yet; try again when they are."); return; }
       const what = { bulk_id: crypto.randomUUID ? crypto.randomUUID() : this.outbox.name(), list: this.list, ranges: ranges.map((range) => [...range]), action, label, open_only };
       const inside = (place) => ranges.some(([start, end]) => start <= place && place < end);
       what.seen = [...this.tiles].filter(([place, face]) => typeof face.seen === "number" && face.seen && inside(place)).map(([place, face]) => [place, face.seen]);

@@ -2,10 +2,12 @@ const MOST = 100; // answers that go out together
 const GATHER = 800; // ms in which answers go out together
 const BYTES = 40000; // of them, well below the 64 KB that a browser sends of a page that is closed
 
+const whose = (answer) => new URLSearchParams(answer.address).get("reviewer") || "";
+
 // Answers that are not known to be recorded, in the browser's storage, where other tabs and the next one see them, too.
 // Where a browser keeps nothing (it is full, or forbidden), this page does, and says so.
 class Outbox {
-  constructor(prefix) { Object.assign(this, { prefix, here: new Map(), last: 0, tab: Math.random().toString(36).slice(2, 10) }); }
+  constructor(prefix, reviewer) { Object.assign(this, { prefix, reviewer, here: new Map(), last: 0, tab: Math.random().toString(36).slice(2, 10) }); }
   name() { // in the order of the keys also where a clock is set back
     this.last = Math.max(Date.now(), this.last + 1);
     return `${String(this.last).padStart(15, "0")}-${this.tab}`;
@@ -32,8 +34,10 @@ class Outbox {
     } catch { /* nothing is kept there */ }
     return found.filter(Boolean).sort((one, other) => (one.answer_id < other.answer_id ? -1 : 1));
   }
-  first() { // what goes out together: of one address, and not more than a browser sends of a page that is closed
-    const [first, ...rest] = this.all();
+  own() { return this.all().filter((one) => whose(one) === this.reviewer); }
+  others() { return this.all().filter((one) => whose(one) !== this.reviewer).map(whose); }
+  first() { // what goes out together: this reviewer's first; of one address, not more than a browser sends of a page that is closed
+    const own = this.own(), [first, ...rest] = own.length ? own : this.all();
     if (!first) return [];
     const going = [first];
     let size = JSON.stringify(first).length;
@@ -76,8 +80,8 @@ class Post {
     this.sending = this.out();
     try { await this.sending; } finally { this.sending = null; }
     const waits = this.outbox.all().length;
+    this.writer.count();
     if (waits) this.soon(this.tries ? LATER[Math.min(this.tries, LATER.length) - 1] : waits < MOST ? GATHER : 0);
-    else this.writer.count();
   }
   async out() {
     const answers = this.outbox.first();
@@ -85,8 +89,8 @@ class Post {
     const { found, trouble } = await reply("answers", answers[0].address, { sent: answers });
     if (!found) {
       this.tries += 1;
-      this.writer.say("trouble", `Answers wait in this browser and are sent again: ${trouble}`);
-      this.writer.count();
+      const who = whose(answers[0]);
+      this.writer.say("trouble", `Answers ${who === this.outbox.reviewer ? "" : `of ${who} `}wait in this browser and are sent again: ${trouble}`);
       return;
     }
     if (this.tries) this.writer.say("saved", "Connected again: all answers are recorded");

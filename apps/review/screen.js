@@ -18,7 +18,7 @@ class Screen {
 class Recorder extends Screen {
   constructor(root, data) {
     super(root, data);
-    this.outbox = new Outbox(`ferclean-answer|${encodeURIComponent(data.store)}|`);
+    this.outbox = new Outbox(`ferclean-answer|${encodeURIComponent(data.store)}|`, whose(data));
     this.post = new Post(this.outbox, this);
     this.back = new Set(); // undos of which the server is still to say what they took back
     this.find(".fc-deck-map table").replaceChildren(...data.map.map(([key, text]) => {
@@ -30,9 +30,10 @@ class Recorder extends Screen {
     }));
   }
   count() {
-    const waits = this.outbox.all().length, line = this.find(".fc-deck-unsaved");
-    line.textContent = waits ? `${waits} not saved yet` : "all saved";
-    line.classList.toggle("waits", Boolean(waits));
+    const waits = this.outbox.own().length, others = this.outbox.others(), line = this.find(".fc-deck-unsaved");
+    line.textContent = (waits ? `${waits} not saved yet` : "all saved") + (others.length ? ` · ${others.length} of others` : "");
+    line.title = others.length ? `Answers of ${[...new Set(others)].join(", ")} wait in this browser, too` : "";
+    line.classList.toggle("waits", Boolean(waits + others.length));
   }
   put(answer) {
     if (!this.outbox.put(answer)) this.say("trouble", "This browser keeps nothing: do not close the page before all is saved");

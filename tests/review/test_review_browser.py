@@ -312,6 +312,12 @@ def test_no_key_is_lost_or_doubled_when_the_server_is_killed_between_them(screen
         here.open(url)
         here.saved()
         assert len(decision_history(ws)) == 10, "nothing is sent again"
+        # what another person left in this browser is told apart, and does not keep this one's back
+        theirs = {"answer_id": "0", "action": "undo", "address": "reviewer=bob&workspace=/elsewhere"}
+        here.page.evaluate("answer => window.__fercleanDeck.outbox.put(answer)", theirs)
+        here.press("k")
+        here.page.get_by_text("all saved · 1 of others").wait_for()
+        assert decision_history(ws)["action"].tolist()[10:] == ["keep"]
     here.page.close()
 
 
