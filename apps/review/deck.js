@@ -84,7 +84,10 @@ class Deck extends Recorder {
     };
     const classes = this.find(".fc-deck-classes"), acts = this.find(".fc-deck-acts");
     classes.replaceChildren(); acts.replaceChildren();
-    classes.style.setProperty("--columns", Math.min(this.data.classes.length, Math.ceil(this.data.classes.length / Math.ceil(this.data.classes.length / 11))));
+    const many = this.data.classes.length, rows = Math.ceil(many / 11);
+    classes.style.setProperty("--columns", Math.ceil(many / rows));
+    this.root.style.setProperty("--rows", rows);
+    this.root.classList.toggle("many", rows > 1);
     this.classes = this.data.classes.map(([name, words], at) => {
       const button = make(classes, at < 10 ? String((at + 1) % 10) : "", words, () => this.mix.open ? this.mixIn(name) : this.decide("relabel", name));
       button.title = words; // a narrow button cuts it

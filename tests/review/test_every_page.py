@@ -44,6 +44,11 @@ INERT = """() => ({
 })"""
 LOWEST = """() => Math.max(
   ...[...document.querySelectorAll('.fc-deck-acts button')].map((one) => one.getBoundingClientRect().bottom))"""
+DEALT = """(many) => {
+  const deck = window.__fercleanDeck;
+  deck.data.classes = Array.from({ length: many }, (_, at) => deck.data.classes[at] || [`class ${at}`, `class ${at}`]);
+  deck.buttons();
+}"""
 CUT = """() => [...document.querySelectorAll('button')].filter((one) => {
   const box = one.getBoundingClientRect(), hidden = getComputedStyle(one).visibility === 'hidden';
   return box.width && !hidden && !one.closest('[class*="st-key-keys"]') && (box.left < 0 || box.right > innerWidth + 1);
@@ -118,8 +123,12 @@ def test_no_button_is_cut_off_on_any_screen(opened: tuple[Any, str]) -> None:
         assert page.evaluate(CUT) == [], (name, width)
         sideways = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth - innerWidth")
         assert sideways <= 1, (name, width)
-        if name == "review":  # there every key is in sight, too
-            assert page.evaluate(LOWEST) <= height, width
+    if name == "review":  # there every key is in sight, too
+        for classes in (len(CLASSES), 40):
+            page.evaluate(DEALT, classes)
+            for width, height in SIZES:
+                page.set_viewport_size({"width": width, "height": height})
+                assert page.evaluate(LOWEST) <= height, (classes, width)
 
 
 def test_a_newcomer_is_told_once_what_the_keys_mean_and_a_listener_what_is_on_the_screen(
