@@ -293,11 +293,12 @@ def _evidence(at: Sitting, item: Item) -> str:
         return f'<div class="fc fc-blind">Blind mode: suggestion, probabilities and reasons are hidden, {order}.</div>'
     # so many that the buttons would leave the screen are scrolled; half a row says that there is more
     shown = len(at.desk.classes) if len(at.desk.classes) <= 11 else 7.5
+    reached = ' tabindex="0" role="region" aria-label="Probabilities"' if shown == 7.5 else ""  # by keys, too
     bars = style.bars(at.desk.classes, item.pred_probs, item.given_label, item.suggested_label, item.method_votes)
     title = _VERDICTS.get(item.verdict, item.verdict)
     title = title if item.p_verdict is None else f"{title} ({item.p_verdict:.0%})"
     return (
-        f'<div style="height:calc({shown} * var(--fc-row));overflow-y:auto">{bars}</div>'
+        f'<div style="height:calc({shown} * var(--fc-row));overflow-y:auto"{reached}>{bars}</div>'
         f"{style.why(title, item.reasons, aside=_why_here(at, item))}"
     )
 

@@ -101,7 +101,8 @@ def why(title: str, reasons: Sequence[str], *, aside: str = "") -> str:
     """The verdict and its reasons in words, and a quiet line below them."""
     listed = "".join(f"<li>{escape(reason)}</li>" for reason in reasons) or "<li>no particular reason</li>"
     below = f'<p class="quiet">{escape(aside)}</p>' if aside else ""
-    return f'<div class="fc fc-why"><h4>{escape(title)}</h4><ul>{listed}</ul>{below}</div>'
+    reached = 'tabindex="0" role="region" aria-label="Reasons"'  # where it is scrolled, by keys too
+    return f'<div class="fc fc-why" {reached}><h4>{escape(title)}</h4><ul>{listed}</ul>{below}</div>'
 
 
 def strip(row: Strip, pictures: dict[str, str | None], *, tone: dict[str, str], leads: Collection[str] = ()) -> str:
