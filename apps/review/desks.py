@@ -43,7 +43,8 @@ class Place:
     facets: dict[str, dict[str, int]]
     lock: threading.RLock = field(default_factory=threading.RLock)
     """Held while the desk is changed or gone through: several tabs may be one reviewer's."""
-    chosen: OrderedDict[Filters, Selection] = field(default_factory=OrderedDict)
+    chosen: OrderedDict[Filters, tuple[tuple[object, ...], Selection]] = field(default_factory=OrderedDict)
+    """With `Workspace.written` where a selection goes by what was decided."""
     lists: OrderedDict[str, Listing] = field(default_factory=OrderedDict)
     """By a name that a browser asks for more of it with."""
     looked: tuple[object, ...] = ()
@@ -53,11 +54,14 @@ class Place:
     replaced: bool = False
     """Another one was opened since: nothing is to be recorded here any longer."""
 
-    def look(self, address: Mapping[str, str]) -> tuple[Filters, Selection, str | None]:
-        """What an address asks for: the filters, their faces, and the one in question, None where all are decided."""
+    def look(self, address: Mapping[str, str], *, anew: bool = False) -> tuple[Filters, Selection, str | None]:
+        """What an address asks for: the filters, their faces, and the one in question, None where all are decided.
+
+        `anew` as in `selection`.
+        """
         with self.lock:
             filters = filters_of(address, self.desk, self.facets)
-            selection, wanted = self.selection(filters), address.get("sample")
+            selection, wanted = self.selection(filters, anew=anew), address.get("sample")
             # whoever picked a face looks at it, whatever else the address asks for
             there = wanted in selection or (
                 address.get("pick") == "1" and not filters.double and wanted in self.desk.items
@@ -73,15 +77,20 @@ class Place:
                 self.lists.popitem(last=False)
             return name
 
-    def selection(self, filters: Filters) -> Selection:
-        """The faces that `filters` asks for, in their order."""
+    def selection(self, filters: Filters, *, anew: bool = False) -> Selection:
+        """The faces that `filters` asks for, in their order.
+
+        What goes by decisions is chosen `anew` where any was written since, as for a page that is opened; a deck goes
+        through the faces that it began with.
+        """
         with self.lock:
-            if filters not in self.chosen:
-                self.chosen[filters] = select(self.desk, filters)
+            written = self.desk.ws.written if filters.states or filters.people else ()
+            if filters not in self.chosen or (anew and self.chosen[filters][0] != written):
+                self.chosen[filters] = written, select(self.desk, filters)
                 while len(self.chosen) > _CHOSEN:
                     self.chosen.popitem(last=False)
             self.chosen.move_to_end(filters)
-            return self.chosen[filters]
+            return self.chosen[filters][1]
 
 
 _open: OrderedDict[tuple[str, str], Place] = OrderedDict()

@@ -75,7 +75,7 @@ def open_sitting() -> Sitting:
     place = place_of(opened_for[1], anew=st.session_state.get("opened_for") != opened_for)
     st.session_state["opened_for"] = opened_for
     st.session_state["facets"] = place.facets
-    filters, selection, current = place.look(st.query_params)
+    filters, selection, current = place.look(st.query_params, anew=True)
     return Sitting(place.desk, place.album, filters, selection, current)
 
 

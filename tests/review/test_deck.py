@@ -134,6 +134,18 @@ def test_filters_and_position_come_from_the_address(ws: Workspace) -> None:
     assert "1 / 10" in dealt(verdict="nonsense", sample="nobody", page="nowhere")[0]["caption"]
 
 
+def test_what_goes_by_decisions_is_chosen_anew_when_a_page_opens_and_stands_while_a_deck_goes_on(ws: Workspace) -> None:
+    (first, *rest) = dealt(state="open")
+    place, ids = desks.place_of("ada"), [card["id"] for card in rest]
+    answered(sent("1", "keep", first), state="open")
+    assert first["id"] in place.look({"state": "open"})[1]
+    assert dealt(first["id"], state="open")[0]["id"] == ids[0]
+    assert first["id"] not in place.look({"state": "open"}, anew=True)[1]
+    for number, one in enumerate(ids[:2], start=1):
+        decide(ws, one, "keep", reviewer="bob")
+        assert len(place.look({"by": "bob"}, anew=True)[1]) == number
+
+
 def test_a_step_looks_around_without_deciding(ws: Workspace) -> None:
     ids = [card["id"] for card in dealt()]
     assert deck.step({}, sample_id=ids[0], by=-1)["faces"][0]["id"] == ids[-1]
