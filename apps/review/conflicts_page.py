@@ -9,14 +9,14 @@ import streamlit as st
 
 from apps.review import parts, sitting, stories, style
 from apps.review.desks import Place, at_place
+from apps.review.kept import kept
 from apps.review.parts import escape, inert
 from apps.review.sitting import Sitting
 from ferclean.errors import FercleanError
 from ferclean.review import beside as faces_beside
+from ferclean.review.sharing import owed
 from ferclean.steps.settle import parties, settle
-from ferclean.store.decisions import newest_decision
 from ferclean.store.history import History, conflicts, history
-from ferclean.store.workspace import Workspace
 
 _ACTS = {"k": ("keep", "Keep"), "a": ("ambiguous", "Ambiguous"), "x": ("exclude", "Exclude")}
 _OWN = "tick first that you settle it though you are one of those who disagree"
@@ -30,12 +30,13 @@ def draw(at: Sitting) -> None:
         )
         parts.keys({}, face="")
         return
-    open_ = _open(at)
-    asked = st.query_params.get("sample")
+    every = kept(at.desk.ws, conflicts)
+    open_, asked = [one for one in every if not owed(at.desk, one)], st.query_params.get("sample")
     if not open_ and (asked is None or not _said(at, asked)):
         style.notice(
             "Nobody disagrees",
-            "Faces about which two people's answers differ come here. The next step is ferclean release NAME.",
+            "Faces about which two people's answers differ come here. The next step is ferclean release NAME."
+            + " Those that you are one of two to answer come once you have." * (len(open_) < len(every)),
         )
         _, middle, _ = st.columns([2, 1, 2])
         middle.button("`U` Undo my last answer", key="settle_undo", on_click=sitting.take_back, width="stretch")
@@ -46,19 +47,10 @@ def draw(at: Sitting) -> None:
     _face(at, open_, history(at.desk.ws, face))
 
 
-def _open(at: Sitting) -> list[str]:
-    """The faces that people disagree about; looked for again whenever anybody has decided anything."""
-    newest = newest_decision(at.desk.ws)
-    kept = st.session_state.get("conflicts")
-    if kept is None or kept[0] != newest:
-        kept = st.session_state["conflicts"] = (newest, conflicts(at.desk.ws))
-    return list(kept[1])
-
-
 def _said(at: Sitting, sample_id: str) -> bool:
-    """There is such a face, and somebody said something about it: a link may lead to one that is settled."""
+    """There is such a face, and this reviewer may hear what was said: a link may lead to one that is settled."""
     try:
-        return bool(history(at.desk.ws, sample_id).entries)
+        return not owed(at.desk, sample_id) and bool(history(at.desk.ws, sample_id).entries)
     except FercleanError:
         return False
 
@@ -132,18 +124,16 @@ def _settle(open_: list[str], face: str, action: str, label: str | None, seen: i
     # what stands in the field at this moment, which the page may not have been drawn with
     own, note = bool(st.session_state.get(f"own_{face}")), str(st.session_state.get(f"note_{face}", ""))
 
-    def record(place: Place) -> Workspace:
+    def record(place: Place) -> None:
         settle(place.desk, face, action, label=label, note=note.strip(), seen=seen, own_too=own)
-        return place.desk.ws
 
     try:
-        ws = at_place(st.query_params, record)
+        at_place(st.query_params, record)
     except FercleanError as error:
         sitting.say(f"Not settled: {error}", kind="trouble")
         return
     sitting.say(f"Settled for everybody: {stories.said(action, label)}")
     rest = [one for one in open_ if one != face]
-    st.session_state["conflicts"] = (newest_decision(ws), conflicts(ws))
     after = [one for one in open_[open_.index(face) + 1 :] if one in rest] if face in open_ else rest
     sitting.go(next(iter([*after, *rest]), None))
 

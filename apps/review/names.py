@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import streamlit as st
 
 from apps.review import parts, signed_in, style
 from apps.review.desks import workspace_path
+from apps.review.kept import kept
 from ferclean.errors import FercleanError
 from ferclean.review.sharing import plan_of
 from ferclean.store.workspace import Workspace
@@ -24,10 +26,19 @@ def asked() -> bool:
         return not _entered()
     named = bool(st.query_params.get("reviewer") or os.environ.get("FERCLEAN_REVIEWER"))
     parts.remembered(chosen=st.session_state.get("chosen_name"), asks=not named, on_known=_known)
-    if named or (plan := plan_of(Workspace.open(workspace_path()))) is None:
+    if named or (plan := kept(_workspace(), plan_of)) is None:
         return False
     _ask(plan.reviewers)
     return True
+
+
+def _workspace() -> Workspace:
+    """The workspace of this screen, opened once for each tab."""
+    root, known = Path(workspace_path()).expanduser().resolve(), st.session_state.get("names_workspace")
+    if known is None or known.root != root:
+        known = st.session_state["names_workspace"] = Workspace.open(root)
+    opened: Workspace = known
+    return opened
 
 
 def choose(name: str) -> None:

@@ -5,14 +5,19 @@ It draws figures that `ferclean.review.agreement` made; in blind mode it shows n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import streamlit as st
 
 from apps.review import links, parts, style
+from apps.review.kept import kept
 from apps.review.parts import escape
 from apps.review.sitting import Sitting
 from ferclean.evidence.people.pairs import FEWEST
 from ferclean.review import beside as faces_beside
 from ferclean.review.agreement import AnswerLine, Dispute, Figure, PairLine, Team, team
+from ferclean.review.sharing import owed
 
 _MEASURE = (
     "1 is full agreement, 0 is what chance alone would bring. Each figure stands with the faces that it rests on and "
@@ -22,8 +27,8 @@ _MEASURE = (
 
 
 def draw(at: Sitting) -> None:
-    """Draw the figures; they are counted anew each time the page is opened."""
-    seen = team(at.desk.ws)
+    """Draw the figures, counted anew once anybody has written into the workspace."""
+    seen = kept(at.desk.ws, team)
     if len(seen.people) < 2 or not seen.overall.n:
         style.notice(
             "No face has two people's answers yet",
@@ -38,7 +43,7 @@ def draw(at: Sitting) -> None:
     if at.filters.blind:
         st.html('<p class="fc quiet">Blind mode: faces and other people\'s answers are hidden.</p>')
     else:
-        st.html(_disputes(at, seen.disputes))
+        st.html(_disputes(at, [_heard(at, one) for one in seen.disputes]))
     parts.keys({}, face="")
 
 
@@ -123,7 +128,12 @@ def _cells(figure: Figure, *, share: bool = False) -> str:
     return f"<td><b>{figure.value:{form}}</b></td><td>{figure.low:{form}} to {figure.high:{form}}</td>"
 
 
-def _disputes(at: Sitting, disputes: tuple[Dispute, ...]) -> str:
+def _heard(at: Sitting, dispute: Dispute) -> Dispute:
+    """Without the faces that the reviewer is still to answer as one of two: nothing is heard of those before."""
+    return replace(dispute, examples=tuple(one for one in dispute.examples if not owed(at.desk, one.sample_id)))
+
+
+def _disputes(at: Sitting, disputes: Sequence[Dispute]) -> str:
     if not disputes:
         return '<p class="fc quiet">Nobody disagrees about any face.</p>'
     shown = [(example.sample_id, faces_beside.BESIDE_SIDE) for one in disputes for example in one.examples]

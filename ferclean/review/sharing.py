@@ -66,6 +66,14 @@ def others_about(desk: Desk, sample_ids: Sequence[str], *, blind: bool) -> dict[
     return found
 
 
+def owed(desk: Desk, sample_id: str) -> bool:
+    """The reviewer is still to answer this face as one of two: until then they hear nothing of the other's answer."""
+    place = desk.items.place.get(sample_id)
+    if desk.share is None or place is None or sample_id in desk.standing:
+        return False
+    return bool(desk.share.own[place] and desk.share.independent[place])
+
+
 def plan_of(ws: Workspace) -> Plan | None:
     """The team's plan that holds; None where there is none."""
     return teams.get_plan(ws)

@@ -15,6 +15,7 @@ from ferclean.errors import FercleanError, UsageError
 from ferclean.review.desk import Desk, open_desk
 from ferclean.steps.review import decide, undo
 from ferclean.steps.settle import settle
+from ferclean.steps.team import team
 from ferclean.store.decisions import decision_history
 from ferclean.store.guidelines import guidelines, write_guideline
 from ferclean.store.history import conflicts, history
@@ -51,6 +52,29 @@ def test_the_team_page_shows_figures_and_faces_and_no_name_acts(ws: Workspace, o
 
 def test_the_team_page_says_what_it_needs(reviewable: Workspace, opened: Open) -> None:
     assert "No face has two people" in html(opened(reviewable.root, page="team"))
+
+
+def test_whoever_is_still_to_answer_a_face_for_two_sees_nobodys_answer_on_the_pages_of_the_team(
+    ws: Workspace, opened: Open
+) -> None:
+    team(ws, reviewers=["ada", "eve"], overlap=1.0)
+    app = opened(ws.root, page="conflicts")
+    third = list(open_desk(ws, reviewer="ada").items)[2]
+    for who, label in (("eve", "fear"), ("bob", "anger")):
+        decide(open_desk(ws, reviewer=who), third, "relabel", label=label, model_hidden=True)
+    assert third in conflicts(ws)
+
+    def told(page: str, sample: str = "") -> str:
+        app.query_params.update({"page": page, "sample": sample})
+        app.run()
+        assert not app.exception
+        return html(app)
+
+    assert "<b>1 of 1</b> face" in told("conflicts"), "that of the others, who have answered"
+    assert "eve</small>" not in told("conflicts", third)
+    assert "eve" not in told("team").split("What people disagree about")[1]
+    decide(desks.place_of("ada").desk, third, "keep")
+    assert "eve</small>" in told("conflicts", third)
 
 
 def shown_button(app: AppTest, label: str) -> Any:
