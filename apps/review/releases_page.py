@@ -23,6 +23,7 @@ from ferclean.store.releases import Release, list_releases
 
 _PAGE = 24
 _OUT = "left out"
+_FLOWS = 12  # of a changelog that are listed; the release holds all
 _LATEST = 12  # releases that the list shows; the choice holds all
 _NOTE = (
     "A release is frozen: nothing changes it. What you take back of it below is decided again, for the next release; "
@@ -85,12 +86,12 @@ def _compare(at: Sitting, made: list[Release]) -> None:
         return
     chosen = [one for one in found.changes if flow is None or (_end(one["from"]), _end(one["to"])) == flow]
     named = "all of it" if flow is None else parts.inert(f"{flow[0]} → {flow[1]}")
-    taking_back.draw(at, chosen, before=before, after=after, named=named)
     matrix, faces = st.columns([1, 1.4], gap="large")
     matrix.html(_matrix(flows, [*at.desk.classes, _OUT]))
     matrix.html(f'<p class="fc quiet">{_moved(found)}</p>')
     matrix.html(_changelog(next(one for one in made if one.name == after)))
     with faces:
+        taking_back.draw(at, chosen, before=before, after=after, named=named)
         _faces(at, chosen, about=(before, after, flow))
 
 
@@ -123,8 +124,10 @@ def _changelog(made: Release) -> str:
     rows = "".join(
         f"<tr><th>{escape(_end(one['from']))} → {escape(_end(one['to']))}</th><td>{one['count']:,}</td>"
         f'<td class="said">{escape(", ".join(f"{who} {count:,}" for who, count in one["by"].items()))}</td></tr>'
-        for one in told["flows"]
+        for one in told["flows"][:_FLOWS]
     )
+    rest = sum(one["count"] for one in told["flows"][_FLOWS:])
+    rows += f'<tr><th>others</th><td>{rest:,}</td><td class="said"></td></tr>' if rest else ""
     why = "; ".join(told["why"]) or "no face differs"
     return (
         f'<div class="fc"><h3 class="fc-title">Changelog of {escape(made.config["version"])}, since '
@@ -164,6 +167,7 @@ def _faces(at: Sitting, chosen: list[dict[str, Any]], *, about: object) -> None:
         st.session_state["release_about"], st.session_state["release_page"] = about, 0
     page = min(st.session_state["release_page"], last)
     shown = chosen[page * _PAGE : (page + 1) * _PAGE]
+    taking_back.picks(shown, first=page * _PAGE + 1)
     pictures = faces_beside.pictures(at.album, [(one["sample_id"], faces_beside.BESIDE_SIDE) for one in shown])
     figures = "".join(
         _face(at, one, pictures[one["sample_id"], faces_beside.BESIDE_SIDE], number)
@@ -174,7 +178,6 @@ def _faces(at: Sitting, chosen: list[dict[str, Any]], *, about: object) -> None:
         f'<div class="fc"><h3 class="fc-title num">Changed faces: {place}</h3>'
         f'<div class="fc-disputes fc-changed"><div class="faces">{figures}</div></div></div>'
     )
-    taking_back.picks(shown, first=page * _PAGE + 1)
     with st.container(horizontal=True, gap="small"):
         st.button("← Earlier", key="release_back", disabled=not page, on_click=_turn, args=(page - 1,))
         st.button("Further →", key="release_on", disabled=page == last, on_click=_turn, args=(page + 1,))

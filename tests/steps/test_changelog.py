@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from small_workspace import Small, decide, small
 
+from ferclean.exports.card import write_card
+from ferclean.exports.content import read_content
 from ferclean.parts.changelog import step_between
 from ferclean.steps.release import release
 from ferclean.store.decisions import undo
@@ -19,7 +21,7 @@ def work(tmp_path: Path) -> Small:
     return small(tmp_path)
 
 
-def test_a_version_follows_from_what_changed_and_says_since_when_and_by_whom(work: Small) -> None:
+def test_a_version_follows_from_what_changed_and_says_since_when_and_by_whom(work: Small, tmp_path: Path) -> None:
     first = release(work.ws, "v1")
     assert (first.version, first.changelog and first.changelog["flows"]) == ("1.0.0", [])
     decide(work, "train_00001", "keep")
@@ -35,6 +37,10 @@ def test_a_version_follows_from_what_changed_and_says_since_when_and_by_whom(wor
     assert {(one["from"], one["to"]): one["by"] for one in told["flows"]} == {
         ("happiness", "fear"): {"ann": 1}, ("sadness", "fear"): {"bo": 1}, ("fear", None): {"automatic": 1},
     }  # fmt: skip
+    write_card(read_content(work.ws, "2.0.0"), tmp_path / "README.md", form="image_folder")
+    card = (tmp_path / "README.md").read_text("utf-8")
+    assert "## Changes in 2.0.0 since v1\n\n1 face removed; 2 faces with another label" in card
+    assert "| fear → (left out) | 1 | automatic 1 |" in card
     undo(work.ws, reviewer="bo")
     third = release(work.ws, "v9.1.0", policy="auto", threshold=0.9)
     assert third.version == "9.1.0"
