@@ -170,6 +170,17 @@ def affectnet_npy(root: Path, faces: Sequence[bytes]) -> None:
             np.save(root / split / f"annotations/{n}_lnd.npy", np.zeros(136))
 
 
+def affectnet_yolo(root: Path, faces: Sequence[bytes]) -> None:
+    names = ("Anger", "Contempt", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
+    root = root / "affectnet-yolo-format/YOLO_format"
+    for split in ("train", "valid", "test"):
+        put(root, faces, [f"{split}/images/ffhq_{n}.png" for n in range(8)])
+        (root / split / "labels").mkdir()
+        for n in range(8):
+            (root / split / f"labels/ffhq_{n}.txt").write_text(f"{n} 0.5 0.5 0.9 0.9\n")
+    (root / "data.yaml").write_text(f"train: ../train/images\nval: ../valid/images\nnc: 8\nnames: {list(names)}\n")
+
+
 def affectnet_labels(root: Path, faces: Sequence[bytes]) -> None:
     names = ("anger", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
     put(root, faces, [f"{name}/image000000{n}.jpg" for n, name in enumerate(names)])
@@ -248,6 +259,13 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "FERPlus as folders": Layout(
         ferplus_kaggle, "ferplus", "fer_2013", AS_FOLDERS, {"test/anger/fer0000004.png": "anger"}
+    ),
+    "AffectNet in YOLO's form": Layout(
+        affectnet_yolo,
+        "affectnet",
+        "affectnet-yolo-format/YOLO_format",
+        {"layout": "yolo"},
+        {"valid/images/ffhq_1.png": "contempt", "test/images/ffhq_6.png": "sadness"},
     ),
     "SFEW, aligned": Layout(
         sfew, "sfew", "", {}, {"Val/Val_Aligned_Faces/Sad/Airheads_000519245_00000005.png": "sadness"}

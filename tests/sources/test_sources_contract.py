@@ -45,13 +45,6 @@ def hf(root: Path) -> Path:
     return root
 
 
-def drawn_faces(root: Path) -> Path:
-    from ferclean.sources.drawn_faces.drawing import draw_set
-
-    draw_set(root, train=20, test=10, seed=0)
-    return root
-
-
 def affectnet(root: Path) -> Path:
     write_folder(root, ["Manually_Annotated_Images/1/a.png", "Manually_Annotated_Images/2/b.png"])
     header = ["subDirectory_filePath", "expression", "valence", "arousal"]
@@ -74,9 +67,26 @@ def ferplus(root: Path) -> Path:
     return root
 
 
+def yolo(root: Path) -> Path:
+    write_folder(root, ["train/images/a.png", "train/images/b.png"])
+    (root / "train/labels").mkdir()
+    (root / "train/labels/a.txt").write_text("1 0.5 0.5 1 1\n0 0.25 0.25 0.5 0.5\n7 0.5 0.5 1 1\n")
+    (root / "data.yaml").write_text("nc: 2\nnames: [Anger, Happy]\n")
+    return root
+
+
+def drawn_faces(root: Path) -> Path:
+    from ferclean.sources.drawn_faces.drawing import draw_set
+
+    draw_set(root, train=20, test=10, seed=0)
+    return root
+
+
 MAKERS: dict[str, Callable[[Path], Path]] = {
-    maker.__name__: maker for maker in (rafdb, fer2013, image_folder, table, hf, drawn_faces, affectnet, expw, ferplus)
+    maker.__name__: maker for maker in (rafdb, fer2013, image_folder, table, hf, drawn_faces)
 }
+
+MAKERS |= {maker.__name__: maker for maker in (affectnet, expw, ferplus, yolo)}
 
 
 @pytest.fixture(scope="module", params=layouts())

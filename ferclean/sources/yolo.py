@@ -1,0 +1,152 @@
+"""Read pictures with a text file of boxes each (YOLO's form); the classes stand in data.yaml, by position.
+
+It never opens a picture, never follows the paths in data.yaml, and never guesses the order of the classes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import yaml
+
+from ferclean.errors import BadDataError
+from ferclean.evidence.labels import EXPRESSIONS, find_class
+from ferclean.sources.cards import Card, load_card
+from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
+from ferclean.sources.glimpse import TOP, Glimpse, Guess
+from ferclean.sources.rows import SourceRow, contained_file, split_word, storable
+from ferclean.sources.undivided import refuse_split, split_of_all
+
+FILES = ("data.yaml", "data.yml", "dataset.yaml")
+_MAX_BYTES = 64 * 1024
+
+Box = tuple[float, float, float, float]
+
+
+def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[SourceRow]:
+    """One row per box of every picture, in the order of names; a picture without a box is a row without a label.
+
+    `path` holds `data.yaml` and `train/images` beside `train/labels` (or `images/train` beside `labels/train`, or no
+    splits). A line of `labels/a.txt` is a class's position and a box: centre, width and height in shares of the
+    picture's sides. `source_key` is the picture's path, with `:2` and so on for its further boxes; ingest cuts each box
+    out, but for one that holds the whole picture.
+
+    Raises BadDataError without classes or pictures, UsageError for classes that are not the card's.
+    """
+    names = class_names(path)
+    if names is None:
+        raise BadDataError(f"{path} holds none of {', '.join(FILES)} with the names of its classes; give its folder")
+    classes = card.class_label(names, f"{path}: names")
+    parts = _parts(path)
+    if not parts:
+        raise BadDataError(f"{path} holds no folder of images beside one of labels")
+    if any(part for part, _, _ in parts):
+        refuse_split(path, split, "by its folders")
+    for name, images, labels in parts:
+        place = card.split_of(name) if name else split_of_all(path, card, split)
+        for file in sorted(os.listdir(path / images)):
+            relative = str(images / file)
+            key = storable(relative)
+            if is_clutter(file) or not file.lower().endswith(IMAGE_SUFFIXES):
+                yield SourceRow(source_key=key, ignored=is_clutter(file), problem="file: not an image by its name")
+                continue
+            lost = "file: the name is not UTF-8" if key != relative else contained_file(path, relative)[1]
+            lost = lost or (None if place else f"split: unknown ({name!r})")
+            for number, (code, box, wrong) in enumerate(_boxes(path, labels / f"{Path(file).stem}.txt"), start=1):
+                known = code is not None and code < len(classes)
+                yield SourceRow(
+                    source_key=key if number == 1 else f"{key}:{number}",
+                    split=place or "train",
+                    given_label=classes[code] if code is not None and known else None,
+                    given_code=classes[code] if code is not None and known else None,
+                    relative_path=None if lost else relative,
+                    problem=lost or wrong or (None if known else f"label: outside of the {len(classes)} classes"),
+                    attributes={} if box is None else {"box": list(box)},
+                    box=box,
+                )
+        there = {Path(file).stem for file in os.listdir(path / images)}
+        for file in sorted(os.listdir(path / labels)):
+            if file.endswith(".txt") and Path(file).stem not in there and file != "classes.txt":
+                lost_key = storable(str(images / Path(file).stem))
+                yield SourceRow(source_key=lost_key, split=place or "train", problem="file: missing")
+
+
+def class_names(path: Path) -> tuple[str, ...] | None:
+    """The names in data.yaml in the order of their positions; None where there are none."""
+    file = next((path / name for name in FILES if (path / name).is_file()), None)
+    if file is None or file.stat().st_size > _MAX_BYTES:
+        return None
+    try:
+        told = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadDataError(f"{file} is not YAML ({' '.join(str(error).split())})") from None
+    names = told.get("names") if isinstance(told, dict) else None
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
+        names = [names[position] for position in range(len(names))]
+    return tuple(map(str, names)) if isinstance(names, list) and names else None
+
+
+def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
+    """A data.yaml with names of expressions, beside pictures and labels; AffectNet where these are its eight."""
+    for folder in glimpse.folders:
+        path = glimpse.path(folder)
+        if not set(FILES) & set(glimpse.files(folder)) or not path.is_dir():
+            continue
+        try:
+            names = class_names(path) or ()
+        except BadDataError:
+            continue  # some other tool's file under this name
+        known = {found for name in names if (found := find_class(name, EXPRESSIONS))}
+        shown = ", ".join(names[:10])
+        if len(known) < max(2, len(names)) or not _parts(path):
+            yield f"{folder / FILES[0]} names {shown or 'no classes'}: no expressions, or no pictures beside labels"
+            continue
+        pictures = [name for _, images, _ in _parts(path) for name in glimpse.pictures(folder / images, deep=False)]
+        told = f"{' '.join(folder.parts)} {glimpse.root.name} {path.name}".lower()
+        affectnet = set(load_card("affectnet").classes) == known and "affectnet" in told
+        yield Guess(
+            card="affectnet" if affectnet else "yolo",
+            path=path,
+            options={"layout": "yolo"} if affectnet else {},
+            confidence="certain",
+            evidence=(
+                f"{folder / FILES[0] if folder != TOP else FILES[0]} names the classes {shown}, in this order",
+                f"{len(pictures)} pictures that were looked at lie beside labels in YOLO's form",
+                *(["the classes are AffectNet's eight, and a folder is called so"] if affectnet else []),
+            ),
+        )
+
+
+def _parts(root: Path) -> list[tuple[str, PurePosixPath, PurePosixPath]]:
+    """(name of the split or "", folder of pictures, folder of labels), below the root."""
+    inside = os.listdir(root / "images") if (root / "images").is_dir() else []
+    found = [
+        (name, PurePosixPath(name) / "images", PurePosixPath(name) / "labels") for name in sorted(os.listdir(root))
+    ]
+    found += [(name, PurePosixPath("images") / name, PurePosixPath("labels") / name) for name in sorted(inside)]
+    found = [part for part in found if split_word(part[0])]
+    found = found or [("", PurePosixPath("images"), PurePosixPath("labels"))]
+    return [part for part in found if all((root / folder).is_dir() for folder in part[1:])]
+
+
+def _boxes(root: Path, file: PurePosixPath) -> Iterator[tuple[int | None, Box | None, str | None]]:
+    """(position of the class, left, top, right, bottom in shares, problem) per line; one without a class for none."""
+    place, wrong = contained_file(root, str(file))
+    if place is None or place.stat().st_size > _MAX_BYTES:
+        yield None, None, "label: missing" if wrong == "file: missing" else f"label: {file.name} is not read"
+        return
+    lines = [line for line in place.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    if not lines:
+        yield None, None, "label: missing"
+    for number, line in enumerate(lines, start=1):
+        try:
+            code, x, y, width, height = (float(word) for word in line.split())
+            if code < 0 or code != int(code) or not all(map(math.isfinite, (x, y, width, height))):
+                raise ValueError
+        except (ValueError, OverflowError):
+            yield None, None, f"label: no class and box (line {number} of {file.name})"
+            continue
+        yield int(code), (x - width / 2, y - height / 2, min(x + width / 2, 1.0), min(y + height / 2, 1.0)), None
