@@ -17,6 +17,7 @@ from ferclean.errors import BadDataError, few, nearest
 from ferclean.sources.cards import Card, SourceCode, load_card
 from ferclean.sources.file_names import IMAGE_SUFFIXES, OWN_FILES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
+from ferclean.sources.mapping import restored
 from ferclean.sources.rows import SourceRow, contained_file, storable
 from ferclean.sources.tabular import header_of, records_of, unescape_cell
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
@@ -32,7 +33,8 @@ _UNLABELLED = {"unlabeled", "unlabelled", "nolabel"}
 
 
 def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[SourceRow]:
-    """One row per file in sorted order; `source_key` is the path below the root, with forward slashes.
+    """One row per file in sorted order; `source_key` is the path below the root, with forward slashes. In an export of
+    ours both are those of the set that it came from (`mapping.restored`).
 
     Class folders are named by a canonical name, any usual spelling of it, or a code of the card; split folders by
     train, validation, test, their usual spellings or the card's; without them all is in `split` (default: training
@@ -47,6 +49,10 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
     """
     if not path.is_dir():
         raise BadDataError(f"{path} is not a folder")
+    yield from restored(_files(path, card, split), path, "file")
+
+
+def _files(path: Path, card: Card, split: str | None) -> Iterator[SourceRow]:
     card = _with_folder_names(path, card)
     if by_name := _names_tell(card):
         card = replace(card, splits={})

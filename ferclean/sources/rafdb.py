@@ -18,6 +18,7 @@ from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, outside, refuse_shifted
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
+from ferclean.sources.mapping import restored
 from ferclean.sources.rows import SourceRow, storable
 from ferclean.sources.tabular import code_of
 from ferclean.sources.undivided import known_split, refuse_split
@@ -49,6 +50,10 @@ def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str 
         raise BadDataError(
             f"{path} is not in the RAF-DB layout: {LABELS} is missing; give the folder that holds EmoLabel and Image"
         )
+    yield from restored(_rows(path, base, card, votes, split), base, "key")
+
+
+def _rows(path: Path, base: Path, card: Card, votes: str | Path | None, split: str | None) -> Iterator[SourceRow]:
     folder, tail = next(((f, t) for f, t in _FOLDERS if (base / f).is_dir()), ("", ""))
     if not folder:
         raise BadDataError(f"{base} holds neither Image/aligned nor Image/original; unpack aligned.zip into Image/")
