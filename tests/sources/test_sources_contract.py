@@ -82,11 +82,8 @@ def drawn_faces(root: Path) -> Path:
     return root
 
 
-MAKERS: dict[str, Callable[[Path], Path]] = {
-    maker.__name__: maker for maker in (rafdb, fer2013, image_folder, table, hf, drawn_faces)
-}
-
-MAKERS |= {maker.__name__: maker for maker in (affectnet, expw, ferplus, yolo)}
+MAKERS: dict[str, Callable[[Path], Path]] = {layout: globals()[layout] for layout in layouts()}
+"""Each layout's maker of a tiny set is the function of its name."""
 
 
 @pytest.fixture(scope="module", params=layouts())
