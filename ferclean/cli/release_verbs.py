@@ -197,6 +197,10 @@ def export(
             help="The release to export; the table form works without one.", autocompletion=completion.releases
         ),
     ] = None,
+    configuration: Annotated[
+        Literal["default", "decided_test", "train", "validation", "test"],
+        typer.Option(help="All splits, test as it was published; all as people decided, test too; or one split alone."),
+    ] = "default",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export at the same place.")
     ] = False,
@@ -208,7 +212,14 @@ def export(
     session: Session = context.obj
     with session.progress() as progress:
         result = step(
-            session.open(), form=form, release=release, out=out, overwrite=overwrite, dry_run=dry_run, progress=progress
+            session.open(),
+            form=form,
+            release=release,
+            configuration=configuration,
+            out=out,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            progress=progress,
         )
     session.emit("export", result.as_dict())
     session.set_aside(result.quarantined)

@@ -135,6 +135,7 @@ def _facts(content: Content, origin: Provenance) -> dict[str, Any]:
         "agreement": agreement_lines(origin),
         "limits": LIMITS,
         "guidelines": _guidelines(made.config) if made else [],
+        "configuration": content.configuration,
         "changelog": made.config.get("changelog") if made else None,
         "splits": splits,
         "counts": counts,

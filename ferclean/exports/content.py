@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from ferclean.errors import BadDataError, UsageError, few
+from ferclean.errors import BadDataError, UsageError, among, few
 from ferclean.missing import is_missing
 from ferclean.sources.tabular import escape_cell
 from ferclean.store.pictures import picture_at
@@ -27,6 +27,11 @@ ORIGINAL = "original"
 """Pseudo release: every readable sample under its given label."""
 
 SPLITS = ("train", "validation", "test")
+
+DEFAULT, DECIDED_TEST = "default", "decided_test"
+CONFIGURATIONS = (DEFAULT, DECIDED_TEST, *SPLITS)
+"""What of a release is exported: all splits, the test split as it was published, so that what is measured on it can be
+compared with what others measured; all splits as people decided; or one split alone, as in the first."""
 
 BLOCK = 50_000
 """Rows whose lists are in memory at once: 100 MB."""
@@ -48,6 +53,8 @@ class Content:
     counts for)."""
     triage: str | None
     """The triage run whose verdicts it holds; None before one, and where its file was deleted."""
+    configuration: str = DEFAULT
+    """One of CONFIGURATIONS."""
     lost: tuple[Run, ...] = ()
     """`runs.lost_behind_verdicts`: what a release is exported without, as from a backup of the database alone."""
 
@@ -102,16 +109,19 @@ class Content:
         return counted
 
 
-def read_content(ws: Workspace, release: str | None) -> Content:
+def read_content(ws: Workspace, release: str | None, configuration: str = DEFAULT) -> Content:
     """Join the workspace's table with a release's items, which need no verdicts: those that were deleted are `lost`.
 
-    Raises UsageError for an unknown release; without one FercleanError where verdicts or scores were deleted.
+    Raises UsageError for an unknown release or configuration, and for a split without any image; without a release
+    FercleanError where verdicts or scores were deleted.
     """
+    if configuration not in CONFIGURATIONS:
+        raise UsageError(f"unknown configuration {configuration!r}; {among(configuration, CONFIGURATIONS)}")
     with ws.reading("export"):
-        return _content(ws, release)
+        return _content(ws, release, configuration)
 
 
-def _content(ws: Workspace, release: str | None) -> Content:
+def _content(ws: Workspace, release: str | None, configuration: str) -> Content:
     table = sample_table(ws, lists=(), lost_ok=release is not None)
     table["content_hash"] = table["sample_id"].map(content_hashes(ws))
     made = None
@@ -126,13 +136,30 @@ def _content(ws: Workspace, release: str | None) -> Content:
         items = get_release_items(ws, release).rename(columns=new)[["sample_id", "included", *new.values()]]
         table = table.merge(items, on="sample_id", how="left")
         # samples ingested after the release was frozen are not part of it
+        known = table["included"].notna()
         table["included"] = table["included"].eq(True)
         table["release_soft_label"] = table["release_soft_label"].astype("object").map(_nothing)
+        if configuration != DECIDED_TEST:
+            _as_published(table, known & (table["split"] == "test"))
+    if configuration in SPLITS:
+        table["included"] &= table["split"] == configuration
+        if not table["included"].any():
+            raise UsageError(f"there is no image to export in the split {configuration}")
     judged = latest_run(ws, "triage")
     return Content(
         ws=ws, dataset=get_dataset(ws), name=release, release=made, table=table.reset_index(drop=True),
-        triage=None if judged is None else judged.run_id, lost=tuple(lost_behind_verdicts(ws)),
+        triage=None if judged is None else judged.run_id, configuration=configuration,
+        lost=tuple(lost_behind_verdicts(ws)),
     )  # fmt: skip
+
+
+def _as_published(table: pd.DataFrame, rows: pd.Series) -> None:
+    """Give these rows their given labels again, and take in what was left out of them."""
+    table.loc[rows, "release_label"] = table.loc[rows, "given_label"]
+    table.loc[rows, "included"] = (table["quarantine_reason"].isna() & table["given_label"].notna())[rows]
+    table.loc[rows & table["quarantine_reason"].isna(), "release_reason"] = None
+    table.loc[rows, "release_soft_label"] = None
+    table.loc[rows, "release_weight"] = 1.0
 
 
 def split_order(split: str) -> tuple[int, str]:

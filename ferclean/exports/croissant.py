@@ -12,7 +12,7 @@ from typing import Any
 
 import ferclean
 from ferclean.exports.card import licence_warning
-from ferclean.exports.content import Content, split_order
+from ferclean.exports.content import DECIDED_TEST, Content, split_order
 from ferclean.exports.provenance import LIMITS, Provenance, agreement_lines
 
 FILE = "croissant.json"
@@ -206,12 +206,14 @@ def _policy(content: Content) -> str:
     made = content.release
     if made is None:
         return "None: the labels are those that the source gave."
+    decided = content.configuration == DECIDED_TEST
+    test = "the test split is changed by people's decisions only" if decided else "the test split is as published"
     if made.policy == "auto":
         return (
             "People's decisions, and for images that nobody decided automatic corrections where another label has a "
-            f"probability of at least {made.threshold}; the test split is changed by people's decisions only."
+            f"probability of at least {made.threshold}; {test}."
         )
-    return "People's decisions alone; nothing was changed by a model."
+    return f"People's decisions alone; nothing was changed by a model; {test}."
 
 
 def _guidelines(content: Content) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ferclean.errors import UsageError, among
 from ferclean.exports import EXPORTS
 from ferclean.exports.card import licence_warning
-from ferclean.exports.content import read_content
+from ferclean.exports.content import DEFAULT, read_content
 from ferclean.exports.table import is_ours
 from ferclean.exports.target import check_target, write_file, write_folder
 from ferclean.progress import Progress, silent
@@ -31,6 +31,8 @@ class ExportSummary(Summary):
     """The folder or file."""
     release: str | None
     """The release's name; None for the whole workspace."""
+    configuration: str
+    """One of `content.CONFIGURATIONS`."""
     rows: int
     """Samples written."""
     counts: dict[str, int]
@@ -55,15 +57,17 @@ def export(
     form: str,
     out: str | Path,
     release: str | None = None,
+    configuration: str = DEFAULT,
     overwrite: bool = False,
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> ExportSummary:
     """Write a release in one of the forms hf, rafdb, image_folder, table.
 
-    `release` "original" stands for the labels as given; the table form also works without any. With `overwrite`
-    an earlier export at `out` is replaced, and files that others put there stay. Images that are no longer what was
-    ingested are quarantined and left out.
+    `release` "original" stands for the labels as given; the table form also works without any. The test split stays as
+    it was published, unless the `configuration` "decided_test" is asked for; "train", "validation" and "test" write
+    that split alone. With `overwrite` an earlier export at `out` is replaced, and files that others put there stay.
+    Images that are no longer what was ingested are quarantined and left out.
 
     Raises UsageError for an unknown form or release, or a target that holds anything else; BadDataError when the
     form cannot hold the data.
@@ -72,7 +76,7 @@ def export(
         raise UsageError(f"unknown export form {form!r}; {among(form, EXPORTS)}")
     module, target = EXPORTS[form], Path(out)
     check_target(target, single_file=module.SINGLE_FILE, overwrite=overwrite, ours=is_ours)
-    content = read_content(ws, release)
+    content = read_content(ws, release, configuration)
     lost: dict[str, str] = {}
     if module.HOLDS_PIXELS:
         wanted = list(content.rows["sample_id"])
@@ -100,6 +104,7 @@ def export(
         form=form,
         path=str(target),
         release=release,
+        configuration=configuration,
         rows=len(content.table) if module.SINGLE_FILE else len(content.rows),
         counts={split: sum(of_class.values()) for split, of_class in by_class.items()},
         by_class=by_class,

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from disks import fill, small_disk
-from small_workspace import CLASSES, Small, shared, small
+from small_workspace import CLASSES, Small, decide, shared, small
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.exports import EXPORTS
@@ -20,6 +20,7 @@ from ferclean.exports.content import read_content
 from ferclean.exports.soft_targets import FILE
 from ferclean.exports.target import MANIFEST
 from ferclean.steps.export import export
+from ferclean.steps.release import release
 from ferclean.store.samples import get_samples
 from ferclean.store.workspace import Workspace
 
@@ -65,6 +66,31 @@ def test_an_export_is_whole_and_counted(work: Small, tmp_path: Path, form: str) 
     assert summary.counts == {"train": 6, "test": 2}
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     assert summary.as_dict()["form"] == form
+
+
+def test_the_test_split_is_as_published_unless_another_configuration_is_asked_for(tmp_path: Path) -> None:
+    work = small(tmp_path)
+    decide(work, "test_0001", "relabel", label="fear")
+    decide(work, "test_0002", "exclude")
+    decide(work, "train_00001", "relabel", label="fear")
+    release(work.ws, "v1")
+
+    def labels(configuration: str) -> dict[str, str]:
+        rows = read_content(work.ws, "v1", configuration).rows
+        return dict(zip(rows["source_key"], rows["release_label"], strict=True))
+
+    whole, decided = labels("default"), labels("decided_test")
+    assert (whole["train_00001"], whole["test_0001"], whole["test_0002"]) == ("fear", "anger", "neutral")
+    assert {key: whole.get(key) for key in decided} | {"test_0001": "fear"} == decided
+    assert "test_0002" not in decided
+    assert labels("test") == {"test_0001": "anger", "test_0002": "neutral"}
+    assert set(labels("train")) | set(labels("test")) == set(whole)
+    out = tmp_path / "out"
+    export(work.ws, form="image_folder", out=out, release="v1", configuration="test")
+    assert [path.name for path in out.iterdir() if path.is_dir()] == ["test"]
+    assert "this is the split `test` alone" in " ".join((out / "README.md").read_text("utf-8").split())
+    with pytest.raises(UsageError, match="no image to export in the split validation"):
+        labels("validation")
 
 
 def test_an_export_repeats_byte_for_byte(work: Small, tmp_path: Path, form: str) -> None:

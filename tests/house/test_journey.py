@@ -71,7 +71,8 @@ def test_review_release_export_and_retrain(
     items = releases.get_release_items(ws, "v1").set_index("sample_id")
 
     # RAF-DB's layout: only the corrected lines differ, and it comes in again with the same labels
-    spoken(capsys, *w, "export", "--form", "rafdb", "--release", "v1", "--out", str(tmp_path / "rafdb"))
+    decided_too = ("--release", "v1", "--configuration", "decided_test")
+    spoken(capsys, *w, "export", "--form", "rafdb", *decided_too, "--out", str(tmp_path / "rafdb"))
     name = Path("EmoLabel") / "list_patition_label.txt"
     frame = samples.get_samples(ws, include_quarantined=True)
     out = set(frame.loc[frame["quarantine_reason"].notna(), "sample_id"])
