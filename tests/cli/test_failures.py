@@ -57,7 +57,7 @@ def failing(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, dict[s
         ([], 2, "usage", "no verb is given; known: demo"),
         (["status", "--quite"], 2, "usage", "did you mean '--quiet'?"),
         (["triage", "--mislabeled-at", "0.5"], 2, "usage", "did you mean '--mislabelled-at'?"),
-        (["release"], 2, "usage", "Missing argument 'name'"),
+        (["diff", "a"], 2, "usage", "Missing argument 'b'"),
         (["doctor", "--fail-on", "eror"], 2, "usage", "did you mean 'error'? known: error, warning, never"),
         (["triage", "--mislabelled-at", "nan"], 2, "usage", "--mislabelled-at"),
         (["triage", "--mislabelled-at", "-0.1"], 2, "usage", "--mislabelled-at"),
