@@ -19,7 +19,7 @@ from ferclean.errors import FercleanError, UsageError, among
 FILE = Path(".streamlit", "secrets.toml")
 """Where Streamlit looks beside the folder that it is started in; the one in a person's home is not read."""
 _NEEDED = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
-_MORE = ("client_kwargs", "allow")
+_MORE = ("client_kwargs", "allow", "trust_email")
 _CALLBACK = "/oauth2callback"
 _SHORTEST = 32  # characters of a cookie secret: 128 bits where it is hexadecimal
 _PORTS = {"http": 80, "https": 443}
@@ -41,6 +41,8 @@ class SignIn:
     """The host of whoever signs people in."""
     allow: tuple[str, ...]
     """E-mail addresses, or domains with an @ before them; none: whomever the provider lets in."""
+    trust_email: bool = False
+    """The provider never says whether it has verified an address, and whoever serves the screen knows that it does."""
 
     @property
     def host(self) -> str:
@@ -56,13 +58,20 @@ class SignIn:
         """The e-mail address of whoever the provider's ID token is about, in small letters: the reviewer's name.
 
         People choose their own display names, and two may have one; an address is one person's. Raises FercleanError
-        where there is none, the provider has not verified it, or `allow` does not name it.
+        where there is none, the provider does not say that it has verified it (unless `trust_email`, and it says
+        nothing), or `allow` does not name it.
         """
         told = claims.get("email")
         email = told.strip().lower() if isinstance(told, str) else ""
         if not _EMAIL.fullmatch(email) or not email.isprintable():
             raise FercleanError(f"{self.provider} tells no e-mail address of you, and answers are recorded under it")
-        if str(claims.get("email_verified", True)).lower() != "true":
+        verified = claims.get("email_verified")
+        if verified is None and not self.trust_email:
+            raise FercleanError(
+                f"{self.provider} does not say whether {email} is yours; whoever serves this screen and knows that it "
+                "verifies addresses writes trust_email = true into [auth]"
+            )
+        if verified is not None and str(verified).lower() != "true":
             raise FercleanError(f"{self.provider} has not verified that {email} is yours; verify it there first")
         if self.allow and not {email, email[email.index("@") :]} & {*self.allow}:
             raise FercleanError(f"{email} is not on the list of this screen; ask whoever serves it")
@@ -95,7 +104,9 @@ def read_sign_in(file: Path, *, port: int) -> SignIn:
         raise _off(file, f"has a cookie_secret of less than {_SHORTEST} characters; make one: {how}")
     if not isinstance(found.get("client_kwargs", {}), dict):
         raise _off(file, 'has client_kwargs that are no table, such as { "prompt" = "login" }')
-    settings = {name: value for name, value in found.items() if name != "allow"}
+    if not isinstance(found.get("trust_email", False), bool):
+        raise _off(file, "has a trust_email that is neither true nor false")
+    settings = {name: value for name, value in found.items() if name not in ("allow", "trust_email")}
     settings["redirect_uri"] = found["redirect_uri"].replace("{port}", str(port))
     made = SignIn(
         file=file.resolve(),
@@ -103,6 +114,7 @@ def read_sign_in(file: Path, *, port: int) -> SignIn:
         origin=_origin(file, settings["redirect_uri"]),
         provider=_provider(file, found["server_metadata_url"]),
         allow=_allowed(file, found["allow"]) if "allow" in found else (),
+        trust_email=found.get("trust_email", False),
     )
     if not made.public and (urlsplit(made.origin).port or _PORTS[urlsplit(made.origin).scheme]) != port:
         raise _off(file, f"sends people back to {made.origin}, and this is port {port}: write {{port}} for the number")

@@ -79,7 +79,7 @@ def ask(screen: Any, method: str, path: str, cookie: str | None = None, body: st
 
 def cookie(screen: Any, key: str = KEY, called: str = COOKIE, **claims: Any) -> str:
     """A cookie as Streamlit makes one of the claims of an ID token."""
-    told = {"origin": screen.url, "is_logged_in": True, "email": "ann@lab.example", **claims}
+    told = {"origin": screen.url, "is_logged_in": True, "email": "ann@lab.example", "email_verified": True, **claims}
     return create_signed_value(key, called, json.dumps(told)).decode()
 
 
@@ -110,8 +110,8 @@ def test_only_verified_addresses_that_are_allowed_are_let_in(screen: Any) -> Non
     assert status(email="BO@else.example", email_verified=True) == status(email="cy@lab.example") == 200
     for claims in (
         {"email": "al@else.example"}, {"email": None, "name": "ann@lab.example"}, {"email": ["ann@lab.example"]},
-        {"email_verified": False}, {"email_verified": "false"}, {"email": "eve@evil.example@lab.example"},
-        {"email": "eve@evil.lab.example"}, {"email": "a\u202eb@lab.example"},
+        {"email_verified": False}, {"email_verified": "false"}, {"email_verified": None},
+        {"email": "eve@evil.example@lab.example"}, {"email": "eve@evil.lab.example"}, {"email": "a\u202eb@lab.example"},
     ):  # fmt: skip
         assert status(**claims) == 403, claims
 
@@ -150,7 +150,7 @@ def test_a_person_signs_in_decides_under_their_address_and_signs_out(screen: Any
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("button", name="Sign in").wait_for(timeout=30_000)
         assert page.evaluate("fetch('/ferclean/deck').then((answer) => answer.status)") == 401
-        screen.who.claims = {"email": "eve@evil.example"}
+        screen.who.claims = {"email": "eve@evil.example", "email_verified": True}
         page.get_by_role("button", name="Sign in").click()
         page.get_by_text("eve@evil.example is not on the list").wait_for(timeout=30_000)
         assert [one.inner_text() for one in page.get_by_role("button").all()] == ["Sign out"]
@@ -167,6 +167,7 @@ def test_a_person_signs_in_decides_under_their_address_and_signs_out(screen: Any
         ({"allow": []}, "needs a list as allow"),
         ({"allow": "@x.org"}, "needs a list as allow"),
         ({"allow": ["x.org"]}, "needs a list as allow"),
+        ({"trust_email": "yes"}, "neither true nor false"),
         ({"redirect_uri": "http://review.example.org/oauth2callback"}, "begin with https://"),
         ({"redirect_uri": "https://Review.example.org:443/oauth2callback"}, "'https://review.example.org/oauth2"),
         ({"redirect_uri": "https://review.example.org/x/oauth2callback"}, "letter by letter"),
@@ -189,6 +190,17 @@ def test_half_a_configuration_is_one_line_that_says_what_to_write(
     assert "\n" not in line
     assert "hush" not in line
     assert KEY not in line
+
+
+def test_a_provider_that_never_says_whether_an_address_is_verified_is_believed_where_that_is_said(
+    tmp_path: Path,
+) -> None:
+    sign_in = read_sign_in(written(tmp_path, **WHOLE | {"trust_email": True}), port=8501)
+    assert sign_in.person({"email": "ann@lab.example"}) == "ann@lab.example"
+    with pytest.raises(FercleanError, match="has not verified"):
+        sign_in.person({"email": "ann@lab.example", "email_verified": False})
+    with pytest.raises(FercleanError, match="trust_email"):
+        read_sign_in(written(tmp_path, **WHOLE), port=8501).person({"email": "ann@lab.example"})
 
 
 def test_where_no_one_is_said_to_sign_in_nobody_does(tmp_path: Path) -> None:
