@@ -160,7 +160,7 @@ def revert(
     session: Session = context.obj
     workspace = session.open()
     part = steps.part_of(
-        workspace, samples=sample or (), file=ids, flows=flow or (), verdicts=verdict or (), by=by or (),
+        workspace, b, samples=sample or (), file=ids, flows=flow or (), verdicts=verdict or (), by=by or (),
         automatic=automatic,
     )  # fmt: skip
     if part.all_of_it() != everything:

@@ -20,10 +20,11 @@ from ferclean.parts.changelog import decider, items_of
 from ferclean.parts.curating import by_person, changes, keys_of, only_the_label, text
 from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, current_decisions, newest_decision
-from ferclean.store.releases import get_release
+from ferclean.store.releases import get_release, get_release_items
 from ferclean.store.samples import find_samples, get_dataset
 from ferclean.store.standing import REVERT
 from ferclean.store.table import sample_table
+from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
@@ -129,18 +130,38 @@ def revert(
 
 
 def part_of(
-    ws: Workspace, *, samples: Collection[str] = (), file: Path | None = None, flows: Collection[str] = (),
+    ws: Workspace, after: str, *, samples: Collection[str] = (), file: Path | None = None, flows: Collection[str] = (),
     verdicts: Collection[str] = (), by: Collection[str] = (), automatic: bool = False,
 ) -> Part:  # fmt: skip
     """The part that words name: sample ids or source keys, also in a file (a CSV with such a column, or one a line),
-    and flows as `happiness>neutral`, with `out` for left out. Raises UsageError for what is not known."""
+    and flows as `happiness>neutral`, with `out` for left out.
+
+    Raises UsageError for what is not known, as for a person who decided nothing in the release `after`, and for `by`
+    beside `automatic`, which no change is both of.
+    """
+    if by and automatic:
+        raise UsageError("--by takes what a person decided and --automatic what nobody did: give one of them")
     classes = get_dataset(ws).classes
+    for verdict in verdicts:
+        if verdict not in KINDS:
+            raise UsageError(f"unknown verdict {verdict!r}; {among(verdict, KINDS)}")
+    deciders = _deciders(ws, after) if by else []
+    for person in by:
+        if person not in deciders:
+            raise UsageError(f"{person!r} decided nothing in {after}; {among(person, deciders)}")
     named = [*samples, *([] if file is None else _named_in(file))]
     return Part(
         sample_ids=set(find_samples(ws, named)) if named else None,
         flows={_flow(flow, classes) for flow in flows} if flows else None,
         verdicts=set(verdicts) or None, by=set(by) or None, automatic=automatic,
     )  # fmt: skip
+
+
+def _deciders(ws: Workspace, name: str) -> list[str]:
+    """Whose decisions a release rests on."""
+    if name == ORIGINAL:
+        return []
+    return sorted({person for why in get_release_items(ws, name)["reason"].dropna() if (person := decider(why))})
 
 
 def _named_in(file: Path) -> list[str]:

@@ -87,7 +87,7 @@ def test_all_taken_back_is_the_release_before_in_any_order_and_undone_it_is_the_
 def test_what_a_model_changed_comes_back_by_a_decision_that_a_dry_run_tells_and_a_history_keeps(work: Small) -> None:
     decide(work, "train_00007", "relabel", "fear", reviewer="bo")
     release(work.ws, "auto", policy="auto", threshold=0.9)
-    part = part_of(work.ws, flows=["anger>fear", "fear -> out"])
+    part = part_of(work.ws, "auto", flows=["anger>fear", "fear -> out"])
     told = revert(work.ws, "original", "auto", part, reviewer="eve", dry_run=True)
     assert [(one["source_key"], one["from"], one["to"], one["action"]) for one in told.changes] == [
         ("train_00001", "fear", "anger", "keep"), ("train_00005", None, "fear", "keep"),
@@ -145,7 +145,7 @@ def test_a_part_is_named_by_person_verdict_model_or_file(work: Small, tmp_path: 
     release(work.ws, "v1", policy="auto", threshold=0.9)
 
     def keys(**named: Any) -> list[str]:
-        part = part_of(work.ws, **named)
+        part = part_of(work.ws, "v1", **named)
         return [
             one["source_key"] for one in revert(work.ws, "original", "v1", part, reviewer="e", dry_run=True).changes
         ]
@@ -161,6 +161,12 @@ def test_a_part_is_named_by_person_verdict_model_or_file(work: Small, tmp_path: 
     assert keys(file=file, automatic=True) == ["train_00001", "train_00003"]
     with pytest.raises(UsageError, match="unknown label 'angr' of a flow"):
         keys(flows=["angr>fear"])
+    with pytest.raises(UsageError, match="unknown verdict 'unusabel'; did you mean 'unusable'"):
+        keys(verdicts=["clean", "unusabel"])
+    with pytest.raises(UsageError, match=r"'anne' decided nothing in v1; did you mean 'ann'.* known: ann, b by o"):
+        keys(by=["ann", "anne"])
+    with pytest.raises(UsageError, match="give one of them"):
+        keys(by=["ann"], automatic=True)
     file.write_text("", encoding="utf-8")
     with pytest.raises(BadDataError, match="names no sample"):
         keys(file=file)
