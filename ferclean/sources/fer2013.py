@@ -5,6 +5,7 @@ It never trusts an image name of FERPlus as a row number and never skips a malfo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 SIDE = 48
 COLUMNS = ("emotion", "pixels")
 _NAMES = ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
+_CKPLUS = {"ck", "ckplus", "ckextended"}
+"""Words by which a file is called CK+'s."""
 FERPLUS = "fer2013new.csv"
 """FERPlus's votes."""
 _NO_VOTES = ("usage", "image name")
@@ -68,7 +71,7 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
         rows = glimpse.rows(file, ["emotion", "pixels", "usage"])
         codes = {code_of(row["emotion"]) or "" for row in rows}
         sizes = {len(str(row["pixels"]).split()) for row in rows}
-        card = load_card("ckplus" if "ck" in file.stem.lower() else "fer2013")
+        card = load_card("ckplus" if _CKPLUS & set(re.split(r"[^a-z]+", file.stem.lower())) else "fer2013")
         if not rows or sizes != {SIDE * SIDE} or not codes <= set(card.codes):
             yield (
                 f"{file} has the columns emotion and pixels, but not the codes {', '.join(card.codes)} and "

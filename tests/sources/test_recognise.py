@@ -89,6 +89,10 @@ def fer2013_csv(root: Path, faces: Sequence[bytes]) -> None:
     write_fer2013(root / "fer2013/fer2013.csv", [fer_row(c, c) for c in range(7)])
 
 
+def fer2013_backup(root: Path, faces: Sequence[bytes]) -> None:
+    write_fer2013(root / "fer2013_backup.csv", [fer_row(c, c) for c in range(7)])
+
+
 def icml_csv(root: Path, faces: Sequence[bytes]) -> None:
     rows = [fer_row(c, c) for c in range(7)]
     write_fer2013(root / "icml_face_data.csv", rows, ("emotion", " Usage", " pixels"))
@@ -235,6 +239,9 @@ LAYOUTS: dict[str, Layout] = {
         plain_folders, "image_folder", "images", {}, {"validation/angry/0.jpg": "anger"}
     ),
     "fer2013.csv": Layout(fer2013_csv, "fer2013", "fer2013/fer2013.csv", {}, {"3": "happiness"}),
+    "fer2013.csv under a name with ck in a word": Layout(
+        fer2013_backup, "fer2013", "fer2013_backup.csv", {}, {"6": "neutral"}
+    ),
     "icml_face_data.csv with spaces in its header": Layout(
         icml_csv, "fer2013", "icml_face_data.csv", {}, {"6": "neutral"}
     ),
