@@ -17,7 +17,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.codes import read_code
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import TOP, Glimpse, Guess
-from ferclean.sources.rows import SourceRow, contained_file, storable
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, storable
 from ferclean.sources.tabular import find_column, header_of, records_of, text_of
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
@@ -160,8 +160,7 @@ def _listed(
             split=split,
             given_label=label,
             given_code=given,
-            # a name that never leaves the folder is kept: the report then says what is missing
-            relative_path=relative if not lost or (lost == "file: missing" and ".." not in name) else None,
+            relative_path=None if relative is None else kept_path(place, relative, lost),
             problem=lost or problem,
             attributes=_feeling(values) | ({"box": box} if None not in box else {}),
         )

@@ -14,7 +14,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.codes import read_code
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import TOP, Glimpse, Guess
-from ferclean.sources.rows import SourceRow, contained_file, storable
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, storable
 from ferclean.sources.undivided import split_of_all
 
 LIST = "label.lst"
@@ -44,13 +44,12 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
         named.add(name)
         label, code, problem = read_code(cells["label"], card)
         lost = None if name in there else contained_file(path, str(inner / name))[1]
-        inside = not lost or (lost == "file: missing" and ".." not in name and not name.startswith("/"))
         yield SourceRow(
             source_key=f"{name}:{cells['face']}" if name else f"line {number}",
             split=everywhere,
             given_label=label,
             given_code=code,
-            relative_path=str(inner / name) if inside else None,
+            relative_path=kept_path(path, str(inner / name), lost),
             problem=lost or problem,
             attributes={"confidence": float(cells["confidence"]), "box": list(box)},
             box=box,

@@ -6,12 +6,12 @@ It never decodes an image and never reads a file outside of the folder.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ferclean.sources.rows import contained_file
+from ferclean.sources.rows import contained_file, kept_path
 from ferclean.sources.tabular import text_of
 
 _CHANNELS = (1, 3, 4)
@@ -29,14 +29,9 @@ def picture_of(cell: Any, folder: Path) -> tuple[dict[str, Any], str | None]:
     if not text:
         return {}, "image: missing"
     relative = text.replace("\\", "/") if "\\" in text and not (folder / text).exists() else text
-    found, problem = contained_file(folder, relative)
-    if found is None:
-        # a name that never leaves the folder is kept: the report then says what is missing
-        inside = not PurePosixPath(relative).is_absolute() and ".." not in PurePosixPath(relative).parts
-        return ({"relative_path": relative} if inside and problem == "file: missing" else {}), problem
-    if PurePosixPath(relative).is_absolute():
-        relative = found.relative_to(folder.resolve()).as_posix()
-    return {"relative_path": relative}, None
+    problem = contained_file(folder, relative)[1]
+    kept = kept_path(folder, relative, problem)
+    return ({} if kept is None else {"relative_path": kept}), problem
 
 
 def holds_pictures(kind: Any) -> bool:

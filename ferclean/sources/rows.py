@@ -69,24 +69,37 @@ class SourceRow:
 def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:
     """The real file behind `relative`, or None and the reason why it must not be read.
 
-    Refused are paths and links that end outside `root`, links in a circle, missing files, folders and devices.
+    Refused are paths and links that end outside `root`, whether or not anything is there, links in a circle, missing
+    files, folders and devices.
     """
     base = os.path.realpath(root)
     if "\0" in relative:
         return None, "file: the name holds a NUL character"
     joined = os.path.join(base, relative)
     try:
-        real = os.path.realpath(joined, strict=True)
+        real, lost = os.path.realpath(joined, strict=True), None
     except FileNotFoundError:
-        return None, "file: link to nothing" if os.path.islink(joined) else "file: missing"
+        real, lost = os.path.realpath(joined), "link to nothing" if os.path.islink(joined) else "missing"
     except OSError as error:  # a circle of links, a name too long, no permission
         return None, f"file: cannot be followed ({error.strerror or type(error).__name__})"
     if os.path.commonpath([base, real]) != base:
         kind = "symlink" if os.path.commonpath([base, os.path.abspath(joined)]) == base else "path"
         return None, f"file: {kind} leaves the data set's folder"
+    if lost:
+        return None, f"file: {lost}"
     if not os.path.isfile(real):
         return None, "file: not a regular file"
     return Path(real), None
+
+
+def kept_path(root: Path, relative: str, problem: str | None) -> str | None:
+    """What a row keeps of a name about which `contained_file` says `problem`: the path below `root`, also where the
+    file is missing, so that the report says which; None for a name that is not inside."""
+    if problem not in (None, "file: missing"):
+        return None
+    if not os.path.isabs(relative):
+        return relative
+    return Path(os.path.realpath(relative)).relative_to(os.path.realpath(root)).as_posix()
 
 
 def split_word(name: str) -> str | None:

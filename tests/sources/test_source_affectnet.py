@@ -24,6 +24,7 @@ def lists(root: Path) -> Path:
         ["1/b.png", "NULL", "NULL", "NULL", "NULL", 10, -2, -2],
         ["1/lost.png", 1, 2, 3, 4, 0, 0, 0],
         ["../../secret.png", 1, 2, 3, 4, 0, 0, 0],
+        ["/etc/secret.png", 1, 2, 3, 4, 0, 0, 0],
         ["1/a.png", 1, 2, 3, 4, 11, 0, 0],
     ]
     write_csv(root / "training.csv", [HEADER, *train])
@@ -57,8 +58,9 @@ def test_every_line_and_every_picture_of_the_lists_is_a_row(tmp_path: Path) -> N
     assert rows["1/b.png"][0].problem == "label: none of the classes, but 'no face'"
     assert rows["1/b.png"][0].attributes == {}
     assert rows["1/lost.png"][0].problem == "file: missing"
-    assert rows["../../secret.png"][0].problem == "file: missing"
-    assert rows["../../secret.png"][0].relative_path is None
+    for outside in ("../../secret.png", "/etc/secret.png"):
+        assert rows[outside][0].problem == "file: path leaves the data set's folder"
+        assert rows[outside][0].relative_path is None
     assert (rows["1/c.png"][0].split, rows["1/c.png"][0].attributes["valence"]) == ("validation", 1.0)
     assert rows["1/d.png"][0].leftover
     assert rows["1/d.png"][0].problem == "label: no row names this picture"

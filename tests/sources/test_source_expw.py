@@ -22,7 +22,7 @@ LINES = """a.png 0 2 3 20 21 55.5 3
 a.png 1 -4 -4 99 99 7 6
 a.png 2 30 30 40 40 7 6
 lost.png 0 1 1 9 9 7 0
-../x.png 0 1 1 9 9 7 9
+../../x.png 0 1 1 9 9 7 9
 """
 
 
@@ -36,11 +36,11 @@ def faces(tmp_path: Path) -> Path:
 
 def test_each_line_is_a_row_with_its_box(faces: Path) -> None:
     rows = {row.source_key: row for row in expw.read(faces, load_card("expw"))}
-    assert list(rows) == ["a.png:0", "a.png:1", "a.png:2", "lost.png:0", "../x.png:0", "b.png"]
+    assert list(rows) == ["a.png:0", "a.png:1", "a.png:2", "lost.png:0", "../../x.png:0", "b.png"]
     first = rows["a.png:0"]
     assert (first.given_label, first.box, first.attributes["confidence"]) == ("happiness", (3, 2, 20, 21), 55.5)
     assert rows["lost.png:0"].problem == "file: missing"
-    assert rows["../x.png:0"].relative_path is None
+    assert rows["../../x.png:0"].relative_path is None
     assert rows["b.png"].leftover
     assert next(expw.read(faces, load_card("expw"), split="test")).split == "test"
 

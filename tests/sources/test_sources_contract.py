@@ -13,7 +13,7 @@ import pytest
 from ferclean import sources
 from ferclean.errors import FercleanError, UsageError
 from ferclean.sources.cards import Card, layouts, load_card
-from ferclean.sources.rows import SourceRow, contained_file, name_list, split_names
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, name_list, split_names
 from tests.made_sets import fer_row, rafdb_pairs, write_csv, write_fer2013, write_folder, write_rafdb
 
 
@@ -171,6 +171,10 @@ def test_contained_files_are_real_files_below_the_root(tmp_path: Path) -> None:
     assert contained_file(root, "sub/../a.png") == ((root / "a.png").resolve(), None)
     assert contained_file(tmp_path / "alias", "a.png") == ((root / "a.png").resolve(), None)
     assert contained_file(root, "../setting/c.png") == (None, "file: path leaves the data set's folder")
+    for outside in ("../nothing.png", "sub/../../nothing.png", str(tmp_path / "nothing.png")):
+        assert contained_file(root, outside) == (None, "file: path leaves the data set's folder")
+    assert contained_file(root, str(root / "nothing.png")) == (None, "file: missing")
+    assert kept_path(root, str(root / "nothing.png"), "file: missing") == "nothing.png"
     assert contained_file(root, "sub") == (None, "file: not a regular file")
     assert contained_file(root, "x" * 300)[1] == f"file: cannot be followed ({os.strerror(36)})"
 
