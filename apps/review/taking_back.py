@@ -6,7 +6,8 @@ It records nothing by itself: `ferclean revert` does, as the reviewer of this ta
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
@@ -66,11 +67,22 @@ def _forget() -> None:
         st.session_state.pop(key, None)
 
 
-def _ask(at: Sitting, before: str, after: str, ids: list[str]) -> None:
+@contextmanager
+def _saying(failed: str) -> Iterator[None]:
+    """What goes wrong inside is said on the page, behind `failed`; what was said before is not any longer."""
     st.session_state.pop(_SAID, None)
-    st.session_state[_ASKED] = revert(
-        at.desk.ws, before, after, Part(sample_ids=frozenset(ids)), reviewer=at.desk.reviewer, dry_run=True
-    )  # fmt: skip
+    try:
+        yield
+    except FercleanError as error:
+        st.session_state[_SAID] = f"{failed}: {error}"
+
+
+def _ask(at: Sitting, before: str, after: str, ids: list[str]) -> None:
+    st.session_state.pop(_ASKED, None)
+    with _saying("It cannot be told what would be taken back"):
+        st.session_state[_ASKED] = revert(
+            at.desk.ws, before, after, Part(sample_ids=frozenset(ids)), reviewer=at.desk.reviewer, dry_run=True
+        )  # fmt: skip
 
 
 def _question(at: Sitting, asked: RevertSummary) -> None:
@@ -95,14 +107,17 @@ def _question(at: Sitting, asked: RevertSummary) -> None:
 
 def _go(at: Sitting, asked: RevertSummary) -> None:
     ids = frozenset(one["sample_id"] for one in asked.changes)
-    _forget()
-    try:
-        done = revert(at.desk.ws, asked.before, asked.after, Part(sample_ids=ids), reviewer=at.desk.reviewer)
-    except FercleanError as error:
-        st.session_state[_SAID] = f"Nothing was taken back: {error}"
-        return
-    st.session_state[_DONE] = (done.bulk_id, len(done.changes), asked.after)
-    sitting.forget()
+    with _saying("Nothing was taken back"):
+        done = revert(
+            at.desk.ws, asked.before, asked.after, Part(sample_ids=ids), reviewer=at.desk.reviewer, asked=asked
+        )  # fmt: skip
+        if done.bulk_id is None:
+            st.session_state[_ASKED] = done
+            st.session_state[_SAID] = "Nothing was taken back: it is not what was asked any longer; look again."
+            return
+        _forget()
+        st.session_state[_DONE] = (done.bulk_id, len(done.changes), asked.after)
+        sitting.forget()
 
 
 def _tell_done(at: Sitting) -> None:
@@ -118,10 +133,8 @@ def _tell_done(at: Sitting) -> None:
 
 
 def _undo(at: Sitting, bulk: str) -> None:
-    st.session_state.pop(_DONE)
-    try:
+    with _saying("Not undone"):
         undone = undo(at.desk.ws, reviewer=at.desk.reviewer, bulk_id=bulk)
+        st.session_state.pop(_DONE)
         st.session_state[_SAID] = f"Undone: {len(undone):,} decisions are taken back again."
-    except FercleanError as error:
-        st.session_state[_SAID] = f"Not undone: {error}"
-    sitting.forget()
+        sitting.forget()

@@ -94,7 +94,14 @@ class RevertSummary(Summary):
 
 
 def revert(
-    ws: Workspace, before: str, after: str, part: Part | None = None, *, reviewer: str, dry_run: bool = False
+    ws: Workspace,
+    before: str,
+    after: str,
+    part: Part | None = None,
+    *,
+    reviewer: str,
+    dry_run: bool = False,
+    asked: RevertSummary | None = None,
 ) -> RevertSummary:
     """Take back what `part` names of the changes that lead from `before` to `after`; "original": the given labels.
 
@@ -103,12 +110,15 @@ def revert(
     of `before` again, also where a model changed it and nobody had decided. All of them are one bulk, which an undo
     takes back as a whole: what stood before stands again. Soft labels and weights follow from the decision.
 
+    With `asked`, what a dry run told, nothing is recorded where the changes are others by now: `changes` then are
+    those, and `bulk_id` is None.
+
     Left alone and listed: faces that were decided otherwise since `after` was made, and those that are quarantined or
     gone. Costs a look at both releases and the set, once. Raises UsageError for an unknown release.
     """
     while True:
         planned, newest = _plan(ws, before, after, part or Part())
-        if dry_run or not planned.changes:
+        if dry_run or not planned.changes or (asked is not None and planned.changes != asked.changes):
             return replace(planned, dry_run=dry_run)
         bulk = f"{REVERT}{uuid.uuid4().hex[:12]}"
         note = f"back to {before} from {after}"

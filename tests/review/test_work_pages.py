@@ -121,6 +121,56 @@ def test_the_releases_page_takes_a_flow_or_single_faces_back_after_the_count_and
     assert len(current_decisions(ws, faces).query("action == 'exclude'")) == 3
 
 
+def _taking_back(root: str, after: str) -> None:
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    import streamlit as st
+
+    from apps.review import taking_back
+    from ferclean.steps.diff import diff
+    from ferclean.store.workspace import Workspace
+
+    ws = Workspace(Path(root))
+    if "shown" not in st.session_state:
+        st.session_state["shown"] = diff(ws, "original", "first").changes
+    at = SimpleNamespace(desk=SimpleNamespace(ws=ws, reviewer="ada"))
+    taking_back.draw(at, st.session_state["shown"], before="original", after=after, named="all")  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_taken_back_is_said_and_other_changes_than_were_asked_are_asked_again(ws: Workspace) -> None:
+    desk = open_desk(ws, reviewer="ada")
+    faces = list(desk.items)[:3]
+    for face in faces:
+        decide(desk, face, "exclude")
+    release(ws, "first")
+
+    def press(app: AppTest, key: str, *, broken: bool = False) -> str:
+        away = ws.database.with_suffix(".away")
+        if broken:
+            ws.database.rename(away)
+            ws.database.write_bytes(b"no database" * 1000)
+        button(app, key).click().run()
+        if broken:
+            away.replace(ws.database)
+        assert not app.exception
+        return html(app)
+
+    gone = AppTest.from_function(_taking_back, args=(str(ws.root), "gone")).run()
+    assert "cannot be told what would be taken back: unknown release" in press(gone, "revert_all")
+    app = AppTest.from_function(_taking_back, args=(str(ws.root), "first")).run()
+    assert "3 faces get a decision" in press(app, "revert_all")
+    assert "Nothing was taken back: " in press(app, "revert_go", broken=True)
+    decide(desk, faces[0], "relabel", label=next(c for c in desk.classes if c != desk.items.given(faces[0])))
+    page = press(app, "revert_go")
+    assert "look again" in page
+    assert "2 faces get a decision" in page
+    assert current_decisions(ws, faces).query("action == 'keep'").empty
+    assert "2 changes of first are taken back" in press(app, "revert_go")
+    assert "Not undone: " in press(app, "revert_undo", broken=True)
+    assert "2 decisions are taken back again" in press(app, "revert_undo")
+
+
 def test_the_report_page_shows_the_report_and_what_each_round_taught(ws: Workspace, opened: Open) -> None:
     run = latest_run(ws, "triage")
     assert run is not None
