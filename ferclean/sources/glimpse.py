@@ -139,5 +139,6 @@ class Glimpse:
         if not path.is_file():
             return ""
         with path.open("rb") as handle:
-            start = handle.read(_TEXT).decode("utf-8-sig", "replace")
-        return start if len(start) < _TEXT else start.rpartition("\n")[0]
+            start = handle.read(_TEXT)
+        text = start.decode("utf-8-sig", "replace")
+        return text if len(start) < _TEXT else text.rpartition("\n")[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from ferclean.errors import BadDataError
 from ferclean.evidence.labels import ALIASES
 from ferclean.parts.recognised import recognise, sure
 from ferclean.sources.cards import load_card
+from ferclean.sources.glimpse import Glimpse
 from tests.made_sets import FER_CODES, fer_row, write_csv, write_fer2013
 
 FACES = 24
@@ -311,6 +312,13 @@ def test_a_public_copy_is_recognised_and_read(name: str, faces: list[bytes], tmp
     troubled = [row for row in rows.values() if row.problem]
     assert len(troubled) <= 1, troubled  # what lies beside the pictures
     gc.collect()  # while what is left open is still this test's
+
+
+def test_the_beginning_of_a_text_ends_with_a_whole_line_in_any_alphabet(tmp_path: Path) -> None:
+    (tmp_path / "label.lst").write_text("é 0 2 3 20 21 55.5 3\n" * 4000, encoding="utf-8")
+    lines = Glimpse(tmp_path).text(PurePosixPath("label.lst")).splitlines()
+    assert len(lines) > 2000
+    assert set(lines) == {"é 0 2 3 20 21 55.5 3"}
 
 
 NOT_KNOWN: dict[str, tuple[Callable[[Path, Sequence[bytes]], None], str]] = {
