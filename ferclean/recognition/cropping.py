@@ -6,23 +6,24 @@ It never reads a file, and never invents pixels outside of an image.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from ferclean.recognition.images import UnreadableImageError, decode
 
 
-def crop(data: bytes, box: Sequence[float]) -> np.ndarray | None:
+def crop(data: bytes, box: Sequence[float], unit: Literal["pixels", "shares"]) -> np.ndarray | None:
     """What a box holds of an encoded image: (H, W, 3) uint8; None where that is all of it.
 
-    `box` is left, top, right, bottom of the upright image, in pixels, or in shares of its width and height where all
-    are at most 1; what lies outside of the image is cut off. Raises UnreadableImageError, also for a box that holds
+    `box` is left, top, right, bottom of the upright image, in pixels or in shares of its width and height, as `unit`
+    says; what lies outside of the image is cut off. Raises UnreadableImageError, also for a box that holds
     nothing of it.
     """
     pixels = decode(data)
     height, width = pixels.shape[:2]
     sides = (width, height, width, height)
-    scale = sides if max(box) <= 1 else (1, 1, 1, 1)
+    scale = sides if unit == "shares" else (1, 1, 1, 1)
     left, top, right, bottom = (
         min(max(round(value * factor), 0), side) for value, factor, side in zip(box, scale, sides, strict=True)
     )

@@ -53,6 +53,7 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
             problem=lost or problem,
             attributes={"confidence": float(cells["confidence"]), "box": list(box)},
             box=box,
+            box_unit="pixels",
         )
     for name in sorted(there - named):
         if not is_clutter(name):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -46,8 +47,7 @@ class SourceRow:
     whose split is unknown holds the place "train". `ignored` marks things that were never samples (hidden files,
     clutter): counted, not stored. `votes` are counts per label, `annotations` the label that each named annotator gave;
     a row has one of them at most. `leftover` marks a file that no row names. `box` is the part of a picture that is the
-    sample, cut out at ingest: left, top, right, bottom, in pixels, or in shares of its width and height where all are
-    at most 1.
+    sample, cut out at ingest: left, top, right, bottom in `box_unit`, pixels or shares of its width and height.
     """
 
     source_key: str
@@ -64,6 +64,7 @@ class SourceRow:
     ignored: bool = False
     leftover: bool = False
     box: tuple[float, float, float, float] | None = None
+    box_unit: Literal["pixels", "shares"] = "pixels"
 
 
 def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:

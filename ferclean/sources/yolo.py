@@ -66,6 +66,7 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
                     problem=lost or wrong or (None if known else f"label: outside of the {len(classes)} classes"),
                     attributes={} if box is None else {"box": list(box)},
                     box=box,
+                    box_unit="shares",
                 )
         there = {Path(file).stem for file in os.listdir(path / images)}
         for file in sorted(os.listdir(path / labels)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -226,7 +226,7 @@ class _Reader:
         data, content_hash, problem = self._content(row)
         whole = True
         if row.box is not None and data is not None:
-            data, content_hash, whole, problem = _cut(data, row.box, content_hash)
+            data, content_hash, whole, problem = _cut(data, row, content_hash)
         if problem and problem not in problems:
             problems.append(problem)
         facts = None
@@ -301,12 +301,10 @@ class _Reader:
         return name
 
 
-def _cut(
-    data: bytes, box: Sequence[float], content_hash: str | None
-) -> tuple[bytes | None, str | None, bool, str | None]:
-    """(what is in the box as PNG, its content hash, whether that is the whole picture as it was, problem)."""
+def _cut(data: bytes, row: SourceRow, content_hash: str | None) -> tuple[bytes | None, str | None, bool, str | None]:
+    """(what is in the row's box as PNG, its content hash, whether that is the whole picture as it was, problem)."""
     try:
-        part = crop(data, box)
+        part = None if row.box is None else crop(data, row.box, row.box_unit)
     except image_room.UnreadableImageError as error:
         return None, content_hash, True, f"image: {error.reason}"
     if part is None:

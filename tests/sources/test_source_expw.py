@@ -59,15 +59,18 @@ def test_ingest_keeps_the_face_alone_and_the_whole_picture_where_the_box_holds_i
     assert ingest(ws, "expw", faces).unchanged == told.added
 
 
-def test_a_box_in_shares_is_one_in_pixels() -> None:
+def test_a_box_is_in_the_unit_that_its_source_states_however_small_it_is() -> None:
     data = image_bytes(0, "PNG")
-    one, other = crop(data, (0.25, 0.5, 0.75, 1.0)), crop(data, (6, 12, 18, 24))
+    one, other = crop(data, (0.25, 0.5, 0.75, 1.0), "shares"), crop(data, (6, 12, 18, 24), "pixels")
     assert one is not None
     assert other is not None
     assert (one == other).all()
-    assert crop(data, (0, 0, 1, 1)) is None
+    assert crop(data, (0, 0, 1, 1), "shares") is None
+    corner = crop(data, (0, 0, 1, 1), "pixels")
+    assert corner is not None
+    assert corner.shape == (1, 1, 3)
     with pytest.raises(UnreadableImageError, match="nothing"):
-        crop(data, (5, 5, 5, 9))
+        crop(data, (5, 5, 5, 9), "pixels")
 
 
 @pytest.mark.parametrize("line", ["a.png 0 2 3 20 21 3", "a.png 0 2 3 x 21 55 3", "a.png 0 2 3 nan 21 55 3"])

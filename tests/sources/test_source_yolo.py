@@ -30,6 +30,7 @@ def test_each_box_is_a_row_in_the_order_of_the_files_own_classes(tmp_path: Path)
     rows = {row.source_key: row for row in yolo.read(made(tmp_path), card)}
     first, second = rows["images/train/a.png"], rows["images/train/a.png:2"]
     assert (first.given_label, first.box, first.split) == ("sadness", (0.25, 0.25, 0.75, 0.75), "train")
+    assert first.box_unit == second.box_unit == "shares"
     assert (second.given_label, second.box) == ("anger", (0, 0, 0.5, 0.5))
     told = {key: row.problem for key, row in rows.items() if row.problem and "val" in key}
     assert told == {
