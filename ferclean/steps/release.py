@@ -36,7 +36,7 @@ from ferclean.progress import Progress, silent
 from ferclean.store import runs
 from ferclean.store.decisions import current_decisions
 from ferclean.store.guidelines import guidelines
-from ferclean.store.releases import Release, content_digest, list_releases, put_release
+from ferclean.store.releases import NewerReleaseError, Release, content_digest, list_releases, put_release
 from ferclean.store.samples import fingerprint, get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
@@ -150,7 +150,24 @@ def release(
         raise UsageError("--ids-to takes the faces that --budget N names: say how many")
     if ids_to is not None:
         check_absent(Path(ids_to), "--ids-to")
+    while True:
+        try:
+            return _release(
+                ws, name, policy=policy, threshold=threshold, ambiguous=ambiguous, unmended=unmended,
+                on_conflict=on_conflict, budget=budget, ids_to=ids_to, dry_run=dry_run, progress=progress,
+            )  # fmt: skip
+        except NewerReleaseError:
+            continue  # somebody was quicker: the version and what changed follow from their release
+
+
+def _release(
+    ws: Workspace, name: str | None, *, policy: Policy, threshold: float, ambiguous: Literal["keep", "exclude"],
+    unmended: Unmended, on_conflict: str, budget: int, ids_to: str | Path | None, dry_run: bool, progress: Progress,
+) -> ReleaseSummary:  # fmt: skip
+    """`release` by options that were checked. Raises NewerReleaseError, with nothing written, where it must begin
+    again."""
     progress("reading decisions", 0, 3)
+    known = list_releases(ws)  # before all that a later one may rest on
     by_verdicts = policy == "auto" or bool(budget)
     # verdicts that were deleted bar nobody from what people said
     dataset, table = get_dataset(ws), sample_table(ws, lists=("soft_label", "p_true"), lost_ok=not by_verdicts)
@@ -181,7 +198,6 @@ def release(
     if told_by_people := guidelines(ws):  # what labels mean belongs to what is released, and is not its content
         config["guidelines"] = [one.as_dict() for one in told_by_people.values()]
     counts = _counts(items, dataset.classes) | told.as_counts()
-    known = list_releases(ws)
     newest = known[-1] if known else None
     if name is None and newest is not None and not _differs(newest.config, config, beside=("guidelines",)):
         name = newest.name
@@ -208,11 +224,11 @@ def release(
     )
     folder = ws.releases / made.name
     written = _lies_there(folder, config)
+    if not dry_run and existing is None:
+        put_release(ws, made, items, seen=[one.name for one in known])
     if ids_to is not None:
         _write_look_first(Path(ids_to), told.look_first)
     if not dry_run:
-        if existing is None:
-            put_release(ws, made, items)
         progress("writing the release's files", 2, 3)
         if not written:
             _write_folder(folder, made, items, table)

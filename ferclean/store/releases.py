@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from ferclean.errors import BadDataError, UsageError, among
+from ferclean.errors import BadDataError, FercleanError, UsageError, among
 from ferclean.store.exchange import frame, insert, numbers, optional, rows, text, to_json
 from ferclean.store.samples import read_dataset
 from ferclean.store.scores import check_samples
@@ -40,13 +41,17 @@ class Release:
     counts: dict[str, Any]
 
 
-def put_release(ws: Workspace, release: Release, items: pd.DataFrame) -> None:
+class NewerReleaseError(FercleanError):
+    """Somebody released since the releases were read that a version and a changelog follow from."""
+
+
+def put_release(ws: Workspace, release: Release, items: pd.DataFrame, *, seen: Collection[str] | None = None) -> None:
     """Freeze a release. The same name with the same content and facts (but for the time) is a no-op.
 
     `items` columns: sample_id, split, given_label, label (class name or None), included (bool), reason (or None),
     soft_label (list of K floats or None); optionally weight (in [0, 1], None = 1). Raises UsageError when the name is
-    taken by another content;
-    BadDataError for unknown samples or labels, or for an included sample without a label.
+    taken by another content; NewerReleaseError, with the names of the releases that it follows from as `seen`, where
+    there are others by now; BadDataError for unknown samples or labels, or for an included sample without a label.
     """
     with ws.session(f"releasing {release.name}") as con:
         columns = _item_columns(release.name, items)
@@ -56,6 +61,9 @@ def put_release(ws: Workspace, release: Release, items: pd.DataFrame) -> None:
             known = _release(taken[0])
             if taken[0][-1] == digest and _facts(known) == _facts(release):
                 return
+        if seen is not None and (newer := {row[0] for row in rows(con, "SELECT name FROM release")} - set(seen)):
+            raise NewerReleaseError(f"{', '.join(sorted(newer))} was released meanwhile; release again")
+        if taken:
             raise UsageError(
                 f"the release {release.name!r} of {known.created_at} is frozen and has another content; choose another "
                 "name"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from ferclean.exports.content import read_content
 from ferclean.parts.changelog import step_between
 from ferclean.steps.release import release
 from ferclean.store.decisions import undo
-from ferclean.store.releases import get_release
+from ferclean.store.releases import get_release, put_release
 
 
 @pytest.fixture
@@ -47,6 +48,21 @@ def test_a_version_follows_from_what_changed_and_says_since_when_and_by_whom(wor
     assert third.changelog
     assert third.changelog["flows"][0]["by"] == {"automatic": 1}
     assert release(work.ws, "mine", policy="auto", threshold=0.9).version == "9.1.1", "the same data"
+
+
+def test_a_version_follows_from_the_release_of_somebody_who_was_quicker(
+    work: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def after_theirs(*args: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        decide(work, "train_00002", "relabel", "fear")
+        release(work.ws, "theirs")
+        put_release(*args, **named)
+
+    monkeypatch.setattr("ferclean.steps.release.put_release", after_theirs)
+    made = release(work.ws, "ours")
+    assert (made.version, made.changelog and made.changelog["since"]) == ("1.0.1", "theirs")
+    assert get_release(work.ws, "ours").config["version"] == "1.0.1"
 
 
 def test_croissants_rule_tells_edited_from_added_from_the_same() -> None:
