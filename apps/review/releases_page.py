@@ -89,7 +89,8 @@ def _compare(at: Sitting, made: list[Release]) -> None:
     matrix, faces = st.columns([1, 1.4], gap="large")
     matrix.html(_matrix(flows, [*at.desk.classes, _OUT]))
     matrix.html(f'<p class="fc quiet">{_moved(found)}</p>')
-    matrix.html(_changelog(next(one for one in made if one.name == after)))
+    if changelog := _changelog(next(one for one in made if one.name == after)):
+        matrix.html(changelog)
     with faces:
         taking_back.draw(at, chosen, before=before, after=after, named=named)
         _faces(at, chosen, about=(before, after, flow))
@@ -117,7 +118,7 @@ def _flow(flow: tuple[str, str], count: int) -> str:
 
 
 def _changelog(made: Release) -> str:
-    """What the release says of itself since the one before it: flows, and by whom."""
+    """What the release says of itself since the one before it: flows, and by whom; empty for one of an older version."""
     told = made.config.get("changelog")
     if not told:
         return ""

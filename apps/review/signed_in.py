@@ -100,4 +100,7 @@ class Entrance:
     def _claims(self, request: Request) -> dict[str, Any]:
         """What a cookie says that this server has signed, for this origin, in the last 31 days; else nothing."""
         cookie = _get_signed_cookie_with_chunks(request.cookies, AUTH_COOKIE_NAME)
-        return _parse_decoded_user_cookie(cookie, self.sign_in.origin) if cookie else {}
+        try:
+            return dict(_parse_decoded_user_cookie(cookie, self.sign_in.origin)) if cookie else {}
+        except (AttributeError, TypeError, ValueError):  # signed here, and no claims
+            return {}

@@ -133,7 +133,7 @@ def header(at: Sitting, pages: Sequence[str], more: Sequence[str]) -> str:
     """Draw the top line and return the page that is asked for: one of `pages`, or of `more`, which are in a menu."""
     page = st.query_params.get("page", pages[0])
     page = page if page in (*pages, *more) else pages[0]
-    brand, progress, controls = st.container(key="top").columns([1.8, 2.9, 3.6], vertical_alignment="center")
+    brand, progress, controls = st.container(key="top").columns([1.6, 2.3, 4.4], vertical_alignment="center")
     who = escape(f"reviewed by {at.desk.reviewer}{_whose(at)}")
     brand.html(f'<div class="fc fc-brand"><b>{escape(at.desk.dataset)}</b><span title="{who}">{who}</span></div>')
     if page != pages[0]:  # there the deck says it, after every key

@@ -103,6 +103,12 @@ def test_no_route_answers_who_is_not_signed_in(screen: Any, route: Any, monkeypa
         assert ask(screen, method, path, cookie(screen, email="eve@evil.example"))[0] == 403
 
 
+def test_what_is_signed_and_is_no_claims_signs_nobody_in(screen: Any) -> None:
+    for told in ("[]", '"ann@lab.example"', "7"):
+        signed = create_signed_value(KEY, COOKIE, told).decode()
+        assert ask(screen, "GET", "/ferclean/deck", signed)[0] == 401, told
+
+
 def test_only_verified_addresses_that_are_allowed_are_let_in(screen: Any) -> None:
     def status(**claims: Any) -> int:
         return ask(screen, "GET", "/ferclean/deck", cookie(screen, **claims))[0]

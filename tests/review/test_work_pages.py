@@ -89,6 +89,9 @@ def test_the_releases_page_shows_what_a_release_changed_face_by_face(ws: Workspa
     assert not app.exception
     assert "Changed faces: 1 to 1 of 1" in html(app)
     assert "Hidden in blind mode" in html(opened(ws.root, page="releases", blind="1"))
+    with ws.session("making releases as an older ferclean did") as con:
+        con.execute("UPDATE release SET config = '{}'")
+    assert "Changed faces: 1 to 3 of 3" in html(opened(ws.root, page="releases"))
 
 
 def test_the_releases_page_takes_a_flow_or_single_faces_back_after_the_count_and_undoes_it(
