@@ -129,7 +129,10 @@ def _draw(ws: Workspace, undecided: pd.DataFrame, *, n: int, seed: int) -> None:
 
 def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_now: bool) -> AuditSummary:
     given = whole.set_index("sample_id")["given_label"]
-    current = decisions.current_decisions(ws).set_index("sample_id")
+    current = decisions.current_decisions(ws).set_index("sample_id")[["action", "label"]]
+    # a revert settles a label without a look at the face: what was seen there before is still the answer
+    for sample_id, seen in standing.before_reverts(ws).items():
+        current.loc[sample_id] = seen
     said = current["action"].reindex(items["sample_id"]).reset_index(drop=True)
     label = current["label"].reindex(items["sample_id"]).reset_index(drop=True)
     same = label == given.reindex(items["sample_id"]).reset_index(drop=True)
@@ -138,7 +141,6 @@ def _summary(ws: Workspace, whole: pd.DataFrame, items: pd.DataFrame, *, drawn_n
     # only a beginning is a random sample: whoever reaches an audited face through the queue picked it by its rank
     done = items["sample_id"].isin(standing.skipped(ws)) | decided
     begun = drawn & done.cummin()
-    # a revert settles a label without a look at the face
     answered = begun & decided & ~items["sample_id"].isin(standing.only_reverted(ws))
     elsewhere = decided & ~answered
     stratum = items["stratum"].to_numpy()

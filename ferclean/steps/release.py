@@ -217,7 +217,7 @@ def _release(
         name=name or config["version"],
         policy=policy,
         threshold=config["threshold"],
-        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        created_at=datetime.now(UTC).isoformat(timespec="microseconds"),  # `revert` tells what was said since
         fingerprint=fingerprint(ws),
         config=config,
         counts=counts,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, current_decisions, newest_decision
 from ferclean.store.releases import get_release, get_release_items
 from ferclean.store.samples import find_samples, get_dataset
-from ferclean.store.standing import REVERT
+from ferclean.store.standing import REVERT, said_since
 from ferclean.store.table import sample_table
 from ferclean.store.verdicts import KINDS
 from ferclean.store.workspace import Workspace
@@ -75,7 +76,7 @@ class RevertSummary(Summary):
     already: int
     """Faces of that part about which people say already what `before` says."""
     newer: list[dict[str, Any]] = field(repr=False)
-    """Left alone: decided otherwise after the release `after`. Keys: sample_id, source_key, split, from, to."""
+    """Left alone: somebody decided about it after the release `after`. Keys: sample_id, source_key, split, from, to."""
     barred: list[dict[str, Any]] = field(repr=False)
     """Left alone: quarantined or gone since, which no decision changes. Keys as `newer`."""
     bulk_id: str | None
@@ -113,7 +114,7 @@ def revert(
     With `asked`, what a dry run told, nothing is recorded where the changes are others by now: `changes` then are
     those, and `bulk_id` is None.
 
-    Left alone and listed: faces that were decided otherwise since `after` was made, and those that are quarantined or
+    Left alone and listed: faces about which anybody spoke since `after` was made, and those that are quarantined or
     gone. Costs a look at both releases and the set, once. Raises UsageError for an unknown release.
     """
     while True:
@@ -205,7 +206,9 @@ def _plan(ws: Workspace, before: str, after: str, part: Part) -> tuple[RevertSum
     with ws.reading("revert"):
         table = sample_table(ws, lists=(), lost_ok=True)
         old, new = (items_of(ws, name, table) for name in (before, after))
-        config = {} if after == ORIGINAL else get_release(ws, after).config
+        made = None if after == ORIGINAL else get_release(ws, after)
+        config = {} if made is None else made.config
+        since = set() if made is None else said_since(ws, datetime.fromisoformat(made.created_at))
         policy = "decisions" if before == ORIGINAL else get_release(ws, before).policy
         classes = get_dataset(ws).classes
         standing = current_decisions(ws).set_index("sample_id").to_dict("index")
@@ -232,10 +235,12 @@ def _plan(ws: Workspace, before: str, after: str, part: Part) -> tuple[RevertSum
         stands = None if decision is None else _stands(given, quarantine, decision, rule)
         if facts is None or (one["from"] is not None and _bars(quarantine, does["action"])):
             found["barred"].append(row)
-        elif decision is not None and stands == one["from"]:
+        elif decision is not None and stands == one["from"] and not decision["conflict"]:
             already += 1
-        # a person who said since what a model had made of it meant it
-        elif decision is not None and (stands != one["to"] or decider(one["reason"]) is None):
+        # a person who said since what the release says already meant it, too
+        elif decision is not None and (
+            one["sample_id"] in since or stands != one["to"] or decider(one["reason"]) is None
+        ):
             found["newer"].append(row)
         else:
             found["changes"].append(row | does)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -223,6 +223,33 @@ def only_reverted(ws: Workspace) -> set[str]:
             "HAVING bool_and(coalesce(starts_with(bulk_id, $revert), false))"
         )
         return {sample_id for (sample_id,) in rows(con, sql, {"revert": REVERT})}
+
+
+def before_reverts(ws: Workspace) -> dict[str, tuple[str, str | None]]:
+    """Sample -> (action, label) of the last look at it, where the revert of a release stands now: that was no look."""
+    with ws.reading("reading decisions") as con:
+        found = rows(
+            con,
+            "WITH said AS (SELECT *, coalesce(starts_with(bulk_id, $revert), false) AS reverts FROM live_decision "
+            "WHERE action <> 'skip'), last AS (SELECT sample_id, reverts FROM said "
+            "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1) "
+            "SELECT sample_id, action, label FROM said WHERE NOT reverts "
+            "AND sample_id IN (SELECT sample_id FROM last WHERE reverts) "
+            "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1",
+            {"revert": REVERT},
+        )
+        return {sample_id: (action, label) for sample_id, action, label in found}
+
+
+def said_since(ws: Workspace, moment: datetime) -> set[str]:
+    """The samples about which people said something after a moment (UTC), a revert apart."""
+    with ws.reading("reading decisions") as con:
+        sql = (
+            "SELECT DISTINCT sample_id FROM live_decision WHERE action <> 'skip' AND decided_at > $moment "
+            "AND NOT coalesce(starts_with(bulk_id, $revert), false)"
+        )
+        plain = moment.astimezone(UTC).replace(tzinfo=None)
+        return {sample_id for (sample_id,) in rows(con, sql, {"revert": REVERT, "moment": plain})}
 
 
 def said_of(con: Any, sample_ids: Sequence[str]) -> dict[tuple[str, str], Said]:

@@ -107,14 +107,19 @@ def test_what_a_model_changed_comes_back_by_a_decision_that_a_dry_run_tells_and_
 def test_a_revert_holds_for_everybody_and_what_was_said_since_stays(work: Small) -> None:
     decide(work, "train_00002", "relabel", "fear", reviewer="ann")
     decide(work, "train_00002", "relabel", "fear", reviewer="bo")
-    decide(work, "train_00004", "relabel", "fear", reviewer="ann")
+    for name in ("train_00004", "train_00006"):
+        decide(work, name, "relabel", "fear", reviewer="ann")
+    decide(work, "train_00003", "relabel", "anger", reviewer="ann")
     release(work.ws, "v1", policy="auto", threshold=0.9)
     decide(work, "train_00004", "relabel", "anger", reviewer="ann")
     decide(work, "train_00001", "relabel", "fear", reviewer="bo")  # a person confirms what a model had made of it
+    decide(work, "train_00006", "relabel", "fear", reviewer="bo")  # another what a person had said
+    decide(work, "train_00003", "keep", reviewer="bo")  # and they disagree, though the latest word is the release's
+    decide(work, "train_00003", "relabel", "anger", reviewer="ann")
     done = revert(work.ws, "original", "v1", reviewer="eve")
-    assert [one["source_key"] for one in done.newer] == ["train_00001", "train_00004"]
+    assert [one["source_key"] for one in done.newer] == [f"train_0000{number}" for number in (1, 3, 4, 6)]
     stands = current_decisions(work.ws).set_index("sample_id")
-    assert not stands["conflict"].any()
+    assert stands.index[stands["conflict"]].tolist() == [work.ids["train_00003"]], "it is still theirs to settle"
     assert stands.loc[work.ids["train_00002"], "action"] == "keep"
     assert stands.loc[work.ids["train_00004"], "label"] == "anger"
 
