@@ -99,8 +99,8 @@ def version_after(before: Release | None, step: Step, *, name: str | None = None
     if before is None:
         needed = _parts(FIRST)
     else:
-        # a release of an earlier ferclean has no version: it counts as a first one
-        major, minor, patch = _parts(before.config.get("version", FIRST)) or (1, 0, 0)
+        # a release of an earlier ferclean has no version: its name may be one, or else it counts as a first one
+        major, minor, patch = _parts(before.config.get("version", before.name)) or (1, 0, 0)
         needed = {
             "major": (major + 1, 0, 0), "minor": (major, minor + 1, 0), "patch": (major, minor, patch + 1),
         }[step]  # fmt: skip
