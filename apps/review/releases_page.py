@@ -118,7 +118,7 @@ def _flow(flow: tuple[str, str], count: int) -> str:
 
 
 def _changelog(made: Release) -> str:
-    """What the release says of itself since the one before it: flows, and by whom; empty for one of an older version."""
+    """What the release says of itself since the one before: flows, and by whom; empty for one of an older version."""
     told = made.config.get("changelog")
     if not told:
         return ""

@@ -65,7 +65,9 @@ class SignIn:
         # other letters may become another person's when they are made small (a Kelvin sign a k), or look like them
         email = told.lower() if isinstance(told, str) and told.isascii() else ""
         if not _EMAIL.fullmatch(email) or not email.isprintable():
-            raise FercleanError(f"{self.provider} tells no e-mail address of you in plain letters, and answers are recorded under it")
+            raise FercleanError(
+                f"{self.provider} tells no e-mail address of you in plain letters, and answers are recorded under it"
+            )
         verified = claims.get("email_verified")
         if verified is None and not self.trust_email:
             raise FercleanError(
