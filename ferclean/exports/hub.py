@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ferclean.errors import FercleanError, UsageError
+from ferclean.exports.target import MANIFEST
 from ferclean.progress import Progress
 
 TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 _SHARD = re.compile(r"data/\w+-\d{5}-of-\d{5}\.parquet")
+_BATCH = 256
+"""Files about which the Hub is asked at once."""
+_MOST = 20_000
+"""Files of one push: each is a line of its one commit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,8 @@ class Pushed:
 
     url: str
     """Of the commit."""
+    public: bool
+    """Whether anyone may read it, as the Hub says."""
     removed: tuple[str, ...]
     """Files of an earlier push that would be read along with these: gone in the same commit."""
     others: tuple[str, ...]
@@ -43,41 +50,54 @@ def token_of_environment() -> str:
 def push_files(
     folder: Path, files: Sequence[str], repo: str, *, public: bool, message: str, progress: Progress
 ) -> Pushed:
-    """Put `files` of `folder` into the data set repository `repo` ("owner/name"), which is made private where it is not
-    there.
+    """Put `files` of `folder`, and MANIFEST, into the data set repository `repo` ("owner/name"), which is made private
+    where it is not there.
 
     A large file that has arrived is not sent again, whenever and from wherever the next push comes; the commit at the
-    end shows all of them or none. Raises UsageError for a name that no repository can have and for a public repository
-    without `public`, before anything is sent; FercleanError where the Hub refuses or does not answer.
+    end shows all of them or none, and follows on what the repository held when they were sent. Shards that are not of
+    this export go only where shards come and an earlier push left its MANIFEST. Raises UsageError for a name that no
+    repository can have, for more than _MOST files, and for a public repository without `public`, before anything is
+    sent; FercleanError where the Hub refuses or does not answer.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     token = token_of_environment()
+    if len(files) > _MOST:
+        raise UsageError(
+            f"{folder} has {len(files):,} files, and a commit takes {_MOST:,} at most; ferclean export --form hf "
+            "writes the same in a few"
+        )
     api = HfApi(endpoint=os.environ.get(ENDPOINT) or None, token=token)
+
+    def looked_at() -> Any:
+        info = api.dataset_info(repo)
+        if not info.private and not public:
+            raise UsageError(f"{repo} is public already; pass --public to push there, or name another repository")
+        return info
+
     with _told(repo, token):
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
-        info = api.dataset_info(repo)
+        looked_at()
+        additions = [
+            CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(folder / name)) for name in (*files, MANIFEST)
+        ]
+        for start in range(0, len(additions), _BATCH):
+            progress("sending files", start, len(additions))
+            api.preupload_lfs_files(repo, additions=additions[start : start + _BATCH], repo_type="dataset")
+        info = looked_at()  # sending may have taken hours
         there = [file.rfilename for file in info.siblings or ()]
-    if not info.private and not public:
-        raise UsageError(f"{repo} is public already; pass --public to push there, or name another repository")
-    additions = []
-    for done, name in enumerate(files):
-        progress("sending files", done, len(files))
-        with _told(repo, token):
-            addition = CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(folder / name))
-            api.preupload_lfs_files(repo, additions=[addition], repo_type="dataset")
-        additions.append(addition)
-    removed = [name for name in there if _SHARD.fullmatch(name) and name not in files]
-    with _told(repo, token):
+        old = MANIFEST in there and any(map(_SHARD.fullmatch, files))
+        removed = [name for name in there if old and _SHARD.fullmatch(name) and name not in files]
         made = api.create_commit(
             repo,
             operations=[*additions, *(CommitOperationDelete(path_in_repo=name) for name in removed)],
             commit_message=message,
             repo_type="dataset",
+            parent_commit=info.sha,
         )
-    progress("sending files", len(files), len(files))
-    left = sorted({*there} - {*files} - {*removed} - {".gitattributes"})
-    return Pushed(url=str(made.commit_url), removed=tuple(removed), others=tuple(left))
+    progress("sending files", len(additions), len(additions))
+    left = sorted({*there} - {*files} - {*removed} - {".gitattributes", MANIFEST})
+    return Pushed(url=str(made.commit_url), public=not info.private, removed=tuple(removed), others=tuple(left))
 
 
 @contextmanager
@@ -90,6 +110,8 @@ def _told(repo: str, token: str) -> Iterator[None]:
     disable_progress_bars()
     try:
         yield
+    except UsageError:
+        raise
     except HFValidationError as error:
         raise UsageError(f"{repo!r} cannot name a repository: {_line(error, token)}") from None
     except (HfHubHTTPError, HTTPError, OSError, RuntimeError, ValueError) as error:

@@ -76,7 +76,7 @@ def push(
         message=message or f"Release {told.get('release') or 'of the workspace'} of {told.get('dataset')}, by ferclean",
     )  # fmt: skip
     return PushSummary(
-        repo=repo, url=made.url, form=form, public=public, files=len(files), bytes=size, removed=made.removed,
+        repo=repo, url=made.url, form=form, public=made.public, files=len(files), bytes=size, removed=made.removed,
         others=made.others,
     )  # fmt: skip
 

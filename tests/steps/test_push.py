@@ -16,6 +16,7 @@ from small_workspace import shared
 from ferclean.cli import run
 from ferclean.errors import FercleanError, UsageError
 from ferclean.exports import hf
+from ferclean.exports import hub as hub_room
 from ferclean.exports.target import MANIFEST
 from ferclean.steps.export import export
 from ferclean.steps.push import push
@@ -49,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def files(folder: Path) -> dict[str, bytes]:
     listed = json.loads((folder / MANIFEST).read_text("utf-8"))["files"]
-    return {name: (folder / name).read_bytes() for name in listed}
+    return {name: (folder / name).read_bytes() for name in [*listed, MANIFEST]}
 
 
 def test_an_export_arrives_whole_in_one_commit_and_is_private(there: Hub, folder: Path) -> None:
@@ -57,7 +58,7 @@ def test_an_export_arrives_whole_in_one_commit_and_is_private(there: Hub, folder
     assert there.files[REPO] == files(folder)
     assert there.private == {REPO: True}
     assert len(there.commits) == 1
-    assert (done.public, done.files, done.removed, done.others) == (False, len(files(folder)), (), ())
+    assert (done.public, done.files, done.removed, done.others) == (False, len(files(folder)) - 1, (), ())
     assert done.url.startswith(there.url)
 
 
@@ -78,10 +79,36 @@ def test_files_of_an_earlier_push_that_would_be_read_along_go_and_those_of_other
     there: Hub, folder: Path
 ) -> None:
     there.private[REPO] = True
-    there.files[REPO] = {"data/train-00008-of-00009.parquet": b"old", "notes.md": b"mine"}
+    old = {"data/train-00008-of-00009.parquet": b"old", "notes.md": b"mine"}
+    there.files[REPO] = old | {MANIFEST: b"{}"}
     done = push(folder, REPO)
     assert there.files[REPO] == files(folder) | {"notes.md": b"mine"}
     assert (done.removed, done.others) == (("data/train-00008-of-00009.parquet",), ("notes.md",))
+
+
+def test_shards_that_no_push_of_ours_left_and_those_beside_another_form_stay(
+    there: Hub, folder: Path, tmp_path: Path
+) -> None:
+    theirs = {"data/train-00000-of-00009.parquet": b"theirs"}
+    there.private[REPO], there.files[REPO] = True, dict(theirs)
+    assert push(folder, REPO).removed == ()
+    assert there.files[REPO] == files(folder) | theirs
+    pictures = tmp_path / "pictures"
+    export(shared(redistributable=True, released=True).ws, form="image_folder", out=pictures, release="v1")
+    assert push(pictures, REPO).removed == ()
+    assert there.files[REPO].keys() >= theirs.keys() | {"data/train-00000-of-00002.parquet"} & files(folder).keys()
+
+
+def test_what_the_hub_says_of_who_may_read_is_told(there: Hub, folder: Path) -> None:
+    there.private[REPO], there.files[REPO] = True, {}
+    assert not push(folder, REPO, public=True).public, "one that was private stays it"
+
+
+def test_more_files_than_a_commit_takes_are_refused(there: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_room, "_MOST", 2)
+    with pytest.raises(UsageError, match="--form hf writes the same"):
+        push(folder, REPO)
+    assert there.private == {}
 
 
 def test_a_public_repository_is_made_and_met_only_when_it_is_said(there: Hub, folder: Path) -> None:
