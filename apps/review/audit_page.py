@@ -56,8 +56,7 @@ def _said(at: Sitting) -> AuditSummary:
 def _none(at: Sitting) -> None:
     style.notice("No audit yet", st.session_state.pop("audit_trouble", "") or _WHY)
     if at.desk.items:
-        _, middle, _ = st.columns([2, 1, 2])
-        with middle:
+        with parts.middle():
             st.number_input("Faces to draw", min_value=1, max_value=_MOST, value=_N, step=50, key="audit_n")
             st.button("Draw them", key="audit_draw", type="primary", width="stretch", on_click=_draw, args=(at,))
     parts.keys({}, face="")

@@ -8,13 +8,21 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from ferclean.printable import printable
+
+
+@contextmanager
+def middle() -> Iterator[None]:
+    """Buttons in the middle of the page, wide enough for their words on any screen."""
+    with st.container(horizontal_alignment="center"), st.container(width=280):
+        yield
 
 
 def _file(name: str) -> str:

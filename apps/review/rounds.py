@@ -40,8 +40,7 @@ def _over(at: Sitting) -> None:
         f"{at.teaching.decided:,} random faces are decided. ferclean now learns from them what is true in the whole "
         "set; after that the queue shows the likeliest errors first.",
     )
-    _, middle, _ = st.columns([2, 1, 2])
-    with middle:
+    with parts.middle():
         learn_button(primary=True)
         st.button("Later", key="later", on_click=_go_on, args=(at.teaching.size,), width="stretch")
     parts.keys({"enter": "learn_now"}, face="")
@@ -50,8 +49,7 @@ def _over(at: Sitting) -> None:
 def _told(at: Sitting) -> None:
     words = at.desk.learned.words or "nothing yet: these decisions are too few"
     style.notice("What the decisions taught", f"{words[0].upper()}{words[1:]}.")
-    _, middle, _ = st.columns([2, 1, 2])
-    with middle:
+    with parts.middle():
         st.button("`Enter` Go on", key="go_on", type="primary", on_click=_go_on, args=(at.teaching.size,),
                   width="stretch")  # fmt: skip
     parts.keys({"enter": "go_on"}, face="")
