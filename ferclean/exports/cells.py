@@ -16,7 +16,6 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]+')
 """What a name must not hold on one of the usual file systems."""
 _LONGEST = 200
 """Bytes of a folder's name; file systems end at 255."""
-_ALTERED = "/"
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _MAGIC = (
     (b"\xff\xd8\xff", ".jpg"),
@@ -63,12 +62,12 @@ def class_folders(classes: Sequence[str]) -> dict[str, str]:
     {'anger': 'anger', 'très triste': 'très triste', '../a': 'a-2', '7': '7', 'Happy': 'Happy', 'happy': 'happy-5'}
     """
     bent = [_bent(name) for name in classes]
-    kept = {_folded(name) for name, folder in zip(classes, bent, strict=True) if folder == name}
+    kept = {_folded(name) for name, (_, altered) in zip(classes, bent, strict=True) if not altered}
     taken: set[str] = set()
     folders: dict[str, str] = {}
-    for number, (name, folder) in enumerate(zip(classes, bent, strict=True)):
-        if folder != name or _folded(folder) in taken:
-            folder = f"{folder.removesuffix(_ALTERED) or 'class'}-{number}"
+    for number, (name, (folder, altered)) in enumerate(zip(classes, bent, strict=True)):
+        if altered or _folded(folder) in taken:
+            folder = f"{folder or 'class'}-{number}"
             while _folded(folder) in taken | kept:
                 folder += f"-{number}"
         taken.add(_folded(folder))
@@ -76,14 +75,15 @@ def class_folders(classes: Sequence[str]) -> dict[str, str]:
     return folders
 
 
-def _bent(name: str) -> str:
-    """The very name where no file system minds it; else what is left of it, marked as altered."""
+def _bent(name: str) -> tuple[str, bool]:
+    """The very name where no file system minds it; else what is left of it, and that it is altered."""
     text = name.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
     clean = _FORBIDDEN.sub("_", text)
     reserved = clean.split(".")[0].strip().lower() in _RESERVED
     # Hugging Face's loader passes over folders that start with a point or two underscores
     hidden = clean.startswith((".", "__", "-", " ")) or clean.endswith((".", " ")) or is_clutter(clean)
-    return name if clean == name and not reserved and not hidden else clean.strip("._- ") + _ALTERED
+    altered = clean != name or reserved or hidden
+    return (clean.strip("._- ") if altered else name), altered
 
 
 def _folded(name: str) -> str:

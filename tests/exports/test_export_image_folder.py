@@ -121,7 +121,7 @@ def test_class_folders_keep_their_text_where_every_file_system_allows_it(name: s
     ("name", "safe"),
     [
         ("../x", "x-1"), ("a/b", "a_b-1"), ("a\\b:c", "a_b_c-1"), ("nul", "nul-1"), ("CON.x", "CON.x-1"),
-        ("..", "class-1"),
+        ("..", "class-1"), ("/", "class-1"), ("a/", "a-1"),
         (".hidden", "hidden-1"), ("__dunder", "dunder-1"), ("-rf", "rf-1"), ("end.", "end-1"),
         ("Thumbs.db", "Thumbs.db-1"),
         ("é" * 200, "é" * 100 + "-1"), ("Fear", "Fear-1"), ("ＦＥＡＲ", "ＦＥＡＲ-1"),
