@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ import numpy as np
 from ferclean.store.table import ranked
 from ferclean.store.workspace import Workspace
 from pipelines.heading import heading, write_figures
-from pipelines.review_screen import BROWSERS, FLAGS, answer, serving
+from pipelines.review_screen import FLAGS, answer, find_chromium, serving
 from pipelines.review_speed import prepare
 
 ORDERS = ("sure", "unsure", "pair", "alike", "worth")
@@ -36,7 +35,7 @@ def chromium(browser: str | None) -> Iterator[Any]:
     """A page of a browser whose processes can be asked for their memory."""
     from playwright.sync_api import sync_playwright
 
-    found = browser or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = find_chromium(browser)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         try:

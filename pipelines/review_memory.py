@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,7 +29,7 @@ from typing import Any
 from ferclean.store.table import ranked
 from ferclean.store.workspace import Workspace
 from pipelines.heading import heading, write_figures
-from pipelines.review_screen import BROWSERS, FLAGS, answer, serving
+from pipelines.review_screen import FLAGS, answer, find_chromium, serving
 from pipelines.review_speed import prepare
 
 KEY = 0.11
@@ -88,7 +87,7 @@ def tab(browser: str | None, url: str) -> Iterator[Tab]:
     """A browser whose one tab is at `url`."""
     from websockets.sync.client import connect
 
-    found = browser or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = find_chromium(browser)
     if found is None:
         raise RuntimeError("no Chromium on PATH; name one with --browser")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:

@@ -236,6 +236,11 @@ class Screen:
         return self.face not in (face, None)
 
 
+def find_chromium(browser: str | None) -> str | None:
+    """Path of the Chromium that is asked for, or of the first on PATH; None: Playwright has its own."""
+    return browser or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
 @contextlib.contextmanager
 def screen(server: Server, *, browser: str | None = None, relay: Relay | None = None) -> Iterator[Screen]:
     """The screen that `server` serves, once it shows a face, through `relay` where one is given.
@@ -246,7 +251,7 @@ def screen(server: Server, *, browser: str | None = None, relay: Relay | None = 
 
     answer(f"{server.url}/_stcore/health")
     line = [f"--host-resolver-rules=MAP 127.0.0.1:{relay.to} 127.0.0.1:{relay.port}"] if relay else []
-    found = browser or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = find_chromium(browser)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=[*FLAGS, *line])
         try:

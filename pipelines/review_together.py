@@ -48,7 +48,7 @@ from ferclean.store.releases import get_release_items
 from ferclean.store.samples import get_dataset, get_samples
 from ferclean.store.workspace import Workspace
 from pipelines.heading import heading, write_figures
-from pipelines.review_screen import BROWSERS, FLAGS, answer, serving
+from pipelines.review_screen import FLAGS, answer, find_chromium, serving
 from pipelines.review_speed import prepare
 
 REVIEWERS = ("ann", "bob", "cem")
@@ -181,11 +181,9 @@ def account(
 
 def settle_in_browser(url: str, *, browser: str | None = None) -> tuple[int, int]:
     """Press 1 on the page Conflicts: how many faces it said are open before, and after."""
-    import shutil
-
     from playwright.sync_api import sync_playwright
 
-    found = browser or next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = find_chromium(browser)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=found, args=[*FLAGS])
         try:

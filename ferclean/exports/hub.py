@@ -110,8 +110,6 @@ def _told(repo: str, token: str) -> Iterator[None]:
     disable_progress_bars()
     try:
         yield
-    except UsageError:
-        raise
     except HFValidationError as error:
         raise UsageError(f"{repo!r} cannot name a repository: {_line(error, token)}") from None
     except (HfHubHTTPError, HTTPError, OSError, RuntimeError, ValueError) as error:
