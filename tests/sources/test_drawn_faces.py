@@ -171,6 +171,19 @@ def test_nobody_is_in_both_splits_except_in_copies(truth: pd.DataFrame) -> None:
     assert own["identity"].value_counts().between(4, 8).all()
 
 
+def test_counts_are_those_of_true_labels_also_where_faces_are_faint_or_ambiguous(tmp_path: Path) -> None:
+    numbers = {"train": (14, 5, 9, 30, 18, 6, 18), "test": (4, 1, 2, 6, 3, 1, 3)}
+    counts = {split: dict(zip(CLASSES, found, strict=True)) for split, found in numbers.items()}
+    whole = {"noise": 0, "duplicates": 0, "broken": 0, "blank": 0}
+    table = draw_set(tmp_path / "c", train=100, test=20, seed=0, blends=0.4, counts=counts, **whole).table
+    assert (table["kind"] == "ambiguous").sum() > 5
+    assert list(table["given_label"]) == list(table["true_label"])
+    for split, wanted in counts.items():
+        assert table.loc[table["split"] == split, "given_label"].value_counts().to_dict() == wanted
+    with pytest.raises(UsageError, match="counts hold 100 and 20 faces, not 99 and 20"):
+        draw_set(tmp_path / "d", train=99, test=20, seed=0, counts=counts, **whole)
+
+
 def test_a_confusion_matrix_decides_which_errors_are_planted(tmp_path: Path) -> None:
     matrix = np.eye(7)
     matrix[[3, 6]] = matrix[[6, 3]]  # happiness and neutral change places, always

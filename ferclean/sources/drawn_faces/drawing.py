@@ -87,7 +87,8 @@ def draw_set(
     strongest expression. People appear about six times each and never in both splits, except in planted copies.
 
     `counts` says how many faces of each class a split has, before anything is planted (for "train" and "test", as a
-    card's `expected`); without it classes have the shares of `CLASS_SHARES`.
+    card's `expected`); ambiguous faces then keep their strongest expression, so that without `noise` every label is
+    true and the labels are as many. Without it classes have the shares of `CLASS_SHARES`.
 
     `mechanism` says how training labels go wrong:
     - "symmetric": a share `noise` of the clear faces (one expression, six votes or more) gets another label,
@@ -129,7 +130,7 @@ def draw_set(
     testers = (people, max(1, test // _IMAGES_PER_PERSON))
     shown = _draw_split(rng, first["train"], seed, blends, (0, people), 0, total, progress, exact=exact)
     tested = _draw_split(rng, first["test"], seed, blends, testers, faces, total, progress, exact=exact)
-    plant_labels(rng, shown, noise, mechanism, confusion)
+    plant_labels(rng, shown, noise, mechanism, confusion, doubtful=not exact)
     shown += draw_copies(rng, shown, tested, extra["duplicates"], (seed, GENERATOR_VERSION, _COPY))
     shown += [broken_file(rng, number, shown) for number in range(extra["broken"])]
     shown += [blank_image(rng) for _ in range(extra["blank"])]

@@ -42,11 +42,13 @@ class Item:
 
 
 def plant_labels(
-    rng: np.random.Generator, items: list[Item], noise: float, mechanism: str, confusion: np.ndarray | None
-) -> None:
+    rng: np.random.Generator, items: list[Item], noise: float, mechanism: str, confusion: np.ndarray | None,
+    *, doubtful: bool = True,
+) -> None:  # fmt: skip
     """Give the training faces the labels that the mechanism leaves them with, and mark which became wrong.
 
-    What the mechanisms and their arguments mean is said at `drawn_faces.draw_set`. Changes `items`.
+    What the mechanisms and their arguments mean is said at `drawn_faces.draw_set`; `doubtful`: ambiguous faces get one
+    of their two likeliest labels, else they keep their own. Changes `items`.
     """
     if mechanism == "annotators":
         for item in items:
@@ -56,7 +58,7 @@ def plant_labels(
                 item.kind = "mislabelled"
         return
     for item in items:
-        if item.kind == "ambiguous":
+        if doubtful and item.kind == "ambiguous":
             assert item.distribution is not None
             item.given = int(np.argsort(-item.distribution, kind="stable")[rng.integers(2)])
     clear = [item for item in items if item.clear]
