@@ -66,6 +66,13 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def faces(drawn_set: Path) -> list[bytes]:
+    """Some drawn faces as they lie in a file."""
+    files = sorted((drawn_set / "Image/aligned").glob("test_*.jpg"))[:24]
+    return [file.read_bytes() for file in files]
+
+
+@pytest.fixture(scope="session")
 def judged_folder(drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of the drawn set after ingest, score and triage; copy it before writing."""
     from ferclean.steps.ingest import ingest

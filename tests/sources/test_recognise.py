@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,32 +17,11 @@ from ferclean import sources
 from ferclean.errors import BadDataError
 from ferclean.evidence.labels import ALIASES
 from ferclean.parts.recognised import recognise, sure
-from ferclean.sources.cards import load_card
 from ferclean.sources.glimpse import Glimpse
+from tests.layouts import Layout, put
 from tests.made_sets import FER_CODES, fer_row, write_csv, write_fer2013
 
-FACES = 24
 WORDS = {name: word for word, name in ALIASES.items() if word in ("angry", "happy", "sad")}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A copy's maker, what it must be taken for (card, path below the root, options) and the labels that come out."""
-
-    make: Callable[[Path, Sequence[bytes]], None]
-    card: str
-    path: str = ""
-    options: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    """Source key -> class of some rows."""
-
-
-def put(root: Path, faces: Sequence[bytes], names: Sequence[str]) -> None:
-    """A face under each name; faces repeat."""
-    for place, name in enumerate(names):
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(faces[place % len(faces)])
 
 
 def rafdb_official(root: Path, faces: Sequence[bytes]) -> None:
@@ -284,33 +262,11 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-@pytest.fixture(scope="module")
-def faces(drawn_set: Path) -> list[bytes]:
-    """Some drawn faces as they lie in a file."""
-    files = sorted((drawn_set / "Image/aligned").glob("test_*.jpg"))[:FACES]
-    return [file.read_bytes() for file in files]
-
-
 # `datasets` leaves a metadata.csv open
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*metadata.csv:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_a_public_copy_is_recognised_and_read(name: str, faces: list[bytes], tmp_path: Path) -> None:
-    layout = LAYOUTS[name]
-    layout.make(tmp_path, faces)
-    guesses = recognise(tmp_path)
-    best = sure(guesses)
-    assert best is not None, guesses
-    assert (best.card, best.path, dict(best.options)) == (layout.card, tmp_path / layout.path, layout.options)
-    assert best.evidence
-    assert all(len(line) > 20 for line in best.evidence)
-    card = load_card(best.card)
-    options = dict(best.options)
-    if other := options.pop("layout", None):
-        card = card.__class__(**{**card.__dict__, "layout": other})
-    rows = {row.source_key: row for row in sources.read(best.path, card, options)}
-    assert {key: rows[key].given_label for key in layout.labels} == layout.labels
-    troubled = [row for row in rows.values() if row.problem]
-    assert len(troubled) <= 1, troubled  # what lies beside the pictures
+    LAYOUTS[name].check(tmp_path, faces)
     gc.collect()  # while what is left open is still this test's
 
 
