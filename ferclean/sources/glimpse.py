@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 from ferclean.errors import BadDataError, FercleanError
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
+from ferclean.sources.json_files import elements_of
 from ferclean.sources.tabular import header_of, records_of
 
 TOP = PurePosixPath(".")
@@ -21,10 +23,13 @@ TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _DEPTH, _FOLDERS, _BELOW, _ENTRIES, _FILES = 5, 500, 40, 1000, 200
 """Levels below the path; folders opened, and those in one folder; entries read of one folder; files kept of one."""
 _ROWS = 200
+_DOCUMENTS = 20
+"""Files of one ending in a folder: where there are more, they stand beside a picture each."""
 _TEXT = 64 * 1024
 _LISTS = (
     "label.lst", "metadata.csv", "metadata.jsonl", "labels.csv", "fer2013.csv", "icml_face_data.csv", "fer2013new.csv",
-    "data.yaml", "training.csv", "validation.csv", "dataset_dict.json", "drawn_faces.json",
+    "data.yaml", "training.csv", "validation.csv", "dataset_dict.json", "drawn_faces.json", "labels.json",
+    "samples.json", "annotations.xml", "_annotations.coco.json",
 )  # fmt: skip
 """Files that may lie among a hundred thousand pictures, beyond the entries that are read."""
 
@@ -64,6 +69,7 @@ class Glimpse:
         self.folders: list[PurePosixPath] = []
         self._files: dict[PurePosixPath, list[str]] = {}
         self._below: dict[PurePosixPath, list[str]] = {}
+        self._elements: dict[PurePosixPath, list[tuple[str | None, Any]]] = {}
         if not path.is_dir():
             self.folders, self._files = [TOP], {TOP: [path.name]}
             return
@@ -132,6 +138,22 @@ class Glimpse:
         except FercleanError:
             return found
         return found
+
+    def documents(self, suffix: str) -> Iterator[PurePosixPath]:
+        """Files with this ending, but for folders that are full of them."""
+        for folder in self.folders:
+            found = [name for name in self.files(folder) if name.lower().endswith(suffix)]
+            yield from (folder / name for name in found if len(found) <= _DOCUMENTS)
+
+    def elements(self, file: PurePosixPath, count: int = _ROWS) -> list[tuple[str | None, Any]]:
+        """The first elements of a JSON file (`json_files.elements_of`); fewer where it breaks off its own form."""
+        if file not in self._elements:
+            found: list[tuple[str | None, Any]] = []
+            with suppress(FercleanError):  # something else under such a name, which `ingest` refuses in its own words
+                for element in islice(elements_of(self.path(file)), count):
+                    found.append(element)  # noqa: PERF402 - what came before an error stays
+            self._elements[file] = found
+        return self._elements[file]
 
     def text(self, file: PurePosixPath) -> str:
         """The beginning of a text file, in whole lines; "" where there is no such file."""

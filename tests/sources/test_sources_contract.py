@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -73,6 +74,22 @@ def yolo(root: Path) -> Path:
     (root / "train/labels/a.txt").write_text("1 0.5 0.5 1 1\n0 0.25 0.25 0.5 0.5\n7 0.5 0.5 1 1\n")
     (root / "data.yaml").write_text("nc: 2\nnames: [Anger, Happy]\n")
     return root
+
+
+def label_studio(root: Path) -> Path:
+    write_folder(root, ["upload/1/0a1b2c3d-a.png", "b.png"])
+    tasks = [
+        {
+            "id": number,
+            "data": {"image": f"/data/upload/1/{name}"},
+            "annotations": [{"completed_by": who, "result": [{"from_name": "e", "value": {"choices": [word]}}]}],
+        }
+        for number, (name, who, word) in enumerate(
+            [("0a1b2c3d-a.png", 1, "Fear"), ("00000000-b.png", 2, "Happy"), ("lost.png", 2, "Happy"), ("a", 1, "?")]
+        )
+    ]
+    (root / "export.json").write_text(json.dumps(tasks))
+    return root / "export.json"
 
 
 def drawn_faces(root: Path) -> Path:
