@@ -123,7 +123,8 @@ def test_a_sample_without_neighbours_is_told_by_nan() -> None:
 def test_neighbours_are_the_same_whatever_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = neighbours.neighbourhood(LABELS, EMBEDDING, num_classes=5).shares
     monkeypatch.setattr(nearest, "_CHUNK_CELLS", 3000)
-    np.testing.assert_allclose(neighbours.neighbourhood(LABELS, EMBEDDING, num_classes=5).shares, whole, atol=1e-6)
+    again = neighbours.neighbourhood(LABELS, EMBEDDING, num_classes=5).shares
+    np.testing.assert_allclose(again, whole, atol=1e-5)  # float32 products of other blocks round otherwise
 
 
 @settings(max_examples=40)
