@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +20,14 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import EXPRESSIONS, ClassName, find_class
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Glimpse, Guess
+from ferclean.sources.own_fields import declared_label, own_attributes
 from ferclean.sources.pictures import picture_of
 from ferclean.sources.rows import SourceRow
-from ferclean.sources.tabular import LABEL_COLUMNS, code_of, parquet_file
+from ferclean.sources.tabular import LABEL_COLUMNS, parquet_file
 from ferclean.sources.undivided import refuse_split, split_of_all
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_TEXT_COLUMNS = ("sample_id", "verdict")
-"""Columns of an exported release that stay with the sample as attributes, beside `given_label` and `changed`."""
 
 
 def read(
@@ -278,7 +276,7 @@ def _rows(
 ) -> Iterator[SourceRow]:
     labels, before = (_declared(split, column, card, root) for column in (label_column, "given_label"))
     for number, cells in enumerate(split):
-        given, code, problem = _label(cells[label_column], labels, card)
+        given, code, problem = declared_label(cells[label_column], labels, card)
         key = cells.get("source_key")
         image, image_problem = picture_of(cells[image_column], root)
         if canonical_split is None:
@@ -289,7 +287,7 @@ def _rows(
             given_label=given,
             given_code=code,
             problem=image_problem or problem,
-            attributes=_attributes(cells, before, card),
+            attributes=own_attributes(cells, card, before),
             **image,
         )
 
@@ -298,33 +296,3 @@ def _declared(split: Any, column: str, card: Card, root: Path) -> list[ClassName
     """The class at each position of a column's ClassLabel; None for a column of another type."""
     names = getattr(split.features.get(column), "names", None)
     return None if names is None else card.class_label(names, f"{root}: column {column!r}")
-
-
-def _label(cell: Any, declared: Sequence[ClassName] | None, card: Card) -> tuple[str | None, str | None, str | None]:
-    """(class, what stood in the file, problem)."""
-    code = code_of(cell)
-    if declared is None and (found := card.label_of(cell)):
-        return found, code, None
-    if code is None:
-        return None, None, "label: missing"
-    if declared is None:
-        return None, code, f"label: unknown ({code!r}; known: {card.known_labels()})"
-    if not 0 <= int(cell) < len(declared):
-        return None, code, f"label: {cell} is outside of the folder's {len(declared)} classes"
-    return declared[int(cell)], declared[int(cell)], None
-
-
-def _attributes(cells: Mapping[str, Any], before: Sequence[ClassName] | None, card: Card) -> dict[str, object]:
-    kept: dict[str, object] = {name: cells[name] for name in _TEXT_COLUMNS if isinstance(cells.get(name), str)}
-    if isinstance(cells.get("changed"), bool):
-        kept["changed"] = cells["changed"]
-    if isinstance(cells.get("soft_label"), list):
-        kept["soft_label"] = cells["soft_label"]
-        # a column of that name means this only beside soft labels, as `export` writes both
-        if cells.get("weight") is not None:
-            said = cells["weight"]
-            kept["weight"] = float(said) if isinstance(said, int | float) and np.isfinite(said) else str(said)
-    if "given_label" in cells:  # None says that there was no label before curation
-        name, code, _ = _label(cells["given_label"], before, card)
-        kept["given_label"] = name or code
-    return kept

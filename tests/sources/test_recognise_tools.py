@@ -54,11 +54,58 @@ def label_studio_csv(root: Path, faces: Sequence[bytes]) -> None:
     write_csv(root / f"{PROJECT}.csv", [header, *rows])
 
 
+def coco_form(images: Sequence[str], names: Sequence[str] = tuple(FER_CODES)) -> dict[str, Any]:
+    """One whole-image box each, the categories in turn, as Roboflow has them: a heading first."""
+    return {
+        "info": {"year": "2026"},
+        "licenses": [],
+        "categories": [
+            {"id": 0, "name": "expressions", "supercategory": "none"},
+            *({"id": n, "name": name, "supercategory": "expressions"} for n, name in enumerate(names, 1)),
+        ],
+        "images": [{"id": n, "file_name": name, "height": 100, "width": 100} for n, name in enumerate(images)],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": n % len(names) + 1, "bbox": [9, 9, 80, 80], "iscrowd": 0}
+            for n in range(len(images))
+        ],
+    }
+
+
+def coco_roboflow(root: Path, faces: Sequence[bytes]) -> None:
+    for split in ("train", "valid", "test"):
+        names = [f"{n}_jpg.rf.0a1b2c.jpg" for n in range(7)]
+        put(root / f"Faces.v1i.coco/{split}", faces, names)
+        (root / f"Faces.v1i.coco/{split}/_annotations.coco.json").write_text(json.dumps(coco_form(names)))
+
+
+def coco_instances(root: Path, faces: Sequence[bytes]) -> None:
+    (root / "annotations").mkdir(parents=True)
+    for split in ("train", "val"):
+        names = [f"{n:012d}.jpg" for n in range(7)]
+        put(root / f"{split}2017", faces, names)
+        (root / f"annotations/instances_{split}2017.json").write_text(json.dumps(coco_form(names)))
+
+
+def coco_label_studio(root: Path, faces: Sequence[bytes]) -> None:
+    names = [f"images/0a1b2c3d-{n}.jpg" for n in range(7)]
+    put(root, faces, names)
+    (root / "result.json").write_text(json.dumps(coco_form(names)))
+
+
 LAYOUTS: dict[str, Layout] = {
     "Label Studio's JSON": Layout(
         label_studio, "label_studio", f"{PROJECT}.json", {}, {"upload/3/0a1b2c03-face_3.jpg": "happiness"}
     ),
     "Label Studio's CSV": Layout(label_studio_csv, "label_studio", f"{PROJECT}.csv", {}, {"faces/2.jpg": "fear"}),
+    "COCO as Roboflow writes it": Layout(
+        coco_roboflow,
+        "coco",
+        "Faces.v1i.coco",
+        {},
+        {"train/2_jpg.rf.0a1b2c.jpg": "fear", "test/6_jpg.rf.0a1b2c.jpg": "neutral"},
+    ),
+    "COCO's instances": Layout(coco_instances, "coco", "", {}, {"validation/000000000001.jpg": "disgust"}),
+    "COCO as Label Studio writes it": Layout(coco_label_studio, "coco", "", {}, {"images/0a1b2c3d-0.jpg": "anger"}),
 }
 
 
@@ -78,9 +125,20 @@ def _label_studio_elsewhere(root: Path, faces: Sequence[bytes]) -> None:
     (root / "export.json").write_text(json.dumps(tasks))
 
 
+def _coco_cats(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, ["a.jpg", "b.jpg"])
+    (root / "labels.json").write_text(json.dumps(coco_form(["a.jpg", "b.jpg"], ["cat", "dog"])))
+
+
+def _coco_elsewhere(root: Path, faces: Sequence[bytes]) -> None:
+    (root / "labels.json").write_text(json.dumps(coco_form(["a.jpg", "b.jpg"])))
+
+
 NOT_KNOWN: dict[str, tuple[Callable[[Path, Sequence[bytes]], None], str]] = {
     "Label Studio's, of other choices": (_label_studio_cats, r"its choices \(cat, dog\) are no expressions"),
     "Label Studio's without pictures": (_label_studio_elsewhere, "its pictures are not beside it: give --images"),
+    "COCO's, of other categories": (_coco_cats, r"its categories \(cat, dog\) are no expressions"),
+    "COCO's without pictures": (_coco_elsewhere, r"its images \(a\.jpg\) are not there: give --images"),
 }
 
 

@@ -92,6 +92,20 @@ def label_studio(root: Path) -> Path:
     return root / "export.json"
 
 
+def coco(root: Path) -> Path:
+    write_folder(root, ["train/a.png", "valid/b.png"])
+    categories = [{"id": 2, "name": "anger"}, {"id": 1, "name": "fear"}]
+    images = [{"id": n, "file_name": name, "width": 24, "height": 24} for n, name in enumerate(("a.png", "b.png"))]
+    found = [(0, 1, [0, 0, 24, 24]), (0, 2, [1, 2, 9, 9]), (5, 1, [0, 0, 9, 9]), (1, 7, None)]
+    annotations = [
+        {"id": n, "image_id": image, "category_id": code, "bbox": box} for n, (image, code, box) in enumerate(found)
+    ]
+    for split in ("train", "valid"):
+        told = {"images": images, "categories": categories, "annotations": annotations}
+        (root / split / "_annotations.coco.json").write_text(json.dumps(told))
+    return root
+
+
 def drawn_faces(root: Path) -> Path:
     from ferclean.sources.drawn_faces.drawing import draw_set
 
