@@ -50,14 +50,19 @@ def check_path(root: Path) -> None:
 
 
 @contextmanager
-def opened(database: Path, *, timeout: float, read_only: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(
+    database: Path, *, timeout: float, read_only: bool = False, make: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open and close `database`; with `read_only` nothing is written, not even a journal beside it.
 
-    Raises WorkspaceBusyError when another program keeps it for `timeout` seconds; FercleanError when it is damaged,
-    made by a newer DuckDB, or when the disk refuses; KeyboardInterrupt when a query in the block is stopped by one.
+    Raises WorkspaceBusyError when another program keeps it for `timeout` seconds; FercleanError when it is not there
+    (DuckDB would make an empty one: only with `make`), damaged, made by a newer DuckDB, or when the disk refuses;
+    KeyboardInterrupt when a query in the block is stopped by one.
     """
     import duckdb
 
+    if not make:
+        check_there(database)
     con = _connect(database, timeout, read_only)
     try:
         yield con
@@ -127,6 +132,29 @@ def transaction(con: duckdb.DuckDBPyConnection, database: Path) -> Iterator[None
         raise failed(database, error) from error
 
 
+def check_there(database: Path) -> None:
+    """Raise FercleanError where DuckDB would make an empty database by opening it."""
+    if not database.is_file():
+        raise lost(database)
+    if not database.stat().st_size:
+        raise failed(database, ValueError("not a valid DuckDB file: it is empty"))
+
+
+def lost(database: Path) -> FercleanError:
+    """The error for a workspace whose database is gone: opening it makes none in its place."""
+    root, backup = database.parent, _newest_backup(database)
+    mend = f"copy the newest backup, {backup}, to {database.name}" if backup else "put it back from a backup"
+    return FercleanError(
+        f"the workspace {root} has lost its database {database.name}; {mend}, or move {root} away and begin anew with "
+        f"`ferclean -w {root} ingest ...`. Nothing was changed"
+    )
+
+
+def _newest_backup(database: Path) -> Path | None:
+    found = database.parent.glob(f"{database.name}.*backup")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
 def failed(database: Path, error: Exception) -> FercleanError:
     """The error for a file that is damaged, or that the disk would not read or write: the two need different mends."""
     if not _is_damage(database, error):
@@ -134,11 +162,11 @@ def failed(database: Path, error: Exception) -> FercleanError:
             f"the workspace's database {database} could not be read or written: {first_line(error)}; see that the "
             "disk has room and that the folder is writable, then run the command again. What was stored before is safe"
         )
-    backups = sorted(database.parent.glob(f"{database.name}.*backup"), key=lambda path: path.stat().st_mtime)
+    backup = _newest_backup(database)
     aside = f"move {database.name} (and {database.name}.wal, if there is one) out of {database.parent}"
     mend = (
-        f"{aside} and copy the newest backup, {backups[-1]}, to {database.name}"
-        if backups
+        f"{aside} and copy the newest backup, {backup}, to {database.name}"
+        if backup
         else f"no backup lies beside it: {aside} and put your own copy there, or ingest the data set again and read "
         "your people's decisions in with `ferclean decide --from-file`; the labels of releases are in releases/"
     )

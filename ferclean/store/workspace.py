@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ferclean.errors import FercleanError
 from ferclean.files import telling, whole_file
 from ferclean.store import lock, migrate, views
-from ferclean.store.connection import DATABASE_NAME, check_path, opened, transaction
+from ferclean.store.connection import DATABASE_NAME, check_path, check_there, lost, opened, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 CONFIG_NAME = "ferclean.toml"
 
 _ELSEWHERE = "choose another workspace with --workspace"
-_PAST = ("runs", "releases", "images", "reports", "encoders")
+_PAST = ("runs", "releases", "splits", "images", "pixels", "reports", "encoders")
+"""Folders that lie beside a database alone."""
 
 _inside = threading.local()
 
@@ -46,7 +47,8 @@ class Workspace:
     def create(cls, root: str | Path, *, timeout: float = 10.0) -> Workspace:
         """Make a workspace at `root`, or open the one that is there. Other files in the folder are left alone.
 
-        Raises FercleanError where nothing can be written, UsageError for a path that DuckDB cannot take.
+        Raises FercleanError where nothing can be written, and where the folder holds what lay beside a database that is
+        gone; UsageError for a path that DuckDB cannot take.
         """
         ws = cls(Path(root).expanduser().resolve(), timeout=timeout)
         check_path(ws.root)
@@ -77,10 +79,7 @@ class Workspace:
             ) from error
         if not there:
             if ws.config.is_file():
-                raise FercleanError(
-                    f"the workspace {ws.root} has lost its database {DATABASE_NAME}; put it back from a backup, "
-                    f"or create it again with `ferclean -w {ws.root} ingest ...`"
-                )
+                raise lost(ws.database)
             raise FercleanError(f"no workspace at {ws.root}; create one with `ferclean -w {ws.root} ingest ...`")
         ws._bring_forward()
         return ws
@@ -140,6 +139,7 @@ class Workspace:
         `action` is what a waiting process is told. Raises WorkspaceBusyError when another process holds the
         workspace or the database for longer than `timeout`; RuntimeError when this thread is already in a session.
         """
+        check_there(self.database)  # before a lock makes a file where there is no workspace
         with lock.held(self.root, action, timeout=self.timeout), opened(self.database, timeout=self.timeout) as con:
             migrate.check(migrate.version(con), self.database)
             with transaction(con, self.database):
@@ -169,6 +169,7 @@ class Workspace:
 
     @contextmanager
     def _read_only(self, action: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        check_there(self.database)
         with ExitStack() as stack:
             # where nothing can be written nobody can queue up; DuckDB's own lock then keeps us and a writer apart
             with suppress(lock.UnwritableError):
@@ -176,17 +177,19 @@ class Workspace:
             yield stack.enter_context(opened(self.database, timeout=self.timeout, read_only=True))
 
     def _never_made(self) -> bool:
-        """No database; or an empty file, left by a disk that was full when it was made, with no trace of a past."""
-        if not self.database.is_file():
-            return True
-        past = any(self.root.glob(f"{DATABASE_NAME}.*")) or any((self.root / name).is_dir() for name in _PAST)
-        return self.database.stat().st_size == 0 and not past
+        """No database, or an empty file, left by a disk that was full when it was made, and no trace of a past."""
+        if self.database.is_file() and self.database.stat().st_size:
+            return False
+        return not any(self.root.glob(f"{DATABASE_NAME}.*")) and not any((self.root / name).is_dir() for name in _PAST)
 
     def _make(self) -> None:
         with lock.held(self.root, "creating", timeout=self.timeout):
             if not self._never_made():  # somebody was faster
                 return
-            with whole_file(self.database, elsewhere=_ELSEWHERE) as draft, opened(draft, timeout=self.timeout) as con:
+            with (
+                whole_file(self.database, elsewhere=_ELSEWHERE) as draft,
+                opened(draft, timeout=self.timeout, make=True) as con,
+            ):
                 with transaction(con, self.database):
                     migrate.forward(con, ws=self)
                 con.execute("CHECKPOINT")  # all of it in this one file
@@ -226,5 +229,5 @@ class Workspace:
             with opened(old, timeout=self.timeout) as con, transaction(con, self.database):
                 migrate.forward(con, ws=self)
                 views.refresh(con, self)
-            with opened(fresh, timeout=self.timeout) as con:
+            with opened(fresh, timeout=self.timeout, make=True) as con:
                 migrate.compact(con, old)

@@ -99,10 +99,33 @@ def test_any_other_folder_holds_a_workspace_that_can_be_written_and_read(tmp_pat
     assert get_dataset(Workspace.open(ws.root)).name == "tiny"
 
 
-def test_opening_a_workspace_without_its_database_says_so(tmp_path: Path) -> None:
-    Workspace.create(tmp_path).database.unlink()
-    with pytest.raises(FercleanError, match="has lost its database"):
-        Workspace.open(tmp_path)
+@pytest.mark.parametrize("left", [(), ("runs",), ("pixels",), ("ferclean.duckdb.v1.backup",)])
+def test_a_workspace_without_its_database_is_told_and_no_opening_of_it_makes_an_empty_one(
+    tmp_path: Path, left: tuple[str, ...]
+) -> None:
+    ws, ids = bare(tmp_path)
+    ws.database.unlink()
+    for name in left:
+        (ws.root / name).mkdir()
+
+    def write(root: Path) -> None:
+        append_decisions(ws, [Decision(sample_id=ids[0], action="keep", reviewer="ann", source="cli")])
+
+    there = sorted(os.listdir(ws.root))
+    # where nothing tells of a past, making it is the mend
+    for attempt in (Workspace.open, write, lambda root: decision_history(ws), *([Workspace.create] if left else [])):
+        with pytest.raises(FercleanError, match="has lost its database") as caught:
+            attempt(ws.root)
+        assert ("newest backup" in str(caught.value)) == any("backup" in name for name in left)
+        assert sorted(os.listdir(ws.root)) == there
+
+
+def test_an_empty_file_in_place_of_a_database_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    ws, ids = bare(tmp_path)
+    ws.database.write_bytes(b"")
+    with pytest.raises(FercleanError, match=r"is damaged .*it is empty"):
+        append_decisions(ws, [Decision(sample_id=ids[0], action="keep", reviewer="ann", source="cli")])
+    assert not ws.database.stat().st_size
 
 
 def test_a_session_that_fails_changes_nothing(tmp_path: Path) -> None:
@@ -220,7 +243,7 @@ def test_words_of_a_folder_or_a_value_never_make_a_whole_database_a_damaged_one(
     with pytest.raises(duckdb.ConversionException), ws.session("counting") as con:
         rows(con, "SELECT CAST('corrupt' AS INTEGER)")
     ws.database.rename(ws.database.with_name("aside"))
-    with pytest.raises(FercleanError, match="could not be read or written"):
+    with pytest.raises(FercleanError, match="has lost its database"):
         decision_history(ws)
 
 
