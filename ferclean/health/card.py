@@ -172,7 +172,7 @@ def names(table: pd.DataFrame, card: Mapping[str, Any], images: Path) -> Iterato
     there = table[
         table["in_source"] & table["path"].map(lambda path: isinstance(path, str) and not path.startswith(own))
     ]
-    strange = there[there["path"].map(lambda path: named.told_by(PurePath(path).name) is None)]
+    strange = there[there["path"].map(lambda path: named.told_by(path) is None)]
     if len(strange):
         whose = card.get("title") or named.name
         message = f"{len(strange):,} of {len(there):,} files are named otherwise than those of {whose}"

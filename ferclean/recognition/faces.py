@@ -36,7 +36,8 @@ SHARE = 0.9
 """Share of the side that the net is shown: what it learned from was cut closer than most sets are."""
 SIDE = 48
 """Pixels a side that the net takes."""
-BATCH = 256
+BATCH = 64
+"""Images at once: what lies between the layers stays in the cache of the processor (256: a third slower)."""
 
 
 def face_log_odds(images: np.ndarray) -> np.ndarray:

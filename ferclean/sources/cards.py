@@ -9,7 +9,8 @@ import importlib.util
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from os.path import basename, splitext
+from pathlib import Path
 from typing import Any, NewType
 
 import yaml
@@ -145,7 +146,8 @@ class Card:
         >>> Card(name="x", layout="image_folder", naming=r"(?P<person>S[0-9]+)_[0-9]+").told_by("S010_17.png")
         {'person': 'S010'}
         """
-        found = re.fullmatch(self.naming, PurePosixPath(name).stem) if self.naming else None
+        stem = splitext(basename(name))[0]  # a path of its own takes twenty times as long
+        found = re.fullmatch(self.naming, stem) if self.naming else None
         return None if found is None else {key: value for key, value in found.groupdict().items() if value is not None}
 
     def as_dict(self) -> dict[str, Any]:
