@@ -5,7 +5,6 @@ It never opens a picture, never follows an address, and takes no box for the who
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.file_names import is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.json_files import elements_of, value_of
+from ferclean.sources.marks import Box, Mark, box_of, rows_of
 from ferclean.sources.own_fields import OWN, own_attributes
 from ferclean.sources.references import Pictures, sound
 from ferclean.sources.rows import SourceRow, split_word
@@ -28,8 +28,6 @@ _FOLDER = "annotations"
 _PICTURES = ("images", "data")
 
 _ANY = Card(name="", layout="")
-
-Box = tuple[float, float, float, float]
 
 
 @dataclass
@@ -176,7 +174,7 @@ def _labels(file: Path) -> _Labels:
         else:
             box = one.get("bbox")
             found.annotations.setdefault(_number(one.get("image_id")), []).append(
-                (_number(one.get("category_id")), tuple(box) if isinstance(box, list) else box)
+                (_number(one.get("category_id")), box)
             )
     if not _are_categories(found.categories):
         raise BadDataError(f"{file} has no categories with names: it is not COCO's form")
@@ -235,55 +233,32 @@ def _rows(
     number, name = _number(image.get("id")), image.get("file_name")
     told = image.get(OWN)
     own: dict[str, Any] = told if isinstance(told, dict) else {}
-    place, lost = pictures.named(name) if isinstance(name, str) and name else (None, "file: missing")
+    place = pictures.named(name) if isinstance(name, str) and name else (None, "file: missing")
     said = own.get("split", everywhere or None)
     split = card.split_of(said) if isinstance(said, str) else None
     doubt = None if split else f"split: unknown ({said!r})"
     if labels.images[number] > 1:
         doubt = f"label: several images have the number ({number})"
-    boxes: dict[Box | None, list[tuple[Any, str | None]]] = {}
-    for category, box in labels.taken(number):
-        read, wrong = _box(box)
-        boxes.setdefault(read, []).append((category, wrong))
-    key = sound(str(own.get("source_key") or (f"{before}{name}" if name else f"{where}, image {number}")))
-    kept = own_attributes(own, card)
-    for place_in, (box, found) in enumerate((boxes or {None: []}).items(), start=1):
-        label, problem = _label([category for category, _ in found], known)
-        wrong = next((wrong for _, wrong in found if wrong), None)
-        yield SourceRow(
-            source_key=key if place_in == 1 else f"{key}:{place_in}",
-            split=split or "train",
-            given_label=label,
-            given_code=label,
-            relative_path=place,
-            problem=lost or doubt or wrong or problem,
-            attributes=kept if box is None or _whole(box, image) else {**kept, "box": list(box)},
-            box=box,
-            box_unit="pixels",
-        )
+    yield from rows_of(
+        sound(str(own.get("source_key") or (f"{before}{name}" if name else f"{where}, image {number}"))),
+        (_mark(category, box, known) for category, box in labels.taken(number)),
+        split=split or "train",
+        place=place,
+        doubt=doubt,
+        attributes=own_attributes(own, card),
+        unit="pixels",
+        whole=_whole(image),
+    )
 
 
-def _label(categories: Sequence[Any], known: Mapping[Any, str]) -> tuple[str | None, str | None]:
-    names = list(dict.fromkeys(known.get(category) for category in categories))
-    if not names:
-        return None, "label: missing"
-    if None in names:
-        return None, f"label: unknown category ({next(one for one in categories if one not in known)!r})"
-    return (names[0], None) if len(names) == 1 else (None, f"label: several ({', '.join(map(str, names))})")
+def _mark(category: Any, told: Any, known: Mapping[Any, str]) -> Mark:
+    box, wrong = box_of(told)
+    label = known.get(category)
+    problem = wrong or (None if label else f"label: unknown category ({category!r})")
+    return Mark(label=label, code=label, box=box, problem=problem)
 
 
-def _box(told: Any) -> tuple[Box | None, str | None]:
-    """(left, top, right, bottom; what is wrong)."""
-    if told is None or told == ():
-        return None, None
-    try:
-        left, top, width, height = map(float, told)
-    except (TypeError, ValueError, OverflowError):
-        return None, "image: its box is not left, top, width and height"
-    if not all(map(math.isfinite, (left, top, width, height))) or width <= 0 or height <= 0:
-        return None, "image: its box is empty or endless"
-    return (left, top, left + width, top + height), None
-
-
-def _whole(box: Box, image: Mapping[str, Any]) -> bool:
-    return box == (0, 0, image.get("width"), image.get("height"))
+def _whole(image: Mapping[str, Any]) -> Box | None:
+    """The box that holds all of an image by its own word, which ingest does not take on trust."""
+    sides = image.get("width"), image.get("height")
+    return (0, 0, *sides) if all(isinstance(side, int) for side in sides) else None  # type: ignore[return-value]

@@ -92,6 +92,29 @@ def coco_label_studio(root: Path, faces: Sequence[bytes]) -> None:
     (root / "result.json").write_text(json.dumps(coco_form(names)))
 
 
+def fiftyone_samples(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, [f"data/{n:06d}.jpg" for n in range(7)])
+    samples = [
+        {
+            "_id": {"$oid": "6b0a744e040a1c2d9e3cd8cf"},
+            "filepath": f"data/{n:06d}.jpg",
+            "tags": ["train"],
+            "_media_type": "image",
+            "ground_truth": {"_cls": "Classification", "tags": [], "label": name},
+            "predictions": {"_cls": "Classification", "tags": [], "label": "sad", "confidence": 0.25},
+        }
+        for n, name in enumerate(FER_CODES)
+    ]
+    (root / "samples.json").write_text(json.dumps({"samples": samples}))
+    (root / "metadata.json").write_text(json.dumps({"name": "faces", "classes": {}, "default_classes": []}))
+
+
+def fiftyone_labels(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, [f"data/{n:06d}.jpg" for n in range(7)])
+    labels = {f"{n:06d}": n for n in range(7)}
+    (root / "labels.json").write_text(json.dumps({"classes": list(FER_CODES), "labels": labels}))
+
+
 LAYOUTS: dict[str, Layout] = {
     "Label Studio's JSON": Layout(
         label_studio, "label_studio", f"{PROJECT}.json", {}, {"upload/3/0a1b2c03-face_3.jpg": "happiness"}
@@ -106,6 +129,8 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "COCO's instances": Layout(coco_instances, "coco", "", {}, {"validation/000000000001.jpg": "disgust"}),
     "COCO as Label Studio writes it": Layout(coco_label_studio, "coco", "", {}, {"images/0a1b2c3d-0.jpg": "anger"}),
+    "a FiftyOneDataset": Layout(fiftyone_samples, "fiftyone", "", {}, {"data/000003.jpg": "happiness"}),
+    "a FiftyOneImageClassificationDataset": Layout(fiftyone_labels, "fiftyone", "", {}, {"000001": "disgust"}),
 }
 
 

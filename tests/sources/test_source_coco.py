@@ -68,6 +68,7 @@ def test_each_box_is_a_row_and_each_gap_has_a_reason(tmp_path: Path) -> None:
         "c.png": "label: several (fear, anger)",
         "d.png": "label: unknown category (9)",
         "e.png": "image: its box is not left, top, width and height",
+        "e.png:2": "image: its box is empty or endless",
         "f.png": "label: missing",
         "g.png": "label: several images have the number (6)",
         "g2.png": "file: missing",

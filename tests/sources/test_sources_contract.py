@@ -106,6 +106,12 @@ def coco(root: Path) -> Path:
     return root
 
 
+def fiftyone(root: Path) -> Path:
+    write_folder(root, ["data/a.png", "data/b.png", "data/c.png"])
+    (root / "labels.json").write_text(json.dumps({"classes": ["fear", "anger"], "labels": {"a": 1, "b": 7, "d": 0}}))
+    return root
+
+
 def drawn_faces(root: Path) -> Path:
     from ferclean.sources.drawn_faces.drawing import draw_set
 
