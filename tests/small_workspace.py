@@ -10,7 +10,7 @@ import hashlib
 import io
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -225,4 +225,21 @@ def triage(ws: Workspace, ids: dict[str, str]) -> None:
         ]
     )
     verdicts.put_verdicts(ws, run, frame)
+    runs.finish_run(ws, run)
+
+
+def judged(ws: Workspace, probs: Mapping[str, Sequence[float]]) -> None:
+    """Store flat verdicts over out-of-fold probabilities (sample id -> a share per class), for sets of any classes."""
+    print_, ids = fingerprint(ws), list(probs)
+    score = runs.start_run(ws, kind="score", method="m", config={}, seed=0, fingerprint=print_)
+    shares = np.array(list(probs.values()), dtype=np.float32)
+    scores.put_predictions(ws, score, ids, np.zeros(len(ids), dtype=np.int64), shares)
+    runs.finish_run(ws, score)
+    run = runs.start_run(ws, kind="triage", method="fused", config={"score_runs": [score]}, seed=0, fingerprint=print_)
+    flat = {
+        "p_mislabelled": 0.0, "p_ambiguous": 0.0, "p_unusable": 0.0, "p_clean": 1.0, "kind": "clean",
+        "label_quality": 0.75, "suggested_label": None, "reasons": [],
+    }  # fmt: skip
+    rows = [{"sample_id": id_, "rank": rank, "soft_label": list(probs[id_]), **flat} for rank, id_ in enumerate(ids, 1)]
+    verdicts.put_verdicts(ws, run, pd.DataFrame(rows))
     runs.finish_run(ws, run)

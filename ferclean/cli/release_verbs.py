@@ -189,7 +189,10 @@ def export(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder to write (a file for the table form).")],
     form: Annotated[
-        str, typer.Option(help="hf, rafdb, image_folder or table.", autocompletion=completion.forms)
+        str,
+        typer.Option(
+            help="hf, rafdb, image_folder, coco, cleanlab, fiftyone or table.", autocompletion=completion.forms
+        ),
     ] = "hf",
     release: Annotated[
         str | None,
@@ -206,7 +209,7 @@ def export(
     ] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Write a release as a Hugging Face data set, in RAF-DB's layout, as an image folder or as a table."""
+    """Write a release as a Hugging Face data set, in RAF-DB's layout, for other tools, or as a table."""
     from ferclean.steps.export import export as step
 
     session: Session = context.obj

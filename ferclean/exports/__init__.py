@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from ferclean.exports import hf, image_folder, rafdb, table
+from ferclean.exports import cleanlab, coco, fiftyone, hf, image_folder, rafdb, table
 from ferclean.exports.content import Content
 from ferclean.progress import Progress
 
@@ -35,5 +35,8 @@ EXPORTS: dict[str, Export] = {
     "hf": hf,
     "rafdb": rafdb,
     "image_folder": image_folder,
+    "coco": coco,
+    "cleanlab": cleanlab,
+    "fiftyone": fiftyone,
     "table": table,
 }

@@ -19,7 +19,7 @@ from ferclean.sources.tabular import escape_cell
 from ferclean.store.pictures import picture_at
 from ferclean.store.releases import Release, get_release, get_release_items
 from ferclean.store.runs import Run, latest_run, lost_behind_verdicts
-from ferclean.store.samples import Dataset, content_hashes, get_dataset
+from ferclean.store.samples import Dataset, get_dataset, picture_facts
 from ferclean.store.table import LISTS, sample_rows, sample_table
 from ferclean.store.workspace import Workspace
 
@@ -48,9 +48,9 @@ class Content:
     release: Release | None
     """The frozen release; None for "original" and without a release."""
     table: pd.DataFrame = field(repr=False)
-    """`sample_table` of all samples in the source's order, without its LISTS, with release_label, included,
-    release_reason, release_soft_label (the release's target, None: the label alone) and release_weight (what the label
-    counts for)."""
+    """`sample_table` of all samples in the source's order, without its LISTS, with content_hash, width and height
+    (pixels; missing where nobody looked), release_label, included, release_reason, release_soft_label (the release's
+    target, None: the label alone) and release_weight (what the label counts for)."""
     triage: str | None
     """The triage run whose verdicts it holds; None before one, and where its file was deleted."""
     configuration: str = DEFAULT
@@ -123,7 +123,7 @@ def read_content(ws: Workspace, release: str | None, configuration: str = DEFAUL
 
 def _content(ws: Workspace, release: str | None, configuration: str) -> Content:
     table = sample_table(ws, lists=(), lost_ok=release is not None)
-    table["content_hash"] = table["sample_id"].map(content_hashes(ws))
+    table = table.merge(picture_facts(ws), on="sample_id", how="left")
     made = None
     if release is None or release == ORIGINAL:
         table["release_label"] = table["given_label"]

@@ -28,6 +28,20 @@ def target(row: Mapping[str, Any], classes: Sequence[str]) -> list[float]:
     return [float(p) for p in soft]
 
 
+def told(row: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """What forms of JSON say of a row of `Content.rows` beside its label: where it comes from, and how sure it is."""
+    return {
+        "sample_id": row["sample_id"],
+        "source_key": row["source_key"],
+        "given_label": row["given_label"],
+        "changed": row["release_label"] != row["given_label"],
+        "soft_label": [round(p, DIGITS) for p in target(row, classes)],
+        "weight": round(row["release_weight"], DIGITS),
+        "verdict": row["verdict"],
+        "decision": row["decision"],
+    }
+
+
 def write_soft_labels(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], classes: Sequence[str]) -> None:
     """Write FILE into `folder`: per image its file below the folder, its split, its weight, and one column per class
     in the card's order."""

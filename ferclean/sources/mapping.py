@@ -13,7 +13,8 @@ from ferclean.sources.rows import SourceRow
 from ferclean.sources.tabular import header_of, records_of, unescape_cell
 
 FILE = "mapping.csv"
-_COLUMNS = ["sample_id", "source_key", "split", "label", "given_label"]
+COLUMNS = ["sample_id", "source_key", "split", "label", "given_label"]
+"""What stands behind the first one, which is what a layout calls a row."""
 
 
 def restored(rows: Iterable[SourceRow], folder: Path, column: str) -> Iterator[SourceRow]:
@@ -23,7 +24,7 @@ def restored(rows: Iterable[SourceRow], folder: Path, column: str) -> Iterator[S
     rows at once where there is one.
     """
     file = folder / FILE
-    if not file.is_file() or file.is_symlink() or header_of(file)[:6] != [column, *_COLUMNS]:
+    if not file.is_file() or file.is_symlink() or header_of(file)[:6] != [column, *COLUMNS]:
         yield from rows
         return
     listed = {

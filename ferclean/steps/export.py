@@ -62,7 +62,7 @@ def export(
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> ExportSummary:
-    """Write a release in one of the forms hf, rafdb, image_folder, table.
+    """Write a release in one of the forms of EXPORTS: hf, rafdb, image_folder, coco, cleanlab, fiftyone, table.
 
     `release` "original" stands for the labels as given; the table form also works without any. The test split stays as
     it was published, unless the `configuration` "decided_test" is asked for; "train", "validation" and "test" write

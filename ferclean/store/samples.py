@@ -275,10 +275,12 @@ def get_samples(
     return table
 
 
-def content_hashes(ws: Workspace) -> dict[str, str | None]:
-    """Sample id -> content hash, quarantined samples too; None where there is no file."""
+def picture_facts(ws: Workspace) -> pd.DataFrame:
+    """Columns: sample_id, content_hash, width, height (Int32, pixels); quarantined samples too, missing where there is
+    no file."""
     with ws.reading("reading samples") as con:
-        return dict(rows(con, "SELECT sample_id, content_hash FROM sample"))
+        found = frame(con, "SELECT sample_id, content_hash, width, height FROM sample")
+    return found.astype({"width": "Int32", "height": "Int32"})
 
 
 def absolute_paths(

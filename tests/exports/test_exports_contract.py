@@ -101,7 +101,7 @@ def test_an_export_repeats_byte_for_byte(work: Small, tmp_path: Path, form: str)
 
 
 LACKS = {
-    ("hf", "triage"): ["verdict"],
+    **{(form, "triage"): ["verdict"] for form in ("hf", "coco", "fiftyone")},
     ("table", "score"): ["pred_probs", "fold", "vote_m"],
     ("table", "triage"): [
         "suggested_label", "label_quality", "p_mislabelled", "p_ambiguous", "p_unusable", "p_clean", "verdict", "rank",
@@ -121,6 +121,10 @@ def test_a_release_is_exported_from_the_database_alone_and_what_it_lacks_is_told
     if gone == "score":
         shutil.copytree(work.ws.runs, ws.runs, ignore=shutil.ignore_patterns("score-*"))
     whole, bare = target(tmp_path / "whole", form), target(tmp_path / "bare", form)
+    if form == "cleanlab":  # it is made of what was deleted
+        with pytest.raises(UsageError, match=r"run ferclean score and .*status` tells what is missing"):
+            export(ws, form=form, out=bare, release="v1")
+        return
     export(work.ws, form=form, out=whole, release="v1")
     told = [line for line in export(ws, form=form, out=bare, release="v1").warnings if "empty" in line]
     lacks = LACKS.get((form, gone), [])
@@ -134,6 +138,9 @@ def test_a_release_is_exported_from_the_database_alone_and_what_it_lacks_is_told
     for old, new in zip(parquets(whole), parquets(bare), strict=True):
         assert all(new[name].isna().all() and old[name].notna().any() for name in lacks)
         pd.testing.assert_frame_equal(new.drop(columns=lacks), old.drop(columns=lacks))
+    for file in sorted(whole.rglob("*.json")):
+        old_text, new_text = (path.read_text("utf-8") for path in (file, bare / file.relative_to(whole)))
+        assert new_text == re.sub(r'"verdict": "\w+"', '"verdict": null', old_text)
 
 
 def parquets(path: Path) -> list[pd.DataFrame]:
@@ -236,7 +243,7 @@ def test_forms_of_pixels_do_not_warn_where_the_licence_allows(tmp_path: Path, fo
     assert "must not be published" not in (target(tmp_path, form) / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("form", PIXELS)
+@pytest.mark.parametrize("form", FOLDERS)
 def test_forms_of_one_label_per_image_need_a_release(work: Small, tmp_path: Path, form: str) -> None:
     with pytest.raises(UsageError, match="--release"):
         export(work.ws, form=form, out=target(tmp_path, form))
@@ -273,7 +280,7 @@ def test_images_that_are_no_longer_what_was_ingested_are_left_out_and_told(tmp_p
 def test_an_unknown_release_or_form_names_the_known_ones(work: Small, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="v1"):
         export(work.ws, form="table", out=tmp_path / "x.csv", release="v9")
-    with pytest.raises(UsageError, match="hf, rafdb, image_folder, table"):
+    with pytest.raises(UsageError, match="hf, rafdb, image_folder, coco, cleanlab, fiftyone, table"):
         export(work.ws, form="zip", out=tmp_path / "x")
 
 
@@ -290,7 +297,7 @@ def test_a_hand_made_manifest_cannot_make_foreign_files_vanish_over_a_clash(
     assert (out / "README.md").read_text("ascii") == "mine"
 
 
-@pytest.mark.parametrize("form", [form for form in FOLDERS if form != "hf"])
+@pytest.mark.parametrize("form", [form for form in PIXELS if form != "hf"])
 def test_soft_labels_lie_beside_the_images_and_the_cards_lines_train_on_them(
     work: Small, tmp_path: Path, form: str
 ) -> None:

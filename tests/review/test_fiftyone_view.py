@@ -8,16 +8,20 @@ from __future__ import annotations
 import math
 import urllib.error
 import urllib.request
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fiftyone_workspace import CLASSES, FIFTYONES_WARNINGS, N, edit, make_workspace, one, tag
 from PIL import Image
+from small_workspace import shared
 
 from ferclean.errors import FercleanError, UsageError
 from ferclean.evidence.verdict.calibration import apply_temperature, fit_temperature
+from ferclean.exports.content import read_content
 from ferclean.steps import browse as step
+from ferclean.steps.export import export
 from ferclean.store.decisions import Decision, append_decisions, current_decisions, undo
 from ferclean.store.embeddings import embedding_digest
 from ferclean.store.maps import write_map
@@ -297,6 +301,29 @@ def test_the_app_opens_the_queue_in_a_browser_serves_only_the_workspace_and_retu
     for key, action in (("train_00012", "ambiguous"), ("train_00023", "exclude")):  # tagged; accepted in the App
         row = current.loc[view.frame.loc[key, "sample_id"]]
         assert (row["action"], row["reviewer"]) == (action, "mia")
+
+
+def test_an_export_in_fiftyones_own_form_opens_in_it(view, tmp_path):
+    import fiftyone as fo
+
+    work = shared(released=True)
+    export(work.ws, form="fiftyone", out=tmp_path / "out", release="v1")
+    dataset = fo.Dataset.from_dir(str(tmp_path / "out"), dataset_type=fo.types.FiftyOneDataset)
+    try:
+        rows = read_content(work.ws, "v1").rows
+        for name, values in (("source_key", "source_key"), ("ground_truth.label", "release_label"), ("split",) * 2):
+            assert dataset.values(name) == rows[values].tolist()
+        assert dataset.values("given_label") == rows["given_label"].tolist()
+        assert tuple(dataset.default_classes) == tuple(dataset.classes["ground_truth"]) == CLASSES
+        assert dataset.count_sample_tags() == {"train": 6, "test": 2}
+        first = dataset.first()
+        assert Path(first.filepath).read_bytes() == work.data[first.source_key]
+        assert (first.metadata.width, first.changed, first.verdict, first.weight) == (12, True, "mislabelled", 1.0)
+        assert sum(first.soft_label) == pytest.approx(1)
+        dataset.add_sample(first.copy())  # what it knows of its fields is enough to go on with it
+        dataset.export(str(tmp_path / "again"), dataset_type=fo.types.FiftyOneDataset, export_media=False)
+    finally:
+        dataset.delete()
 
 
 def _status(url, headers):
