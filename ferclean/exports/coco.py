@@ -19,12 +19,10 @@ from ferclean.exports.content import Content, needs_release, records, split_orde
 from ferclean.exports.pictures import Picture, write_lists, write_pictures
 from ferclean.exports.soft_targets import told
 from ferclean.progress import Progress
+from ferclean.sources.own_fields import OWN
 
 SINGLE_FILE = False
 HOLDS_PIXELS = True
-
-OWN_KEY = "ferclean"
-"""Where in `info` and in an annotation stands what COCO has no word for; tools that do not know it pass over it."""
 
 
 def check(content: Content, out: Path) -> list[str]:
@@ -38,7 +36,8 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     soft_labels.csv (files to training targets) and README.md.
 
     Categories count from 1 in the card's order, images from 1 over all splits in the source's order. A box is the whole
-    picture held upright: a face's own place in it is not known.
+    picture held upright: a face's own place in it is not known. What COCO has no word for stands in `info` and in each
+    image under OWN; tools that do not know it pass over it.
     """
     written = write_pictures(content, target, lambda row: f"images/{row['split']}", progress=progress)
     (target / "annotations").mkdir()
@@ -60,13 +59,14 @@ def _write_split(content: Content, written: list[Picture], split: str, path: Pat
     head = {
         "info": _info(content, split),
         "licenses": [{"id": 1, "name": content.dataset.licence, "url": content.dataset.card.get("homepage") or ""}],
-        "categories": [{"id": number, "name": name, "supercategory": "expression"} for name, number in numbers.items()],
+        "categories": [{"id": number, "name": name, "supercategory": "none"} for name, number in numbers.items()],
     }
     with path.open("w", encoding="ascii", newline="\n") as out:
         out.write(json.dumps(head)[:-1] + ', "images": [\n')
-        out.writelines(_lines(_image(number, picture) for number, picture, _ in of_split()))
+        out.writelines(_lines(_image(number, picture, row, content) for number, picture, row in of_split()))
         out.write('\n], "annotations": [\n')
-        out.writelines(_lines(_annotation(content, numbers, *one) for one in of_split()))
+        found = ((number, picture, numbers[row["release_label"]]) for number, picture, row in of_split())
+        out.writelines(_lines(_annotation(*one) for one in found))
         out.write("\n]}\n")
 
 
@@ -78,27 +78,21 @@ def _info(content: Content, split: str) -> dict[str, Any]:
         "version": made.config.get("version", "1.0.0") if made else "1.0.0",
         "contributor": f"ferclean {ferclean.__version__}",
         **({"date_created": str(made.created_at)} if made else {}),
-        OWN_KEY: {"dataset": dataset.name, "release": content.name, "split": split, "classes": dataset.classes},
+        OWN: {"dataset": dataset.name, "release": content.name, "split": split, "classes": dataset.classes},
     }
 
 
-def _image(number: int, picture: Picture) -> dict[str, Any]:
+def _image(number: int, picture: Picture, row: dict[str, Any], content: Content) -> dict[str, Any]:
     name = picture.file.rpartition("/")[2]
-    return {"id": number, "file_name": name, "width": picture.width, "height": picture.height, "license": 1}
-
-
-def _annotation(
-    content: Content, numbers: dict[str, int], number: int, picture: Picture, row: dict[str, Any]
-) -> dict[str, Any]:
+    own = {"split": row["split"], **told(row, content.dataset.classes)}
     return {
-        "id": number,
-        "image_id": number,
-        "category_id": numbers[row["release_label"]],
-        "bbox": [0, 0, picture.width, picture.height],
-        "area": picture.width * picture.height,
-        "iscrowd": 0,
-        OWN_KEY: told(row, content.dataset.classes),
-    }
+        "id": number, "file_name": name, "width": picture.width, "height": picture.height, "license": 1, OWN: own,
+    }  # fmt: skip
+
+
+def _annotation(number: int, picture: Picture, category: int) -> dict[str, Any]:
+    box, area = [0, 0, picture.width, picture.height], picture.width * picture.height
+    return {"id": number, "image_id": number, "category_id": category, "bbox": box, "area": area, "iscrowd": 0}
 
 
 def _lines(entries: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.file_names import is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.json_files import elements_of, value_of
+from ferclean.sources.mapping import in_order
 from ferclean.sources.marks import Box, Mark, box_of, rows_of
 from ferclean.sources.own_fields import OWN, own_attributes
 from ferclean.sources.references import Pictures, sound
@@ -53,9 +54,17 @@ def read(path: Path, card: Card, *, split: str | None = None, images: str | Path
     `split`. Boxes are left, top, width and height in pixels, cut out at ingest but where they hold the whole picture;
     an annotation without a box is about the whole picture. Two categories in one box are a reason.
 
+    In an export of ours both names and order are those of the set that it came from (`mapping.in_order`).
+
     Reads each file twice, an element at a time, and holds its annotations (about 100 MB for 300,000). Raises
     BadDataError when there is no such file, UsageError for categories that are not the card's classes.
     """
+    root = path if path.is_dir() else path.parent
+    found = _files_rows(path, card, split, images)
+    yield from in_order(found, root) if path.is_dir() else found
+
+
+def _files_rows(path: Path, card: Card, split: str | None, images: str | Path | None) -> Iterator[SourceRow]:
     root = path if path.is_dir() else path.parent
     files = _files(path, card)
     if any(name for _, name in files) and path.is_dir():

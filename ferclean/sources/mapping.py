@@ -35,3 +35,14 @@ def restored(rows: Iterable[SourceRow], folder: Path, column: str) -> Iterator[S
     for row in found:
         known = listed.get(row.source_key)
         yield row if known is None else replace(row, source_key=known[1])
+
+
+def in_order(rows: Iterable[SourceRow], folder: Path) -> Iterator[SourceRow]:
+    """Rows that bear their own names already, in the order of `folder`'s FILE, then those that it does not list."""
+    file = folder / FILE
+    if not file.is_file() or file.is_symlink() or header_of(file)[1:6] != COLUMNS:
+        yield from rows
+        return
+    cells = (cells for _, cells in records_of(file, ["source_key"]))
+    places = {unescape_cell(one["source_key"]): number for number, one in enumerate(cells)}
+    yield from sorted(rows, key=lambda row: places.get(row.source_key, len(places)))

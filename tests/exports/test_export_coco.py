@@ -39,20 +39,22 @@ def test_every_picture_lies_where_its_entry_says_with_one_annotation_whose_box_i
         told = annotations(out, split)
         for image, one in zip(told["images"], told["annotations"], strict=True):
             file = out / "images" / split / image["file_name"]
-            assert file.read_bytes() == data[one["ferclean"]["source_key"]]
+            assert file.read_bytes() == data[image["ferclean"]["source_key"]]
             assert one["image_id"] == image["id"]
             with Image.open(file) as picture:
                 assert one["bbox"] == [0, 0, *picture.size]
             assert one["area"] == image["width"] * image["height"]
 
 
-def test_an_annotation_holds_label_given_label_target_weight_and_verdict(out: Path) -> None:
-    found = {one["ferclean"]["source_key"]: one for one in annotations(out, "train")["annotations"]}
-    first, doubtful = found["train_00001"], found["train_00006"]["ferclean"]
-    assert CLASSES[first["category_id"] - 1] == "fear"
-    told = {name: first["ferclean"][name] for name in ("given_label", "changed", "verdict", "decision", "weight")}
-    assert told == {
-        "given_label": "anger", "changed": True, "verdict": "mislabelled", "decision": None, "weight": 1.0,
+def test_an_image_has_its_label_and_tells_given_label_target_weight_and_verdict(out: Path) -> None:
+    told = annotations(out, "train")
+    categories = {one["image_id"]: one["category_id"] for one in told["annotations"]}
+    found = {one["ferclean"]["source_key"]: (categories[one["id"]], one["ferclean"]) for one in told["images"]}
+    (first, own), (_, doubtful) = found["train_00001"], found["train_00006"]
+    assert CLASSES[first - 1] == "fear"
+    assert {name: own[name] for name in ("split", "given_label", "changed", "verdict", "decision", "weight")} == {
+        "split": "train", "given_label": "anger", "changed": True, "verdict": "mislabelled", "decision": None,
+        "weight": 1.0,
     }  # fmt: skip
     assert doubtful["soft_label"] == pytest.approx(p_true("surprise", "fear", 0.6))
     assert doubtful["weight"] == pytest.approx(0.4)
@@ -64,6 +66,6 @@ def test_hostile_names_stay_text_and_inside(tmp_path: Path) -> None:
     export(ws, form="coco", out=tmp_path / "out", release="original")
     told = annotations(tmp_path / "out", "train")
     assert [one["name"] for one in told["categories"]] == list(names)
-    assert [one["ferclean"]["source_key"] for one in told["annotations"]] == keys
+    assert [one["ferclean"]["source_key"] for one in told["images"]] == keys
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "out"]
     assert all((tmp_path / "out/images/train" / one["file_name"]).is_file() for one in told["images"])
