@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from ferclean.errors import BadDataError, UsageError
@@ -18,6 +19,8 @@ from ferclean.exports.content import Content, needs_release, records, write_csv
 from ferclean.exports.soft_targets import write_soft_labels
 from ferclean.progress import Progress
 from ferclean.sources.cards import load_card
+from ferclean.sources.rows import contained_file
+from ferclean.sources.tabular import code_of
 
 SINGLE_FILE = False
 HOLDS_PIXELS = True
@@ -79,7 +82,11 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
             ]
         )
     progress("writing images", len(rows), len(rows))
-    (target / LIST_FILE).write_text("".join(lines), encoding="ascii", newline="\n")
+    text = "".join(lines).encode("ascii")
+    if native:
+        wanted = {row["source_key"]: codes[row["release_label"]] for row in records(rows)}
+        text = _as_listed(Path(content.dataset.root), wanted) or text
+    (target / LIST_FILE).write_bytes(text)
     if native:
         _copy_annotations(Path(content.dataset.root), target, set(keys))
     else:
@@ -111,6 +118,25 @@ def _is_native(content: Content) -> bool:
     """True when the source already has this layout, and so every key is a safe file name of it."""
     keys = content.rows["source_key"]
     return _has_layout(content.dataset.card) and all(_KEY.fullmatch(key) for key in keys) and keys.is_unique
+
+
+def _as_listed(root: Path, wanted: Mapping[str, str]) -> bytes | None:
+    """The source's list, byte for byte but for the codes of `wanted` (source key -> code) and without other lines; None
+    where it is there no longer or lists others."""
+    base = root / "basic" if (root / "basic" / LIST_FILE).is_file() else root
+    file = contained_file(base, LIST_FILE)[0]
+    if file is None:
+        return None
+    kept, times = [], Counter[str]()
+    for line in file.read_bytes().splitlines(keepends=True):
+        name, *fields = line.decode("utf-8-sig", "replace").split() or [""]
+        key = PurePath(name).stem.removesuffix("_aligned")
+        times[key] += 1
+        code = wanted.get(key if times[key] == 1 else f"{key}#{times[key]}")
+        if code is not None and fields:
+            before, _, after = line.rpartition(fields[0].encode())
+            kept.append(line if code_of(fields[0]) == code else before + code.encode() + after)
+    return b"".join(kept) if len(kept) == len(wanted) else None
 
 
 def _copy_annotations(root: Path, target: Path, keys: set[str]) -> None:

@@ -137,3 +137,24 @@ def test_one_image_on_two_lines_comes_back_on_two_lines(tmp_path: Path) -> None:
         "train_00001.jpg 6", "train_00001.jpg 2",
     ]  # fmt: skip
     assert not (tmp_path / "out" / "mapping.csv").exists()
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_a_list_as_others_write_it_comes_back_byte_for_byte_but_for_changes(tmp_path: Path, ending: bytes) -> None:
+    work = small(tmp_path)
+    keys = [key for key in work.data if key != BROKEN][::-1]
+    code_of = dict(line.split(".jpg ") for line in lines(work.source))
+    listed = [f"{key}_aligned.jpg\t{code_of[key]} ".encode() for key in keys] + [f"{keys[0]}.jpg 2".encode()]
+    (work.source / rafdb.LIST_FILE).write_bytes(b"\xef\xbb\xbf" + ending.join(listed))
+    ws = Workspace.create(tmp_path / "again")
+    ingest(ws, "rafdb", work.source)
+    export(ws, form="rafdb", out=tmp_path / "same", release="original")
+    assert (tmp_path / "same" / rafdb.LIST_FILE).read_bytes() == (work.source / rafdb.LIST_FILE).read_bytes()
+    decide(ws, "train_00002", "relabel", label="fear", reviewer="ann")
+    decide(ws, "train_00003", "exclude", reviewer="ann")
+    release(ws, "v1")
+    export(ws, form="rafdb", out=tmp_path / "out", release="v1")
+    places = {key: number for number, key in enumerate(keys)}
+    listed[places["train_00002"]] = f"train_00002_aligned.jpg\t{CODES['fear']} ".encode()
+    del listed[places["train_00003"]]
+    assert (tmp_path / "out" / rafdb.LIST_FILE).read_bytes() == b"\xef\xbb\xbf" + ending.join(listed)
