@@ -23,7 +23,12 @@ def push(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="What `ferclean export` wrote.")],
     repo: Annotated[str, typer.Argument(help="The data set's repository on the Hub, OWNER/NAME.")],
-    public: Annotated[bool, typer.Option("--public", help="Anyone may read it; without this it is private.")] = False,
+    public: Annotated[
+        bool,
+        typer.Option(
+            "--public", help="Make it public: anyone may read and copy it. Without this only its owner's account may."
+        ),
+    ] = False,
     message: Annotated[str | None, typer.Option(help="The commit's message.")] = None,
 ) -> None:
     """Send an export to the Hugging Face Hub (token from HF_TOKEN); the same line again goes on where it broke off."""

@@ -79,7 +79,8 @@ def push_files(
         api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
         looked_at()
         additions = [
-            CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(folder / name)) for name in (*files, MANIFEST)
+            CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(folder / name))  # reads the file for its hash
+            for name in _told_of((*files, MANIFEST), "reading files", progress)
         ]
         for start in range(0, len(additions), _BATCH):
             progress("sending files", start, len(additions))
@@ -98,6 +99,12 @@ def push_files(
     progress("sending files", len(additions), len(additions))
     left = sorted({*there} - {*files} - {*removed} - {".gitattributes", MANIFEST})
     return Pushed(url=str(made.commit_url), public=not info.private, removed=tuple(removed), others=tuple(left))
+
+
+def _told_of(names: Sequence[str], what: str, progress: Progress) -> Iterator[str]:
+    for done, name in enumerate(names):
+        progress(what, done, len(names))
+        yield name
 
 
 @contextmanager
