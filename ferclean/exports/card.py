@@ -108,6 +108,12 @@ def _guidelines(config: Mapping[str, Any]) -> list[tuple[str, list[str], list[tu
     ]
 
 
+def _changelog(told: Mapping[str, Any] | None, origin: Provenance) -> Mapping[str, Any] | None:
+    """The stored one with every reviewer called as outside."""
+    flows = [flow | {"by": origin.aliases.in_flow(flow["by"])} for flow in (told or {}).get("flows", ())]
+    return None if told is None else {**told, "flows": flows}
+
+
 def _facts(content: Content, origin: Provenance) -> dict[str, Any]:
     table, rows = content.table, content.rows
     splits = sorted(table["split"].unique(), key=split_order)
@@ -116,7 +122,7 @@ def _facts(content: Content, origin: Provenance) -> dict[str, Any]:
     for name in content.dataset.classes:
         given = [int(((table["split"] == split) & (table["given_label"] == name)).sum()) for split in splits]
         counts.append((name, list(zip(given, [kept.get(split, {}).get(name, 0) for split in splits], strict=True))))
-    reasons = table["release_reason"].dropna().str.replace(r" \(p .*\)$", "", regex=True)
+    reasons = table["release_reason"].dropna().str.replace(r" \(p .*\)$", "", regex=True).map(origin.aliases.in_reason)
     made = content.release
     return {
         "version": ferclean.__version__,
@@ -136,7 +142,7 @@ def _facts(content: Content, origin: Provenance) -> dict[str, Any]:
         "limits": LIMITS,
         "guidelines": _guidelines(made.config) if made else [],
         "configuration": content.configuration,
-        "changelog": made.config.get("changelog") if made else None,
+        "changelog": _changelog(made.config.get("changelog"), origin) if made else None,
         "splits": splits,
         "counts": counts,
         "included": len(rows),

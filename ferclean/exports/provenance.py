@@ -15,6 +15,7 @@ import numpy as np
 from ferclean.evidence.people.agreement import summary
 from ferclean.evidence.people.pairs import FEWEST, alpha
 from ferclean.exports.content import Content
+from ferclean.exports.reviewers import Aliases
 from ferclean.store.agreeing import agreeing
 from ferclean.store.runs import Run, get_run
 from ferclean.store.votes import get_vote_counts
@@ -41,6 +42,8 @@ class Provenance:
     runs: tuple[Run, ...]
     """What computed the automatic corrections: the recognizers' runs, then the triage; none under `decisions`."""
     reviewers: tuple[str, ...]
+    """As `aliases` calls them, in order."""
+    aliases: Aliases
     people: Mapping[str, Any] | None
     """`faces` that two people or more answered, and Krippendorff's `alpha` of their answers (None: not defined); None
     below FEWEST faces. Of the decisions as they stand when the export is written."""
@@ -59,11 +62,13 @@ def provenance(content: Content) -> Provenance:
     pairs = Counter(zip(given, changed["release_label"], strict=True))
     flows = [(one, to, n) for (one, to), n in pairs.most_common()]
     config = content.release.config if content.release else {}
+    aliases = Aliases(content)
     return Provenance(
         flows=tuple(flows[:_FLOWS]),
         more_flows=sum(n for *_, n in flows[_FLOWS:]),
         runs=_runs(content, config.get("triage_run")),
-        reviewers=tuple(config.get("reviewers", ())),
+        reviewers=tuple(sorted(map(aliases.of, config.get("reviewers", ())), key=lambda alias: int(alias.split()[1]))),
+        aliases=aliases,
         people=_people(content) if content.release else None,
         votes=_votes(content),
     )

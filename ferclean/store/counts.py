@@ -90,3 +90,11 @@ def drawn_decided(ws: Workspace) -> int:
         _, verdict = newest_verdicts(con, ws, lost_ok=True)
         sql = f"SELECT count(*) FROM {verdict.sql} WHERE sample_id IN (SELECT unnest($ids::VARCHAR[]))"  # noqa: S608
         return int(rows(con, sql, {"ids": ids} | verdict.parameters)[0][0])
+
+
+def first_decided(ws: Workspace) -> list[str]:
+    """Everybody who ever decided, in the order of their first decisions: nothing that comes later changes it."""
+    with ws.reading("reading decisions") as con:
+        return [
+            name for (name,) in rows(con, "SELECT reviewer FROM decision GROUP BY reviewer ORDER BY min(decision_id)")
+        ]

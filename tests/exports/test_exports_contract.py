@@ -315,3 +315,26 @@ def test_soft_labels_lie_beside_the_images_and_the_cards_lines_train_on_them(
     exec(code, known)
     known["loss"].backward()
     assert model[1].weight.grad.abs().sum() > 0
+
+
+def test_no_form_but_the_table_tells_who_decided(tmp_path: Path) -> None:
+    work, who = small(tmp_path), ("zoe@lab.example", "ann@lab.example")
+    decide(work, "train_00001", "relabel", label="fear", reviewer=who[0])
+    for reviewer in who:
+        decide(work, "train_00002", "exclude", reviewer=reviewer)
+    release(work.ws, "v1")
+    decide(work, "train_00001", "keep", reviewer=who[1])
+    decide(work, "train_00001", "keep", reviewer=who[0])
+    release(work.ws, "v2")
+    for form, module in EXPORTS.items():
+        for name in ("v1", "v2"):
+            out = target(tmp_path / name / form, form)
+            export(work.ws, form=form, out=out, release=name)
+            if module.SINGLE_FILE:
+                continue
+            files = [file.read_bytes() for file in out.rglob("*") if file.is_file()]
+            assert not any(b"lab.example" in file or b"zoe" in file for file in files), form
+            card = (out / "README.md").read_text("utf-8")
+            assert "Decided by: reviewer 1, reviewer 2." in card
+            assert "decision: exclude by reviewer" in card
+    assert who[0] in "".join(pd.read_parquet(target(tmp_path / "v1" / "table", "table"))["release_reason"].dropna())
