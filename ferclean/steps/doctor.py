@@ -6,12 +6,13 @@ It never changes a sample. It looks for copies itself, once per set of images, i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from ferclean.errors import UsageError
-from ferclean.health import card, copies, order
+from ferclean.health import card, copies, faces, order, orphans
 from ferclean.health.finding import SEVERITIES, Finding, finding
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.images import BLANK_CONTRAST
@@ -62,9 +63,11 @@ def doctor(
         lambda: card.counts(table, dataset.card, dataset.classes),
         lambda: card.names(table, dataset.card, ws.images),
         lambda: card.sizes(table, dataset.card),
+        lambda: orphans.orphans(ws, table, Path(dataset.root), limited=bool(dataset.card.get("left_out"))),
         lambda: order.order(ws, table, dataset.classes),
         lambda: copies.equal(table),
         lambda: copies.near(ws, table, progress, tell),
+        lambda: faces.faces(ws, table, progress, tell),  # what the look for copies saw
         lambda: _blank(table),
     )
     findings: list[Finding] = []
