@@ -141,19 +141,36 @@ def doctor(
     fail_on: Annotated[
         Literal["error", "warning", "never"], typer.Option(help="From which severity on the gate is crossed (exit 3).")
     ] = "error",
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Exclude, as decisions, training copies of evaluation pictures, spare copies under one label and "
+            "blank pictures. No file is touched.",
+        ),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: show what it would exclude.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask.")] = False,
+    reviewer: Annotated[
+        str | None, typer.Option(envvar="FERCLEAN_REVIEWER", help="With --fix: who decides; default the user's name.")
+    ] = None,
 ) -> None:
-    """Check the set against its card: counts, copies, conflicting labels, leaks. Exit 3 when a gate is crossed."""
+    """Check the set against its card: counts, copies, labels, leaks, faces. Exit 3 when a gate is crossed."""
+    from ferclean.cli import mending
     from ferclean.steps.doctor import doctor as step
 
     session: Session = context.obj
+    if not fix:
+        mending.refuse_without_fix(context)
     with session.progress() as progress:
         result = step(session.open(), fail_on=fail_on, progress=progress, tell=session.tell)
-    session.emit("doctor", result.as_dict())
     if not result.findings:
         session.say("nothing to report: the set is what its card says")
     for finding in result.findings:
         session.say(f"{finding.severity:8} {finding.kind}: {finding.message}")
-    session.next("score")
+    mended = mending.mended(session, result, reviewer, dry_run=dry_run, yes=yes) if fix else None
+    session.emit("doctor", result.as_dict() | ({} if mended is None else {"fix": mended.as_dict()}))
+    session.next("score" if mended is None else mending.after(mended))
     if result.gate_crossed:
         raise typer.Exit(3)
 

@@ -49,12 +49,12 @@ class Deciding:
     def named(self, ids: Sequence[str], keys: Sequence[str], contents: Sequence[str]) -> pd.DataFrame:
         """The samples with one of these ids, source keys or content hashes, in order of arrival.
 
-        Columns: sample_id, source_key, given_label, content_hash, in_source (bool).
+        Columns: sample_id, source_key, split, given_label, content_hash, in_source (bool).
         """
         named = {"ids": list(ids), "keys": list(keys), "contents": list(contents)}
         return frame(
             self.con,
-            f"SELECT sample_id, source_key, given_label, content_hash, in_source FROM {SAMPLES} "  # noqa: S608 - own text
+            f"SELECT sample_id, source_key, split, given_label, content_hash, in_source FROM {SAMPLES} "  # noqa: S608 - own text
             "WHERE sample_id IN (SELECT unnest($ids::VARCHAR[])) OR source_key IN (SELECT unnest($keys::VARCHAR[])) "
             "OR content_hash IN (SELECT unnest($contents::VARCHAR[])) ORDER BY position",
             named,

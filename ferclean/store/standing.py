@@ -18,6 +18,9 @@ from ferclean.store.workspace import Workspace
 
 REVERT = "revert-"
 """What the bulk_id of a release's revert begins with."""
+DOCTOR = "doctor-"
+"""What the bulk_id of what `doctor --fix` excluded begins with; as in a revert, nobody looked at the pictures."""
+_UNSEEN = "coalesce(regexp_matches(bulk_id, '^(revert|doctor)-'), false)"
 _FEW = 200  # samples of one decision or one page
 
 # What the draws in force chose at random: the latest triage's share of its queue, and the latest audit.
@@ -216,27 +219,36 @@ def skipped(ws: Workspace, reviewer: str | None = None) -> set[str]:
 
 
 def only_reverted(ws: Workspace) -> set[str]:
-    """The samples that nothing but the revert of a release decides: nobody looked at them."""
+    """The samples that nothing but the revert of a release, or doctor, decides: nobody looked at them."""
     with ws.reading("reading decisions") as con:
         sql = (
-            "SELECT sample_id FROM live_decision WHERE action <> 'skip' GROUP BY sample_id "
-            "HAVING bool_and(coalesce(starts_with(bulk_id, $revert), false))"
+            "SELECT sample_id FROM live_decision WHERE action <> 'skip' GROUP BY sample_id "  # noqa: S608 - own text
+            f"HAVING bool_and({_UNSEEN})"
         )
-        return {sample_id for (sample_id,) in rows(con, sql, {"revert": REVERT})}
+        return {sample_id for (sample_id,) in rows(con, sql)}
+
+
+def agreed_out(ws: Workspace) -> list[str]:
+    """The samples that people exclude and do not disagree about, in order of arrival."""
+    with ws.reading("reading decisions") as con:
+        sql = (
+            "SELECT c.sample_id FROM current_decision c JOIN sample s USING (sample_id) "
+            "WHERE c.action = 'exclude' AND NOT c.conflict ORDER BY s.position"
+        )
+        return [sample_id for (sample_id,) in rows(con, sql)]
 
 
 def before_reverts(ws: Workspace) -> dict[str, tuple[str, str | None]]:
-    """Sample -> (action, label) of the last look at it, where the revert of a release stands now: that was no look."""
+    """Sample -> (action, label) of the last look at it, where a revert or doctor stands now: that was no look."""
     with ws.reading("reading decisions") as con:
         found = rows(
             con,
-            "WITH said AS (SELECT *, coalesce(starts_with(bulk_id, $revert), false) AS reverts FROM live_decision "
+            f"WITH said AS (SELECT *, {_UNSEEN} AS reverts FROM live_decision "  # noqa: S608 - own text
             "WHERE action <> 'skip'), last AS (SELECT sample_id, reverts FROM said "
             "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1) "
             "SELECT sample_id, action, label FROM said WHERE NOT reverts "
             "AND sample_id IN (SELECT sample_id FROM last WHERE reverts) "
             "QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY decision_id DESC) = 1",
-            {"revert": REVERT},
         )
         return {sample_id: (action, label) for sample_id, action, label in found}
 
