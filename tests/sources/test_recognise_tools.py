@@ -115,6 +115,30 @@ def fiftyone_labels(root: Path, faces: Sequence[bytes]) -> None:
     (root / "labels.json").write_text(json.dumps({"classes": list(FER_CODES), "labels": labels}))
 
 
+def cvat(root: Path, faces: Sequence[bytes], names: Sequence[str] = tuple(FER_CODES)) -> None:
+    put(root, faces, [f"images/{n}.jpg" for n in range(len(names))])
+    labels = "".join(f"<label><name>{name}</name><type>tag</type></label>" for name in names)
+    images = "".join(
+        f'<image id="{n}" name="{n}.jpg" width="100" height="100"><tag label="{name}" source="manual"></tag></image>\n'
+        for n, name in enumerate(names)
+    )
+    meta = f"<meta><task><id>3</id><labels>{labels}</labels></task><dumped>2026-01-01</dumped></meta>"
+    (root / "annotations.xml").write_text(
+        f'<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version>{meta}{images}</annotations>\n'
+    )
+
+
+def cvat_boxes(root: Path, faces: Sequence[bytes]) -> None:
+    put(root / "project", faces, [f"images/Train/{n}.jpg" for n in range(7)])
+    images = "".join(
+        f'<image id="{n}" name="{n}.jpg" subset="Train" task_id="1" width="100" height="100">'
+        '<box label="face" source="manual" occluded="0" xtl="9.5" ytl="9" xbr="90" ybr="90" z_order="0">'
+        f'<attribute name="emotion">{name}</attribute></box></image>'
+        for n, name in enumerate(FER_CODES)
+    )
+    (root / "project/annotations.xml").write_text(f"<annotations><version>1.1</version>{images}</annotations>")
+
+
 LAYOUTS: dict[str, Layout] = {
     "Label Studio's JSON": Layout(
         label_studio, "label_studio", f"{PROJECT}.json", {}, {"upload/3/0a1b2c03-face_3.jpg": "happiness"}
@@ -129,6 +153,10 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "COCO's instances": Layout(coco_instances, "coco", "", {}, {"validation/000000000001.jpg": "disgust"}),
     "COCO as Label Studio writes it": Layout(coco_label_studio, "coco", "", {}, {"images/0a1b2c3d-0.jpg": "anger"}),
+    "CVAT's tags": Layout(cvat, "cvat", "annotations.xml", {}, {"2.jpg": "fear"}),
+    "CVAT's boxes with an attribute": Layout(
+        cvat_boxes, "cvat", "project/annotations.xml", {}, {"Train/6.jpg": "neutral"}
+    ),
     "a FiftyOneDataset": Layout(fiftyone_samples, "fiftyone", "", {}, {"data/000003.jpg": "happiness"}),
     "a FiftyOneImageClassificationDataset": Layout(fiftyone_labels, "fiftyone", "", {}, {"000001": "disgust"}),
 }
@@ -162,6 +190,10 @@ def _coco_elsewhere(root: Path, faces: Sequence[bytes]) -> None:
 NOT_KNOWN: dict[str, tuple[Callable[[Path, Sequence[bytes]], None], str]] = {
     "Label Studio's, of other choices": (_label_studio_cats, r"its choices \(cat, dog\) are no expressions"),
     "Label Studio's without pictures": (_label_studio_elsewhere, "its pictures are not beside it: give --images"),
+    "CVAT's, of other things": (
+        lambda root, faces: cvat(root, faces, ("cat", "dog")),
+        r"its tags and boxes \(cat, dog\) name no expressions",
+    ),
     "COCO's, of other categories": (_coco_cats, r"its categories \(cat, dog\) are no expressions"),
     "COCO's without pictures": (_coco_elsewhere, r"its images \(a\.jpg\) are not there: give --images"),
 }

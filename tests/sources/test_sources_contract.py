@@ -112,6 +112,15 @@ def fiftyone(root: Path) -> Path:
     return root
 
 
+def cvat(root: Path) -> Path:
+    write_folder(root, ["images/a.png", "images/b.png"])
+    box = '<box label="face" xtl="1" ytl="2" xbr="9" ybr="9"><attribute name="emotion">Fear</attribute></box>'
+    images = [("a.png", '<tag label="Anger"/>'), ("b.png", box), ("c.png", '<tag label="?"/>')]
+    told = "".join(f'<image id="{n}" name="{name}">{said}</image>' for n, (name, said) in enumerate(images))
+    (root / "annotations.xml").write_text(f"<annotations>{told}</annotations>")
+    return root
+
+
 def drawn_faces(root: Path) -> Path:
     from ferclean.sources.drawn_faces.drawing import draw_set
 
