@@ -1,7 +1,7 @@
-"""A Hub on the loopback: the part of its protocol that a push speaks, over a real socket.
+"""A Hub on the loopback: the part of its protocol that a push and a fetch speak, over a real socket.
 
-Repositories (create, info), upload modes, the batch API of Git LFS with uploads, and commits in lines of JSON. It keeps
-what arrives in memory, asks for the token, and can drop connections in the middle of a body.
+Repositories (create, info, files), upload modes, the batch API of Git LFS with uploads, and commits in lines of JSON.
+It keeps what arrives in memory, asks for the token, and can drop connections in the middle of a body.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 
 TOKEN = "hf_a_token_of_the_tests"
+COMMIT = "0" * 40
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Hub:
     commits: list[list[str]] = field(default_factory=list)
     uploads: list[str] = field(default_factory=list)
     """Digests of the large files whose bytes were sent, in order."""
+    downloads: list[str] = field(default_factory=list)
+    """Files whose bytes were asked for, in order."""
     cut_after: int | None = None
     """Large files that arrive whole; every later one is cut off in its middle."""
     begun: int = 0
@@ -52,15 +56,47 @@ class _Handler(BaseHTTPRequestHandler):
         repo = self.path.removeprefix("/api/datasets/")
         if not self._allowed():
             return
+        if self.path.startswith("/datasets/"):
+            self._file(whole=True)
+            return
+        if "/tree/" in repo:
+            listed = self.hub.files[repo.partition("/tree/")[0]].items()
+            self._answer(200, [{"type": "file", "path": n, "size": len(b), "oid": "0" * 40} for n, b in listed])
+            return
+        repo, _, revision = repo.partition("?")[0].partition("/revision/")
+        if revision not in ("", "main", COMMIT):
+            self._answer(404, {"error": "Revision not found"})
+            return
         if repo not in self.hub.private:
             self._answer(404, {"error": "Repository not found"})
             return
         names = [".gitattributes", *self.hub.files[repo]]
         self._answer(
             200,
-            {"id": repo, "private": self.hub.private[repo], "sha": "0" * 40,
-             "siblings": [{"rfilename": name} for name in names]},
+            {"id": repo, "private": self.hub.private[repo], "sha": COMMIT,
+             "siblings": [{"rfilename": name, "size": len(self.hub.files[repo].get(name, b""))} for name in names]},
         )  # fmt: skip
+
+    def do_HEAD(self) -> None:
+        if self._allowed():
+            self._file(whole=False)
+
+    def _file(self, *, whole: bool) -> None:
+        """A file as `resolve` gives it: /datasets/OWNER/NAME/resolve/COMMIT/PATH."""
+        repo, _, name = unquote(self.path).removeprefix("/datasets/").partition("/resolve/")
+        body = self.hub.files.get(repo, {}).get(name.partition("/")[2])
+        if body is None or name.partition("/")[0] != COMMIT:
+            self._answer(404, {"error": "Entry not found"})
+            return
+        if whole:
+            self.hub.downloads.append(name.partition("/")[2])
+        self.send_response(200)
+        self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if whole:
+            self.wfile.write(body)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -141,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(400 if self.hub.echo else 401, {"error": f"cannot take {said}" if self.hub.echo else "no"})
         return False
 
-    def _answer(self, status: int, content: dict[str, Any]) -> None:
+    def _answer(self, status: int, content: Any) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")

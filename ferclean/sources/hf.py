@@ -5,6 +5,7 @@ It never uses a network, never runs code from the folder, and never reads a file
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 import tempfile
@@ -23,7 +24,7 @@ from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.own_fields import declared_label, own_attributes
 from ferclean.sources.pictures import picture_of
 from ferclean.sources.rows import SourceRow
-from ferclean.sources.tabular import LABEL_COLUMNS, parquet_file
+from ferclean.sources.tabular import LABEL_COLUMNS, PARQUET, parquet_file
 from ferclean.sources.undivided import refuse_split, split_of_all
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 def read(
     path: str | Path, card: Card, *, image_column: str = "image", label_column: str = "label", split: str | None = None
 ) -> Iterator[SourceRow]:
-    """Rows of all splits; `source_key` is the column of that name, else `<split>/<row number>`.
+    """Rows of all splits of a folder, or of one Parquet file; `source_key` is the column of that name, else
+    `<split>/<row number>`.
 
     Images are encoded, paths below the folder, or rows of numbers. `split` says the split of a folder with only one,
     which its loader calls train for want of a name.
@@ -211,8 +213,11 @@ def _check_target(row: str, attributes: Mapping[str, object], classes: int) -> N
 
 def _open(root: Path, cache: Path) -> Mapping[str, Any]:
     """Split name -> datasets.Dataset, whatever of its local forms the folder has."""
-    if not root.is_dir():
-        raise UsageError(f"{root} is not a folder; a Hugging Face data set is read from a local folder")
+    one = root.is_file() and root.suffix.lower() in PARQUET
+    if not root.is_dir() and not one:
+        raise UsageError(
+            f"{root} is not a folder and no Parquet file; a Hugging Face data set is read from there, or from hf://OWNER/NAME"
+        )
     _refuse_remote_files(root)
     extras.require("hf", "a Hugging Face data set")
     import datasets
@@ -221,6 +226,12 @@ def _open(root: Path, cache: Path) -> Mapping[str, Any]:
     bars = not datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
+        if one:
+            return {
+                "": datasets.load_dataset(
+                    "parquet", data_files=glob.escape(str(root)), split="train", cache_dir=str(cache)
+                )
+            }
         if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
             opened: Dataset | DatasetDict = datasets.load_from_disk(str(root))
         else:

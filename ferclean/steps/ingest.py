@@ -28,6 +28,7 @@ from ferclean.parts.whole_set import check_usable, found_classes, missing_pictur
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.cropping import crop
+from ferclean.sources import hub
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
@@ -39,6 +40,9 @@ from ferclean.summary import Summary
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 """Larger files are quarantined unread: no face picture needs that much."""
+
+HUB = "hub"
+"""The workspace's folder of what is fetched from the Hugging Face Hub."""
 
 _CHUNK = 256
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
@@ -98,19 +102,25 @@ def ingest(
     class, drawn with `seed`, in the source's order; `options` go to the layout (`votes`, `label_column`, ...).
     `dry_run` reads and checks everything and stores nothing.
 
+    A `path` such as `hf://owner/name@revision` is fetched from the Hugging Face Hub into the workspace, at one commit,
+    which is kept as the set's version (`sources.hub`), also in a dry run.
+
     The card "auto" is what `parts.recognised` takes `path` for, where that is sure.
 
     Raises UsageError for options and names, BadDataError when the data cannot be what the card says: no usable
     image, labels counted from another number than the card's codes, a known row with another given label or split.
     """
     options = {name: value for name, value in options.items() if value is not None}
+    fetched = ""
+    if hub.is_address(path):
+        path, fetched = hub.fetched(path, ws.root / HUB)
     if card == AUTO:
         guess = the_sure_one(recognise(path))
         card, path, given = guess.card, guess.path, {**guess.options, **options}
         layout = layout or given.pop("layout", None)
         options = given
     card = card if isinstance(card, Card) else load_card(card)
-    card = replace(card, layout=layout) if layout else card
+    card = replace(card, layout=layout or card.layout, version=fetched or card.version)
     root = sources.root_of(Path(path), options)
     names = name_list(classes if classes is None or isinstance(classes, str) else list(classes))
     if names:
@@ -160,6 +170,8 @@ def ingest(
             card = replace(card, classes=known if set(named) <= set(known) else named)
 
         notes = [*sources.notes(Path(path), card, options), *missing]
+        if fetched:
+            notes.append(f"this is {fetched} of the Hub, which is kept with the set; its files lie in {path}")
         if before is not None:
             refuse_second_folder(ws, Path(before.root), root, set(keys), source_name(Path(path)))
         seen = numeric_codes(codes, card) | set(before.card.get("numeric_codes", ()) if before is not None else ())

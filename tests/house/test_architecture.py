@@ -51,7 +51,7 @@ OWNERS = {
     "torchvision": ("recognition",),
     "cv2": ("recognition",),
     "datasets": ("exports", "sources/hf.py"),
-    "huggingface_hub": ("exports", "sources/hf.py"),
+    "huggingface_hub": ("exports", "sources/hub.py"),
     "typer": ("cli",),
     "streamlit": (),
     "fiftyone": (),

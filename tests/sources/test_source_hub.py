@@ -1,0 +1,97 @@
+"""A set of the Hub comes over the real client from a Hub on the loopback: at one commit, and once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import huggingface_hub.constants
+import pytest
+from hub_stand_in import COMMIT, TOKEN, Hub, hub
+
+from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.sources.hub import fetched
+from ferclean.steps.ingest import ingest
+from ferclean.store.samples import get_dataset, get_samples
+from ferclean.store.workspace import Workspace
+from tests.made_sets import image_bytes
+
+REPO = "ada/faces"
+
+
+def shard(seed: int) -> bytes:
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["Happy", "Sad"])})
+    cells = {"image": [{"bytes": image_bytes(seed + n), "path": None} for n in range(2)], "label": [0, 1]}
+    target = io.BytesIO()
+    datasets.Dataset.from_dict(cells, features=features).to_parquet(target)
+    return target.getvalue()
+
+
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with hub() as made:
+        monkeypatch.setenv("HF_ENDPOINT", made.url)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits before it tries again
+        made.private[REPO] = True
+        made.files[REPO] = {
+            "data/train-00000-of-00001.parquet": shard(0),
+            "data/test-00000-of-00001.parquet": shard(5),
+            "README.md": b"# Faces\n",
+            "faces.py": b"raise SystemExit",
+        }
+        yield made
+
+
+def test_it_is_ingested_at_a_commit_that_is_kept_and_fetched_once(there: Hub, tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    told = ingest(ws, "hf", f"hf://{REPO}")
+    assert told.by_class == {split: {"happiness": 1, "sadness": 1} for split in ("train", "test")}
+    assert get_dataset(ws).card["version"] == f"{REPO}@{COMMIT}"
+    assert any(f"{REPO}@{COMMIT}" in note for note in told.notes)
+    assert (ws.root / "hub/ada--faces/data/train-00000-of-00001.parquet").read_bytes() == shard(0)
+    assert "faces.py" not in there.downloads
+    assert not list((ws.root / "hub").rglob("*.py"))
+    asked = list(there.downloads)
+    again = ingest(ws, "hf", Path(f"hf://datasets/{REPO}@{COMMIT}"))  # as the command line has it
+    assert (again.added, again.unchanged) == (0, 4)
+    assert there.downloads == asked
+    assert set(get_samples(ws)["split"]) == {"train", "test"}
+
+
+def test_what_the_hub_refuses_is_told_without_the_token(
+    there: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wrong in ("hf://faces", "hf://ada/faces/data", "hf://ada/../faces"):
+        with pytest.raises(UsageError, match="write hf://OWNER/NAME"):
+            fetched(wrong, tmp_path)
+    with pytest.raises(FercleanError, match=r"did not give ada/faces \(404\)"):
+        fetched(f"hf://{REPO}@other", tmp_path)
+    there.files[REPO]["data/../../evil.parquet"] = b""
+    with pytest.raises(BadDataError, match="whose names lead elsewhere"):
+        fetched(f"hf://{REPO}", tmp_path)
+    there.files[REPO] = {"model.bin": b""}
+    with pytest.raises(BadDataError, match="holds no data"):
+        fetched(f"hf://{REPO}", tmp_path)
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(FercleanError, match=r"did not give ada/faces \(401\).*in HF_TOKEN"):
+        fetched(f"hf://{REPO}", tmp_path)
+    monkeypatch.setenv("HF_TOKEN", "hf_another")
+    there.echo = True
+    with pytest.raises(FercleanError) as caught:
+        fetched(f"hf://{REPO}", tmp_path)
+    assert "hf_another" not in str(caught.value)
+
+
+def test_a_parquet_file_is_a_data_set_too(tmp_path: Path) -> None:
+    for name in ("some/a", "some/b", "some/in [it]/a"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.parquet").write_bytes(shard(5 if name == "some/b" else 0))
+    one = ingest(Workspace.create(tmp_path / "W"), "hf", tmp_path / "some/in [it]/a.parquet", split="test")
+    assert (one.added, one.by_split) == (2, {"test": 2})
+    (tmp_path / "some/in [it]/a.parquet").unlink()
+    both = ingest(Workspace.create(tmp_path / "V"), "hf", tmp_path / "some")
+    assert (both.added, both.by_split) == (4, {"train": 4})
