@@ -5,6 +5,7 @@ Each body opens the workspace, calls one function and prints what it returned.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,7 +60,9 @@ def ingest(
             autocompletion=completion.cards,
         ),
     ],
-    path: Annotated[Path, typer.Argument(help="The data set's folder or file.")],
+    path: Annotated[
+        Path, typer.Argument(help="The data set's folder or file; a zip or tar, or a path in one, is unpacked.")
+    ],
     votes: Annotated[
         Path | None, typer.Option(help="A file of annotators' votes, such as FERPlus's fer2013new.csv.")
     ] = None,
@@ -83,12 +86,21 @@ def ingest(
         str | None, typer.Option(help="table: what the splits are called here: Training=train,PublicTest=test.")
     ] = None,
     layout: Annotated[str | None, typer.Option(help="Read the card's set in another layout, such as table.")] = None,
+    max_entries: Annotated[
+        int, typer.Option(help="Archives: refuse one of more files and folders.", min=1)
+    ] = 2_000_000,
+    max_gb: Annotated[float, typer.Option(help="Archives: refuse one out of which more comes.", min=0)] = 200,
+    max_file_gb: Annotated[float, typer.Option(help="Archives: refuse a larger file in one.", min=0)] = 50,
+    max_ratio: Annotated[
+        float, typer.Option(help="Archives: refuse one out of which so many times its own size comes.", min=1)
+    ] = 200,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and check everything, store nothing.")] = False,
     yes: Annotated[
         bool, typer.Option("--yes", help="auto: ingest what is recognised without asking; else exit 3 off a terminal.")
     ] = False,
 ) -> None:
     """Read a data set into the workspace. Broken images are kept as quarantined rows with the reason."""
+    from ferclean.parts.at_hand import Caps
     from ferclean.parts.recognised import AUTO
     from ferclean.steps.ingest import ingest as step
 
@@ -99,14 +111,16 @@ def ingest(
         "split_map": split_map, "layout": layout, "split": split, "images": images,
     }  # fmt: skip
     options = {name: value for name, value in options.items() if value is not None}
-    if card == AUTO:
-        guess = recognising.chosen(session, path, yes=yes)
-        card, path, options = guess.card, guess.path, {**guess.options, **options}
-        votes = votes or options.pop("votes", None)
-    with session.progress() as progress:
+    caps = Caps(entries=max_entries, gigabytes=max_gb, file_gigabytes=max_file_gb, ratio=max_ratio)
+    with ExitStack() as stack:
+        if card == AUTO:
+            guess = stack.enter_context(recognising.chosen(session, path, yes=yes, caps=caps, keep=not dry_run))
+            card, path, options = guess.card, guess.path, {**guess.options, **options}
+            votes = votes or options.pop("votes", None)
+        progress = stack.enter_context(session.progress())
         result = step(
-            session.create(), card, path, votes=votes, limit=limit, seed=seed, dry_run=dry_run, progress=progress,
-            **options,
+            session.create(), card, path, votes=votes, limit=limit, seed=seed, dry_run=dry_run, caps=caps,
+            progress=progress, **options,
         )  # fmt: skip
     session.emit("ingest", result.as_dict())
     kept = "would be stored (dry run)" if dry_run else "stored"

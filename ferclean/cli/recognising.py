@@ -6,6 +6,8 @@ It stores nothing, and asks only where somebody can answer.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,27 +16,46 @@ import typer
 from ferclean.cli.plumbing import Session, quoted, warn
 
 if TYPE_CHECKING:
+    from ferclean.parts.at_hand import AtHand, Caps
     from ferclean.parts.recognised import Guess
 
 ASKS = 3
 """Exit code where something was recognised and nobody could be asked: the commands are printed."""
 
 
-def chosen(session: Session, path: Path, *, yes: bool) -> Guess:
-    """What the data set at `path` shall be ingested as.
+@contextmanager
+def chosen(
+    session: Session, path: str | Path, *, yes: bool, caps: Caps | None = None, keep: bool = True
+) -> Iterator[Guess]:
+    """What the data set at `path` shall be ingested as, and where it lies until the block ends (`parts.at_hand`).
 
     With `yes` the surest; on a terminal what the person picks; else the commands are printed, the likeliest first, and
     the program ends with 3. Raises UsageError for `yes` where two are equally likely, and BadDataError where nothing is
     recognised.
     """
-    from ferclean.parts.recognised import recognise, sure, the_sure_one
+    from ferclean.parts.at_hand import at_hand
+    from ferclean.parts.recognised import recognise
+    from ferclean.store.workspace import SOURCES
 
-    guesses = recognise(path)
-    commands = [_command(session, guess) for guess in guesses]
+    with ExitStack() as stack:
+        with session.progress() as progress:
+            here = stack.enter_context(
+                at_hand(session.workspace / SOURCES, path, caps=caps, keep=keep, progress=progress)
+            )
+        guess = _chosen(session, recognise(here.path), here, yes=yes)
+        for sentence in here.notes:
+            session.note(sentence)
+        yield guess
+
+
+def _chosen(session: Session, guesses: list[Guess], here: AtHand, *, yes: bool) -> Guess:
+    from ferclean.parts.recognised import sure, the_sure_one
+
+    commands = [_command(session, guess, here) for guess in guesses]
     if yes:
         best = the_sure_one(guesses)
         if not session.quiet:
-            warn(f"{best.confidence}: {best.card} at {best.path}, for {'; '.join(best.evidence)}")
+            warn(f"{best.confidence}: {best.card} at {here.told(str(best.path))}, for {'; '.join(best.evidence)}")
         return best
     asks = sys.stdin.isatty() and sys.stdout.isatty() and not session.as_json and not session.quiet
     for number, (guess, command) in enumerate(zip(guesses, commands, strict=True), start=1):
@@ -42,7 +63,10 @@ def chosen(session: Session, path: Path, *, yes: bool) -> Guess:
         if not session.as_json and not session.quiet:
             warn(f"   {guess.confidence}: {'; '.join(guess.evidence)}")
     if not asks:
-        told = [{**guess.as_dict(), "command": said} for guess, said in zip(guesses, commands, strict=True)]
+        told = [
+            {**guess.as_dict(), "path": here.told(str(guess.path)), "command": said}
+            for guess, said in zip(guesses, commands, strict=True)
+        ]
         session.emit("ingest", {"recognised": told})
         session.note("nothing was ingested: run one of these commands, or add --yes where one is surer than the others")
         raise typer.Exit(ASKS)
@@ -52,6 +76,6 @@ def chosen(session: Session, path: Path, *, yes: bool) -> Guess:
     return guesses[int(answer) - 1]
 
 
-def _command(session: Session, guess: Guess) -> str:
+def _command(session: Session, guess: Guess, here: AtHand) -> str:
     place = "" if session.workspace_origin in ("default", "environment") else f"-w {quoted(session.workspace)} "
-    return f"ferclean {place}ingest {' '.join(map(quoted, guess.words()))}"
+    return f"ferclean {place}ingest {' '.join(quoted(here.told(word)) for word in guess.words())}"

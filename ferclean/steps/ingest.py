@@ -22,6 +22,7 @@ from ferclean import hashes, sources
 from ferclean.errors import UsageError
 from ferclean.evidence.labels import ClassName
 from ferclean.files import whole_files
+from ferclean.parts.at_hand import AtHand, Caps, at_hand
 from ferclean.parts.pixels import LOOK
 from ferclean.parts.recognised import AUTO, recognise, the_sure_one
 from ferclean.parts.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
@@ -87,6 +88,7 @@ def ingest(
     limit: int | None = None,
     seed: int = 0,
     dry_run: bool = False,
+    caps: Caps | None = None,
     progress: Progress = silent,
     **options: Any,
 ) -> IngestSummary:
@@ -105,32 +107,50 @@ def ingest(
     A `path` such as `hf://owner/name@revision` is fetched from the Hugging Face Hub into the workspace, at one commit,
     which is kept as the set's version (`sources.hub`), also in a dry run.
 
-    The card "auto" is what `parts.recognised` takes `path` for, where that is sure.
+    The card "auto" is what `parts.recognised` takes `path` for, where that is sure. A `path` that is a zip or tar, or
+    leads into one (`set.zip/basic`), is unpacked into the workspace within `caps` (`parts.at_hand`), and the pictures
+    are read from there from then on; a folder that is alone in it is entered.
 
     Raises UsageError for options and names, BadDataError when the data cannot be what the card says: no usable
     image, labels counted from another number than the card's codes, a known row with another given label or split.
     """
-    options = {name: value for name, value in options.items() if value is not None}
     fetched = ""
     if hub.is_address(path):
         path, fetched = hub.fetched(path, ws.root / HUB)
-    if card == AUTO:
+    with at_hand(ws.sources, path, caps=caps, keep=not dry_run, progress=progress) as here:
+        return _ingest(
+            ws, card, here, layout=layout, classes=classes, limit=limit, seed=seed, dry_run=dry_run, progress=progress,
+            options=options, fetched=fetched,
+        )  # fmt: skip
+
+
+def _ingest(
+    ws: Workspace, card: str | Path | Card, here: AtHand, *, layout: str | None, classes: str | Iterable[str] | None,
+    limit: int | None, seed: int, dry_run: bool, progress: Progress, options: dict[str, Any],
+    fetched: str,
+) -> IngestSummary:  # fmt: skip
+    """`ingest` of what is at hand."""
+    path = here.path
+    options = {name: here.local(value) if isinstance(value, str | Path) else value
+               for name, value in options.items() if value is not None}  # fmt: skip
+    if auto := card == AUTO:
         guess = the_sure_one(recognise(path))
         card, path, given = guess.card, guess.path, {**guess.options, **options}
         layout = layout or given.pop("layout", None)
         options = given
     card = card if isinstance(card, Card) else load_card(card)
     card = replace(card, layout=layout or card.layout, version=fetched or card.version)
-    root = sources.root_of(Path(path), options)
     names = name_list(classes if classes is None or isinstance(classes, str) else list(classes))
     if names:
         card = card.with_classes(names)
-    elif not card.classes and (declared := sources.class_names(Path(path), card, options)):
+    path = path if auto else here.entered(card)
+    root = sources.root_of(path, options)
+    if not card.classes and (declared := sources.class_names(path, card, options)):
         card = card.with_classes(declared, declared=True)
     if limit is not None and limit < 1:
         raise UsageError(f"limit is the number of samples to take, 1 or more, not {limit}")
 
-    chosen, left_out = _chosen(Path(path), card, options, limit=limit, seed=seed, progress=progress)
+    chosen, left_out = _chosen(path, card, options, limit=limit, seed=seed, progress=progress)
     shelved = Filling(PixelShelf(ws, size=LOOK[0], channels=LOOK[1]))
     reader = _Reader(ws=ws, card=card, root=root, dry_run=dry_run, shelved=shelved)
     found: list[store.Sample] = []
@@ -139,7 +159,7 @@ def ingest(
     keys: Counter[str] = Counter()
     # rows that a limit leaves out have their keys, too: a key must not depend on which others were drawn
     leftover: set[str] = set()
-    read = sources.read(Path(path), card, options)
+    read = sources.read(path, card, options)
 
     def keyed() -> Iterator[SourceRow]:
         for index, row in enumerate(read):
@@ -161,7 +181,7 @@ def ingest(
         refuse_shifted(codes, card)
         good = [sample for sample in found if sample.quarantine_reason is None]
         missing = missing_pictures(found, root, "images" in sources.options_of(sources.source(card.layout).read))
-        check_usable(found, good, Path(path), missing)
+        check_usable(found, good, path, missing)
         before = store.find_dataset(ws)
         if not card.classes:
             named = found_classes(found)
@@ -169,11 +189,11 @@ def ingest(
             # a class that has lost its last image is still a class of this workspace
             card = replace(card, classes=known if set(named) <= set(known) else named)
 
-        notes = [*sources.notes(Path(path), card, options), *missing]
+        notes = [*here.notes, *sources.notes(path, card, options), *missing]
         if fetched:
             notes.append(f"this is {fetched} of the Hub, which is kept with the set; its files lie in {path}")
         if before is not None:
-            refuse_second_folder(ws, Path(before.root), root, set(keys), source_name(Path(path)))
+            refuse_second_folder(ws, Path(before.root), root, set(keys), source_name(path))
         seen = numeric_codes(codes, card) | set(before.card.get("numeric_codes", ()) if before is not None else ())
         if shifted := perhaps_shifted(seen, card.codes):
             notes.append(shifted)
@@ -182,7 +202,7 @@ def ingest(
             redistributable=card.redistributable, card={**card.as_dict(), "numeric_codes": sorted(seen)},
         )  # fmt: skip
         put = store.put_samples(
-            ws, found, dataset=dataset, present=set(keys) - leftover, source=source_name(Path(path)), dry_run=dry_run
+            ws, found, dataset=dataset, present=set(keys) - leftover, source=source_name(path), dry_run=dry_run
         )
     splits = [name for name in ("train", "validation", "test") if any(s.split == name for s in good)]
     table = Counter((sample.split, sample.given_label) for sample in good)

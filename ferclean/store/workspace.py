@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
 CONFIG_NAME = "ferclean.toml"
+SOURCES = "sources"
 
 _ELSEWHERE = "choose another workspace with --workspace"
 _PAST = ("runs", "releases", "splits", "images", "pixels", "reports", "encoders")
@@ -121,6 +122,11 @@ class Workspace:
     def images(self) -> Path:
         """The folder with pictures that the source did not hold as files."""
         return self.root / "images"
+
+    @property
+    def sources(self) -> Path:
+        """The folder with what was unpacked or fetched; its pictures are read from there (`parts/at_hand.py`)."""
+        return self.root / SOURCES
 
     @property
     def pixels(self) -> Path:

@@ -1,0 +1,169 @@
+"""A data set that comes as an archive, brought to hand: unpacked into the workspace, where its pictures are read from.
+
+It never changes the archive, keeps nothing of one that was refused or not ingested, and unpacks an unchanged one once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ferclean.errors import BadDataError, FercleanError, UsageError, few
+from ferclean.files import whole_folder
+from ferclean.progress import Progress, silent
+from ferclean.sources.admission import Admission, Caps
+from ferclean.sources.archive import kind_of, unpack
+from ferclean.sources.cards import Card
+from ferclean.sources.file_names import is_clutter
+
+__all__ = ["AtHand", "Caps", "at_hand"]
+
+_COMPLETE, _FILES = "complete.json", "files"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtHand:
+    """Where a data set lies on this machine, and how it was named."""
+
+    path: Path
+    """What is read."""
+    whole: bool = False
+    """Whether `path` is all of an archive."""
+    files: Path | None = None
+    """The folder of what was unpacked; None where the data set lies where its path says."""
+    named: str = ""
+    """How the archive was named."""
+    notes: tuple[str, ...] = field(default=())
+
+    def entered(self, card: Card) -> Path:
+        """`path`, or what alone lies in a whole archive: a folder that is no split or class of `card`, or a file."""
+        path = self.path
+        while self.whole and path.is_dir():
+            inside = [entry for entry in path.iterdir() if not is_clutter(entry.name)]
+            if len(inside) != 1 or card.split_of(inside[0].name) or card.label_of(inside[0].name):
+                break
+            path = inside[0]
+        return path
+
+    def told(self, text: str) -> str:
+        """A text in which the unpacked folder is called by the archive's name."""
+        return text.replace(str(self.files), self.named) if self.files is not None else text
+
+    def local(self, value: str | Path) -> str | Path:
+        """The other way: a path in the archive as one on this machine; anything else as it is."""
+        inside = self.files is not None and str(value).startswith(f"{self.named}/")
+        return f"{self.files}{str(value).removeprefix(self.named)}" if inside else value
+
+
+@contextmanager
+def at_hand(
+    folder: Path, path: str | Path, *, caps: Caps | None = None, keep: bool = True, progress: Progress = silent
+) -> Iterator[AtHand]:
+    """Yield where the data set lies that `path` names: itself, or, of an archive or a path in one, what it holds.
+
+    That is unpacked below `folder` (a workspace's `sources`), unless it lies there since before. It stays when the
+    block ends well and `keep` says so; then what was unpacked of other archives goes. Else it goes again, if this call
+    has made it. Errors that pass through call it by the archive's name.
+
+    Raises BadDataError for an archive that is damaged, hostile or beyond the caps, and for a path that it lacks.
+    """
+    archive, inner = _archive_of(Path(path))
+    if archive is None:
+        yield AtHand(path=Path(path))
+        return
+    there_before = folder.parent.exists()
+    home = folder / _name_of(archive)
+    fresh = not (home / _COMPLETE).is_file()
+    if fresh:
+        try:
+            _bring(archive, home, str(archive), caps or Caps(), progress)
+        except BaseException:
+            _leave(folder, there_before)
+            raise
+    files, named = home / _FILES, str(archive)
+    try:
+        yield AtHand(
+            path=_inside(files, inner, named), whole=not inner, files=files, named=named,
+            notes=tuple(_notes(home, named, fresh, keep)),
+        )  # fmt: skip
+    except BaseException as error:
+        if fresh:
+            _remove(home)
+            _leave(folder, there_before)
+        if isinstance(error, FercleanError):
+            error.args = tuple(str(arg).replace(str(files), named) for arg in error.args)
+        raise
+    if not keep and fresh:
+        _remove(home)
+        _leave(folder, there_before)
+    elif keep:
+        for other in folder.iterdir():
+            if other != home and (other / _COMPLETE).is_file():
+                _remove(other)
+
+
+def _archive_of(path: Path) -> tuple[Path | None, str]:
+    """(the archive that is `path`, or that a part of it names; what it names inside, "" for all of it)."""
+    for whole in (path, *path.parents):
+        if whole.exists():
+            if not whole.is_file() or kind_of(whole.name) is None:
+                break
+            inner = path.relative_to(whole)
+            if ".." in inner.parts:
+                raise UsageError(f"{path} leads out of {whole}")
+            return whole, "" if inner == Path() else inner.as_posix()
+    return None, ""
+
+
+def _name_of(archive: Path) -> str:
+    """The folder of an archive as it is now: another file of its name, or other content, has another."""
+    real = archive.resolve()
+    at = real.stat()
+    told = hashlib.sha256(f"{real}\0{at.st_size}\0{at.st_mtime_ns}".encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{re.sub(r'[^A-Za-z0-9.-]+', '_', archive.name)[:60]}-{told[:10]}"
+
+
+def _bring(archive: Path, home: Path, named: str, caps: Caps, progress: Progress) -> None:
+    with whole_folder(home) as draft:
+        (draft / _FILES).mkdir()
+        came = unpack(archive, draft / _FILES, caps=caps, shown=named, progress=progress)
+        (draft / _COMPLETE).write_text(_facts(came), "utf-8")
+
+
+def _facts(came: Admission) -> str:
+    return json.dumps({"files": came.files, "bytes": came.bytes, "left_out": came.left_out})
+
+
+def _notes(home: Path, named: str, fresh: bool, keep: bool) -> Iterator[str]:
+    facts = json.loads((home / _COMPLETE).read_text("utf-8"))
+    if keep or not fresh:
+        when = "" if fresh else " since before"
+        yield f"the {facts['files']:,} files of {named} lie{when} below {home / _FILES} and are read there: keep them"
+    if facts["left_out"]:
+        yield f"{facts['left_out']:,} entries of {named} are no data (hidden, or an operating system's): left out"
+
+
+def _inside(files: Path, inner: str, named: str) -> Path:
+    if not (files / inner).exists():
+        held = few(sorted(entry.name for entry in files.iterdir()))
+        raise BadDataError(f"{named} holds no {inner!r}; on top it holds {held}")
+    return files / inner
+
+
+def _remove(home: Path) -> None:
+    # first what says that it is whole, so that nobody takes the half of it for all
+    (home / _COMPLETE).unlink(missing_ok=True)
+    shutil.rmtree(home)
+
+
+def _leave(folder: Path, there_before: bool) -> None:
+    """Take empty folders away that were made for nothing."""
+    for made in (folder, *(() if there_before else (folder.parent,))):
+        with suppress(OSError):
+            made.rmdir()
