@@ -61,7 +61,11 @@ def ingest(
         ),
     ],
     path: Annotated[
-        Path, typer.Argument(help="The data set's folder or file; a zip or tar, or a path in one, is unpacked.")
+        str,
+        typer.Argument(
+            help="The data set's folder or file; a zip or tar, or a path in one, is unpacked, an address "
+            "(s3://bucket/faces, https://host/set.zip) fetched.",
+        ),
     ],
     votes: Annotated[
         Path | None, typer.Option(help="A file of annotators' votes, such as FERPlus's fer2013new.csv.")
@@ -115,7 +119,7 @@ def ingest(
     with ExitStack() as stack:
         if card == AUTO:
             guess = stack.enter_context(recognising.chosen(session, path, yes=yes, caps=caps, keep=not dry_run))
-            card, path, options = guess.card, guess.path, {**guess.options, **options}
+            card, path, options = guess.card, str(guess.path), {**guess.options, **options}
             votes = votes or options.pop("votes", None)
         progress = stack.enter_context(session.progress())
         result = step(

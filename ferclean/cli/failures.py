@@ -108,6 +108,10 @@ def lost_output(error: BaseException) -> OSError | None:
 
 def _interrupted(argv: Sequence[str], verb: str | None) -> Failure:
     words = [word for word in argv if word != "--force"] if verb in WITHOUT_FORCE else list(argv)
+    if any("://" in word for word in words):
+        from ferclean.parts.at_hand import without_secrets
+
+        words = [without_secrets(word) for word in words]
     resume = shlex.join(["ferclean", *words])
     kept = KEPT.get(verb or "", "nothing that was stored is lost")
     return Failure(

@@ -1,6 +1,6 @@
-"""A data set that comes as an archive, brought to hand: unpacked into the workspace, where its pictures are read from.
+"""A data set in an archive or at an address, brought to hand: into the workspace, where its pictures are read from.
 
-It never changes the archive, keeps nothing of one that was refused or not ingested, and unpacks an unchanged one once.
+It never changes the archive, keeps nothing of what was refused or not ingested, and brings what is unchanged once.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ferclean.errors import BadDataError, FercleanError, UsageError, few
 from ferclean.files import whole_folder
 from ferclean.progress import Progress, silent
+from ferclean.sources import addresses
 from ferclean.sources.admission import Admission, Caps
 from ferclean.sources.archive import kind_of, unpack
 from ferclean.sources.cards import Card
@@ -61,32 +64,53 @@ class AtHand:
         return f"{self.files}{str(value).removeprefix(self.named)}" if inside else value
 
 
+def without_secrets(word: str) -> str:
+    """A word of a command line as it may be shown: an address without user, password and query."""
+    return addresses.shown(word) if addresses.is_address(word) else word
+
+
 @contextmanager
 def at_hand(
     folder: Path, path: str | Path, *, caps: Caps | None = None, keep: bool = True, progress: Progress = silent
 ) -> Iterator[AtHand]:
     """Yield where the data set lies that `path` names: itself, or, of an archive or a path in one, what it holds.
 
-    That is unpacked below `folder` (a workspace's `sources`), unless it lies there since before. It stays when the
-    block ends well and `keep` says so; then what was unpacked of other archives goes. Else it goes again, if this call
-    has made it. Errors that pass through call it by the archive's name.
+    What lies at an address (`sources.addresses`) is fetched first, an archive there unpacked. It is brought below
+    `folder` (a workspace's `sources`), unless it lies there since before, and stays when the block ends well and `keep`
+    says so; then what was brought before goes. Else it goes again, if this call has brought it. Errors that pass
+    through call it as `path` does.
 
-    Raises BadDataError for an archive that is damaged, hostile or beyond the caps, and for a path that it lacks.
+    Raises BadDataError for an archive that is damaged, hostile or beyond the caps, and for a path that it lacks; as
+    `addresses.look` does for an address.
     """
-    archive, inner = _archive_of(Path(path))
-    if archive is None:
-        yield AtHand(path=Path(path))
-        return
+    if addresses.is_address(path):
+        path = addresses.local_path(str(path)) or str(path)
+    if isinstance(path, str) and addresses.is_address(path):
+        address, inner = _archive_in(path)
+        remote = addresses.look(address)
+        named, home = remote.shown, folder / f"{_plain(remote.name)}-{addresses.fingerprint(remote)}"
+        bring, close = partial(_fetched, remote), remote.close
+    else:
+        archive, inner = _archive_of(Path(path))
+        if archive is None:
+            yield AtHand(path=Path(path))
+            return
+        named, home = str(archive), folder / _name_of(archive)
+        bring, close = partial(unpack, archive), _nothing
     there_before = folder.parent.exists()
-    home = folder / _name_of(archive)
     fresh = not (home / _COMPLETE).is_file()
-    if fresh:
-        try:
-            _bring(archive, home, str(archive), caps or Caps(), progress)
-        except BaseException:
-            _leave(folder, there_before)
-            raise
-    files, named = home / _FILES, str(archive)
+    files = home / _FILES
+    try:
+        if fresh:
+            with whole_folder(home) as draft:
+                (draft / _FILES).mkdir()
+                came = bring(draft / _FILES, caps=caps or Caps(), shown=named, progress=progress)
+                (draft / _COMPLETE).write_text(_facts(came), "utf-8")
+    except BaseException:
+        _leave(folder, there_before)
+        raise
+    finally:
+        close()
     try:
         yield AtHand(
             path=_inside(files, inner, named), whole=not inner, files=files, named=named,
@@ -108,6 +132,10 @@ def at_hand(
                 _remove(other)
 
 
+def _nothing() -> None:
+    """An archive on this machine needs no goodbye."""
+
+
 def _archive_of(path: Path) -> tuple[Path | None, str]:
     """(the archive that is `path`, or that a part of it names; what it names inside, "" for all of it)."""
     for whole in (path, *path.parents):
@@ -126,14 +154,38 @@ def _name_of(archive: Path) -> str:
     real = archive.resolve()
     at = real.stat()
     told = hashlib.sha256(f"{real}\0{at.st_size}\0{at.st_mtime_ns}".encode("utf-8", "surrogateescape")).hexdigest()
-    return f"{re.sub(r'[^A-Za-z0-9.-]+', '_', archive.name)[:60]}-{told[:10]}"
+    return f"{_plain(archive.name)}-{told[:10]}"
 
 
-def _bring(archive: Path, home: Path, named: str, caps: Caps, progress: Progress) -> None:
-    with whole_folder(home) as draft:
-        (draft / _FILES).mkdir()
-        came = unpack(archive, draft / _FILES, caps=caps, shown=named, progress=progress)
-        (draft / _COMPLETE).write_text(_facts(came), "utf-8")
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", name)[:60]
+
+
+def _archive_in(address: str) -> tuple[str, str]:
+    """(the address, up to an archive in its path; what it names inside that)."""
+    parts = urlsplit(address)
+    steps = parts.path.split("/")
+    for place, step in enumerate(steps[:-1]):
+        if kind_of(step):
+            inner = "/".join(map(unquote, steps[place + 1 :])).strip("/")
+            if ".." in inner.split("/"):
+                raise UsageError(f"{addresses.shown(address)} leads out of the archive")
+            return urlunsplit(parts._replace(path="/".join(steps[: place + 1]))), inner
+    return address, ""
+
+
+def _fetched(remote: addresses.Remote, target: Path, *, caps: Caps, shown: str, progress: Progress) -> Admission:
+    """Fetch into `target`; an archive is unpacked there, and not kept."""
+    admission = Admission(shown, caps)
+    if not (remote.single and kind_of(remote.name)):
+        addresses.fetch(remote, target, admission, progress=progress)
+        return admission
+    packed = target.with_name("packed")
+    packed.mkdir()
+    addresses.fetch(remote, packed, admission, progress=progress)
+    came = unpack(packed / remote.name, target, caps=caps, shown=shown, progress=progress)
+    shutil.rmtree(packed)
+    return came
 
 
 def _facts(came: Admission) -> str:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 from ferclean.errors import BadDataError
 from ferclean.sources.file_names import is_clutter
@@ -50,6 +51,7 @@ class Admission:
         self.entries = self.files = self.left_out = self.bytes = 0
         self._taken: set[str] = set()
         self._folders: set[str] = set()
+        self._turn = Lock()
 
     def refusal(self, name: str, why: str, mend: str) -> BadDataError:
         """The error about one entry."""
@@ -87,7 +89,8 @@ class Admission:
 
     def count_bytes(self, count: int) -> None:
         """So many bytes more. Raises BadDataError when all together, or their ratio to the archive, cross a cap."""
-        self.bytes += count
+        with self._turn:
+            self.bytes += count
         if self.bytes > self.caps.gigabytes * _GB:
             raise self.over(f"more than {self.caps.gigabytes:g} GB come out of it", "--max-gb")
         if self._packed is not None and self.bytes > max(FLOOR, self.caps.ratio * self._packed):

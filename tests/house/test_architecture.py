@@ -52,6 +52,7 @@ OWNERS = {
     "cv2": ("recognition",),
     "datasets": ("exports", "sources/hf.py"),
     "huggingface_hub": ("exports", "sources/hub.py"),
+    "fsspec": ("sources/addresses.py",),
     "typer": ("cli",),
     "streamlit": (),
     "fiftyone": (),

@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 OTHER_NAMES = {
     "cv2": "opencv-python-headless", "PIL": "pillow", "sklearn": "scikit-learn", "umap": "umap-learn", "yaml": "pyyaml",
 }  # fmt: skip
-BROUGHT = {"huggingface_hub": "timm"}
+BROUGHT = {"huggingface_hub": "timm", "fsspec": "torch"}
 NEEDED_BY = {
     ("streamlit", "review"): ["review --no-open"],
     ("fiftyone", "browse"): ["browse --no-open"],
