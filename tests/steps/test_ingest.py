@@ -114,52 +114,6 @@ def test_one_image_under_two_labels_is_two_samples(ws: Workspace, tmp_path: Path
     assert summary.quarantined == {"file: missing": 1}
 
 
-def odd_files(folder: Path) -> dict[str, str | None]:
-    """Write odd files; the value is the start of the reason they are quarantined with, None when they are fine."""
-
-    def save(name: str, image: Image.Image, kind: str, **options: object) -> None:
-        image.save(folder / name, kind, **options)
-
-    base = Image.fromarray(pixels(0))
-    (folder / "zero.jpg").write_bytes(b"")
-    (folder / "truncated.jpg").write_bytes(image_bytes(0, side=200)[:700])
-    (folder / "text.jpg").write_text("I am no picture")
-    save("tiny.png", Image.new("RGB", (1, 1)), "PNG")
-    save("strip.png", Image.new("RGB", (2000, 3)), "PNG")
-    save("animated.gif", base.convert("P"), "GIF", save_all=True, append_images=[base.rotate(90).convert("P")])
-    save("fine.webp", base, "WEBP")
-    save("cmyk.jpg", base.convert("CMYK"), "JPEG")
-    save("deep.png", Image.fromarray(pixels(0, grey=True).astype(np.uint16) * 257), "PNG")
-    save("palette.png", base.quantize(8), "PNG")
-    save("bit.png", base.convert("1"), "PNG")
-    save("alpha.png", base.convert("RGBA"), "PNG")
-    save("huge.png", Image.new("1", (9000, 9000)), "PNG")
-    return {
-        "zero.jpg": "image: empty",
-        "truncated.jpg": "image: cannot be decoded",
-        "text.jpg": "image: not an image in a known format",
-        "tiny.png": "image: too small (1x1",
-        "strip.png": "image: too small (2000x3",
-        "huge.png": "image: too many pixels (9000x9000",
-    } | dict.fromkeys(
-        ["animated.gif", "fine.webp", "cmyk.jpg", "deep.png", "palette.png", "bit.png", "alpha.png"], None
-    )  # fmt: skip
-
-
-def test_every_odd_file_is_converted_or_quarantined_with_the_reason(ws: Workspace, tmp_path: Path) -> None:
-    (tmp_path / "set/happy").mkdir(parents=True)
-    expected = odd_files(tmp_path / "set/happy")
-    summary = ingest(ws, "image_folder", tmp_path / "set")
-    table = stored(ws)
-    found = {key.removeprefix("happy/"): reason for key, reason in table["quarantine_reason"].items()}
-    assert found.keys() == expected.keys()
-    for name, reason in expected.items():
-        assert (found[name] is None) if reason is None else found[name].startswith(reason), (name, found[name])
-    assert sum(summary.quarantined.values()) == 6
-    assert summary.quarantined["image: too small"] == 2
-    assert summary.added == len(expected)
-
-
 def test_links_that_leave_are_quarantined_and_never_read(ws: Workspace, tmp_path: Path) -> None:
     root = write_folder(tmp_path / "set", ["happy/a.png"])
     (tmp_path / "secret.png").write_bytes(image_bytes(5))
