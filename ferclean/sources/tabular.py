@@ -20,6 +20,8 @@ LABEL_COLUMNS = ("label", "given_label", "expression", "emotion", "class", "grou
 SPLIT_COLUMNS = ("split", "usage", "partition", "subset")
 KEY_COLUMNS = ("source_key",)
 PARQUET = (".parquet", ".pq")
+OWN_COLUMNS = ("sample_id", "source_key", "split", "given_label", "suggested_label", "label_quality")
+"""With which a table of ours begins."""
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 
 
@@ -75,7 +77,8 @@ def header_of(path: Path) -> list[str]:
 
 
 def records_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row number from 0, cells by column) of every row; rows of a CSV without any content are no rows.
+    """(row number from 0, cells by column) of every row; rows of a CSV without any content are no rows, and one that
+    the table form wrote has its cells as they were before they were escaped.
 
     Raises BadDataError, naming the row, for one with more or fewer cells than the header: its labels may have moved.
     """
@@ -88,13 +91,14 @@ def records_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
         return
     lines = csv_rows(path)
     _, header = next(lines)
+    ours = tuple(header[: len(OWN_COLUMNS)]) == OWN_COLUMNS
     for number, (line, row) in enumerate(lines):
         if len(row) != len(header):
             raise BadDataError(
                 f"{path}, row {number} (line {line}): {len(row)} cells for {len(header)} columns; quote cells that "
                 "hold a comma"
             )
-        yield number, dict(zip(header, row, strict=True))
+        yield number, dict(zip(header, map(unescape_cell, row) if ours else row, strict=True))
 
 
 def columns_of(path: Path) -> dict[str, list[Any]]:
