@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ferclean.evidence.compat.issues import error_rate, find_label_issues, get_label_quality_scores
+    from ferclean.steps.apply import apply
     from ferclean.steps.audit import audit
     from ferclean.steps.decide import decide
     from ferclean.steps.diff import diff
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ferclean.steps.import_scores import score_file as import_scores
     from ferclean.steps.ingest import ingest
     from ferclean.steps.judge import add_judge, ask_judge
+    from ferclean.steps.merge import merge
     from ferclean.steps.predict import predict
     from ferclean.steps.probe import score_probe as probe
     from ferclean.steps.push import push
@@ -36,6 +38,7 @@ __all__ = [
     "Workspace",
     "__version__",
     "add_judge",
+    "apply",
     "ask_judge",
     "audit",
     "decide",
@@ -48,6 +51,7 @@ __all__ = [
     "get_label_quality_scores",
     "import_scores",
     "ingest",
+    "merge",
     "predict",
     "probe",
     "push",

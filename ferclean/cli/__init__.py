@@ -22,6 +22,7 @@ try:
         data_verbs,
         hub_verb,
         judge_verb,
+        patch_verbs,
         people_verbs,
         recognizer_verbs,
         release_verbs,
@@ -90,6 +91,7 @@ recognizer_verbs.add_to(app)
 judge_verb.add_to(app)
 people_verbs.add_to(app)
 release_verbs.add_to(app)
+patch_verbs.add_to(app)
 hub_verb.add_to(app)
 
 VERBS = [command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback]

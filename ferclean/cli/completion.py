@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ferclean.store.names import Names
 
 VARIABLE = "_FERCLEAN_COMPLETE"
-FORMS = ("hf", "rafdb", "image_folder", "coco", "cleanlab", "fiftyone", "table")
+FORMS = ("hf", "rafdb", "image_folder", "coco", "cleanlab", "fiftyone", "table", "patch")
 ACTIONS = ("keep", "relabel", "ambiguous", "exclude", "skip")
 
 

@@ -189,11 +189,13 @@ def export(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder to write (a file for the table form).")],
     form: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="hf, rafdb, image_folder, coco, cleanlab, fiftyone or table.", autocompletion=completion.forms
+            help="hf, rafdb, image_folder, coco, cleanlab, fiftyone, table or patch (no pictures); default hf, or "
+            "patch where the licence forbids passing pictures on.",
+            autocompletion=completion.forms,
         ),
-    ] = "hf",
+    ] = None,
     release: Annotated[
         str | None,
         typer.Option(
@@ -204,12 +206,16 @@ def export(
         Literal["default", "decided_test", "train", "validation", "test"],
         typer.Option(help="All splits, test as it was published; all as people decided, test too; or one split alone."),
     ] = "default",
+    since: Annotated[
+        str,
+        typer.Option(help="patch: the release that it leads on from.", autocompletion=completion.releases_and_original),
+    ] = "original",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export at the same place.")
     ] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Write a release as a Hugging Face data set, in RAF-DB's layout, for other tools, or as a table."""
+    """Write a release as a Hugging Face data set, in RAF-DB's layout, for other tools, as a table or as a patch."""
     from ferclean.steps.export import export as step
 
     session: Session = context.obj
@@ -219,6 +225,7 @@ def export(
             form=form,
             release=release,
             configuration=configuration,
+            since=since,
             out=out,
             overwrite=overwrite,
             dry_run=dry_run,
@@ -226,11 +233,19 @@ def export(
         )
     session.emit("export", result.as_dict())
     session.set_aside(result.quarantined)
-    session.say(f"{form} export of {release or 'the workspace'}: {result.path}")
+    if form is None and result.form == "patch":
+        session.note(
+            "the licence forbids passing pictures on, so this is a patch; --form hf writes them for your own use"
+        )
+    session.say(f"{result.form} export of {release or 'the workspace'}: {result.path}")
     session.table(["split", "samples"], list(result.counts.items()))
     for warning in result.warnings:
         session.say(f"note: {warning}")
-    session.next(f"retrain --dataset {quoted(result.path)}" if form == "hf" else "status")
+    ways = {
+        "hf": f"retrain --dataset {quoted(result.path)}",
+        "patch": f"apply {quoted(result.path)} --to OTHER_WORKSPACE",
+    }
+    session.next(ways.get(result.form, "status"))
 
 
 def retrain(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from ferclean.exports import cleanlab, coco, fiftyone, hf, image_folder, rafdb, table
+from ferclean.exports import cleanlab, coco, fiftyone, hf, image_folder, patch, rafdb, table
 from ferclean.exports.content import Content
 from ferclean.progress import Progress
 
@@ -39,4 +39,5 @@ EXPORTS: dict[str, Export] = {
     "cleanlab": cleanlab,
     "fiftyone": fiftyone,
     "table": table,
+    "patch": patch,
 }

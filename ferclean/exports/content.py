@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ class Content:
     """The triage run whose verdicts it holds; None before one, and where its file was deleted."""
     configuration: str = DEFAULT
     """One of CONFIGURATIONS."""
+    since: str = ORIGINAL
+    """The release from which a patch leads to this one."""
     lost: tuple[Run, ...] = ()
     """`runs.lost_behind_verdicts`: what a release is exported without, as from a backup of the database alone."""
 
@@ -109,16 +111,18 @@ class Content:
         return counted
 
 
-def read_content(ws: Workspace, release: str | None, configuration: str = DEFAULT) -> Content:
+def read_content(ws: Workspace, release: str | None, configuration: str = DEFAULT, *, since: str = ORIGINAL) -> Content:
     """Join the workspace's table with a release's items, which need no verdicts: those that were deleted are `lost`.
 
-    Raises UsageError for an unknown release or configuration, and for a split without any image; without a release
-    FercleanError where verdicts or scores were deleted.
+    Raises UsageError for an unknown release (also `since`) or configuration, and for a split without any image; without
+    a release FercleanError where verdicts or scores were deleted.
     """
     if configuration not in CONFIGURATIONS:
         raise UsageError(f"unknown configuration {configuration!r}; {among(configuration, CONFIGURATIONS)}")
     with ws.reading("export"):
-        return _content(ws, release, configuration)
+        if since != ORIGINAL:
+            get_release(ws, since)
+        return replace(_content(ws, release, configuration), since=since)
 
 
 def _content(ws: Workspace, release: str | None, configuration: str) -> Content:

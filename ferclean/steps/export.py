@@ -12,11 +12,13 @@ from pathlib import Path
 from ferclean.errors import UsageError, among
 from ferclean.exports import EXPORTS
 from ferclean.exports.card import licence_warning
-from ferclean.exports.content import DEFAULT, read_content
+from ferclean.exports.content import DECIDED_TEST, DEFAULT, ORIGINAL, read_content
+from ferclean.exports.patch import changed_items
 from ferclean.exports.table import is_ours
 from ferclean.exports.target import check_target, write_file, write_folder
 from ferclean.progress import Progress, silent
 from ferclean.store.pictures import lost_pictures, set_aside_lost
+from ferclean.store.samples import get_dataset
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
@@ -54,16 +56,19 @@ class ExportSummary(Summary):
 def export(
     ws: Workspace,
     *,
-    form: str,
+    form: str | None = None,
     out: str | Path,
     release: str | None = None,
     configuration: str = DEFAULT,
+    since: str = ORIGINAL,
     overwrite: bool = False,
     dry_run: bool = False,
     progress: Progress = silent,
 ) -> ExportSummary:
-    """Write a release in one of the forms of EXPORTS: hf, rafdb, image_folder, coco, cleanlab, fiftyone, table.
+    """Write a release in one of the forms of EXPORTS: hf, rafdb, image_folder, coco, cleanlab, fiftyone, table, patch.
 
+    Without a `form`, hf where the licence lets the pictures be passed on, else patch, which holds none. A patch leads
+    on from the release `since` ("original": the labels as given), which no other form has a use for.
     `release` "original" stands for the labels as given; the table form also works without any. The test split stays as
     it was published, unless the `configuration` "decided_test" is asked for; "train", "validation" and "test" write
     that split alone. With `overwrite` an earlier export at `out` is replaced, and files that others put there stay.
@@ -72,11 +77,16 @@ def export(
     Raises UsageError for an unknown form or release, or a target that holds anything else; BadDataError when the
     form cannot hold the data.
     """
+    form = form or ("hf" if get_dataset(ws).redistributable else "patch")
     if form not in EXPORTS:
         raise UsageError(f"unknown export form {form!r}; {among(form, EXPORTS)}")
+    if since != ORIGINAL and form != "patch":
+        raise UsageError(f"--since is what a patch leads on from: the form {form} holds a whole release; leave it out")
+    if form == "patch" and configuration == DEFAULT:
+        configuration = DECIDED_TEST  # what is applied is the release as it is
     module, target = EXPORTS[form], Path(out)
     check_target(target, single_file=module.SINGLE_FILE, overwrite=overwrite, ours=is_ours)
-    content = read_content(ws, release, configuration)
+    content = read_content(ws, release, configuration, since=since)
     lost: dict[str, str] = {}
     if module.HOLDS_PIXELS:
         wanted = list(content.rows["sample_id"])
@@ -105,7 +115,7 @@ def export(
         path=str(target),
         release=release,
         configuration=configuration,
-        rows=len(content.table) if module.SINGLE_FILE else len(content.rows),
+        rows=len(changed_items(content) if form == "patch" else content.table if module.SINGLE_FILE else content.rows),
         counts={split: sum(of_class.values()) for split, of_class in by_class.items()},
         by_class=by_class,
         files=files,

@@ -5,23 +5,16 @@ It never changes a given label, never touches the test split by itself, and neve
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from collections import Counter
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
-from ferclean.derived import reading
 from ferclean.errors import FercleanError, UsageError, among, few
 from ferclean.evidence.constants import STANDARD
-from ferclean.exports.content import ORIGINAL, write_csv
-from ferclean.files import check_absent, whole_file, whole_folder
-from ferclean.parts.changelog import changelog, items_of, step_between, version_after
+from ferclean.exports.content import write_csv
+from ferclean.files import check_absent, whole_file
 from ferclean.parts.curating import (
     UNUSABLE_ABOVE,
     Rules,
@@ -31,13 +24,14 @@ from ferclean.parts.curating import (
     original_items,
     told_about,
 )
+from ferclean.parts.freezing import Plan, check_name, counts_of, freeze
 from ferclean.printable import printable
 from ferclean.progress import Progress, silent
 from ferclean.store import runs
 from ferclean.store.decisions import current_decisions
 from ferclean.store.guidelines import guidelines
-from ferclean.store.releases import NewerReleaseError, Release, content_digest, list_releases, put_release
-from ferclean.store.samples import fingerprint, get_dataset
+from ferclean.store.releases import NewerReleaseError, content_digest, list_releases
+from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
@@ -52,11 +46,6 @@ THRESHOLD = STANDARD.change_at
 The probabilities are calibrated, so a change of 0.5 to 0.6 still mends more labels than it spoils: on FER2013's
 development rows, after 300 decisions, 0.5 brings 79.5 % of the clear labels right and 0.6 only 77.6 %, and of the wrong
 labels that are changed 87 % become right."""
-
-LABELS, FACTS = "labels.parquet", "release.json"
-"""The files in a release's folder: its items, and everything else that is recorded of it."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +133,7 @@ def release(
     threshold = THRESHOLD if threshold is None else threshold
     unmended = UNMENDED if unmended is None else unmended
     if name is not None:
-        _check_name(name)
+        check_name(name)
     _check_options(policy, threshold, ambiguous, unmended, on_conflict, budget)
     if ids_to is not None and not budget:
         raise UsageError("--ids-to takes the faces that --budget N names: say how many")
@@ -197,65 +186,26 @@ def _release(
     }
     if told_by_people := guidelines(ws):  # what labels mean belongs to what is released, and is not its content
         config["guidelines"] = [one.as_dict() for one in told_by_people.values()]
-    counts = _counts(items, dataset.classes) | told.as_counts()
-    newest = known[-1] if known else None
-    if name is None and newest is not None and not _differs(newest.config, config, beside=("guidelines",)):
-        name = newest.name
-    existing = next((one for one in known if one.name == name), None)
-    if existing is not None and _differs(existing.config, config):
-        raise UsageError(
-            f"release {name!r} is frozen since {existing.created_at} and its content or policy differs from "
-            f"what would be released now; choose another name, and see `ferclean diff {name} NEW_NAME`"
-        )
-    if existing is None:
-        since = ORIGINAL if newest is None else newest.name
-        before = items_of(ws, since, table)
-        step, why = step_between(before, items)
-        config["version"] = version_after(newest, step, name=name)
-        config["changelog"] = changelog(since, before, items, keys_of(table), step=step if newest else None, why=why)
-    made = existing or Release(
-        name=name or config["version"],
-        policy=policy,
-        threshold=config["threshold"],
-        created_at=datetime.now(UTC).isoformat(timespec="microseconds"),  # `revert` tells what was said since
-        fingerprint=fingerprint(ws),
-        config=config,
-        counts=counts,
-    )
-    folder = ws.releases / made.name
-    written = _lies_there(folder, config)
-    if not dry_run and existing is None:
-        put_release(ws, made, items, seen=[one.name for one in known])
+    counts = counts_of(items, dataset.classes) | told.as_counts()
+    plan = Plan(policy=policy, threshold=config["threshold"], config=config, counts=counts)
+    made = freeze(ws, name, plan, items, table, known=known, beside=("guidelines",), dry_run=dry_run, progress=progress)
     if ids_to is not None:
         _write_look_first(Path(ids_to), told.look_first)
-    if not dry_run:
-        progress("writing the release's files", 2, 3)
-        if not written:
-            _write_folder(folder, made, items, table)
-        progress("released", 3, 3)
     return ReleaseSummary(
-        name=made.name,
-        version=made.config.get("version"),
-        changelog=made.config.get("changelog"),
-        policy=made.policy,
-        threshold=made.threshold,
-        path=str(folder),
-        fingerprint=made.fingerprint,
+        name=made.release.name,
+        version=made.release.config.get("version"),
+        changelog=made.release.config.get("changelog"),
+        policy=made.release.policy,
+        threshold=made.release.threshold,
+        path=str(made.folder),
+        fingerprint=made.release.fingerprint,
         counts=counts,  # in the order of the classes, which the store does not keep
         changes=changes(original_items(table), items, keys_of(table)),
         look_first=told.look_first,
         after_looking=told.after_looking,
-        unchanged_since=None if existing is None else str(existing.created_at),
+        unchanged_since=made.unchanged_since,
         dry_run=dry_run,
     )
-
-
-def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or name == ORIGINAL:
-        raise UsageError(
-            f"{name!r} cannot name a release: up to 64 letters, digits, '.', '_' or '-', starting with a letter or "
-            f"digit, and not {ORIGINAL!r} (the set as it was given)"
-        )
 
 
 def _check_options(policy: str, threshold: float, ambiguous: str, unmended: str, on_conflict: str, budget: int) -> None:
@@ -286,65 +236,6 @@ def _decisions(ws: Workspace, table: pd.DataFrame, on_conflict: str) -> pd.DataF
             "--on-conflict latest"
         )
     return decisions
-
-
-def _counts(items: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, Any]:
-    included = items[items["included"]]
-    reasons = items["reason"].dropna().str.replace(r" \(p .*\)$", "", regex=True)
-    return {
-        "before": _per_class(items, "given_label", classes),
-        "after": _per_class(included, "label", classes),
-        "included": len(included),
-        "left_out": len(items) - len(included),
-        "relabelled": int((included["label"] != included["given_label"]).sum()),
-        "reasons": {str(reason): int(n) for reason, n in reasons.value_counts().sort_index().items()},
-    }
-
-
-def _per_class(items: pd.DataFrame, column: str, classes: tuple[str, ...]) -> dict[str, dict[str, int]]:
-    """Split -> every class in the card's order -> samples."""
-    found = Counter(zip(items["split"], items[column], strict=True))
-    splits = dict.fromkeys(items["split"])
-    return {split: {name: found[split, name] for name in classes} for split in splits}
-
-
-def _differs(said: dict[str, Any], config: dict[str, Any], *, beside: tuple[str, ...] = ()) -> bool:
-    """Whether a release's recorded config is another one's in what it says of the samples, or in how it came to it, or
-    in what is named `beside`."""
-    keys = ("content", "policy", "threshold", "ambiguous", "unmended", *beside)
-    return any(said.get(key) != config.get(key) for key in keys)
-
-
-def _lies_there(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether the files of a release with this config lie at `folder` already; an empty folder holds none.
-
-    Raises UsageError where others lie there, such as those of a release that a restored backup does not know; and what
-    `reading` raises where they cannot be read. None of them is touched.
-    """
-    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    way_on = "nothing was changed: choose another name, or move that folder away"
-    labels, facts = folder / LABELS, folder / FACTS
-    with reading(labels, way_on):
-        content = content_digest(pd.read_parquet(labels))
-    with reading(facts, way_on):
-        said = json.loads(facts.read_text("utf-8"))["config"]
-        differs = _differs(said | {"content": content}, config)
-    if differs:
-        raise UsageError(
-            f"{folder} holds the files of another release of this name, as from before a backup was restored; {way_on}"
-        )
-    return True
-
-
-def _write_folder(folder: Path, made: Release, items: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Both files appear together or not at all."""
-    with whole_folder(folder) as draft:
-        labels = items.merge(table[["sample_id", "source_key"]], on="sample_id", how="left")
-        labels.to_parquet(draft / LABELS, index=False)
-        facts = {"schema": 1, **asdict(made)}
-        body = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
-        (draft / FACTS).write_text(body + "\n", encoding="utf-8")
 
 
 def _write_look_first(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ ARRAYS = {"error_rate", "find_label_issues", "get_label_quality_scores"}
 VERBS = {
     "ingest", "doctor", "encode", "score", "probe", "import_scores", "add_judge", "ask_judge", "triage", "status",
     "decide", "audit", "release", "diff", "revert", "export", "report", "retrain",
-    "predict", "push",
+    "predict", "push", "apply", "merge",
 }  # fmt: skip
 
 
@@ -54,6 +54,6 @@ def test_what_a_verb_returns_is_a_summary() -> None:
     assert [kind for kind in returned if not issubclass(kind, Summary)] == []
 
 
-@pytest.mark.parametrize("name", sorted(VERBS - {"add_judge", "predict", "push"}))
+@pytest.mark.parametrize("name", sorted(VERBS - {"add_judge", "predict", "push", "merge"}))
 def test_a_verb_takes_the_workspace_first(name: str) -> None:
     assert next(iter(inspect.signature(getattr(ferclean, name)).parameters)) == "ws"

@@ -59,7 +59,7 @@ def test_a_version_follows_from_the_release_of_somebody_who_was_quicker(
         release(work.ws, "theirs")
         put_release(*args, **named)
 
-    monkeypatch.setattr("ferclean.steps.release.put_release", after_theirs)
+    monkeypatch.setattr("ferclean.parts.freezing.put_release", after_theirs)
     made = release(work.ws, "ours")
     assert (made.version, made.changelog and made.changelog["since"]) == ("1.0.1", "theirs")
     assert get_release(work.ws, "ours").config["version"] == "1.0.1"

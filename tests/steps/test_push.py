@@ -129,6 +129,13 @@ def test_pixels_that_may_not_be_passed_on_are_refused_before_anything_is_asked(t
     assert there.private == {}
 
 
+def test_a_patch_goes_where_pixels_may_not(there: Hub, tmp_path: Path) -> None:
+    export(shared(released=True).ws, release="v1", out=tmp_path / "patch")
+    done = push(tmp_path / "patch", REPO)
+    assert (done.form, done.files) == ("patch", 2)
+    assert set(there.files[REPO]) == {"patch.jsonl", "README.md", MANIFEST}
+
+
 def test_only_the_files_of_the_export_go_and_none_from_outside_of_it(there: Hub, folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)

@@ -1,0 +1,230 @@
+"""The patch form: what a release changed, as one file of JSON lines without pixels, for whoever holds a legal copy.
+
+It never holds a pixel, a path beyond the source's own key, or the name of a person who decided.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import ferclean
+from ferclean.errors import BadDataError, UsageError
+from ferclean.exports.card import card_template
+from ferclean.exports.content import DECIDED_TEST, DEFAULT, ORIGINAL, Content
+from ferclean.exports.soft_targets import DIGITS
+from ferclean.missing import is_missing
+from ferclean.progress import Progress
+from ferclean.recognition.images import readable_pixels
+from ferclean.recognition.perceptual import NAME as PERCEPTUAL
+from ferclean.recognition.perceptual import SIDE, perceptual_hashes
+from ferclean.sources.rows import reason_kind
+from ferclean.store.pixels import PixelShelf
+from ferclean.store.releases import content_digest, get_release_items
+
+SINGLE_FILE = False
+HOLDS_PIXELS = False
+
+FILE = "patch.jsonl"
+FORMAT, FORMAT_VERSION = "ferclean-patch", 1
+RULES = ("threshold", "ambiguous", "unmended", "unusable_above")
+"""What of a release's config says by which rules it was made."""
+ABOUT = ("title", "homepage", "citation")
+"""What of the set's card a header holds for the README."""
+MOST_WORDS = 1000
+"""Characters of a reason, a name or a card's words."""
+FROM_PATCH = "patch: "
+"""How the reason of a change begins that came with a patch."""
+_BLOCK = 8192
+_SAID = ("split", "label", "included", "soft_label", "weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """What some pictures look like: `pixel_hash` (N,), None where a picture is lost; `perceptual_hash` (N,), 64 hex
+    digits, None also for a flat one."""
+
+    pixel_hash: list[str | None]
+    perceptual_hash: list[str | None]
+
+
+def check(content: Content, out: Path) -> list[str]:
+    """Says how many lines there will be. Raises UsageError without a release, and for a part of one: a patch is whole,
+    the test split as people decided."""
+    if content.release is None:
+        raise UsageError("a patch holds what a release changed: pass --release NAME (`ferclean release` makes one)")
+    if content.configuration not in (DEFAULT, DECIDED_TEST):
+        raise UsageError(f"a patch is a whole release: leave --configuration {content.configuration} out")
+    return [f"{len(changed_items(content)):,} samples differ from {content.since}, and are in the patch"]
+
+
+def changed_items(content: Content) -> pd.DataFrame:
+    """The release's items that differ from `content.since` in what they say of a sample, in the source's order.
+
+    Columns as `get_release_items`, and old_label (None: it was left out there).
+    """
+    assert content.name is not None
+    new, old = get_release_items(content.ws, content.name), _items_since(content)
+    was = {row[0]: _comparable(row[1:]) for row in _rows(old)}
+    keep, before = [], []
+    for number, row in enumerate(_rows(new)):
+        earlier = was.get(row[0])
+        if earlier != _comparable(row[1:]):
+            keep.append(number)
+            before.append(earlier[1] if earlier is not None and earlier[2] else None)
+    return new.iloc[keep].assign(old_label=pd.Series(before, index=new.index[keep], dtype="object"))
+
+
+def write(content: Content, target: Path, *, progress: Progress) -> None:
+    """Write patch.jsonl (a header, then a line per sample that the release changed) and README.md.
+
+    What it costs beside the table: the pictures of these samples, from their shelf, 8,192 at once.
+    """
+    items = changed_items(content)
+    facts = content.table.set_index("sample_id")[["source_key", "content_hash", "path", "verdict"]]
+    with (target / FILE).open("w", encoding="ascii", newline="\n") as out:
+        out.write(json.dumps(header(content, len(items))) + "\n")
+        for start in range(0, len(items), _BLOCK):
+            progress("writing the patch", start, len(items))
+            part = items.iloc[start : start + _BLOCK]
+            for line in _lines(content, part.join(facts, on="sample_id")):
+                out.write(json.dumps(line, allow_nan=False) + "\n")
+    progress("writing the patch", len(items), len(items))
+    write_patch_card(target / "README.md", header(content, len(items)))
+
+
+def header(content: Content, lines: int) -> dict[str, Any]:
+    """The first line: of which set and release the patch is, and by which rules that was made."""
+    made, about = content.release, content.dataset
+    assert made is not None
+    since = None if content.since == ORIGINAL else content_digest(get_release_items(content.ws, content.since))
+    content_is = made.config.get("content") or content_digest(get_release_items(content.ws, made.name))
+    return {
+        "format": FORMAT, "format_version": FORMAT_VERSION, "written_by": f"ferclean {ferclean.__version__}",
+        "about": {name: str(about.card.get(name) or "")[:MOST_WORDS] for name in ABOUT},
+        "dataset": about.name, "licence": about.licence, "classes": list(about.classes), "perceptual": PERCEPTUAL,
+        "since": {"release": content.since, "content": since},
+        "sources": [
+            {
+                "release": made.name, "version": made.config.get("version"), "policy": made.policy,
+                "fingerprint": made.fingerprint, "content": content_is,
+                "rules": {name: made.config.get(name) for name in RULES},
+            }
+        ],
+        "lines": lines,
+    }  # fmt: skip
+
+
+def write_patch_card(path: Path, header: dict[str, Any]) -> None:
+    """The README beside a patch."""
+    text = card_template("patch_card.md.jinja").render(header=header, file=FILE)
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def public_reason(reason: Any) -> str | None:
+    """A reason without the name of who decided, and without what a quarantine tells of a file.
+
+    >>> public_reason("decision: relabel by ann"), public_reason("patch: automatic: unusable (p 0.910)")
+    ('decision: relabel', 'automatic: unusable (p 0.910)')
+    """
+    if is_missing(reason) or not reason:
+        return None
+    text = str(reason).removeprefix(FROM_PATCH)
+    if text.startswith("quarantined: "):
+        return reason_kind(text)[:MOST_WORDS]
+    return re.sub(r"(decision: \w+) by .*", r"\1", text, flags=re.DOTALL)
+
+
+def public_key(key: str) -> str:
+    """A source's key as it may be passed on: of one that leads anywhere on a disk, the last name alone.
+
+    >>> public_key("train/fear/a.png"), public_key("/home/ada/a.png"), public_key("C:..\\\\a.png"), public_key("..")
+    ('train/fear/a.png', 'a.png', 'a.png', 'unnamed')
+    """
+    if not leads_out(key):
+        return key
+    last = re.split(r"[\\/:]", key)[-1]
+    return "unnamed" if last in ("", "..") else last
+
+
+def leads_out(key: str) -> bool:
+    """Whether a key is an absolute path or climbs out of a folder, on any system."""
+    parts = re.split(r"[\\/]", key)
+    home = key.startswith("~") and len(parts) > 1
+    return home or ".." in parts or key[:1] in ("/", "\\") or bool(PureWindowsPath(key).drive)
+
+
+def pixel_hash_of(look: np.ndarray) -> str:
+    """SHA-256 of a picture decoded to SIDE x SIDE grey: the same for every lossless way to store it."""
+    return hashlib.sha256(look.tobytes()).hexdigest()
+
+
+def _lines(content: Content, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    looks = _looks(content, rows)
+    for number, row in enumerate(rows.to_dict("records")):
+        row = {name: None if is_missing(value) else value for name, value in row.items()}
+        soft = row["soft_label"]
+        yield {
+            "source_key": public_key(row["source_key"]), "split": row["split"], "content_hash": row["content_hash"],
+            "pixel_hash": looks.pixel_hash[number], "perceptual_hash": looks.perceptual_hash[number],
+            "given_label": row["given_label"], "old_label": row["old_label"], "label": row["label"],
+            "included": bool(row["included"]), "weight": round(float(row["weight"]), DIGITS),
+            "soft_label": None if soft is None else [round(float(p), DIGITS) for p in soft],
+            "reason": public_reason(row["reason"]), "verdict": row["verdict"],
+        }  # fmt: skip
+
+
+def _looks(content: Content, rows: pd.DataFrame) -> Looks:
+    """Of these rows: from the shelf of the first look, else decoded; a picture that is lost is found by its key and
+    bytes alone."""
+    shelf = PixelShelf(content.ws, size=SIDE, channels=1)
+    contents = list(rows["content_hash"])
+    known = [one for one in dict.fromkeys(contents) if isinstance(one, str)]
+    good = dict(zip(known, shelf.holds(known) & ~shelf.damaged(known), strict=True))
+    found: dict[str, np.ndarray] = {}
+    for row in rows[["source_key", "path", "content_hash"]].to_dict("records"):
+        if not isinstance(row["content_hash"], str) or good[row["content_hash"]]:
+            continue
+        try:
+            data = content.image({str(name): None if is_missing(value) else value for name, value in row.items()})
+            found[row["content_hash"]] = readable_pixels(data, size=SIDE, channels=1)[0]
+        except BadDataError:
+            continue
+    on_shelf = [one for one in known if good[one]]
+    found |= dict(zip(on_shelf, shelf.take(on_shelf)[:, 0], strict=True)) if on_shelf else {}
+    have = [one for one in known if one in found]
+    bits, told = perceptual_hashes(np.array([found[one] for one in have], np.uint8).reshape(-1, SIDE, SIDE))
+    seen = {one: row.tobytes().hex() for one, row, plain in zip(have, bits, told, strict=True) if plain}
+    return Looks(
+        pixel_hash=[pixel_hash_of(found[one]) if one in found else None for one in contents],
+        perceptual_hash=[seen.get(one) for one in contents],
+    )
+
+
+def _items_since(content: Content) -> pd.DataFrame:
+    if content.since != ORIGINAL:
+        return get_release_items(content.ws, content.since)
+    table = content.table
+    included = table["quarantine_reason"].isna() & table["given_label"].notna()
+    return table[["sample_id", "split"]].assign(
+        label=table["given_label"], included=included, soft_label=None, weight=1.0
+    )
+
+
+def _rows(items: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+    return zip(*(items[name] for name in ("sample_id", *_SAID)), strict=True)
+
+
+def _comparable(said: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What `content_digest` sees of an item."""
+    split, label, included, soft, weight = said
+    targets = None if is_missing(soft) else tuple(round(float(p), DIGITS) for p in soft)
+    return split, None if is_missing(label) else label, bool(included), targets, round(float(weight), DIGITS)

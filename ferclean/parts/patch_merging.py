@@ -1,0 +1,182 @@
+"""Several patches on one set: what they agree on, what one of them alone says, and where they contradict each other.
+
+It never settles a contradiction unasked, and the order of the patches changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ferclean.errors import BadDataError, FercleanError, UsageError, among, few
+from ferclean.exports.patch import FILE
+from ferclean.parts.patch_file import Line, Patch
+from ferclean.printable import printable
+
+PEOPLE = "people"
+"""To be preferred: what a person decided, over what no person did."""
+Claim = tuple[int, Line]
+"""What the patch at a place says of a sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conflict:
+    """A sample about which patches contradict each other."""
+
+    source_key: str
+    says: dict[str, str]
+    """Patch -> what becomes of the sample, in words."""
+    labels: bool
+    """False where only soft labels or weights differ."""
+
+
+def check_alike(patches: Sequence[Patch]) -> tuple[str, str | None]:
+    """What all of them lead on from. Raises UsageError where that differs, or the set or its classes do."""
+    if not patches:
+        raise UsageError("give one patch at least")
+    first = patches[0]
+    for other in patches[1:]:
+        if other.header["dataset"] != first.header["dataset"] or set(other.classes) != set(first.classes):
+            about = [f"{one.path}: {one.header['dataset']} ({', '.join(one.classes)})" for one in (first, other)]
+            raise UsageError(f"patches of different sets have nothing in common: {'; '.join(about)}")
+        if other.since != first.since:
+            raise UsageError(
+                f"{first.path} leads on from {first.since[0]} and {other.path} from {other.since[0]}, or from another "
+                "release of that name: apply one after the other"
+            )
+    return first.since
+
+
+def in_order_of(patch: Patch, classes: tuple[str, ...]) -> list[Line]:
+    """Its lines with soft labels in this order of classes. Raises BadDataError where these are others."""
+    if patch.classes == classes:
+        return patch.lines
+    if set(patch.classes) != set(classes):
+        strange = sorted(set(patch.classes) - set(classes)) or sorted(set(classes) - set(patch.classes))
+        raise BadDataError(
+            f"{patch.path}, line 1: its classes are {', '.join(patch.classes)}, those here {', '.join(classes)} "
+            f"({few(strange)}; {among(strange[0], classes)}): it is a patch of another set"
+        )
+    places = [patch.classes.index(name) for name in classes]
+    return [
+        line if line.soft_label is None else replace(line, soft_label=tuple(line.soft_label[at] for at in places))
+        for line in patch.lines
+    ]
+
+
+def preferred(patches: Sequence[Patch], prefer: str | Path | None) -> int | str | None:
+    """The place of the patch that is preferred, or PEOPLE. Raises UsageError for anything else."""
+    if prefer is None or prefer == PEOPLE:
+        return None if prefer is None else PEOPLE
+    asked = Path(prefer)
+    for place, patch in enumerate(patches):
+        if asked in (patch.path, patch.path.parent) or asked.absolute() in (
+            patch.path.absolute(), patch.path.absolute().parent,
+        ):  # fmt: skip
+            return place
+    known = [PEOPLE, *(str(patch.path) for patch in patches)]
+    raise UsageError(f"--prefer {prefer}: no such patch is merged here; {among(str(prefer), known)}")
+
+
+def agreed(claims: Sequence[Claim], prefer: int | str | None = None) -> Line | None:
+    """The one line that all claims about a sample come to; None where they contradict each other.
+
+    >>> from ferclean.parts.patch_merging import agreed
+    >>> agreed([]) is None
+    True
+    """
+    asked = [line for place, line in claims if place == prefer] if isinstance(prefer, int) else []
+    if prefer == PEOPLE:
+        asked = [line for _, line in claims if (line.reason or "").startswith("decision: ")]
+    for lines in ([line for _, line in claims], asked):
+        if len({line.says() for line in lines}) == 1:
+            # of those who say the same a person's reason goes first, and the order of patches does not count
+            best = min(lines, key=_rank)
+            return replace(best, verdict=min((one.verdict for one in lines if one.verdict), default=None))
+    return None
+
+
+def _rank(line: Line) -> tuple[Any, ...]:
+    return (
+        not (line.reason or "").startswith("decision: "), line.reason or "", line.source_key, line.content_hash or "",
+        line.pixel_hash or "", line.perceptual_hash or "", line.split, line.old_label or "",
+    )  # fmt: skip
+
+
+def conflict_of(claims: Sequence[Claim], names: Sequence[str]) -> Conflict:
+    """How the claims about a sample contradict each other; `names` of the patches."""
+    said = {names[place]: _in_words(line) for place, line in claims}
+    labels = len({(line.label, line.included) for _, line in claims}) > 1
+    return Conflict(source_key=claims[0][1].source_key, says=said, labels=labels)
+
+
+def refuse(conflicts: Sequence[Conflict]) -> None:
+    """Raises FercleanError, naming the first of them, where there are any."""
+    if not conflicts:
+        return
+    labels = [one for one in conflicts if one.labels]
+    shown = (
+        f"{printable(one.source_key)} ({', '.join(f'{name}: {said}' for name, said in one.says.items())})"
+        for one in (*labels, *(one for one in conflicts if not one.labels))
+    )
+    raise FercleanError(
+        f"the patches contradict each other about {len(conflicts):,} samples ({len(labels):,} labels, else soft labels "
+        f"or weights): {few(shown, 10)}; nothing was written: say with --prefer which patch is right, or `--prefer "
+        f"{PEOPLE}` for decisions over what no person decided"
+    )
+
+
+def merged(patches: Sequence[Patch], prefer: int | str | None = None) -> tuple[dict[str, Any], list[Line]]:
+    """The header and lines of one patch that says what all of them say; samples are known by their bytes and key.
+
+    The same for any order of the patches, and for one that comes twice. Raises UsageError for patches that do not go
+    together (`check_alike`), FercleanError, naming them, for contradictions that `prefer` does not settle.
+    """
+    release, content = check_alike(patches)
+    classes = min(patch.classes for patch in patches)
+    claims: dict[tuple[str | None, str], list[Claim]] = {}
+    for place, patch in enumerate(patches):
+        for line in in_order_of(patch, classes):
+            claims.setdefault(line.sample(), []).append((place, line))
+    names = patch_names(patches)
+    lines, conflicts = _settled(claims, names, prefer)
+    refuse(conflicts)
+    lines.sort(key=lambda line: (line.source_key, line.content_hash or "", _rank(line)))
+    first = min(patches, key=lambda patch: str(patch.header))
+    header = first.header | {
+        "classes": list(classes), "since": {"release": release, "content": content}, "lines": len(lines),
+        "sources": _different(one for patch in patches for one in patch.sources),
+    }  # fmt: skip
+    return header, lines
+
+
+def patch_names(patches: Sequence[Patch]) -> list[str]:
+    """How messages tell patches apart: by the last name of each, where these differ."""
+    short = [patch.path.parent.name if patch.path.name == FILE else patch.path.name for patch in patches]
+    return short if len(set(short)) == len(short) and all(short) else [str(patch.path) for patch in patches]
+
+
+def _settled(
+    claims: Mapping[Any, Sequence[Claim]], names: Sequence[str], prefer: int | str | None
+) -> tuple[list[Line], list[Conflict]]:
+    lines, conflicts = [], []
+    for said in claims.values():
+        line = agreed(said, prefer)
+        if line is None:
+            conflicts.append(conflict_of(said, names))
+        else:
+            lines.append(line)
+    return lines, conflicts
+
+
+def _different(sources: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [found for _, found in sorted({repr(sorted(one.items(), key=str)): one for one in sources}.items())]
+
+
+def _in_words(line: Line) -> str:
+    label = line.label if line.included else "left out"
+    if line.soft_label is None:
+        return f"{label}" + (f", weight {line.weight:g}" if line.weight != 1 else "")
+    return f"{label}, soft {max(line.soft_label):.2f}, weight {line.weight:g}"

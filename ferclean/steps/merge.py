@@ -1,0 +1,69 @@
+"""Several patches on one set become one, whatever their order; where they contradict each other, nothing is written.
+
+It never looks at a picture or a workspace.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ferclean.errors import UsageError
+from ferclean.exports.patch import FILE, write_patch_card
+from ferclean.exports.target import check_target, write_folder
+from ferclean.parts.patch_file import read_patch
+from ferclean.parts.patch_merging import merged, preferred
+from ferclean.summary import Summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeSummary(Summary):
+    """What a merge wrote."""
+
+    path: str
+    """The folder with the merged patch."""
+    patches: int
+    lines: int
+    """Samples that the merged patch is about."""
+    shared: int
+    """Samples about which more than one of the patches had a line."""
+    sources: list[dict[str, Any]]
+    """The releases that it comes from."""
+
+
+def merge(
+    patches: Sequence[str | Path], out: str | Path, *, prefer: str | Path | None = None, overwrite: bool = False
+) -> MergeSummary:
+    """Write the patch that says what all of `patches` say, to be applied or pushed as any other.
+
+    The same in any order and grouping, and with one that comes twice. Samples are known by their bytes and source key:
+    patches from copies that differ are better applied together (`ferclean apply A B`), where pictures can be compared.
+
+    Raises UsageError for fewer than two patches, or those of different sets or of different beginnings; FercleanError,
+    naming the samples, where they contradict each other and `prefer` (one of them, or "people") does not settle it.
+    """
+    if len(patches) < 2:
+        raise UsageError("give two patches at least: one alone is merged already")
+    target = Path(out)
+    check_target(target, single_file=False, overwrite=overwrite, ours=lambda path: False)
+    read = [read_patch(path) for path in patches]
+    header, lines = merged(read, preferred(read, prefer))
+
+    def fill(folder: Path) -> None:
+        with (folder / FILE).open("w", encoding="ascii", newline="\n") as file:
+            file.write(json.dumps(header) + "\n")
+            for line in lines:
+                said = asdict(line)
+                del said["number"]  # of the file that it was read from
+                file.write(json.dumps(said, allow_nan=False) + "\n")
+        write_patch_card(folder / "README.md", header)
+
+    release = "+".join(str(one["release"]) for one in header["sources"])
+    write_folder(target, fill, form="patch", about={"dataset": header["dataset"], "release": release})
+    total = sum(len(patch.lines) for patch in read)
+    return MergeSummary(
+        path=str(target), patches=len(read), lines=len(lines), shared=total - len(lines), sources=header["sources"]
+    )
