@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ferclean.errors import UsageError
-from ferclean.health import card, copies, faces, order, orphans
+from ferclean.health import card, copies, faces, order, orphans, people
 from ferclean.health.finding import SEVERITIES, Finding, finding
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.images import BLANK_CONTRAST
@@ -73,6 +73,7 @@ def doctor(
         lambda: orphans.orphans(ws, table, Path(dataset.root), limited=bool(dataset.card.get("left_out"))),
         lambda: order.order(ws, table, dataset.classes),
         lambda: _left_out(table, still),
+        lambda: people.across_splits(still),
         lambda: copies.equal(still),
         lambda: copies.near(ws, still, progress, tell),
         lambda: faces.faces(ws, still, progress, tell),  # what the look for copies saw

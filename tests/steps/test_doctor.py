@@ -17,7 +17,7 @@ from ferclean.steps.doctor import DoctorReport, Finding, doctor
 from ferclean.steps.ingest import ingest
 from ferclean.store import verdicts
 from ferclean.store.workspace import Workspace
-from tests.made_sets import RAFDB_CODES, image_bytes, pixels, rafdb_pairs, write_rafdb
+from tests.made_sets import RAFDB_CODES, image_bytes, pixels, rafdb_pairs, write_csv, write_folder, write_rafdb
 
 PAIRS = rafdb_pairs(per_class=21, test=2)
 
@@ -186,6 +186,32 @@ def test_copies_conflicts_and_leaks_are_told_apart(tmp_path: Path) -> None:
     assert found["leak"].examples == ["train_00004", "test_0001"]
     assert report.gate_crossed
     assert [finding.severity for finding in told(report)] == ["error", "error", "warning"]
+
+
+@pytest.mark.parametrize("column", ["person", "Subject_ID"])
+def test_people_in_several_splits_are_told_where_the_set_says_who_is_shown(tmp_path: Path, column: str) -> None:
+    rows = [["path", "label", "split", column]]
+    who = ("a", "a", "b", "b", "c", "c", "")
+    splits = ("train", "test", "train", "train", "validation", "test", "test")
+    rows += [[f"{number}.png", "fear", split, one] for number, (one, split) in enumerate(zip(who, splits, strict=True))]
+    write_folder(tmp_path, [row[0] for row in rows[1:]])
+    _, report = examined(tmp_path, write_csv(tmp_path / "faces.csv", rows), load_card("table"), attributes=column)
+    found = by_kind(report)["same_person"]
+    assert found.message == (
+        f"2 of 3 people ({column.lower()}) are in several splits, with 4 pictures (1 in train, 1 in validation, 2 in "
+        "test): a, c"
+    )
+    assert (found.severity, found.count, [len(shown) for shown in found.shown]) == ("warning", 4, [2, 2])
+
+
+def test_people_of_files_names_are_told_and_those_of_one_split_are_not(tmp_path: Path) -> None:
+    for name, split in (("S010_004_00000017", "train"), ("S010_006_00000015", "test"), ("S011_001_00000016", "train")):
+        write_folder(tmp_path / "set", [f"{split}/happy/{name}.png"])
+    _, report = examined(tmp_path, tmp_path / "set", load_card("ckplus"))
+    assert "1 of 2 people (person) are in several splits" in by_kind(report)["same_person"].message
+    shutil.move(tmp_path / "set/test/happy/S010_006_00000015.png", tmp_path / "set/train/happy/S010_006_00000015.png")
+    _, report = examined(tmp_path / "one", tmp_path / "set", load_card("ckplus"))
+    assert "same_person" not in by_kind(report)
 
 
 def test_quarantined_rows_are_counted_by_reason(tmp_path: Path) -> None:

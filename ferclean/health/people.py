@@ -1,0 +1,47 @@
+"""Are people of one split in another, too? What a set says about who is shown tells: JAFFE and CK+ in file names,
+others in a column (`--attributes`). A recognizer that has learned a person's face then seems better than it is.
+
+It looks at no picture: where a set does not say who is shown, it says nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from ferclean.errors import few
+from ferclean.health.finding import SHOWN, Finding, finding
+
+WHO = ("person", "person_id", "subject", "subject_id", "identity", "identity_id", "actor", "actor_id", "speaker")
+"""Attributes that name a person, in any case; the first that a set has."""
+NOBODY = ("", "-1", "?", "n/a", "nan", "none", "unknown")
+"""What stands there for somebody whom nobody knows."""
+SPLITS = ("train", "validation", "test")
+
+
+def across_splits(table: pd.DataFrame) -> Iterator[Finding]:
+    """People with usable pictures in several splits, with how many pictures there are of them in each."""
+    usable = table[table["quarantine_reason"].isna()]
+    named = [{str(key).lower(): value for key, value in one.items()} for one in usable["attributes"]]
+    known = next((name for name in WHO if any(name in one for one in named)), None)
+    if known is None:
+        return
+    who = pd.Series([str(one.get(known, "")).strip() for one in named], index=usable.index, dtype="object")
+    who = who[~who.str.lower().isin(NOBODY)]
+    splits = usable.loc[who.index, "split"]
+    several = splits.groupby(who).transform("nunique") > 1
+    if not several.any():
+        return
+    rows, people = usable.loc[who.index[several]], who[several]
+    found = splits[several].value_counts()
+    counted = ", ".join(f"{found[split]:,} in {split}" for split in SPLITS if found.get(split))
+    names = few(sorted(set(people)), 3)
+    message = (
+        f"{people.nunique():,} of {who.nunique():,} people ({known}) are in several splits, with {len(rows):,} "
+        f"pictures ({counted}): {names}"
+    )
+    # one picture of each split, person by person
+    first = rows.assign(who=people).drop_duplicates(["who", "split"])
+    shown = [tuple(members["sample_id"]) for _, members in first.groupby("who", sort=True)]
+    yield finding("same_person", "warning", message, rows, shown=shown[:SHOWN])
