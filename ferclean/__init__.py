@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ferclean.steps.retrain import retrain
     from ferclean.steps.revert import revert
     from ferclean.steps.score import score
+    from ferclean.steps.split import split
     from ferclean.steps.status import status
     from ferclean.steps.triage import triage
     from ferclean.store.workspace import Workspace
@@ -60,6 +61,7 @@ __all__ = [
     "retrain",
     "revert",
     "score",
+    "split",
     "status",
     "triage",
 ]

@@ -27,6 +27,7 @@ try:
         recognizer_verbs,
         release_verbs,
         score_verbs,
+        split_verb,
     )
     from ferclean.cli.failures import INTERRUPTED, failure_of, lost_output, tell
     from ferclean.cli.plumbing import check_words, make_session, split_global_options
@@ -90,6 +91,7 @@ data_verbs.add_to(app)
 recognizer_verbs.add_to(app)
 judge_verb.add_to(app)
 people_verbs.add_to(app)
+split_verb.add_to(app)
 release_verbs.add_to(app)
 patch_verbs.add_to(app)
 hub_verb.add_to(app)

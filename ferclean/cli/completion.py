@@ -119,6 +119,11 @@ def splits(context: typer.Context, incomplete: str) -> list[str]:
     return _after_commas(incomplete, _names(context).splits)
 
 
+def kept_splits(context: typer.Context) -> list[str]:
+    """For release --splits."""
+    return sorted(path.parent.name for path in (_workspace(context) / "splits").glob("*/splits.json"))
+
+
 def encoders(context: typer.Context) -> list[str]:
     """For probe."""
     return sorted(path.stem for path in (_workspace(context) / "encoders").glob("*.safetensors"))

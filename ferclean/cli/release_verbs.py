@@ -60,6 +60,13 @@ def release(
             "are left out."
         ),
     ] = None,
+    splits: Annotated[
+        str | None,
+        typer.Option(
+            help="Divide the set as `ferclean split` did under this name; default as published.",
+            autocompletion=completion.kept_splits,
+        ),
+    ] = None,
     budget: Annotated[int, typer.Option(help="Name this many faces that a person should still look at.", min=0)] = 0,
     ids_to: Annotated[Path | None, typer.Option(help="Write those faces to a CSV file.")] = None,
     on_conflict: Annotated[
@@ -73,12 +80,15 @@ def release(
     session: Session = context.obj
     result = step(
         session.open(), name, policy=policy, threshold=threshold, ambiguous=ambiguous, unmended=unmended,
-        on_conflict=on_conflict, budget=budget, ids_to=ids_to, dry_run=dry_run,
+        on_conflict=on_conflict, splits=splits, budget=budget, ids_to=ids_to, dry_run=dry_run,
     )  # fmt: skip
     session.emit("release", result.as_dict())
     session.say(
         f"release {result.name} ({result.policy}{', dry run' if dry_run else ''}): {len(result.changes)} changes"
     )
+    if result.splits:
+        new = "; its test split is not the published one" if result.splits["new_test"] else ""
+        session.say(f"divided by the splits {result.splits['name']}{new}")
     _tell_version(session, result)
     session.table(
         ["split", *_classes(result.counts["after"])], [[s, *c.values()] for s, c in result.counts["after"].items()]
@@ -178,7 +188,7 @@ def revert(
     for count, why in (
         (result.already, "are back already"),
         (len(result.newer), f"were decided otherwise since {b}, and stay"),
-        (len(result.barred), "are quarantined or gone, which no decision changes"),
+        (len(result.barred), "are quarantined, gone or left out by splits, which no decision changes"),
     ):
         if count:
             session.say(f"{count:,} {why}")

@@ -137,8 +137,10 @@ def _content(ws: Workspace, release: str | None, configuration: str) -> Content:
     else:
         made = get_release(ws, release)
         new = {name: f"release_{name}" for name in ("label", "reason", "soft_label", "weight")}
-        items = get_release_items(ws, release).rename(columns=new)[["sample_id", "included", *new.values()]]
-        table = table.merge(items, on="sample_id", how="left")
+        items = get_release_items(ws, release).rename(columns=new | {"split": "own_split"})
+        table = table.merge(items[["sample_id", "included", "own_split", *new.values()]], on="sample_id", how="left")
+        # as the release divides the set, which is as published unless it was made by other splits
+        table["split"] = table.pop("own_split").fillna(table["split"])
         # samples ingested after the release was frozen are not part of it
         known = table["included"].notna()
         table["included"] = table["included"].eq(True)

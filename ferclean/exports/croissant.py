@@ -100,7 +100,7 @@ def _described(content: Content, columns: Any, about: Mapping[str, str], origin:
                 "includes": "data/*.parquet",
             }
         ],
-        "recordSet": [_classes(content), _splits(content), _rows(columns, about)],
+        "recordSet": [_classes(content), _splits(content), _rows(columns, about, _whose(content))],
     }
 
 
@@ -128,7 +128,7 @@ def _splits(content: Content) -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": "splits",
         "name": "splits",
-        "description": "The published splits.",
+        "description": f"The {_whose(content)} splits.",
         "dataType": "cr:Split",
         "key": {"@id": "splits/name"},
         "field": [{"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"}],
@@ -136,13 +136,13 @@ def _splits(content: Content) -> dict[str, Any]:
     }
 
 
-def _rows(columns: Any, about: Mapping[str, str]) -> dict[str, Any]:
+def _rows(columns: Any, about: Mapping[str, str], whose: str) -> dict[str, Any]:
     place = {"fileSet": {"@id": "files"}}
     split = {
         "@type": "cr:Field",
         "@id": "rows/split",
         "name": "split",
-        "description": "The published split.",
+        "description": f"The {whose} split.",
         "dataType": "sc:Text",
         "references": {"field": {"@id": "splits/name"}},
         "source": {
@@ -202,12 +202,20 @@ def _responsible(content: Content, origin: Provenance) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
+def _whose(content: Content) -> str:
+    return "new" if content.release is not None and content.release.config.get("splits") else "published"
+
+
 def _policy(content: Content) -> str:
     made = content.release
     if made is None:
         return "None: the labels are those that the source gave."
     decided = content.configuration == DECIDED_TEST
-    test = "the test split is changed by people's decisions only" if decided else "the test split is as published"
+    test = (
+        "the test split is changed by people's decisions only" if decided
+        else "the test split is as published" if _whose(content) == "published" or made.config["splits"]["kept_test"]
+        else "the test split is a new one, with the labels as given"
+    )  # fmt: skip
     if made.policy == "auto":
         return (
             "People's decisions, and for images that nobody decided automatic corrections where another label has a "

@@ -22,6 +22,7 @@ from ferclean.evidence.verdict.lessons import takes_suggestion
 from ferclean.missing import is_missing
 from ferclean.sources.rows import reason_kind
 from ferclean.store import runs, standing
+from ferclean.store.assignments import LEFT_OUT
 from ferclean.store.workspace import Workspace
 
 UNUSABLE_ABOVE = 0.5
@@ -105,6 +106,14 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
     if included and label is None:
         included, reason = False, "no label"
     return sample["sample_id"], sample["split"], given, label, included, reason, soft if included else None, weight
+
+
+def leave_out(items: pd.DataFrame, why: pd.Series, splits: str) -> None:
+    """Take out, in place, what the `splits` hold not: `why`, in the same order, null where a sample stays."""
+    quarantined = items["reason"].fillna("").astype(str).str.startswith("quarantined: ")
+    out = why.notna().to_numpy() & ~quarantined.to_numpy(bool)
+    items.loc[out, "reason"] = f"{LEFT_OUT}{splits}: " + why.to_numpy(object)[out]
+    items.loc[out, ["included", "soft_label", "weight"]] = [False, None, 1.0]
 
 
 def original_items(table: pd.DataFrame) -> pd.DataFrame:

@@ -21,13 +21,14 @@ from ferclean.parts.curating import (
     changes,
     curated,
     keys_of,
+    leave_out,
     original_items,
     told_about,
 )
 from ferclean.parts.freezing import Plan, check_name, counts_of, freeze
 from ferclean.printable import printable
 from ferclean.progress import Progress, silent
-from ferclean.store import runs
+from ferclean.store import assignments, runs
 from ferclean.store.decisions import current_decisions
 from ferclean.store.guidelines import guidelines
 from ferclean.store.releases import NewerReleaseError, content_digest, list_releases
@@ -75,6 +76,8 @@ class ReleaseSummary(Summary):
     """The faces that a person should still look at, the most worthwhile first, as many as the budget allows."""
     after_looking: float | None = None
     """The label accuracy that is expected once they have been decided; None without verdicts."""
+    splits: dict[str, Any] | None = None
+    """The name and the facts of the splits that it was divided by; None: as published."""
     unchanged_since: str | None = None
     """When the same content was released under this name before; None for a new release."""
     dry_run: bool = False
@@ -95,6 +98,7 @@ def release(
     ambiguous: Literal["keep", "exclude"] = "keep",
     unmended: Unmended | None = None,
     on_conflict: Literal["refuse", "latest"] = "refuse",
+    splits: str | None = None,
     budget: int = 0,
     ids_to: str | Path | None = None,
     dry_run: bool = False,
@@ -119,9 +123,13 @@ def release(
     summary says how many labels are right before and after, as the verdicts expect it, and at which `budget` faces a
     person should still look, which `ids_to` takes as a CSV file, also in a dry run.
 
+    With `splits`, the name of what `ferclean split` kept, each sample is in its split there, and exports and `retrain`
+    follow; what these leave out is left out.
+
     Raises UsageError for a bad name, policy or threshold, for a `threshold` or `unmended` under `decisions`, where they
-    mean nothing, and for a taken name with other content, in the store or in the folder; FercleanError when reviewers
-    disagree and `on_conflict` is "refuse", and where `auto` or a `budget` has no verdicts to go by.
+    mean nothing, for unknown splits or such as do not know all samples, and for a taken name with other content, in
+    the store or in the folder; FercleanError when reviewers disagree and `on_conflict` is "refuse", and where `auto` or
+    a `budget` has no verdicts to go by.
     """
     if policy == "decisions":
         for option, given in (("--threshold", threshold), ("--unmended", unmended)):
@@ -143,7 +151,8 @@ def release(
         try:
             return _release(
                 ws, name, policy=policy, threshold=threshold, ambiguous=ambiguous, unmended=unmended,
-                on_conflict=on_conflict, budget=budget, ids_to=ids_to, dry_run=dry_run, progress=progress,
+                on_conflict=on_conflict, splits=splits, budget=budget, ids_to=ids_to, dry_run=dry_run,
+                progress=progress,
             )  # fmt: skip
         except NewerReleaseError:
             continue  # somebody was quicker: the version and what changed follow from their release
@@ -151,7 +160,8 @@ def release(
 
 def _release(
     ws: Workspace, name: str | None, *, policy: Policy, threshold: float, ambiguous: Literal["keep", "exclude"],
-    unmended: Unmended, on_conflict: str, budget: int, ids_to: str | Path | None, dry_run: bool, progress: Progress,
+    unmended: Unmended, on_conflict: str, splits: str | None, budget: int, ids_to: str | Path | None, dry_run: bool,
+    progress: Progress,
 ) -> ReleaseSummary:  # fmt: skip
     """`release` by options that were checked. Raises NewerReleaseError, with nothing written, where it must begin
     again."""
@@ -166,9 +176,17 @@ def _release(
             f"`ferclean {'triage' if runs.latest_run(ws, 'score') else 'score'}` first, or release people's decisions "
             f"alone{' with --policy decisions' if policy == 'auto' else ', without --budget'}"
         )
+    published, divided = table, dict[str, Any]()
+    if splits is not None:
+        new, facts = assignments.assigned(ws, splits, list(table["sample_id"]))
+        table = table.assign(split=new["split"].to_numpy())
+        told_of = ("digest", "shares", "by", "balance", "seed", "kept_test", "new_test")
+        divided = {"splits": {"name": splits} | {name: facts.get(name) for name in told_of}}
     decisions = _decisions(ws, table, on_conflict)
     rules = Rules(policy=policy, threshold=threshold, unmended=unmended, ambiguous=ambiguous, classes=dataset.classes)
     items = curated(table, decisions, rules)
+    if splits is not None:
+        leave_out(items, new["left_out"], splits)
     told = told_about(ws, table, decisions, items, dataset.classes, budget=budget)
     progress("freezing the split", 1, 3)
 
@@ -183,12 +201,14 @@ def _release(
         "dataset": dataset.name,
         "reviewers": sorted(set(decisions["reviewer"].dropna())),
         "content": content_digest(items),
-    }
+    } | divided
     if told_by_people := guidelines(ws):  # what labels mean belongs to what is released, and is not its content
         config["guidelines"] = [one.as_dict() for one in told_by_people.values()]
     counts = counts_of(items, dataset.classes) | told.as_counts()
     plan = Plan(policy=policy, threshold=config["threshold"], config=config, counts=counts)
-    made = freeze(ws, name, plan, items, table, known=known, beside=("guidelines",), dry_run=dry_run, progress=progress)
+    made = freeze(
+        ws, name, plan, items, published, known=known, beside=("guidelines",), dry_run=dry_run, progress=progress
+    )
     if ids_to is not None:
         _write_look_first(Path(ids_to), told.look_first)
     return ReleaseSummary(
@@ -200,9 +220,10 @@ def _release(
         path=str(made.folder),
         fingerprint=made.release.fingerprint,
         counts=counts,  # in the order of the classes, which the store does not keep
-        changes=changes(original_items(table), items, keys_of(table)),
+        changes=changes(original_items(published), items, keys_of(table)),
         look_first=told.look_first,
         after_looking=told.after_looking,
+        splits=made.release.config.get("splits"),
         unchanged_since=made.unchanged_since,
         dry_run=dry_run,
     )

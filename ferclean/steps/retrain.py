@@ -41,6 +41,7 @@ from ferclean.recognition.arms import Arm, Compared, compare_arms
 from ferclean.recognition.images import Images
 from ferclean.recognition.profiles import get_profile
 from ferclean.store import pictures, releases, retrains, runs, samples
+from ferclean.store.assignments import LEFT_OUT
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
@@ -127,10 +128,9 @@ def retrain(
     `training_arms.ARMS`; by default `soft` where the release stands on at least 100 decisions or on a judge that was
     accepted, else `cleaned`. Seeds are paired: all arms start from the same weights and see the same augmentation
     stream. Training images that are exact or near copies of a test image are left out of all arms; images that are no
-    longer what was ingested are quarantined and take no part. `test_split` defaults to `test`, else `validation`; a
-    validation split beside a test split chooses an epoch, which is measured beside the last one. `keep` is a folder for
-    the recognizer of the arm, trained with the first seed, as `ferclean predict` takes it. Each training is a job: what
-    was finished before, for whatever release, is not trained again.
+    longer what was ingested are quarantined. `test_split` defaults to `test`, else `validation`; a validation split
+    beside a test split chooses an epoch, which is measured beside the last one. `keep` is a folder for the recognizer
+    of the arm, trained with the first seed, as `predict` takes it. What was finished before is not trained again.
 
     Raises UsageError for an unknown release, split or arm, an arm that this set cannot have, or a folder that holds
     something else; BadDataError when there is nothing to test on.
@@ -376,6 +376,7 @@ def _from_release(ws: Workspace, name: str | None) -> tuple[pd.DataFrame, tuple[
             raise UsageError("there is no release yet: make one with `ferclean release NAME`, or give --dataset PATH")
         name = known[-1].name
     items = releases.get_release_items(ws, name)
+    items = items[~items["reason"].fillna("").str.startswith(LEFT_OUT)]  # it belongs with the test split
     frame = samples.get_samples(ws, include_quarantined=True).rename(columns={"path": "image"})
     # a quarantined row is trained on only when a person gave it the label that it lacked
     usable = frame["quarantine_reason"].isna() | frame["sample_id"].isin(items.loc[items["included"], "sample_id"])

@@ -20,6 +20,7 @@ from ferclean.exports.content import ORIGINAL
 from ferclean.parts.changelog import decider, items_of
 from ferclean.parts.curating import by_person, changes, keys_of, only_the_label, text
 from ferclean.sources.tabular import csv_rows, unescape_cell
+from ferclean.store.assignments import LEFT_OUT
 from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, current_decisions, newest_decision
 from ferclean.store.releases import get_release, get_release_items
 from ferclean.store.samples import find_samples, get_dataset
@@ -78,7 +79,7 @@ class RevertSummary(Summary):
     newer: list[dict[str, Any]] = field(repr=False)
     """Left alone: somebody decided about it after the release `after`. Keys: sample_id, source_key, split, from, to."""
     barred: list[dict[str, Any]] = field(repr=False)
-    """Left alone: quarantined or gone since, which no decision changes. Keys as `newer`."""
+    """Left alone: quarantined, gone since or left out by splits, which no decision changes. Keys as `newer`."""
     bulk_id: str | None
     """What `ferclean undo --bulk` takes back; None where nothing was recorded."""
     dry_run: bool = False
@@ -233,7 +234,8 @@ def _plan(ws: Workspace, before: str, after: str, part: Part) -> tuple[RevertSum
         )
         does = _decision(one["from"], given, rule, *told.get(one["sample_id"], (None, None)))
         stands = None if decision is None else _stands(given, quarantine, decision, rule)
-        if facts is None or (one["from"] is not None and _bars(quarantine, does["action"])):
+        by_splits = (one["reason"] or "").startswith(LEFT_OUT)
+        if facts is None or by_splits or (one["from"] is not None and _bars(quarantine, does["action"])):
             found["barred"].append(row)
         elif decision is not None and stands == one["from"] and not decision["conflict"]:
             already += 1

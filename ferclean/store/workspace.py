@@ -1,4 +1,4 @@
-"""A workspace: one folder with ferclean.toml, ferclean.duckdb, runs/, releases/, images/, pixels/ and reports/.
+"""A workspace: one folder with ferclean.toml, ferclean.duckdb, runs/, releases/, splits/, images/, pixels/, reports/.
 
 A connection lives for one action. It is never kept while a person or a GPU is waited for.
 """
@@ -117,6 +117,11 @@ class Workspace:
     def releases(self) -> Path:
         """The folder with one folder per release."""
         return self.root / "releases"
+
+    @property
+    def splits(self) -> Path:
+        """The folder with one folder per named assignment to splits."""
+        return self.root / "splits"
 
     @property
     def images(self) -> Path:

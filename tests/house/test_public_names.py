@@ -18,7 +18,7 @@ ARRAYS = {"error_rate", "find_label_issues", "get_label_quality_scores"}
 VERBS = {
     "ingest", "doctor", "encode", "score", "probe", "import_scores", "add_judge", "ask_judge", "triage", "status",
     "decide", "audit", "release", "diff", "revert", "export", "report", "retrain",
-    "predict", "push", "apply", "merge",
+    "predict", "push", "apply", "merge", "split",
 }  # fmt: skip
 
 
