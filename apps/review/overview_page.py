@@ -19,6 +19,7 @@ def draw(at: Sitting) -> None:
         return
     seen = overview(at.desk.ws)
     st.html(_figures(seen))
+    st.html(f'<div class="fc quiet">{parts.escape(seen.examined)}</div>')
     _taught(at)
     if at.filters.blind:
         st.html('<p class="fc quiet">Blind mode: what the model found is hidden.</p>')

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ferclean.cli import completion, recognising, score_verbs
-from ferclean.cli.options import Device, Force, Seed, names, refuse_others
+from ferclean.cli.options import Device, Force, Overwrite, Seed, names, refuse_others
 from ferclean.cli.plumbing import Session, add_verbs
+from ferclean.files import check_absent
 
 
 def add_to(app: typer.Typer) -> None:
@@ -172,12 +173,17 @@ def doctor(
     reviewer: Annotated[
         str | None, typer.Option(envvar="FERCLEAN_REVIEWER", help="With --fix: who decides; default the user's name.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the findings with their pictures to this page, too.")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Check the set against its card: counts, copies, labels, leaks, faces. Exit 3 when a gate is crossed."""
     from ferclean.cli import mending
     from ferclean.steps.doctor import doctor as step
+    from ferclean.steps.doctor import write_page
 
     session: Session = context.obj
+    if html is not None:
+        check_absent(html, "--html", overwrite=overwrite)
     if not fix:
         mending.refuse_without_fix(context)
     with session.progress() as progress:
@@ -186,6 +192,9 @@ def doctor(
         session.say("nothing to report: the set is what its card says")
     for finding in result.findings:
         session.say(f"{finding.severity:8} {finding.kind}: {finding.message}")
+    if html is not None:
+        write_page(session.open(), result, html, overwrite=overwrite)
+        session.say(f"page: {html}")
     mended = mending.mended(session, result, reviewer, dry_run=dry_run, yes=yes) if fix else None
     session.emit("doctor", result.as_dict() | ({} if mended is None else {"fix": mended.as_dict()}))
     session.next("score" if mended is None else mending.after(mended))
@@ -310,7 +319,7 @@ def status(context: typer.Context) -> None:
     session.table(["run", "kind", "method", "seed", "state"], [list(run.values()) for run in result.runs])
     session.table(["verdict", "samples"], list(result.verdicts.items()))
     session.table(["decision", "samples"], list(result.decisions.items()))
-    for line in [*result.told, *result.deleted]:
+    for line in [result.examined_in_words, *result.told, *result.deleted]:
         session.say(line)
     if result.conflicts:
         session.say(

@@ -6,6 +6,7 @@ they follow it into the dark; the ground is left out.
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+FACE_SIDE = 112
+"""Pixels a side of a face on a page, at most."""
 INK = "#26323f"
 PAPER = "#fefefe"
 BLUE, ORANGE, GREY = "#2166ac", "#d95f02", "#9aa5b1"
@@ -171,3 +174,14 @@ def accuracy_points(metrics: dict[str, Any]) -> str:
     axes.set_xlim(-0.4, len(arms) - 0.6)
     axes.set_ylabel(f"accuracy on {metrics['test_split']}, %", color=INK, fontsize=9)
     return _svg(figure, name="accuracy")
+
+
+def face_uri(pixels: Any) -> str:
+    """A `data:` address of the (H, W, 3) uint8 face, scaled to at most `FACE_SIDE` px a side."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((FACE_SIDE, FACE_SIDE))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

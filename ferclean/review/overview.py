@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ferclean.parts.examined import in_words, last_look
 from ferclean.store import counts
 from ferclean.store.decisions import ACTIONS
 from ferclean.store.runs import latest_run
@@ -57,6 +58,8 @@ class Overview:
     """Reviewer -> samples whose latest decision is theirs."""
     conflicts: int
     """Samples about which reviewers disagree."""
+    examined: str
+    """What doctor found when it looked last, in words."""
 
 
 def overview(ws: Workspace) -> Overview:
@@ -88,6 +91,7 @@ def _overview(ws: Workspace) -> Overview:
         actions={name: actions[name] for name in ACTIONS if name in actions},
         reviewers=counts.reviewer_counts(ws),
         conflicts=_sum(table[table["conflict"]]),
+        examined=in_words(last_look(ws)),
     )
 
 

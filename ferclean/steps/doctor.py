@@ -14,13 +14,16 @@ from typing import Any, Literal
 import pandas as pd
 
 from ferclean.errors import UsageError
-from ferclean.health import card, copies, faces, order, orphans, people
+from ferclean.files import check_absent, whole_file
+from ferclean.health import card, copies, faces, order, orphans, page, people
 from ferclean.health.finding import SEVERITIES, Finding, finding
+from ferclean.parts import examined
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition.images import BLANK_CONTRAST
 from ferclean.store import samples, standing
 from ferclean.store.deciding import deciding
 from ferclean.store.decisions import Decision
+from ferclean.store.lock import UnwritableError
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
@@ -85,6 +88,10 @@ def doctor(
         progress("checking", number, len(checks))
     findings.sort(key=lambda one: SEVERITIES.index(one.severity))
     grave = {"error": ("error",), "warning": ("error", "warning"), "never": ()}[fail_on]
+    try:
+        examined.keep(ws, [one.as_dict() for one in findings], count=len(table))
+    except UnwritableError as error:
+        findings.append(finding("not_kept", "info", f"what was found is not kept for status: {error}", count=0))
     return DoctorReport(
         dataset=dataset.name,
         samples=len(table),
@@ -145,6 +152,18 @@ def fix(ws: Workspace, report: DoctorReport, *, reviewer: str, dry_run: bool = F
                 ]
             )  # fmt: skip
     return Fix(excluded=listed, decided=len(known), asks=asks, bulk_id=None if done else bulk, dry_run=dry_run)
+
+
+def write_page(ws: Workspace, report: DoctorReport, out: Path, *, overwrite: bool = False) -> None:
+    """Write the findings with their pictures as one self-contained HTML page (`health.page`).
+
+    Raises UsageError where something stands at `out` and `overwrite` is not set, FercleanError where the extra `report`
+    is missing.
+    """
+    check_absent(out, "--html", overwrite=overwrite)
+    html = page.page(ws, samples.get_samples(ws, include_quarantined=True), report.findings)
+    with whole_file(out, elsewhere="choose another place with --html") as draft:
+        draft.write_text(html, "utf-8")
 
 
 def _left_out(table: pd.DataFrame, still: pd.DataFrame) -> list[Finding]:

@@ -5,8 +5,6 @@ It only reads the store; it computes no new judgement and loads nothing from the
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +19,7 @@ from ferclean import __version__, extras
 from ferclean.errors import FercleanError
 from ferclean.files import check_absent, whole_file
 from ferclean.missing import is_missing
-from ferclean.parts import report_plots
+from ferclean.parts import examined, report_plots
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.store import again, counts, pictures, releases, runs, samples
@@ -29,7 +27,6 @@ from ferclean.store.table import first_of
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
-FACE_SIDE = 112
 GALLERIES = {"mislabelled": "Probably mislabelled", "ambiguous": "Ambiguous", "unusable": "Unusable"}
 """Verdict -> title of the gallery of its first faces."""
 
@@ -113,6 +110,7 @@ def page(
         truth=truth or [],
         decided=_decided(counted, reviewers),
         stated=_stated(ws),
+        examined=examined.in_words(examined.last_look(ws)),
         deleted=again.deleted_in_words(runs.list_runs(ws)),
         releases=releases.list_releases(ws),
         retrains=_retrains(ws),
@@ -140,7 +138,7 @@ def _card(ws: Workspace, row: Mapping[Any, Any]) -> dict[str, Any]:
     face, trouble = None, row["quarantine_reason"]
     if is_missing(trouble):
         try:
-            face = face_uri(image_room.decode(pictures.image_bytes(ws, row["sample_id"])))
+            face = report_plots.face_uri(image_room.decode(pictures.image_bytes(ws, row["sample_id"])))
         except FercleanError as error:
             trouble = str(error)
     return {
@@ -153,17 +151,6 @@ def _card(ws: Workspace, row: Mapping[Any, Any]) -> dict[str, Any]:
         "decision": row["decision"],
         "reasons": [trouble] if face is None else list(row["reasons"] if row["reasons"] is not None else []),
     }
-
-
-def face_uri(pixels: Any) -> str:
-    """A `data:` address of the (H, W, 3) uint8 face, scaled to at most 112 px a side."""
-    from PIL import Image
-
-    image = Image.fromarray(pixels)
-    image.thumbnail((FACE_SIDE, FACE_SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=88)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _counts(counted: pd.DataFrame) -> dict[str, Any]:

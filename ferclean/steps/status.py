@@ -12,7 +12,7 @@ from typing import Any
 
 from ferclean.evidence.labels import encode
 from ferclean.evidence.people import agreement
-from ferclean.parts import teaching
+from ferclean.parts import examined, teaching
 from ferclean.sources.rows import reason_kind
 from ferclean.store import again, counts, releases, runs, samples, votes
 from ferclean.store.workspace import Workspace
@@ -44,8 +44,12 @@ class Status(Summary):
     """The teaching round: size, decided, left, minutes_left (`ferclean.parts.teaching`); None before triage."""
     progress: dict[str, Any] | None
     """What the latest triage said about the labels: decisions it learned from, newer ones, lesson; None before it."""
+    examined: dict[str, Any] | None
+    """What `doctor` found when it looked last (`ferclean.parts.examined.last_look`); None before its first look."""
+    examined_in_words: str
+    """The same in words."""
     told: list[str]
-    """Both in words."""
+    """Teaching and progress in words."""
     deleted: list[str]
     """What was computed and is not there any more, with the command that computes it again, in words."""
     next: str
@@ -61,11 +65,12 @@ def _status(ws: Workspace) -> Status:
     dataset = samples.get_dataset(ws)
     table = counts.sample_counts(ws)
     all_runs = runs.list_runs(ws)
-    known_runs = [run for run in all_runs if run.kind != "pairs"]
+    known_runs = [run for run in all_runs if run.kind not in ("pairs", examined.KIND)]
     made = releases.list_releases(ws)
     kinds = {run.kind for run in known_runs if run.state == "done"}
     labels, decided = counts.total(table, "given_label"), counts.total(table, "decision")
     conflicts = int(table.loc[table["conflict"], "samples"].sum())
+    look = examined.last_look(ws)
     round_, taught, triaged = teaching.teaching(ws), teaching.progress(ws), "triage" in kinds
     return Status(
         workspace=str(ws.root),
@@ -94,6 +99,8 @@ def _status(ws: Workspace) -> Status:
         agreement=_agreement(ws, dataset.classes),
         teaching=round_.as_dict() if triaged else None,
         progress=asdict(taught) if triaged else None,
+        examined=look,
+        examined_in_words=examined.in_words(look),
         told=teaching.in_words(round_, taught) if triaged else [],
         deleted=again.deleted_in_words(all_runs),
         next=_next(kinds, over=round_.over, decided=bool(decided), conflicts=conflicts, released=bool(made)),
