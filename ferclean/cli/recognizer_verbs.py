@@ -1,4 +1,4 @@
-"""The verbs about recognizers themselves: train or import an encoder, list the methods, use a retrained model.
+"""The verbs about recognizers themselves: train an encoder, list the methods, retrain one and use it.
 
 Like all verbs: parse, one call, print.
 """
@@ -6,6 +6,7 @@ Like all verbs: parse, one call, print.
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import mean
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
         {
             encode: "`ferclean -w W encode && ferclean -w W probe distilled`",
             methods: "`ferclean methods --measure`",
+            retrain: "`ferclean -w W retrain --release v1`",
             predict: "`ferclean predict MODEL face.jpg folder/ --json`",
         },
     )
@@ -111,6 +113,105 @@ def methods(
         session.say(f"{row['name']}: {row['summary']} ({row['paper']}, {row['year']})")
     if not measure:
         session.say("`ferclean methods --measure` trains each for a few seconds and adds its speed here")
+
+
+def retrain(
+    context: typer.Context,
+    release: Annotated[
+        str | None,
+        typer.Option(
+            help="The release that gives the cleaned labels; default the newest.", autocompletion=completion.releases
+        ),
+    ] = None,
+    dataset: Annotated[Path | None, typer.Option(help="An exported Hugging Face folder instead of a release.")] = None,
+    profile: ProfileName = "quick",
+    method: Annotated[
+        str | None,
+        typer.Option(help="The recognizer to train; default the profile's.", autocompletion=completion.method),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Paired seeds.", min=1)] = 3,
+    seed: Seed = 0,
+    test_split: Annotated[
+        str | None, typer.Option(help="Default test, else validation.", autocompletion=completion.split)
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            help="What to train on beside the given labels, comma-separated: cleaned, soft, self_distillation, "
+            "random_relabel, random_removal, decisions, oracle. Default soft where at least 100 decisions or an "
+            "accepted judge stand behind the release, else cleaned."
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs per arm.", min=1)] = None,
+    backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
+    input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
+    weights: Annotated[Path | None, typer.Option(help="Local weights for the backbone.")] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Write the recognizer of the first of --arms as a folder for `ferclean predict` and timm."),
+    ] = None,
+    device: Device = "auto",
+    force: Force = False,
+) -> None:
+    """Train on given and on cleaned labels, test both on the same untouched images, and say what it was worth."""
+    from ferclean.steps.retrain import retrain as step
+
+    session: Session = context.obj
+    workspace = session.create() if dataset is not None else session.open()
+    with session.progress() as progress:
+        result = step(
+            workspace, release=release, dataset=dataset, profile=profile, method=method, seeds=seeds, seed=seed,
+            test_split=test_split, arms=names(arms), device=device, force=force, keep=keep,
+            progress=progress, tell=session.tell, epochs=epochs, backbone=backbone, input_size=input_size,
+            weights=weights,
+        )  # fmt: skip
+    session.emit("retrain", result.as_dict())
+    session.set_aside(result.quarantined)
+    if result.why:
+        session.say(f"{result.arm}: {result.why}")
+    rows = []
+    for arm, measured in result.metrics.items():
+        d = result.differences.get(arm)
+        gained = "" if d is None else f"{100 * d['mean']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f})"
+        means = [mean(measured[name]) for name in ("accuracy", "macro_f1", "calibration_error")]
+        rows.append([arm, result.train_images[arm], *means, gained])
+    session.table(["arm", "training images", "accuracy", "macro-F1", "calibration error", "points over given"], rows)
+    d = result.difference
+    session.say(
+        f"{result.arm} - given: {100 * d['mean']:+.1f} points, 95 % interval {100 * d['low']:+.1f} to "
+        f"{100 * d['high']:+.1f} ({len(result.seeds)} seeds, {result.test_images} {result.test_split} images): "
+        f"{result.gain}"
+    )
+    if d["low"] <= 0 <= d["high"] and d["mean"]:
+        enough = d["seeds_to_tell"]
+        session.say(
+            f"a difference of this size could be told with about {enough} seeds" if enough
+            else "no number of seeds could tell a difference of this size on so few test images"
+            if len(result.seeds) > 1
+            else "one seed says nothing about seeds: give --seeds 3 or more"
+        )  # fmt: skip
+    if result.share_of_oracle:
+        share, low, high = result.share_of_oracle
+        session.say(
+            f"that is {100 * share:.0f} % of what the votes' labels would gain ({100 * low:.0f} to {100 * high:.0f})"
+        )
+    if result.slices:
+        session.table(
+            ["test images with", "images", "given", result.arm, "points over given"],
+            [
+                [
+                    f"{row['attribute']} {row['value']}", row["images"], row["given"], row["arm"],
+                    f"{100 * row['mean']:+.1f} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})",
+                ]
+                for row in result.slices
+            ],
+        )  # fmt: skip
+    session.say(f"note: {result.warning}")
+    if result.weights_report:
+        session.note(result.weights_report)
+    if result.kept:
+        session.say(f"the recognizer trained on {result.arm}: {result.kept}")
+    session.next(f"predict {quoted(result.kept)} IMAGE" if result.kept else "report")
 
 
 def predict(

@@ -1,4 +1,4 @@
-"""The verbs from decisions to proof: release, diff, revert, export, retrain, report.
+"""The verbs from decisions to proof: release, diff, revert, export, report.
 
 Each body opens the workspace, calls one function and prints what it returned.
 """
@@ -6,13 +6,12 @@ Each body opens the workspace, calls one function and prints what it returned.
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ferclean.cli import completion
-from ferclean.cli.options import Device, Force, Overwrite, ProfileName, Seed, names
+from ferclean.cli.options import Overwrite
 from ferclean.cli.plumbing import Session, add_verbs, quoted
 from ferclean.errors import UsageError
 
@@ -32,7 +31,6 @@ def add_to(app: typer.Typer) -> None:
             diff: "`ferclean -w W diff original v1`",
             revert: "`ferclean -w W revert v1 v2 --flow 'neutral>sadness' --dry-run`",
             export: "`ferclean -w W export --form hf --release v1 --out ./rafdb-v1`",
-            retrain: "`ferclean -w W retrain --release v1`",
             report: "`ferclean -w W report`",
         },
     )
@@ -256,105 +254,6 @@ def export(
         "patch": f"apply {quoted(result.path)} --to OTHER_WORKSPACE",
     }
     session.next(ways.get(result.form, "status"))
-
-
-def retrain(
-    context: typer.Context,
-    release: Annotated[
-        str | None,
-        typer.Option(
-            help="The release that gives the cleaned labels; default the newest.", autocompletion=completion.releases
-        ),
-    ] = None,
-    dataset: Annotated[Path | None, typer.Option(help="An exported Hugging Face folder instead of a release.")] = None,
-    profile: ProfileName = "quick",
-    method: Annotated[
-        str | None,
-        typer.Option(help="The recognizer to train; default the profile's.", autocompletion=completion.method),
-    ] = None,
-    seeds: Annotated[int, typer.Option(help="Paired seeds.", min=1)] = 3,
-    seed: Seed = 0,
-    test_split: Annotated[
-        str | None, typer.Option(help="Default test, else validation.", autocompletion=completion.split)
-    ] = None,
-    arms: Annotated[
-        str | None,
-        typer.Option(
-            help="What to train on beside the given labels, comma-separated: cleaned, soft, self_distillation, "
-            "random_relabel, random_removal, decisions, oracle. Default soft where at least 100 decisions or an "
-            "accepted judge stand behind the release, else cleaned."
-        ),
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs per arm.", min=1)] = None,
-    backbone: Annotated[str | None, typer.Option(help="Any timm model, or slim.")] = None,
-    input_size: Annotated[int | None, typer.Option(help="Pixels a side.", min=24)] = None,
-    weights: Annotated[Path | None, typer.Option(help="Local weights for the backbone.")] = None,
-    keep: Annotated[
-        Path | None,
-        typer.Option(help="Write the recognizer of the first of --arms as a folder for `ferclean predict` and timm."),
-    ] = None,
-    device: Device = "auto",
-    force: Force = False,
-) -> None:
-    """Train on given and on cleaned labels, test both on the same untouched images, and say what it was worth."""
-    from ferclean.steps.retrain import retrain as step
-
-    session: Session = context.obj
-    workspace = session.create() if dataset is not None else session.open()
-    with session.progress() as progress:
-        result = step(
-            workspace, release=release, dataset=dataset, profile=profile, method=method, seeds=seeds, seed=seed,
-            test_split=test_split, arms=names(arms), device=device, force=force, keep=keep,
-            progress=progress, tell=session.tell, epochs=epochs, backbone=backbone, input_size=input_size,
-            weights=weights,
-        )  # fmt: skip
-    session.emit("retrain", result.as_dict())
-    session.set_aside(result.quarantined)
-    if result.why:
-        session.say(f"{result.arm}: {result.why}")
-    rows = []
-    for arm, measured in result.metrics.items():
-        d = result.differences.get(arm)
-        gained = "" if d is None else f"{100 * d['mean']:+.1f} ({100 * d['low']:+.1f} to {100 * d['high']:+.1f})"
-        means = [mean(measured[name]) for name in ("accuracy", "macro_f1", "calibration_error")]
-        rows.append([arm, result.train_images[arm], *means, gained])
-    session.table(["arm", "training images", "accuracy", "macro-F1", "calibration error", "points over given"], rows)
-    d = result.difference
-    session.say(
-        f"{result.arm} - given: {100 * d['mean']:+.1f} points, 95 % interval {100 * d['low']:+.1f} to "
-        f"{100 * d['high']:+.1f} ({len(result.seeds)} seeds, {result.test_images} {result.test_split} images): "
-        f"{result.gain}"
-    )
-    if d["low"] <= 0 <= d["high"] and d["mean"]:
-        enough = d["seeds_to_tell"]
-        session.say(
-            f"a difference of this size could be told with about {enough} seeds" if enough
-            else "no number of seeds could tell a difference of this size on so few test images"
-            if len(result.seeds) > 1
-            else "one seed says nothing about seeds: give --seeds 3 or more"
-        )  # fmt: skip
-    if result.share_of_oracle:
-        share, low, high = result.share_of_oracle
-        session.say(
-            f"that is {100 * share:.0f} % of what the votes' labels would gain ({100 * low:.0f} to {100 * high:.0f})"
-        )
-    if result.slices:
-        session.table(
-            ["test images with", "images", "given", result.arm, "points over given"],
-            [
-                [
-                    f"{row['attribute']} {row['value']}", row["images"], row["given"], row["arm"],
-                    f"{100 * row['mean']:+.1f} ({100 * row['low']:+.1f} to {100 * row['high']:+.1f})",
-                ]
-                for row in result.slices
-            ],
-        )  # fmt: skip
-    session.say(f"note: {result.warning}")
-    if result.weights_report:
-        session.note(result.weights_report)
-    if result.kept:
-        session.say(f"the recognizer trained on {result.arm}: {result.kept}")
-    session.next(f"predict {quoted(result.kept)} IMAGE" if result.kept else "report")
 
 
 def report(
