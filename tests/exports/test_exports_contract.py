@@ -334,6 +334,8 @@ def test_no_form_but_the_table_tells_who_decided(tmp_path: Path) -> None:
                 continue
             files = [file.read_bytes() for file in out.rglob("*") if file.is_file()]
             assert not any(b"lab.example" in file or b"zoe" in file for file in files), form
+            if form == "patch":  # it does not even count them
+                continue
             card = (out / "README.md").read_text("utf-8")
             assert "Decided by: reviewer 1, reviewer 2." in card
             assert "decision: exclude by reviewer" in card
