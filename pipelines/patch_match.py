@@ -34,7 +34,7 @@ from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import release
 from ferclean.store.decisions import Decision, append_decisions
-from ferclean.store.pictures import image_bytes
+from ferclean.store.pictures import images_bytes
 from ferclean.store.samples import get_dataset, get_samples
 from ferclean.store.workspace import Workspace
 from pipelines.heading import heading, write_figures
@@ -83,11 +83,14 @@ def first_copy(folder: Path, take_in: Callable[[Workspace], None]) -> Workspace:
 def other_copy(folder: Path, ws: Workspace, how: dict[str, Any], *, seed: int = 0) -> tuple[Workspace, dict[str, str]]:
     """The same faces in an image folder, and which file is whose (source key there -> source key of `ws`)."""
     samples, of = get_samples(ws), {}
+    pictures = images_bytes(ws, list(samples["sample_id"]))
     order = np.random.default_rng(seed).permutation(len(samples))
     for number, row in zip(order.tolist(), samples.to_dict("records"), strict=True):
         name = f"{row['split']}/{row['given_label']}/{number:06d}.jpg"
+        picture = pictures[row["sample_id"]]
+        assert isinstance(picture, bytes)  # it was ingested a moment ago
         (folder / "set" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "set" / name).write_bytes(changed(image_bytes(ws, row["sample_id"]), **how))
+        (folder / "set" / name).write_bytes(changed(picture, **how))
         of[name] = row["source_key"]
     there = Workspace.create(folder / "W")
     ingest(there, "image_folder", folder / "set")
