@@ -30,6 +30,10 @@ class BadDataError(FercleanError):
     exit_code = 4
 
 
+class OtherSetError(BadDataError):
+    """The data are another known set than the one that the card describes."""
+
+
 class WorkspaceBusyError(FercleanError):
     """Another process holds the workspace; names it."""
 

@@ -13,7 +13,8 @@ import typer
 
 from ferclean.cli import completion, recognising, score_verbs
 from ferclean.cli.options import Device, Force, Overwrite, Seed, names, refuse_others
-from ferclean.cli.plumbing import Session, add_verbs
+from ferclean.cli.plumbing import Session, add_verbs, quoted
+from ferclean.errors import UsageError
 from ferclean.files import check_absent
 
 
@@ -157,6 +158,15 @@ def ingest(
 
 def doctor(
     context: typer.Context,
+    card: Annotated[
+        str | None,
+        typer.Argument(
+            help="With PATH: look at a set that is not ingested, in a workspace that is thrown away. `auto` looks "
+            "which it is.",
+            autocompletion=completion.cards,
+        ),
+    ] = None,
+    path: Annotated[Path | None, typer.Argument(help="Where the set lies.")] = None,
     fail_on: Annotated[
         Literal["error", "warning", "never"], typer.Option(help="From which severity on the gate is crossed (exit 3).")
     ] = "error",
@@ -178,7 +188,7 @@ def doctor(
 ) -> None:
     """Check the set against its card: counts, copies, labels, leaks, faces. Exit 3 when a gate is crossed."""
     from ferclean.cli import mending
-    from ferclean.steps.doctor import doctor as step
+    from ferclean.cli.first_look import looked_at
     from ferclean.steps.doctor import write_page
 
     session: Session = context.obj
@@ -186,18 +196,23 @@ def doctor(
         check_absent(html, "--html", overwrite=overwrite)
     if not fix:
         mending.refuse_without_fix(context)
-    with session.progress() as progress:
-        result = step(session.open(), fail_on=fail_on, progress=progress, tell=session.tell)
+    elif card is not None:
+        raise UsageError("--fix decides about the samples of a workspace: ingest the set first")
+    with looked_at(session, card, path, fail_on) as (ws, result):
+        if html is not None and ws is not None:
+            write_page(ws, result, html, overwrite=overwrite)
     if not result.findings:
         session.say("nothing to report: the set is what its card says")
     for finding in result.findings:
         session.say(f"{finding.severity:8} {finding.kind}: {finding.message}")
     if html is not None:
-        write_page(session.open(), result, html, overwrite=overwrite)
-        session.say(f"page: {html}")
+        session.say(f"page: {html}" if ws is not None else "no page: there is no picture of a set that cannot be read")
     mended = mending.mended(session, result, reviewer, dry_run=dry_run, yes=yes) if fix else None
     session.emit("doctor", result.as_dict() | ({} if mended is None else {"fix": mended.as_dict()}))
-    session.next("score" if mended is None else mending.after(mended))
+    if card is None:
+        session.next("score" if mended is None else mending.after(mended))
+    elif not result.gate_crossed:
+        session.next(f"ingest {card} {quoted(path)}")
     if result.gate_crossed:
         raise typer.Exit(3)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ferclean.bundled_files import known_cards
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, OtherSetError, UsageError
 from ferclean.evidence.labels import EXPRESSIONS
 from ferclean.sources.ballots import by_label, refuse_strangers, vote_number, whole_votes
 from ferclean.sources.cards import Card, load_card
@@ -174,7 +174,7 @@ def _refuse_compound(path: Path, codes: list[str], card: Card) -> None:
         other.name for other in others if other.layout == card.layout and all(map(other.coded, codes))
     ]  # fmt: skip
     way = f"ingest it with card {fitting[0]}" if fitting else "write a card (.md) with its 11 codes, and give its path"
-    raise BadDataError(
+    raise OtherSetError(
         f"{path} is RAF-DB's compound set (codes {min(seen, default=0)} to {max(seen, default=0)}), not the basic set "
         f"that card {card.name!r} describes; {way}"
     )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from ferclean.errors import UsageError
+from ferclean.errors import BadDataError, OtherSetError, UsageError
 from ferclean.files import check_absent, whole_file
 from ferclean.health import card, copies, faces, order, orphans, page, people
 from ferclean.health.finding import SEVERITIES, Finding, finding
@@ -60,8 +60,7 @@ def doctor(
     look, for a lost picture or a folder that cannot be written, a finding says so. What people agree to exclude is no
     copy and no blank picture any more.
     """
-    if fail_on not in ("error", "warning", "never"):
-        raise UsageError(f"fail_on is error, warning or never, not {fail_on!r}")
+    grave = _grave(fail_on)
     dataset = samples.get_dataset(ws)
     table = samples.get_samples(ws, include_quarantined=True)
     out = set(standing.agreed_out(ws))
@@ -87,7 +86,6 @@ def doctor(
         findings.extend(check())
         progress("checking", number, len(checks))
     findings.sort(key=lambda one: SEVERITIES.index(one.severity))
-    grave = {"error": ("error",), "warning": ("error", "warning"), "never": ()}[fail_on]
     try:
         examined.keep(ws, [one.as_dict() for one in findings], count=len(table))
     except UnwritableError as error:
@@ -98,6 +96,23 @@ def doctor(
         findings=findings,
         gate_crossed=any(one.severity in grave for one in findings),
     )
+
+
+def refused(error: BadDataError, dataset: str, *, fail_on: str = "error") -> DoctorReport:
+    """What there is to say of a set that `ingest` refuses as what its card says: one error, "other_set" where it is
+    known which set it is instead, else "refused"."""
+    kind = "other_set" if isinstance(error, OtherSetError) else "refused"
+    return DoctorReport(
+        dataset=dataset, samples=0, findings=[finding(kind, "error", str(error), count=1)],
+        gate_crossed="error" in _grave(fail_on),
+    )  # fmt: skip
+
+
+def _grave(fail_on: str) -> tuple[str, ...]:
+    known = {"error": ("error",), "warning": ("error", "warning"), "never": ()}
+    if fail_on not in known:
+        raise UsageError(f"fail_on is error, warning or never, not {fail_on!r}")
+    return known[fail_on]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from ferclean.evidence.labels import EXPRESSIONS
+from ferclean.health import faces
 from ferclean.health.finding import Finding
 from ferclean.recognition.faces import face_log_odds
 from ferclean.recognition.images import encode_png, load_pixels
@@ -56,6 +57,23 @@ def test_drawn_faces_are_one_clear_face_each_and_each_fault_has_its_name(
         "blurred": ["train/disgust/058.png"], "dark": ["train/happiness/059.png"],
     }  # fmt: skip
     assert {finding.severity for finding in found.values()} == {"warning"}
+
+
+def test_a_face_that_its_mirror_shows_is_a_face(
+    tmp_path: Path, drawn: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 3), dtype=np.uint8)
+    asked: list[np.ndarray] = []
+
+    def seen_in(images: np.ndarray) -> np.ndarray:
+        asked.append(images)
+        return np.zeros(len(images))
+
+    monkeypatch.setattr(faces, "face_log_odds", seen_in)
+    found = looked_at(tmp_path, [*drawn, Image.fromarray(noise)])
+    assert "no_face" not in found
+    wanted = load_pixels([encode_png(noise[:, ::-1])], size=48, channels=1)
+    assert any(images.shape == wanted.shape and np.abs(images - wanted.astype(float)).max() <= 1 for images in asked)
 
 
 def test_pictures_that_the_detector_does_not_know_are_not_called_faceless(tmp_path: Path) -> None:
