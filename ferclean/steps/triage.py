@@ -126,7 +126,7 @@ def triage(
             found.faces(), votes=counts_of, class_names=dataset.classes, epochs=None if epochs is None else int(epochs)
         ),
         people=check_decisions(given, decided.action, decided.label, decided.weight, num_classes=len(dataset.classes))
-        if decided.newest else None,
+        if (decided.action != "").any() else None,
         thresholds=thresholds,
         constants=constants,
     )  # fmt: skip
@@ -234,10 +234,16 @@ class _Decided:
 
 
 def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Decided:
-    """Current decisions, newest per sample. Those drawn at random stand for all that nobody chose, each for one over
-    its chance; the others for themselves, since a queue's top says nothing about the rest.
+    """Current decisions of those who looked, newest per sample. Those drawn at random stand for all that nobody chose,
+    each for one over its chance; the others for themselves, since a queue's top says nothing about the rest.
     """
     by_id = decisions.current_decisions(ws).set_index("sample_id")
+    everyone = by_id.index.to_numpy()
+    # a revert, or doctor, settles a face without a look at it: what was seen before teaches, and nothing else of it
+    seen = standing.before_reverts(ws)
+    answers = pd.DataFrame(list(seen.values()), index=list(seen), columns=["action", "label"], dtype="object")
+    by_id = by_id.drop(index=[*seen, *standing.only_reverted(ws)], errors="ignore")[["action", "label"]]
+    by_id = pd.concat([by_id, answers]) if seen else by_id
     drawn = standing.random_decisions(ws)
     action = by_id["action"].reindex(list(ids)).fillna("").to_numpy().astype(str)
     said = np.flatnonzero(action != "")
@@ -246,10 +252,10 @@ def _decided(ws: Workspace, ids: Sequence[str], classes: Sequence[str]) -> _Deci
     draw = np.array([drawn[i].draw if i in drawn else "" for i in decided], dtype=str)
     weight = np.ones(len(ids))
     weight[said] = design_weights(chance, draw, total=len(ids))
-    newest = 0 if by_id.empty else decisions.newest_decision(ws)
+    newest = 0 if not len(everyone) else decisions.newest_decision(ws)
     label = label_names.encode(list(by_id["label"].reindex(list(ids))), classes)
     return _Decided(
-        action=action, label=label, weight=weight, ids=by_id.index.to_numpy(), newest=newest,
+        action=action, label=label, weight=weight, ids=everyone, newest=newest,
         drawn=int((~np.isnan(chance)).sum()),
     )  # fmt: skip
 

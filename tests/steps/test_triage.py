@@ -207,6 +207,31 @@ def test_decisions_move_the_verdicts_and_the_summary_says_how_much(judged_copy: 
     )
 
 
+def test_what_a_revert_or_doctor_settles_teaches_nothing_but_what_was_seen_before(judged_copy: Path) -> None:
+    from ferclean.store.decisions import Decision
+
+    ws = Workspace.open(judged_copy)
+    triage(ws)
+    chosen = verdicts.get_verdicts(ws).query("soft_label.notna()").sort_values("label_quality")["sample_id"]
+    said = [Decision(sample_id=i, action="keep", reviewer="ann", by_choice=True) for i in chosen[:20]]
+    decisions.append_decisions(ws, said)
+    seen = triage(ws)
+    was = verdicts.get_verdicts(ws).set_index("sample_id")
+    label = samples.get_dataset(ws).classes[0]
+    nobody = {"reviewer": "eve", "by_choice": True}
+    decisions.append_decisions(
+        ws,
+        [
+            *(Decision(sample_id=i, action="relabel", label=label, bulk_id="revert-1", **nobody) for i in chosen[:25]),
+            *(Decision(sample_id=i, action="exclude", bulk_id="doctor-1", **nobody) for i in chosen[25:30]),
+        ],
+    )
+    again = triage(ws)
+    assert (again.decisions, again.taught) == (seen.decisions, seen.taught) == (20, seen.taught)
+    now = verdicts.get_verdicts(ws).set_index("sample_id").loc[was.index]
+    np.testing.assert_array_equal(now["p_mislabelled"], was["p_mislabelled"])
+
+
 def test_the_seeds_of_a_recognizer_have_one_vote_in_the_reasons_as_in_the_table(judged_copy: Path) -> None:
     ws = Workspace.open(judged_copy)
     first = next(run for run in runs.list_runs(ws) if run.kind == "score")
