@@ -166,7 +166,7 @@ def doctor(
             autocompletion=completion.cards,
         ),
     ] = None,
-    path: Annotated[Path | None, typer.Argument(help="Where the set lies.")] = None,
+    path: Annotated[str | None, typer.Argument(help="Where the set lies, as ingest takes it.")] = None,
     fail_on: Annotated[
         Literal["error", "warning", "never"], typer.Option(help="From which severity on the gate is crossed (exit 3).")
     ] = "error",
@@ -189,6 +189,7 @@ def doctor(
     """Check the set against its card: counts, copies, labels, leaks, faces. Exit 3 when a gate is crossed."""
     from ferclean.cli import mending
     from ferclean.cli.first_look import looked_at
+    from ferclean.parts.at_hand import without_secrets
     from ferclean.steps.doctor import write_page
 
     session: Session = context.obj
@@ -212,7 +213,7 @@ def doctor(
     if card is None:
         session.next("score" if mended is None else mending.after(mended))
     elif not result.gate_crossed:
-        session.next(f"ingest {card} {quoted(path)}")
+        session.next(f"ingest {card} {quoted(without_secrets(str(path)))}")
     if result.gate_crossed:
         raise typer.Exit(3)
 

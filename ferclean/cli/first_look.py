@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def looked_at(
-    session: Session, card: str | None, path: Path | None, fail_on: Literal["error", "warning", "never"]
+    session: Session, card: str | None, path: str | None, fail_on: Literal["error", "warning", "never"]
 ) -> Iterator[tuple[Workspace | None, DoctorReport]]:
     """The workspace that was looked at, while its pictures are there, and what doctor found: the session's, or one for
     the set at `path`, read as the card says. None instead of it where the set is refused as that.

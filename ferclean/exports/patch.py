@@ -28,7 +28,7 @@ from ferclean.recognition.perceptual import NAME as PERCEPTUAL
 from ferclean.recognition.perceptual import SIDE, perceptual_hashes
 from ferclean.sources.rows import reason_kind
 from ferclean.store.pixels import PixelShelf
-from ferclean.store.releases import content_digest, get_release_items
+from ferclean.store.releases import content_digest, get_release, get_release_items
 
 SINGLE_FILE = False
 HOLDS_PIXELS = False
@@ -61,9 +61,18 @@ def check(content: Content, out: Path) -> list[str]:
     the test split as people decided."""
     if content.release is None:
         raise UsageError("a patch holds what a release changed: pass --release NAME (`ferclean release` makes one)")
+    since = (
+        [content.release] if content.since == ORIGINAL else [content.release, get_release(content.ws, content.since)]
+    )
+    if divided := [one.name for one in since if one.config.get("splits")]:
+        raise UsageError(
+            f"release {' and '.join(divided)} divides the set anew, and a patch holds no splits: release without "
+            "--splits, and export that"
+        )
     if content.configuration not in (DEFAULT, DECIDED_TEST):
         raise UsageError(f"a patch is a whole release: leave --configuration {content.configuration} out")
-    return [f"{len(changed_items(content)):,} samples differ from {content.since}, and are in the patch"]
+    told = f"{len(changed_items(content)):,} samples differ from {content.since}, and are in the patch"
+    return [told, *content.empty_columns(["verdict"])]
 
 
 def changed_items(content: Content) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferclean.evidence.hamming import near_rows
+from ferclean.evidence.hamming import MOST, near_rows
 from ferclean.evidence.splits import group_ids
 from ferclean.exports.patch import pixel_hash_of
 from ferclean.missing import is_missing
@@ -79,7 +79,7 @@ class _Matching:
     def settle(self, edges: _Edges, way: str) -> None:
         """Match what hangs together: one to one, else as key, label and split tell; the rest is doubtful."""
         free = ~self.taken[edges.sample]
-        line, sample = edges.line[free], edges.sample[free]
+        line, sample, bits = edges.line[free], edges.sample[free], edges.bits[free]
         if not len(line):
             return
         nodes, where = np.unique(np.concatenate([line, sample + len(self.lines)]), return_inverse=True)
@@ -87,15 +87,19 @@ class _Matching:
         order = np.argsort(group[where[: len(line)]], kind="stable")
         bounds = np.flatnonzero(np.diff(group[where[: len(line)]][order])) + 1
         for part in np.split(order, bounds):
-            self._component(line[part].tolist(), sample[part].tolist(), way)
+            self._component(line[part].tolist(), sample[part].tolist(), bits[part].tolist(), way)
 
-    def _component(self, line: list[int], sample: list[int], way: str) -> None:
+    def _component(self, line: list[int], sample: list[int], bits: list[int], way: str) -> None:
         near: dict[int, list[int]] = defaultdict(list)
-        for at, other in zip(line, sample, strict=True):
+        apart: dict[int, dict[int, int]] = defaultdict(dict)
+        for at, other, distance in zip(line, sample, bits, strict=True):
             near[at].append(other)
+            apart[at][other] = distance
         lines, samples = set(near), set(sample)
         if not (len(lines) == len(samples) == 1):
-            self._by_key(near, lines, samples, way)
+            # of frames of one face a name tells nothing against looks: the copy may be numbered otherwise
+            nearest = {at: [other for other in near[at] if apart[at][other] == min(apart[at].values())] for at in near}
+            self._by_key(nearest, lines, samples, way)
             self._by_label(near, lines, samples, way)
         if len(lines) == len(samples) == 1:
             self._accept(lines.pop(), samples.pop(), way)
@@ -123,7 +127,8 @@ class _Matching:
         for (given, split), same in asking.items():
             alike = [other for other in sorted(samples) if (self.given[other], self.splits[other]) == (given, split)]
             agree = len({self.lines[at].says() for at in same}) == 1
-            whole = all(set(alike) <= set(near[at]) for at in same)
+            # of more than MOST nobody was told all: any of the others could be it, too
+            whole = all(len(near[at]) < MOST and set(alike) <= set(near[at]) for at in same)
             if alike and agree and whole and len(same) >= len(alike):
                 for at, other in zip(same, alike, strict=False):
                     self._accept(at, other, way)
@@ -134,6 +139,9 @@ class _Matching:
         line, given = self.lines[at], self.given[other]
         if given != line.given_label:
             self.doubts[at] = (f"labelled {given or 'nothing'} here, {line.given_label or 'nothing'} there", [other])
+            return
+        if self.splits[other] != line.split:
+            self.doubts[at] = (f"in {self.splits[other]} here, in {line.split} there", [other])
             return
         self.found[at] = other
         self.taken[other] = True
@@ -152,16 +160,16 @@ def match(ws: Workspace, lines: Sequence[Line], samples: pd.DataFrame, *, progre
     12,000, a minute and a half at 300,000 rows of one core) and 32 bytes of it are kept.
     """
     found = _Matching(lines, samples)
-    found.settle(_equal((line.content_hash for line in lines), range(len(lines)), _rows_of(samples)), "bytes")
+    found.settle(_equal(found, range(len(lines)), [line.content_hash for line in lines], _rows_of(samples)), "bytes")
     left = found.open_lines()
     if left:
         readable = samples["quarantine_reason"].isna().to_numpy() & samples["path"].notna().to_numpy()
-        rows = np.flatnonzero(readable & ~found.taken)
+        rows = np.flatnonzero(readable)  # those that are taken too: what looks like one of them most is not another
         pixels, bits, told = _looks(ws, samples.iloc[rows], progress, tell)
         where: dict[str, list[int]] = defaultdict(list)
         for row, digest in zip(rows.tolist(), pixels, strict=True):
             where[digest].append(row)
-        found.settle(_equal((lines[at].pixel_hash for at in left), left, where), "pixels")
+        found.settle(_equal(found, left, [lines[at].pixel_hash for at in left], where), "pixels")
         progress("comparing pictures", 1, 2)
         _by_looks(found, rows[told], bits[told])
         progress("comparing pictures", 2, 2)
@@ -188,11 +196,17 @@ def _rows_of(samples: pd.DataFrame) -> dict[str, list[int]]:
     return where
 
 
-def _equal(digests: Iterable[str | None], places: Iterable[int], where: Mapping[str, list[int]]) -> _Edges:
-    pairs = [
-        (at, row) for at, digest in zip(places, digests, strict=True) if digest is not None
-        for row in where.get(digest, ())[:100]
-    ]  # fmt: skip
+def _equal(
+    found: _Matching, places: Iterable[int], digests: Sequence[str | None], where: Mapping[str, list[int]]
+) -> _Edges:
+    """Of very many equal pictures a line is told the one of its own key; without one, the first MOST of them."""
+    many = {digest: rows for digest, rows in where.items() if len(rows) > MOST}
+    named = {(digest, found.keys[row]): row for digest, rows in many.items() for row in rows}
+    pairs = []
+    for at, digest in zip(places, digests, strict=True):
+        if digest is not None:
+            own = named.get((digest, found.lines[at].source_key))
+            pairs += [(at, row) for row in (where.get(digest, ())[:MOST] if own is None else [own])]
     both = np.array(pairs, dtype=np.int64).reshape(-1, 2)
     return _Edges(both[:, 0], both[:, 1], np.zeros(len(both), dtype=np.int64))
 
@@ -215,16 +229,20 @@ def _looks(
 
 def _by_looks(found: _Matching, rows: np.ndarray, bits: np.ndarray) -> None:
     asking = [at for at in found.open_lines() if found.lines[at].perceptual_hash is not None]
-    free = ~found.taken[rows]
-    if not asking or not free.any():
+    if not asking or not len(rows):
         return
     hashes = np.array([list(bytes.fromhex(found.lines[at].perceptual_hash or "")) for at in asking], dtype=np.uint8)
-    one, other, apart = near_rows(hashes, bits[free], within=NEAR)
-    line, sample = np.array(asking)[one], rows[free][other]
+    one, other, apart = near_rows(hashes, bits, within=NEAR)
+    line, sample = np.array(asking)[one], rows[other]
     nearest = np.full(len(found.lines), NEAR + 1)
     np.minimum.at(nearest, line, apart)
     close = apart < nearest[line] + APART
-    sure = close & (nearest[line] <= SURE)
+    best = apart == nearest[line]
+    gone = np.setdiff1d(line[best & found.taken[sample]], line[best & ~found.taken[sample]])
+    for at in gone.tolist():
+        likest = sample[best & (line == at)].tolist()
+        found.doubts[at] = ("another line is about the picture here that looks like it most", likest)
+    sure = close & (nearest[line] <= SURE) & ~np.isin(line, gone)
     found.settle(_Edges(line[sure], sample[sure], apart[sure]), "perceptual")
     order = np.lexsort((apart, line))
     for at, row, distance in zip(line[order].tolist(), sample[order].tolist(), apart[order].tolist(), strict=True):

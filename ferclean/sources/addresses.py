@@ -62,7 +62,10 @@ def shown(address: str) -> str:
     >>> shown("https://me:secret@host:8/set.zip?X-Signature=abc#x")
     'https://host:8/set.zip'
     """
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return "an address that is none"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
@@ -72,7 +75,7 @@ def local_path(address: str) -> Path | None:
     if parts.scheme not in ("file", "local"):
         return None
     if parts.netloc not in ("", "localhost"):
-        raise UsageError(f"{address} names another machine; write file:///path, or the path itself")
+        raise UsageError(f"{shown(address)} names another machine; write file:///path, or the path itself")
     return Path(unquote(parts.path))
 
 
@@ -197,7 +200,7 @@ def _http(address: str) -> Remote:
                     at += len(chunk)
                     yield chunk
             except (OSError, http.client.HTTPException) as error:
-                if attempt == _ATTEMPTS - 1 or not marks:
+                if attempt == _ATTEMPTS - 1 or not marks or length is None:
                     raise _failure(address, error) from None
             if length is None or at >= length or not marks:
                 break

@@ -42,7 +42,11 @@ def names(ws: Workspace) -> list[str]:
     """The names that are taken, in order."""
     if not ws.splits.is_dir():
         return []
-    return sorted(path.name for path in ws.splits.iterdir() if _NAME.fullmatch(path.name) and any(path.iterdir()))
+    return sorted(
+        path.name
+        for path in ws.splits.iterdir()
+        if _NAME.fullmatch(path.name) and path.is_dir() and any(path.iterdir())
+    )
 
 
 def digest(table: pd.DataFrame) -> str:

@@ -134,7 +134,7 @@ def test_a_card_file_of_ones_own_is_read_by_path(tmp_path) -> None:
         ("pretty_name: Mine", "pretty_name: [", "not YAML"),
         ("pretty_name: Mine", "pretty_name: !!python/object/apply:os.getcwd []", "not YAML"),
         ("ferclean:", "fercleaner:", "no `ferclean:` block"),
-        ("layout: image_folder", "layout: zip", "no layout 'zip'; known: affectnet, drawn_faces"),
+        ("layout: image_folder", "layout: zip", "no layout 'zip'; known: affectnet, coco, cvat, drawn_faces"),
         ("  splits: {a: train", "  colour: red\n  splits: {a: train", "unknown entries colour"),
         ("[happy, Sad]", "[happy, happiness]", "twice"),
         ("[happy, Sad]", "happy", "classes is a list"),
