@@ -16,6 +16,7 @@ import pandas as pd
 from ferclean.errors import BadDataError, UsageError, among, few
 from ferclean.missing import is_missing
 from ferclean.sources.tabular import escape_cell
+from ferclean.store.arrivals import SPLITS
 from ferclean.store.pictures import picture_at
 from ferclean.store.releases import Release, get_release, get_release_items
 from ferclean.store.runs import Run, latest_run, lost_behind_verdicts
@@ -26,7 +27,6 @@ from ferclean.store.workspace import Workspace
 ORIGINAL = "original"
 """Pseudo release: every readable sample under its given label."""
 
-SPLITS = ("train", "validation", "test")
 
 DEFAULT, DECIDED_TEST = "default", "decided_test"
 CONFIGURATIONS = (DEFAULT, DECIDED_TEST, *SPLITS)

@@ -12,12 +12,12 @@ import pandas as pd
 
 from ferclean.errors import few
 from ferclean.health.finding import SHOWN, Finding, finding
+from ferclean.store.arrivals import SPLITS
 
 WHO = ("person", "person_id", "subject", "subject_id", "identity", "identity_id", "actor", "actor_id", "speaker")
 """Attributes that name a person, in any case; the first that a set has."""
 NOBODY = ("", "-1", "?", "n/a", "nan", "none", "unknown")
 """What stands there for somebody whom nobody knows."""
-SPLITS = ("train", "validation", "test")
 
 
 def across_splits(table: pd.DataFrame) -> Iterator[Finding]:

@@ -15,9 +15,9 @@ from sys import intern
 from typing import Any
 
 from ferclean.errors import BadDataError, UsageError, among
-from ferclean.exports.content import SPLITS
 from ferclean.exports.patch import ABOUT, FILE, FORMAT, FORMAT_VERSION, MOST_WORDS, RULES, leads_out
 from ferclean.recognition.perceptual import NAME as PERCEPTUAL
+from ferclean.store.arrivals import SPLITS
 from ferclean.store.verdicts import KINDS
 
 MOST_BYTES = 65_536

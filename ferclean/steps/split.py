@@ -21,10 +21,10 @@ from ferclean.parts.copies import find_duplicates, pair_rows
 from ferclean.printable import printable
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.store import assignments, samples
+from ferclean.store.arrivals import SPLITS
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
-SPLITS = ("train", "validation", "test")
 DEFAULT_SHARES = (0.8, 0.1, 0.1)
 COPIES = "copies"
 """As `by`: nothing but copies holds pictures together."""

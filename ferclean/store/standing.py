@@ -20,7 +20,7 @@ REVERT = "revert-"
 """What the bulk_id of a release's revert begins with."""
 DOCTOR = "doctor-"
 """What the bulk_id of what `doctor --fix` excluded begins with; as in a revert, nobody looked at the pictures."""
-_UNSEEN = "coalesce(regexp_matches(bulk_id, '^(revert|doctor)-'), false)"
+_UNSEEN = f"coalesce(regexp_matches(bulk_id, '^({REVERT}|{DOCTOR})'), false)"
 _FEW = 200  # samples of one decision or one page
 
 # What the draws in force chose at random: the latest triage's share of its queue, and the latest audit.
