@@ -82,7 +82,7 @@ def _compare(at: Sitting, made: list[Release]) -> None:
         format_func=lambda flow: f"all {len(found.changes):,}" if flow is None else _flow(flow, flows[flow]),
     )  # fmt: skip
     if not found.changes:
-        st.html('<p class="fc quiet">No label differs, and nobody came or went.</p>')
+        st.html(f'<p class="fc quiet">No label differs, and nobody came or went. {_moved(found)}</p>')
         return
     chosen = [one for one in found.changes if flow is None or (_end(one["from"]), _end(one["to"])) == flow]
     named = "all of it" if flow is None else parts.inert(f"{flow[0]} → {flow[1]}")
@@ -138,7 +138,8 @@ def _changelog(made: Release) -> str:
 
 
 def _moved(found: ReleaseDiff) -> str:
-    told = [f"{found.soft_labels:,} soft labels moved"] if found.soft_labels else []
+    told = [f"{one['count']:,} faces from {one['from']} to {one['to']}" for one in found.moves()]
+    told += [f"{found.soft_labels:,} soft labels moved"] if found.soft_labels else []
     told += [f"{found.weights:,} weights moved"] if found.weights else []
     return escape("; ".join(told))
 

@@ -111,8 +111,8 @@ def diff(
     ],
     b: Annotated[str, typer.Argument(help="Another release.", autocompletion=completion.releases_and_original)],
 ) -> None:
-    """What differs between two releases, sample by sample: labels, and how many soft labels moved by more than .1."""
-    from ferclean.steps.diff import SOFT_MOVED
+    """What differs between two releases, sample by sample: labels, splits, and how many soft labels moved by > .1."""
+    from ferclean.steps.diff import LARGEST, SOFT_MOVED
     from ferclean.steps.diff import diff as step
 
     session: Session = context.obj
@@ -120,7 +120,14 @@ def diff(
     session.emit("diff", result.as_dict())
     rows = [[c["source_key"], c["split"], c["change"], c["from"], c["to"]] for c in result.changes]
     session.table(["sample", "split", "change", "from", "to"], rows)
-    session.say(f"{len(rows)} difference(s) from {a} to {b}")
+    session.say(f"{len(rows):,} label(s) or presences differ from {a} to {b}")
+    if result.moved:
+        session.say(f"{len(result.moved):,} face(s) in another split")
+        session.table(["from", "to", "faces"], [[one["from"], one["to"], one["count"]] for one in result.moves()])
+        listed = [[one["source_key"], one["from"], one["to"]] for one in result.moved[:LARGEST]]
+        session.table(["sample", "from split", "to split"], listed)
+        if len(result.moved) > LARGEST:
+            session.say(f"and {len(result.moved) - LARGEST:,} more, which --json lists all")
     if result.soft_labels or result.weights:
         session.say(
             f"soft labels of {result.soft_labels:,} faces and weights of {result.weights:,} moved by more than "
@@ -187,6 +194,7 @@ def revert(
         (result.already, "are back already"),
         (len(result.newer), f"were decided otherwise since {b}, and stay"),
         (len(result.barred), "are quarantined, gone or left out by splits, which no decision changes"),
+        (result.moved, "are in another split, which stays: `release --splits` chooses the splits"),
     ):
         if count:
             session.say(f"{count:,} {why}")

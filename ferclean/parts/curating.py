@@ -155,6 +155,17 @@ def changes(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str]) 
     return rows
 
 
+def moved(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Who is in both, and in another split: one dict per row with sample_id, source_key, from, to. As `changes`."""
+    was, now = (frame.loc[frame["included"].astype(bool), ["sample_id", "split"]] for frame in (before, after))
+    both = was.merge(now, on="sample_id", suffixes=("_was", ""))
+    both = both[both["split_was"] != both["split"]]
+    return [
+        {"sample_id": sample, "source_key": keys.get(sample, sample), "from": old, "to": new}
+        for sample, old, new in both.itertuples(index=False, name=None)
+    ]
+
+
 def keys_of(table: pd.DataFrame) -> dict[str, str]:
     """Sample_id -> source key."""
     return dict(zip(table["sample_id"], table["source_key"], strict=True))

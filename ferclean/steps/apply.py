@@ -115,7 +115,7 @@ def apply(
         base = onto or _base(since, known)
         items, undone, by = _laid(ws, read, lines, chosen, table, items_of(ws, base, table), progress, tell)
         content = content_digest(items)
-        config = _config(read, base) | {"dataset": get_dataset(ws).name, "content": content}
+        config = _config(read, base, known) | {"dataset": get_dataset(ws).name, "content": content}
         plan = Plan(
             policy=config["policy"],
             threshold=config["threshold"],
@@ -216,8 +216,9 @@ def _base(since: tuple[str, str | None], known: Sequence[Release]) -> str:
     )
 
 
-def _config(patches: Sequence[Patch], base: str) -> dict[str, Any]:
-    """What is recorded of where a release comes from; by which rules, where all of them had the same."""
+def _config(patches: Sequence[Patch], base: str, known: Sequence[Release]) -> dict[str, Any]:
+    """What is recorded of where a release comes from; by which rules, where all of them had the same; by which splits
+    the release below is divided, which this one is too."""
     sources = [one for patch in patches for one in patch.sources]
     rules = {name: found.pop() for name in RULES if len(found := {one["rules"].get(name) for one in sources}) == 1}
     told = {
@@ -225,7 +226,9 @@ def _config(patches: Sequence[Patch], base: str) -> dict[str, Any]:
         "lines": sum(len(patch.lines) for patch in patches),
     }  # fmt: skip
     policy = "auto" if any(one["policy"] == "auto" for one in sources) else "decisions"
-    return {"policy": policy, "threshold": None, "reviewers": [], **rules, "patch": told}
+    divided = next((one.config["splits"] for one in known if one.name == base and one.config.get("splits")), None)
+    splits = {} if divided is None else {"splits": divided}
+    return {"policy": policy, "threshold": None, "reviewers": [], **rules, "patch": told, **splits}
 
 
 def _leads_to(patches: Sequence[Patch]) -> str | None:

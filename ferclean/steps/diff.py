@@ -1,4 +1,4 @@
-"""What differs between two releases, like a pull request: labels, who is in, soft labels and weights.
+"""What differs between two releases, like a pull request: labels, who is in, splits, soft labels and weights.
 
 It changes nothing.
 """
@@ -15,7 +15,7 @@ import pandas as pd
 
 from ferclean.evidence import labels as label_names
 from ferclean.parts.changelog import items_of
-from ferclean.parts.curating import changes, keys_of
+from ferclean.parts.curating import changes, keys_of, moved
 from ferclean.store.samples import get_dataset
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
@@ -36,6 +36,9 @@ class ReleaseDiff(Summary):
     after: str
     changes: list[dict[str, Any]] = field(repr=False)
     """One dict per row: sample_id, source_key, split, change (added, removed, relabelled), from, to, reason."""
+    moved: list[dict[str, Any]] = field(repr=False)
+    """Faces in both whose split is another one, as between a release by `--splits` and one without: one dict per row
+    with sample_id, source_key, from, to. One whose label differs too is also among the `changes`."""
     soft_labels: int
     """Faces in both whose training target moved by more than SOFT_MOVED, by a soft label in at least one of them."""
     largest_soft: list[dict[str, Any]] = field(repr=False)
@@ -45,13 +48,20 @@ class ReleaseDiff(Summary):
     """Faces in both whose weight moved by more than SOFT_MOVED."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; `added`, `removed`, `relabelled`, `soft_labels` and `weights` are counts."""
+        """Plain values for JSON; `added`, `removed`, `relabelled`, `soft_labels` and `weights` are counts, `moves`
+        those of `moved`, most first: from, to, count."""
         kinds = Counter(change["change"] for change in self.changes)
-        return super().as_dict() | {kind: kinds[kind] for kind in ("added", "removed", "relabelled")}
+        counts = {kind: kinds[kind] for kind in ("added", "removed", "relabelled")}
+        return super().as_dict() | counts | {"moves": self.moves()}
+
+    def moves(self) -> list[dict[str, Any]]:
+        """How many faces moved from which split to which, most first: from, to, count."""
+        flows = Counter((one["from"], one["to"]) for one in self.moved)
+        return [{"from": old, "to": new, "count": count} for (old, new), count in flows.most_common()]
 
 
 def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
-    """The rows whose label, presence, soft label or weight differs; "original" is the set as it was given.
+    """The rows whose label, presence, split, soft label or weight differs; "original" is the set as it was given.
 
     Raises UsageError for an unknown release.
     """
@@ -61,8 +71,8 @@ def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
         old, new, keys = items_of(ws, before, table), items_of(ws, after, table), keys_of(table)
         count, largest, weights = _soft_changes(old, new, keys, get_dataset(ws).classes)
     return ReleaseDiff(
-        before=before, after=after, changes=changes(old, new, keys), soft_labels=count, largest_soft=largest,
-        weights=weights,
+        before=before, after=after, changes=changes(old, new, keys), moved=moved(old, new, keys), soft_labels=count,
+        largest_soft=largest, weights=weights,
     )  # fmt: skip
 
 

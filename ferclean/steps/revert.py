@@ -18,7 +18,7 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.exports.content import ORIGINAL
 from ferclean.parts.changelog import decider, items_of
-from ferclean.parts.curating import by_person, changes, keys_of, only_the_label, text
+from ferclean.parts.curating import by_person, changes, keys_of, moved, only_the_label, text
 from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.store.assignments import LEFT_OUT
 from ferclean.store.decisions import Decision, NewerDecisionError, append_decisions, current_decisions, newest_decision
@@ -80,6 +80,8 @@ class RevertSummary(Summary):
     """Left alone: somebody decided about it after the release `after`. Keys: sample_id, source_key, split, from, to."""
     barred: list[dict[str, Any]] = field(repr=False)
     """Left alone: quarantined, gone since or left out by splits, which no decision changes. Keys as `newer`."""
+    moved: int
+    """Faces that are in another split there, of all changes; they stay, since no decision moves one. 0 for a part."""
     bulk_id: str | None
     """What `ferclean undo --bulk` takes back; None where nothing was recorded."""
     dry_run: bool = False
@@ -248,7 +250,7 @@ def _plan(ws: Workspace, before: str, after: str, part: Part) -> tuple[RevertSum
             found["changes"].append(row | does)
     return RevertSummary(
         before=before, after=after, changes=found["changes"], already=already, newer=found["newer"],
-        barred=found["barred"], bulk_id=None,
+        barred=found["barred"], moved=len(moved(old, new, {})) if part.all_of_it() else 0, bulk_id=None,
     ), newest  # fmt: skip
 
 

@@ -14,7 +14,9 @@ from ferclean.cli import run
 from ferclean.errors import FercleanError, UsageError
 from ferclean.exports.content import read_content
 from ferclean.sources.cards import load_card
+from ferclean.steps.apply import apply
 from ferclean.steps.diff import diff
+from ferclean.steps.export import export
 from ferclean.steps.release import release
 from ferclean.steps.retrain import _from_release
 from ferclean.steps.revert import Part, revert
@@ -97,7 +99,9 @@ def test_the_published_test_split_stays_and_what_belongs_with_it_is_left_out(tmp
     assert not fresh.left_out
 
 
-def test_a_release_follows_its_splits_and_so_do_exports_and_retraining(tmp_path: Path) -> None:
+def test_a_release_follows_its_splits_and_so_do_exports_and_retraining(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ws = faces(tmp_path, tested=10, persons=0)
     release(ws, "v0")
     split(ws, "mine")
@@ -117,14 +121,38 @@ def test_a_release_follows_its_splits_and_so_do_exports_and_retraining(tmp_path:
     assert ids["0.jpg"] not in set(_from_release(ws, "v1")[0]["sample_id"]), "no arm may learn from it"
     assert ids["0.jpg"] in set(_from_release(ws, "v0")[0]["sample_id"])
     assert "in another split" in " ".join(get_release(ws, "v1").config["changelog"]["why"])
-    assert [one["source_key"] for one in diff(ws, "v0", "v1").changes] == ["0.jpg"]
-    assert [one["source_key"] for one in revert(ws, "v0", "v1", Part(), reviewer="ann").barred] == ["0.jpg"]
+    found = diff(ws, "v0", "v1")
+    assert [one["source_key"] for one in found.changes] == ["0.jpg"]
+    into = [ids[key] for key, now in parts(ws, "mine")["split"].items() if now == "validation"]
+    assert {(one["sample_id"], one["from"], one["to"]) for one in found.moved} == {
+        (one, "train", "validation") for one in into
+    }
+    assert found.as_dict()["moves"] == [{"from": "train", "to": "validation", "count": len(into)}]
+    assert run(["-w", str(ws.root), "diff", "v1", "v0"]) == 0
+    assert f"{len(into)} face(s) in another split" in capsys.readouterr().out
+    back = revert(ws, "v0", "v1", Part(), reviewer="ann")
+    assert ([one["source_key"] for one in back.barred], back.moved) == (["0.jpg"], len(into))
     assert release(ws, "v1", splits="mine").unchanged_since
 
 
-def test_a_new_test_split_is_told_on_the_card(tmp_path: Path) -> None:
-    from ferclean.steps.export import export
+def test_a_patch_upon_a_divided_release_keeps_its_splits_and_none_is_made_of_them(tmp_path: Path) -> None:
+    ws = faces(tmp_path, persons=0)
+    split(ws, "mine")
+    release(ws, "divided", splits="mine")
+    told = Decision(sample_id=get_samples(ws)["sample_id"][1], action="relabel", label="fear", reviewer="ann")
+    append_decisions(ws, [told])
+    release(ws, "plain")
+    export(ws, form="patch", release="plain", out=tmp_path / "patch")
+    assert apply(ws, tmp_path / "patch", onto="divided", name="both").undone == []
+    assert get_release(ws, "both").config["splits"] == get_release(ws, "divided").config["splits"]
+    between = diff(ws, "divided", "both").as_dict()
+    assert (between["relabelled"], between["moved"]) == (1, [])
+    for since in ("original", "plain", "divided"):
+        with pytest.raises(UsageError, match=r"divides? the set anew, and a patch holds no splits"):
+            export(ws, form="patch", release="both", since=since, out=tmp_path / "no")
 
+
+def test_a_new_test_split_is_told_on_the_card(tmp_path: Path) -> None:
     ws = faces(tmp_path, tested=10, persons=0)
     split(ws, "anew", keep_test=False)
     release(ws, "v1", splits="anew")
