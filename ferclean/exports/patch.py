@@ -22,6 +22,7 @@ from ferclean.exports.card import card_template
 from ferclean.exports.content import DECIDED_TEST, DEFAULT, ORIGINAL, Content
 from ferclean.exports.soft_targets import DIGITS
 from ferclean.missing import is_missing
+from ferclean.printable import printable
 from ferclean.progress import Progress
 from ferclean.recognition.images import readable_pixels
 from ferclean.recognition.perceptual import NAME as PERCEPTUAL
@@ -118,8 +119,9 @@ def header(content: Content, lines: int) -> dict[str, Any]:
     content_is = made.config.get("content") or content_digest(get_release_items(content.ws, made.name))
     return {
         "format": FORMAT, "format_version": FORMAT_VERSION, "written_by": f"ferclean {ferclean.__version__}",
-        "about": {name: str(about.card.get(name) or "")[:MOST_WORDS] for name in ABOUT},
-        "dataset": about.name, "licence": about.licence, "classes": list(about.classes), "perceptual": PERCEPTUAL,
+        "about": {name: public_words(str(about.card.get(name) or "")) for name in ABOUT},
+        "dataset": printable(about.name), "licence": printable(about.licence),
+        "classes": list(about.classes), "perceptual": PERCEPTUAL,
         "since": {"release": content.since, "content": since},
         "sources": [
             {
@@ -148,8 +150,17 @@ def public_reason(reason: Any) -> str | None:
         return None
     text = str(reason).removeprefix(FROM_PATCH)
     if text.startswith("quarantined: "):
-        return reason_kind(text)[:MOST_WORDS]
-    return re.sub(r"(decision: \w+) by .*", r"\1", text, flags=re.DOTALL)
+        text = reason_kind(text)
+    return printable(re.sub(r"(decision: \w+) by .*", r"\1", text, flags=re.DOTALL))[:MOST_WORDS]
+
+
+def public_words(text: str) -> str:
+    """A card's words, in lines, as a header holds them.
+
+    >>> public_words("a\\tb\\r\\nc")
+    'a\\\\tb\\nc'
+    """
+    return "\n".join(map(printable, text.splitlines()))[:MOST_WORDS]
 
 
 def public_key(key: str) -> str:

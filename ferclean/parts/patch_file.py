@@ -14,8 +14,11 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from ferclean.errors import BadDataError, UsageError, among
+from ferclean.derived import first_line
+from ferclean.errors import BadDataError, UsageError, among, few
 from ferclean.exports.patch import ABOUT, FILE, FORMAT, FORMAT_VERSION, MOST_WORDS, RULES, leads_out
+from ferclean.exports.soft_targets import DIGITS
+from ferclean.printable import printable
 from ferclean.recognition.perceptual import NAME as PERCEPTUAL
 from ferclean.store.arrivals import SPLITS
 from ferclean.store.verdicts import KINDS
@@ -23,6 +26,9 @@ from ferclean.store.verdicts import KINDS
 MOST_BYTES = 65_536
 """Of a line: a sample of 5,000 classes."""
 MOST_LINES = 20_000_000
+_SOURCE = {"release", "version", "policy", "fingerprint", "content", "rules"}
+_RULE_WORDS = {"ambiguous": ("keep", "exclude"), "unmended": ("soft", "keep", "drop")}
+"""Of what a release was made by; the other rules are shares."""
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MEND = "get the patch again from where it came from, or export it again"
 
@@ -105,7 +111,8 @@ def read_patch(path: str | Path) -> Patch:
         line = _line(found, number, header["classes"], where)
         before = seen.setdefault(line.sample(), number)
         if before != number:
-            raise BadDataError(f"{where} is about the same sample as line {before} ({line.source_key!r}); {_MEND}")
+            key = _shown(line.source_key)
+            raise BadDataError(f"{where} is about the same sample as line {before} ({key}); {_MEND}")
         lines.append(line)
     if len(lines) != header["lines"]:
         raise BadDataError(
@@ -128,7 +135,7 @@ def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             try:
                 found = json.loads(raw.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_once)
             except (ValueError, RecursionError) as error:
-                raise BadDataError(f"{where} is no JSON of a patch ({str(error).splitlines()[0]}); {_MEND}") from None
+                raise BadDataError(f"{where} is no JSON of a patch ({first_line(error)}); {_MEND}") from None
             if not isinstance(found, dict):
                 raise BadDataError(f"{where} is no JSON object; {_MEND}")
             yield number, found
@@ -148,33 +155,38 @@ def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
     if found.get("format") != FORMAT:
         raise BadDataError(f"{where} is not the header of a patch; give what `ferclean export --form patch` wrote")
-    if found.get("format_version") != FORMAT_VERSION:
+    version = found.get("format_version")
+    if type(version) is not int or version != FORMAT_VERSION:
         raise BadDataError(
-            f"{where} has the format version {found.get('format_version')!r}, and this ferclean reads "
-            f"{FORMAT_VERSION}: use the ferclean that wrote it ({str(found.get('written_by'))[:40]!r}), or a newer one"
+            f"{where} has the format version {_shown(version)}, and this ferclean reads {FORMAT_VERSION}: use the "
+            f"ferclean that wrote it ({_shown(found.get('written_by'))}), or a newer one"
         )
     read = _Reader(found, where)
-    classes = read("classes", lambda value: isinstance(value, list) and _names(value), "a list of different names")
-    about_sources = "a list of releases, each with its name, policy, fingerprint, content and rules"
-    since = read("since", _is_since, '"original", or a release and its content digest')
+    about_sources = "a list of releases, each with its name, version, policy, fingerprint, content and rules alone"
     header = {
+        "format": read("format", _is_name, FORMAT), "format_version": read("format_version", bool, "1"),
+        "written_by": read("written_by", _is_name, "the name of a program"),
         "dataset": read("dataset", _is_name, "a name"), "licence": read("licence", _is_name, "a name"),
-        "classes": classes, "since": since, "lines": read("lines", _is_count, "a number of lines"),
-        "sources": read("sources", lambda value: isinstance(value, list) and _sources(value), about_sources),
+        "classes": read("classes", _names, "a list of different names"),
+        "since": read("since", _is_since, '"original", or a release and its content digest'),
+        "lines": read("lines", _is_count, f"a number of lines up to {MOST_LINES:,}"),
+        "sources": read("sources", _sources, about_sources),
         "perceptual": read("perceptual", _is_name, "a name"),
-        "about": read("about", lambda value: _is_about(value), f"words for {', '.join(ABOUT)}"),
+        "about": read("about", _is_about, f"words for {', '.join(ABOUT)} alone"),
     }  # fmt: skip
+    read.nothing_else()
     if header["perceptual"] != PERCEPTUAL:
         raise BadDataError(
-            f"{where} has perceptual hashes {header['perceptual']!r}, and this ferclean makes {PERCEPTUAL!r}: use the "
-            "ferclean that wrote it"
+            f"{where} has perceptual hashes {_shown(header['perceptual'])}, and this ferclean makes {PERCEPTUAL!r}: "
+            "use the ferclean that wrote it"
         )
-    return {name: found[name] for name in ("format", "format_version", "written_by") if name in found} | header
+    return header
 
 
 def _line(found: Mapping[str, Any], number: int, classes: Sequence[str], where: str) -> Line:
     read = _Reader(found, where)
-    a_class, a_hash = f"a class of the header ({', '.join(classes[:20])}) or null", "64 hex digits or null"
+    known = few((name[:40] for name in classes), 20)
+    a_class, a_hash = f"a class of the header ({known}) or null", "64 hex digits or null"
 
     def label(name: str) -> str | None:
         value = read(name, lambda value: value is None or value in classes, a_class)
@@ -187,16 +199,17 @@ def _line(found: Mapping[str, Any], number: int, classes: Sequence[str], where: 
     soft = read("soft_label", lambda value: _is_target(value, len(classes)), f"{len(classes)} chances that sum to 1")
     line = Line(
         number=number,
-        source_key=read("source_key", _is_key, "a name, or a path inside the set, that leads out of no folder"),
+        source_key=read("source_key", _is_key, "a name or path in UTF-8 that leads out of no folder"),
         split=intern(read("split", lambda value: value in SPLITS, f"one of {', '.join(SPLITS)}")),
         content_hash=digest("content_hash"), pixel_hash=digest("pixel_hash"), perceptual_hash=digest("perceptual_hash"),
         given_label=label("given_label"), old_label=label("old_label"), label=label("label"),
         included=read("included", lambda value: isinstance(value, bool), "true or false"),
-        weight=float(read("weight", lambda value: _is_share(value), "a number from 0 to 1")),
-        soft_label=None if soft is None else tuple(map(float, soft)),
+        weight=_rounded(read("weight", _is_share, "a number from 0 to 1")),
+        soft_label=None if soft is None else tuple(map(_rounded, soft)),
         reason=_interned(read("reason", _is_words, "words in one line, or null")),
         verdict=_interned(read("verdict", lambda value: value is None or value in KINDS, f"one of {', '.join(KINDS)}")),
     )  # fmt: skip
+    read.nothing_else()
     if line.included and line.label is None:
         raise BadDataError(f"{where} takes in a sample without a label; {_MEND}")
     if line.content_hash is line.pixel_hash is line.perceptual_hash is None:
@@ -208,20 +221,42 @@ class _Reader:
     """Takes checked values out of one object."""
 
     def __init__(self, found: Mapping[str, Any], where: str) -> None:
-        self._found, self._where = found, where
+        self._found, self._where, self._asked = found, where, set[str]()
 
     def __call__(self, name: str, good: Callable[[Any], Any], what: str) -> Any:
+        self._asked.add(name)
         if name not in self._found:
             raise BadDataError(f"{self._where} lacks {name}: {what}; {_MEND}")
         value = self._found[name]
         try:
             fits = bool(good(value))
-        except (TypeError, ValueError, OverflowError, KeyError):  # another kind of value than any that fits
+        except (
+            AttributeError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            KeyError,
+        ):  # another kind of value than any that fits
             fits = False
         if not fits:
             nearest = f"; {among(value, SPLITS)}" if name == "split" and isinstance(value, str) else ""
-            raise BadDataError(f"{self._where}: {name} is {repr(value)[:80]}, not {what}{nearest}; {_MEND}")
+            raise BadDataError(f"{self._where}: {name} is {_shown(value)}, not {what}{nearest}; {_MEND}")
         return value
+
+    def nothing_else(self) -> None:
+        """Raises BadDataError for a field that was not asked for: what it says would be lost."""
+        if strange := sorted(set(self._found) - self._asked):
+            names = few(map(_shown, strange))
+            raise BadDataError(f"{self._where} has fields that no patch of this version has ({names}); {_MEND}")
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:80]
+
+
+def _rounded(share: float) -> float:
+    """As an export writes it, so that what says the same is the same; never minus zero."""
+    return round(float(share), DIGITS) + 0.0
 
 
 def _interned(value: str | None) -> str | None:
@@ -229,15 +264,17 @@ def _interned(value: str | None) -> str | None:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MOST_WORDS
+    return isinstance(value, str) and 0 < len(value) <= MOST_WORDS and printable(value) == value
 
 
 def _is_words(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and len(value) <= MOST_WORDS)
+    return value is None or value == "" or _is_name(value)
 
 
 def _is_key(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 4096 and "\0" not in value and not leads_out(value)
+    """A file's name may hold line breaks, too; everything shows them as escapes."""
+    value.encode("utf-8")
+    return 0 < len(value) <= 4096 and "\0" not in value and not leads_out(value)
 
 
 def _is_hash(value: Any) -> bool:
@@ -245,7 +282,7 @@ def _is_hash(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_LINES
 
 
 def _is_share(value: Any) -> bool:
@@ -259,31 +296,46 @@ def _is_target(value: Any, count: int) -> bool:
     return whole and math.isclose(sum(value), 1.0, abs_tol=1e-4)
 
 
-def _names(value: list[Any]) -> bool:
-    return 0 < len(value) <= 5000 and all(map(_is_name, value)) and len(set(value)) == len(value)
-
-
-def _is_since(value: Any) -> bool:
-    original = value["release"] == "original" and value["content"] is None
-    return original or (_is_name(value["release"]) and value["content"] is not None and _is_hash(value["content"]))
-
-
-def _sources(value: list[Any]) -> bool:
-    return 0 < len(value) <= 100 and all(
-        _is_name(one["release"])
-        and one["policy"] in ("decisions", "auto")
-        and _is_name(one["fingerprint"])
-        and _is_hash(one["content"])
-        and (one["version"] is None or _is_name(one["version"]))
-        and isinstance(one["rules"], dict)
-        and all(_is_rule(one["rules"].get(name)) for name in RULES)
-        for one in value
+def _names(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= 5000
+        and all(map(_is_name, value))
+        and len(set(value)) == len(value)
     )
 
 
-def _is_rule(value: Any) -> bool:
-    return value is None or _is_share(value) or _is_name(value)
+def _is_since(value: Any) -> bool:
+    if value.keys() != {"release", "content"}:
+        return False
+    if value["release"] == "original":
+        return value["content"] is None
+    return _is_name(value["release"]) and value["content"] is not None and _is_hash(value["content"])
+
+
+def _sources(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and 0 < len(value) <= 100
+        and all(
+            one.keys() == _SOURCE
+            and _is_name(one["release"])
+            and one["policy"] in ("decisions", "auto")
+            and _is_name(one["fingerprint"])
+            and _is_hash(one["content"])
+            and (one["version"] is None or _is_name(one["version"]))
+            and one["rules"].keys() == set(RULES)
+            and all(_is_rule(name, said) for name, said in one["rules"].items())
+            for one in value
+        )
+    )
+
+
+def _is_rule(name: str, value: Any) -> bool:
+    return value is None or (value in _RULE_WORDS[name] if name in _RULE_WORDS else _is_share(value))
 
 
 def _is_about(value: Any) -> bool:
-    return set(value) == set(ABOUT) and all(isinstance(word, str) and _is_words(word) for word in value.values())
+    return value.keys() == set(ABOUT) and all(
+        len(words) <= MOST_WORDS and all(map(_is_words, words.split("\n"))) for words in value.values()
+    )

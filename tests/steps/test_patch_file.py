@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,14 @@ LINE: dict[str, Any] = {
 def written(path: Path, *lines: Any) -> Path:
     path.write_bytes(b"".join((one if isinstance(one, bytes) else json.dumps(one).encode()) + b"\n" for one in lines))
     return path
+
+
+def of_source(head: dict[str, Any], **said: Any) -> dict[str, Any]:
+    return head | {"sources": [head["sources"][0] | said]}
+
+
+def of_rules(head: dict[str, Any], **said: Any) -> dict[str, Any]:
+    return of_source(head, rules=head["sources"][0]["rules"] | said)
 
 
 def test_what_is_written_is_read_also_by_its_folder(tmp_path: Path) -> None:
@@ -83,6 +91,10 @@ def test_what_is_written_is_read_also_by_its_folder(tmp_path: Path) -> None:
         ({"source_key": "~/a.png"}, "leads out of no folder"),
         ({"source_key": "a\0.png"}, "source_key is"),
         ({"source_key": ""}, "source_key is ''"),
+        ({"source_key": "a\ud800"}, r"source_key is 'a\\ud800', not a name or path in UTF-8"),
+        ({"reason": "a\ud800"}, "reason is .*, not words in one line"),
+        ({"reason": "a\nb"}, "reason is .*, not words in one line"),
+        ({"label_2": "fear"}, r"line 3 has fields that no patch of this version has \('label_2'\)"),
         ({"verdict": "wrong"}, "verdict is 'wrong', not one of mislabelled"),
         ({"reason": {"a": 1}}, "reason is"),
         ({"content_hash": None, "pixel_hash": None, "perceptual_hash": None}, "no hash by which"),
@@ -115,6 +127,23 @@ def test_a_hostile_line_is_refused_with_its_number(tmp_path: Path, line: Any, sa
         (lambda head: head | {"lines": 3}, "has 2 lines after its header, which says 3: it was cut off"),
         (lambda head: head | {"about": {"title": 1}}, "about is"),
         (lambda head: head | {"dataset": ""}, "dataset is"),
+        (lambda head: head | {"dataset": "a\x1b[31m"}, "dataset is"),
+        (lambda head: head | {"licence": "a\ud800"}, "licence is"),
+        (lambda head: head | {"classes": ["anger", "fear", "sad\nness"]}, "classes is"),
+        (lambda head: head | {"format_version": True}, "format version True"),
+        (lambda head: head | {"written_by": ["x"]}, "written_by is"),
+        (lambda head: head | {"lines": 10**40}, "lines is 10"),
+        (lambda head: head | {"colour": 1}, r"line 1 has fields that .* \('colour'\)"),
+        (lambda head: head | {"since": head["since"] | {"colour": 1}}, "since is"),
+        (lambda head: of_source(head, colour=1), "sources is"),
+        (lambda head: of_source(head, release="v\ud800"), "sources is"),
+        (lambda head: of_source(head, version=["1"]), "sources is"),
+        (lambda head: of_source(head, rules={}), "sources is"),
+        (lambda head: of_rules(head, threshold="abc"), "sources is"),
+        (lambda head: of_rules(head, unusable_above=True), "sources is"),
+        (lambda head: of_rules(head, ambiguous=0.5), "sources is"),
+        (lambda head: of_rules(head, unmended="hard"), "sources is"),
+        (lambda head: of_rules(head, colour=None), "sources is"),
     ],
 )  # fmt: skip
 def test_a_hostile_header_is_refused(
@@ -122,6 +151,45 @@ def test_a_hostile_header_is_refused(
 ) -> None:
     with pytest.raises(BadDataError, match=says):
         read_patch(written(tmp_path / "x.jsonl", change(HEADER), LINE, LINE | {"source_key": "b"}))
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, -1, 10**400, "a\ud800", "a\x00\n", "x" * 5000, [[]], [None], {"a": 1}], ids=str
+)
+def test_whatever_stands_in_a_field_is_taken_or_refused_in_one_line(tmp_path: Path, value: Any) -> None:
+    for which, one in enumerate((HEADER | {"lines": 1}, LINE | {"soft_label": [0.5, 0.25, 0.25]})):
+        for place in places(one):
+            objects: list[Any] = [HEADER | {"lines": 1}, LINE]
+            objects[which] = put(one, place, value)
+            try:
+                read_patch(written(tmp_path / "x.jsonl", *objects))
+            except BadDataError as error:
+                told = str(error)
+                assert told.isprintable(), place
+                assert "x.jsonl" in told, place
+                assert len(told) < 700, place
+                continue
+            # what is taken can be stored
+            json.dumps(objects, ensure_ascii=False, allow_nan=False).encode("utf-8")
+
+
+def places(one: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    inside = one.items() if isinstance(one, dict) else enumerate(one) if isinstance(one, list) else ()
+    for name, value in inside:
+        yield (*above, name)
+        yield from places(value, (*above, name))
+
+
+def put(one: Any, place: tuple[Any, ...], value: Any) -> Any:
+    changed = one.copy()
+    changed[place[0]] = value if len(place) == 1 else put(one[place[0]], place[1:], value)
+    return changed
+
+
+def test_shares_are_read_as_an_export_writes_them(tmp_path: Path) -> None:
+    told = LINE | {"weight": -0.0, "soft_label": [0.3333333333, 0.6666666667, -0.0]}
+    (line,) = read_patch(written(tmp_path / "x.jsonl", HEADER | {"lines": 1}, told)).lines
+    assert str((line.weight, line.soft_label)) == "(0.0, (0.333333, 0.666667, 0.0))"
 
 
 def test_an_empty_file_is_no_patch(tmp_path: Path) -> None:
