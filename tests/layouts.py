@@ -24,6 +24,8 @@ class Layout:
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     """Source key -> class of some rows."""
+    splits: dict[str, str] = field(default_factory=dict)
+    """Source key -> split of some rows."""
 
     def check(self, root: Path, faces: Sequence[bytes]) -> None:
         """Made below `root`, it is taken for what it is, and its rows have these labels and, but for one, no fault."""
@@ -40,6 +42,7 @@ class Layout:
             card = card.__class__(**{**card.__dict__, "layout": other})
         rows = {row.source_key: row for row in sources.read(best.path, card, options)}
         assert {key: rows[key].given_label for key in self.labels} == self.labels
+        assert {key: rows[key].split for key in self.splits} == self.splits
         troubled = [row for row in rows.values() if row.problem]
         assert len(troubled) <= 1, troubled  # what lies beside the pictures
 

@@ -47,5 +47,6 @@ def looked_at(
                 yield None, refused(error, card, fail_on=fail_on)
                 return
             for note in taken.notes:
-                session.note(note)
+                if folder not in note:  # where the files lie is of no use: they go away
+                    session.note(note)
             yield ws, doctor(ws, fail_on=fail_on, progress=progress, tell=session.tell)

@@ -25,6 +25,8 @@ EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "
 
 ALIASES = {
     "surprised": "surprise",
+    "suprise": "surprise",
+    "suprised": "surprise",
     "fearful": "fear",
     "afraid": "fear",
     "disgusted": "disgust",
@@ -32,8 +34,9 @@ ALIASES = {
     "sad": "sadness",
     "angry": "anger",
     "contemptuous": "contempt",
+    "neutrality": "neutral",
 }
-"""Other words in use -> canonical name; matched without regard to case and surrounding space."""
+"""Other words in use, and slips in whole sets -> canonical name; matched without regard to case and outer space."""
 
 COARSE_GROUPS = (
     frozenset({"neutral"}),

@@ -5,14 +5,18 @@ It opens no picture and stores nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
 from ferclean import sources
-from ferclean.errors import UsageError
+from ferclean.errors import BadDataError, FercleanError, OtherSetError, UsageError
+from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Guess
 
-__all__ = ["AUTO", "Guess", "recognise", "sure", "the_sure_one"]
+__all__ = ["AUTO", "Guess", "or_what_it_is", "recognise", "sure", "the_sure_one"]
 
 AUTO = "auto"
 """In the place of a card: whatever `recognise` is sure of."""
@@ -40,3 +44,32 @@ def the_sure_one(guesses: list[Guess]) -> Guess:
         shown = "; ".join("ferclean ingest " + " ".join(map(quote, one.words())) for one in guesses)
         raise UsageError(f"it may be one of several data sets; say which: {shown}")
     return guess
+
+
+@contextmanager
+def or_what_it_is(
+    path: Path, card: str | Path | Card, layout: str | None, options: Mapping[str, object]
+) -> Iterator[None]:
+    """Errors about a set that is not in the layout that was asked for also say what a look takes it for."""
+    try:
+        yield
+    except BadDataError as error:
+        if card != AUTO and not isinstance(error, OtherSetError):
+            error.args = (f"{error}{_what_it_is(path, card, layout, options)}",)
+        raise
+
+
+def _what_it_is(path: Path, card: str | Path | Card, layout: str | None, options: Mapping[str, object]) -> str:
+    """ "" where it is in that layout, or nothing is sure."""
+    known = card if isinstance(card, Card) else load_card(card)
+    known = replace(known, layout=layout or known.layout)
+    try:
+        next(iter(sources.read(path, known, options)), None)
+    except FercleanError:
+        with suppress(FercleanError):
+            if guess := sure(recognise(path)):
+                where = "" if guess.path == path else f" in {guess.path}"
+                said = f"{guess.card}{where}, for {'; '.join(guess.evidence)}"
+                way = f"`ferclean ingest auto {quote(str(path))}` (or `ferclean doctor auto {quote(str(path))}`)"
+                return f". By a look it is {said}: {way} reads it so"
+    return ""

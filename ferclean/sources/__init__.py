@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ferclean.errors import BadDataError, UsageError, among, few
+from ferclean.sources import unread
 from ferclean.sources.cards import Card, layouts
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.rows import SourceRow
@@ -79,7 +80,7 @@ def recognise(path: Path) -> list[Guess]:
     """
     glimpse = Glimpse(path)
     found: list[Guess] = []
-    remarks: list[str] = []
+    remarks = list(unread.remarks(glimpse))
     for layout in layouts():
         module = source(layout)
         for told in module.recognise(glimpse) if hasattr(module, "recognise") else ():

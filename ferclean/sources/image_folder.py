@@ -7,43 +7,38 @@ says how the set names its files.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ferclean.bundled_files import known_cards
-from ferclean.errors import BadDataError, few, nearest
-from ferclean.sources.cards import Card, SourceCode, load_card
+from ferclean.errors import BadDataError, nearest
+from ferclean.sources.cards import Card, SourceCode
+from ferclean.sources.class_folders import class_of, is_unlabelled, names_tell, recognise
 from ferclean.sources.file_names import IMAGE_SUFFIXES, OWN_FILES, is_clutter
-from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.mapping import restored
 from ferclean.sources.rows import SourceRow, contained_file, storable
 from ferclean.sources.tabular import header_of, records_of, unescape_cell
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
-_MOST = 0.9
-"""Share of a folder's pictures that must be called as a set's are: a few strangers lie in many a copy."""
+__all__ = ["CLASS_LIST", "class_names", "notes", "read", "recognise"]
 
 CLASS_LIST = "classes.csv"
 """What an export writes beside its folders: which class each of them holds (columns folder, class)."""
-
-_UNLABELLED = {"unlabeled", "unlabelled", "nolabel"}
-"""Folders for pictures that nobody has labelled yet, as other tools write them (FiftyOne: _unlabeled)."""
 
 
 def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[SourceRow]:
     """One row per file in sorted order; `source_key` is the path below the root, with forward slashes. In an export of
     ours both are those of the set that it came from (`mapping.restored`).
 
-    Class folders are named by a canonical name, any usual spelling of it, or a code of the card; split folders by
-    train, validation, test, their usual spellings or the card's; without them all is in `split` (default: training
-    data). Files in a folder that names no class are quarantined where other folders do; what operating systems leave
-    behind, and the files of our own export beside its folders, are ignored. A folder of a split that holds nothing
-    but another folder for it (Train/Train_Aligned_Faces) is passed through.
+    Class folders are named by a canonical name, any usual spelling of it, perhaps behind a number (0_angry), or a code
+    of the card; split folders by train, validation, test, their usual spellings or the card's; without them all is in
+    `split` (default: training data). Files in a folder that names no class are quarantined where other folders do; what
+    operating systems leave behind, and the files of our own export beside its folders, are ignored. A folder of a split
+    that holds nothing but another folder for it (Train/Train_Aligned_Faces) is passed through.
 
-    What the card's `naming` tells of a file (a person) becomes its attributes. Where it tells the class, folders do not
-    count, and a file of another name is quarantined.
+    What the card's `naming` tells of a file (a person) becomes its attributes. Where it tells the class, of the folders
+    only those of splits count, at any depth, and a file of another name is quarantined.
 
     Raises BadDataError when no folder names a class, and for a class folder beside split folders or around them.
     """
@@ -54,16 +49,16 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
 
 def _files(path: Path, card: Card, split: str | None) -> Iterator[SourceRow]:
     card = _with_folder_names(path, card)
-    if by_name := _names_tell(card):
+    if by_name := names_tell(card):
         card = replace(card, splits={})
-    splits, classes = ({}, []) if by_name else _plan(path, card)
+    splits, classes = (_split_folders(path, card), []) if by_name else _plan(path, card)
     if splits:
         refuse_split(path, split, f"by its folders {', '.join(splits)}")
     everywhere = "train" if splits else split_of_all(path, card, split)
     if by_name:
         yield from _below(path, PurePosixPath(), card, None, everywhere, None, None)
         return
-    if classes and not any(card.label_of(folder.name) for folder in classes):
+    if classes and not any(class_of(card, folder.name) for folder in classes):
         raise BadDataError(
             f"{path}: folder {str(classes[0])!r} names no known class, nor does any other; "
             f"{nearest(classes[0].name, card.classes)}known: {card.known_labels()}. Give --classes with the names in "
@@ -84,89 +79,12 @@ def _files(path: Path, card: Card, split: str | None) -> Iterator[SourceRow]:
 def notes(path: Path, card: Card, options: Mapping[str, Any]) -> list[str]:
     """Folders that name no class, and the split of a set without split folders."""
     card = _with_folder_names(path, card)
-    splits, classes = ({}, []) if _names_tell(card) else _plan(path, card)
-    strange = [str(folder) for folder in classes if not card.label_of(folder.name) and not _unlabelled(folder.name)]
+    splits, classes = (_split_folders(path, card), []) if names_tell(card) else _plan(path, card)
+    strange = [str(folder) for folder in classes if not class_of(card, folder.name) and not is_unlabelled(folder.name)]
     said = [f"files in folders that name no class are quarantined: {', '.join(strange)}"] if strange else []
     if not splits and options.get("split") is None and not said_by_name(path, card):
         said.append("there are no folders of splits: all files are training data; --split says otherwise")
     return said
-
-
-def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
-    """Folders of classes: whose set by how the files are called, else any set by the expressions in folders' names.
-
-    Folders that are numbers say nothing by themselves: they count only where the files' names say whose numbers they
-    are, and where these are the numbers of that set.
-    """
-    cards = [card for name in known_cards() if (card := load_card(name)).naming]
-    done: list[PurePosixPath] = []
-    for folder in glimpse.folders:
-        if any(folder.is_relative_to(other) for other in done):
-            continue
-        for card in [*cards, load_card("image_folder")]:
-            if told := _told_of(glimpse, folder, card):
-                yield told
-                done.append(folder)
-                break
-
-
-def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> Guess | str | None:
-    """What a folder is under one card; a remark where something speaks against it, None where nothing speaks for it."""
-    tops = glimpse.subfolders(folder)
-    if _names_tell(card):
-        pictures = glimpse.pictures(folder, deep=len(tops) > 1)
-        named = [name for name in pictures if (card.told_by(name) or {}).get("label") in card.codes]
-        whole = len(named) >= max(3, _MOST * len(pictures))
-        return _guess(glimpse, folder, card, _named_as(card, named, pictures)) if whole else None
-    parts = [folder / name for name in tops if card.split_of(name) and card.label_of(name) is None]
-    parts = [_passed_through(glimpse, part, card) for part in parts]
-    places = [part / name for part in parts or [folder] for name in glimpse.subfolders(part)]
-    places = [place for place in places if not _unlabelled(place.name)]
-    pictures = [name for place in places for name in glimpse.pictures(place)]
-    known = [place for place in places if card.label_of(place.name)]
-    if not pictures:
-        return None
-    shown = few(dict.fromkeys(place.name for place in known), 8)
-    if not card.naming:
-        if len({place.name for place in known}) > 1 and 2 * len(known) > len(places):
-            return _guess(glimpse, folder, card, f"its folders are called {shown}")
-        numbers = all(place.name.isdecimal() for place in places)
-        if len({place.name for place in places}) < 2 or not any(glimpse.pictures(p, deep=False) for p in places):
-            return None
-        why = "are numbers, and nothing says which expressions they stand for" if numbers else "name no expressions"
-        return f"the folders {few(dict.fromkeys(place.name for place in places), 8)} in {folder} {why}"
-    named = [name for name in pictures if card.told_by(name) is not None]
-    if not known or len(named) < _MOST * len(pictures):
-        return None
-    if len(known) < len(places):
-        strange = few(dict.fromkeys(place.name for place in places if place not in known))
-        return (
-            f"the pictures in {folder} are called as those of {card.title} ({named[0]}), but the folders {strange} are "
-            f"none of its classes ({card.known_labels()})"
-        )
-    return _guess(glimpse, folder, card, _named_as(card, named, pictures), f"its folders are called {shown}")
-
-
-def _guess(glimpse: Glimpse, folder: PurePosixPath, card: Card, *evidence: str) -> Guess:
-    return Guess(
-        card=card.name,
-        path=glimpse.path(folder),
-        options={} if card.layout == "image_folder" else {"layout": "image_folder"},
-        confidence="certain" if card.naming else "likely",
-        evidence=evidence,
-    )
-
-
-def _named_as(card: Card, named: Sequence[str], pictures: Sequence[str]) -> str:
-    return (
-        f"{len(named)} of {len(pictures)} pictures that were looked at are called as those of {card.title} ({named[0]})"
-    )
-
-
-def _passed_through(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> PurePosixPath:
-    while len(inner := glimpse.subfolders(folder)) == 1 and card.split_of(inner[0]) == card.split_of(folder.name):
-        folder /= inner[0]
-    return folder
 
 
 def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
@@ -174,13 +92,13 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
     tops = _folders(path)
     splits = {name: split for name in tops if (split := card.split_of(name)) and _holds_classes(path / name, card)}
     others = [PurePosixPath(name) for name in tops if name not in splits]
-    beside = [str(folder) for folder in others if card.label_of(folder.name)]
+    beside = [str(folder) for folder in others if class_of(card, folder.name)]
     if splits and beside:
         raise BadDataError(
             f"{path}: the class folder {beside[0]!r} stands beside the splits {', '.join(splits)}; move it into one"
         )
     parts = {name: _passed(path, PurePosixPath(name), card)[0] for name in splits}
-    inside = [f"{part}/{inner}" for part in parts.values() for inner in _folders(path / part) if card.label_of(inner)]
+    inside = [f"{part}/{inner}" for part in parts.values() for inner in _folders(path / part) if class_of(card, inner)]
     around = [
         f"{name}/{inner}" for name in [*beside, *inside] for inner in _folders(path / name) if card.split_of(inner)
     ]
@@ -202,9 +120,14 @@ def _passed(root: Path, folder: PurePosixPath, card: Card) -> tuple[PurePosixPat
     return folder, beside
 
 
-def _names_tell(card: Card) -> bool:
-    """Whether the names of files say their class."""
-    return "(?P<label>" in card.naming
+def _split_folders(path: Path, card: Card) -> dict[str, str]:
+    """Folders of splits at any depth, by their paths below the root, for sets whose files' names say the class."""
+    return {
+        os.path.relpath(os.path.join(folder, name), path): split
+        for folder, below, _ in os.walk(path)
+        for name in sorted(below)
+        if (split := card.split_of(name)) and class_of(card, name) is None
+    }
 
 
 def class_names(path: Path) -> tuple[str, ...] | None:
@@ -215,7 +138,7 @@ def class_names(path: Path) -> tuple[str, ...] | None:
 
 def _holds_classes(folder: Path, card: Card) -> bool:
     """False for a folder that is itself a class, though it is called like a split (a class named test)."""
-    return card.label_of(folder.name) is None or any(card.label_of(name) is not None for name in _folders(folder))
+    return class_of(card, folder.name) is None or any(class_of(card, name) is not None for name in _folders(folder))
 
 
 def _with_folder_names(path: Path, card: Card) -> Card:
@@ -243,8 +166,8 @@ def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -
     elif not _is_folder(root / relative):
         yield from _file(root, relative, card, None, split, "label: lies outside of a class folder")
     else:
-        label = card.label_of(relative.name)
-        problem = "label: missing" if _unlabelled(relative.name) else f"label: unknown folder ({relative.name!r})"
+        label = class_of(card, relative.name)
+        problem = "label: missing" if is_unlabelled(relative.name) else f"label: unknown folder ({relative.name!r})"
         yield from _below(root, relative, card, label, split, None if label else problem, relative.name)
 
 
@@ -254,6 +177,10 @@ def _below(
     for name in sorted(_names(root / folder)):
         inner = folder / name
         if _is_folder(root / inner) and not is_clutter(name):
+            if names_tell(card):
+                part = None if class_of(card, name) else card.split_of(name)
+                yield from _below(root, inner, card, label, part or split, problem, code)
+                continue
             # a number may as well be a person's
             other = None if label is None or name.isdecimal() else card.named(name)
             if other not in (None, label):
@@ -276,11 +203,11 @@ def _file(
 ) -> Iterator[SourceRow]:
     key = storable(str(relative))
     path = root / relative
-    if is_clutter(relative.name) or (_names_tell(card) and str(relative) in OWN_FILES):
+    if is_clutter(relative.name) or (names_tell(card) and str(relative) in OWN_FILES):
         yield SourceRow(source_key=key, split=split, ignored=True)
         return
     told = card.told_by(relative.name) or {}
-    if _names_tell(card):
+    if names_tell(card):
         code = told.get("label")
         label = card.label_of(code) if code is not None else None
         if label is None:
@@ -303,10 +230,6 @@ def _file(
         problem=problem,
         attributes={name: value for name, value in told.items() if name not in ("label", "split")},
     )
-
-
-def _unlabelled(name: str) -> bool:
-    return name.lower().strip("_ ").replace("_", "") in _UNLABELLED
 
 
 def _folders(folder: Path) -> list[str]:

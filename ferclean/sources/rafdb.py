@@ -1,4 +1,4 @@
-"""Read the official RAF-DB layout: a list of labels, aligned images, attributes and, when asked, votes.
+"""Read RAF-DB: a list of labels, aligned images, attributes and, when asked, votes; also in its flat copies.
 
 It never guesses a label from anything but the list, and never opens an image.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ferclean.bundled_files import known_cards
-from ferclean.errors import BadDataError, OtherSetError, UsageError
+from ferclean.errors import BadDataError, FercleanError, OtherSetError, UsageError
 from ferclean.evidence.labels import EXPRESSIONS
 from ferclean.sources.ballots import by_label, refuse_strangers, vote_number, whole_votes
 from ferclean.sources.cards import Card, load_card
@@ -19,14 +19,12 @@ from ferclean.sources.codes import numeric_codes, outside, refuse_shifted
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.mapping import restored
+from ferclean.sources.rafdb_places import ALIGNED, LABELS, Places, columns_of, find, rows_of, seen
 from ferclean.sources.rows import SourceRow, storable
 from ferclean.sources.tabular import code_of
 from ferclean.sources.undivided import known_split, refuse_split
 
-LABELS = "EmoLabel/list_patition_label.txt"
 ATTRIBUTES = "Annotation/manual/{key}_manu_attri.txt"
-_ALIGNED = "_aligned"
-_FOLDERS = (("Image/aligned", _ALIGNED), ("Image/original", ""))
 _COMPOUND = {8, 9, 10, 11}
 """Codes of the compound set's last classes; the basic set ends with 7."""
 _LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
@@ -35,32 +33,28 @@ _LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 def read(path: Path, card: Card, *, votes: str | Path | None = None, split: str | None = None) -> Iterator[SourceRow]:
     """One row per line of the label list in its order, then one per image that no line names.
 
-    `path` is the folder that holds `EmoLabel` and `Image`, or the one above it (`basic`). A line is a file name, with
-    or without `_aligned`, and a code. `votes` is a distribution file: per line an image name and one number per class
-    in the order of the codes, counts or shares (shares become counts out of the card's `annotators`). `split` is that
-    of names that do not start with one.
+    `path` is the folder that holds `EmoLabel` and `Image`, or the one above it (`basic`); or, of a flat copy, one with
+    the list or `train_labels.csv` and `test_labels.csv`, and the pictures in `aligned`, `images`, `train` and `test`,
+    or beside it. A line is a file name, with or without `_aligned`, and a code. `votes` is a distribution file: per
+    line an image name and one number per class in the order of the codes, counts or shares (shares become counts out
+    of the card's `annotators`). `split` is that of names that do not start with one.
 
     Raises BadDataError when the list or every image is missing, for a line with a third field or a code that the card
     does not have, for the compound set under the card of the basic one, and for votes that do not fit or that are on
     other names.
     """
     inner = "compound" if card.name == "rafdb_compound" else "basic"
-    base = path if (path / LABELS).is_file() else path / inner
-    if not (base / LABELS).is_file():
-        raise BadDataError(
-            f"{path} is not in the RAF-DB layout: {LABELS} is missing; give the folder that holds EmoLabel and Image"
-        )
-    yield from restored(_rows(path, base, card, votes, split), base, "key")
+    places = find(path, inner)
+    yield from restored(_rows(path, places, card, votes, split), places.base, "key")
 
 
-def _rows(path: Path, base: Path, card: Card, votes: str | Path | None, split: str | None) -> Iterator[SourceRow]:
-    folder, tail = next(((f, t) for f, t in _FOLDERS if (base / f).is_dir()), ("", ""))
-    if not folder:
-        raise BadDataError(f"{base} holds neither Image/aligned nor Image/original; unpack aligned.zip into Image/")
+def _rows(path: Path, places: Places, card: Card, votes: str | Path | None, split: str | None) -> Iterator[SourceRow]:
+    base, tail = places.base, places.tail
     prefix = base.relative_to(path).as_posix()
     prefix = "" if prefix == "." else prefix + "/"
-    images = _images(base / folder, tail)
-    listed = _label_list(base / LABELS, card)
+    images = _images(places)
+    listed = [line for file in places.lists for line in _label_list(file, card)]
+    told_in = " and ".join(file.name for file in places.lists)
     named = {key for _, key, _ in listed}
     ballots = _votes(Path(votes), card) if votes is not None else {}
     if votes is not None:
@@ -82,7 +76,7 @@ def _rows(path: Path, base: Path, card: Card, votes: str | Path | None, split: s
             given_label=card.coded(code) if code else None,
             given_code=code,
             # a missing image keeps the name it should have, so that the report of it says what to look for
-            relative_path=f"{prefix}{folder}/{found or key + tail + '.jpg'}",
+            relative_path=prefix + (found or os.path.join(places.folder_of(place), f"{key}{tail}.jpg")),
             problem=problem or (None if found else "file: missing"),
             attributes=_attributes(base / ATTRIBUTES.format(key=key), card),
             votes=ballots.get(key),
@@ -90,27 +84,32 @@ def _rows(path: Path, base: Path, card: Card, votes: str | Path | None, split: s
     for key, found in images.items():
         if key in named:
             continue
-        if is_clutter(found):
-            yield SourceRow(source_key=storable(found), ignored=True)
+        if is_clutter(os.path.basename(found)):
+            yield SourceRow(source_key=storable(key), ignored=True)
             continue
         is_text = storable(found) == found
         yield SourceRow(
             source_key=storable(key),
             split=_split_of(key, card) or everywhere or "train",
-            relative_path=f"{prefix}{folder}/{found}" if is_text else None,
+            relative_path=f"{prefix}{found}" if is_text else None,
             leftover=True,
-            problem=f"label: no line in {os.path.basename(LABELS)}" if is_text else "file: the name is not UTF-8",
+            problem=f"label: no line in {told_in}" if is_text else "file: the name is not UTF-8",
             attributes=_attributes(base / ATTRIBUTES.format(key=key), card),
             votes=ballots.get(key),
         )
 
 
 def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
-    """Folders with EmoLabel/list_patition_label.txt, told apart by the codes in it: basic, compound or drawn."""
+    """A list of labels or RAF-DB's tables beside pictures, told apart by the codes in it: basic, compound or drawn."""
     for folder in glimpse.folders:
-        lines = [line.split() for line in glimpse.text(folder / LABELS).splitlines() if line.strip()]
-        if not lines:
+        lists, pictures = seen(
+            lambda name: name.rpartition("/")[2] in glimpse.files((folder / name).parent),  # noqa: B023
+            lambda inner: glimpse.pictures(folder / inner, deep=False),  # noqa: B023
+        )
+        lines = [line for name in lists for line in _glimpsed(glimpse, folder / name)]
+        if not lines or folder.name == "EmoLabel":
             continue
+        shown = " and ".join(str(folder / name) for name in lists)
         if "drawn_faces.json" in glimpse.files(folder):
             why = f"{folder / 'drawn_faces.json'} lies beside the labels"
             yield Guess(card="drawn_faces", path=glimpse.path(folder), confidence="certain", evidence=(why,))
@@ -118,24 +117,37 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
         codes = sorted({line[1] for line in lines if len(line) == 2}, key=lambda code: (len(code), code))
         compound = "compound" in folder.name.lower() or bool(set(codes) & set(map(str, _COMPOUND)))
         card = load_card("rafdb_compound" if compound else "rafdb")
-        pictures = [inner for inner, _ in _FOLDERS if glimpse.pictures(folder / inner)]
-        if any(len(line) != 2 for line in lines) or not set(codes) <= set(card.codes) or not pictures:
+        named = LABELS in lists or all(load_card("rafdb").told_by(line[0]) for line in lines)
+        if any(len(line) != 2 for line in lines) or not set(codes) <= set(card.codes) or not (pictures and named):
             yield (
-                f"{folder / LABELS} is not RAF-DB's (lines NAME CODE with the codes {', '.join(card.codes)}) or lies "
-                f"beside no {' and no '.join(inner for inner, _ in _FOLDERS)}"
+                f"{shown} is not RAF-DB's (lines train_00001.jpg CODE with the codes {', '.join(card.codes)}) or lies "
+                "beside no Image/aligned, no Image/original and no pictures"
             )
             continue
         said = (
-            f"{folder / LABELS} has lines as {' '.join(lines[0])!r} with the codes {', '.join(codes)}",
-            f"pictures lie in {', '.join(pictures)}",
+            f"{shown} has lines as {' '.join(lines[0])!r} with the codes {', '.join(codes)}",
+            f"pictures lie in {', '.join(inner or str(folder) for inner in pictures)}",
         )
         yield Guess(card=card.name, path=glimpse.path(folder), confidence="certain", evidence=said)
+
+
+def _glimpsed(glimpse: Glimpse, file: PurePosixPath) -> list[list[str]]:
+    """Name and code of the first lines of a list or table; a line of another form as it is."""
+    if file.suffix != ".csv":
+        return [line.split() for line in glimpse.text(file).splitlines() if line.strip()]
+    try:
+        image, label = (name.strip().lower() for name in columns_of(glimpse.path(file)))
+    except FercleanError:
+        return []  # some other table under this name
+    return [[str(row[image]), code_of(row[label]) or ""] for row in glimpse.rows(file, [image, label])]
 
 
 def _label_list(path: Path, card: Card) -> list[tuple[int, str, str | None]]:
     """(line number, key, code) per line; the code is None where the line has none."""
     listed: list[tuple[int, str, str | None]] = []
-    for number, line in enumerate(_lines(path), start=1):
+    if path.suffix == ".csv":
+        listed = [(number, _key(name), code) for number, name, code in rows_of(path)]
+    for number, line in enumerate(_lines(path) if path.suffix != ".csv" else (), start=1):
         name, *fields = line.split() or [""]
         if len(fields) > 1:
             raise BadDataError(
@@ -186,7 +198,7 @@ def _split_of(key: str, card: Card) -> str | None:
 
 
 def _key(name: str) -> str:
-    return os.path.splitext(name)[0].removesuffix(_ALIGNED)
+    return os.path.splitext(name)[0].removesuffix(ALIGNED)
 
 
 def _lines(path: Path) -> list[str]:
@@ -196,16 +208,20 @@ def _lines(path: Path) -> list[str]:
         raise BadDataError(f"{path} is not UTF-8 text (byte {error.start})") from None
 
 
-def _images(folder: Path, tail: str) -> dict[str, str]:
-    """Key to file name, for every file of the folder; the key of what is no image is its whole name.
+def _images(places: Places) -> dict[str, str]:
+    """Key to path below the copy's folder, for every file of its pictures' folders; the key of what is no image is its
+    whole name.
 
     Of several files for one key the one named as this folder names its pictures has it, the others keep theirs.
     """
     found: dict[str, str] = {}
-    names = os.listdir(folder)
-    for name in sorted(names, key=lambda name: (not os.path.splitext(name)[0].endswith(tail), name)):
-        key = name if is_clutter(name) or not name.lower().endswith(IMAGE_SUFFIXES) else _key(name)
-        found[name if key in found else key] = name
+    for folder in places.folders:
+        own = [file.name for file in places.lists if file.parent == places.base / folder]
+        names = [name for name in os.listdir(places.base / folder) if name not in own]
+        for name in sorted(names, key=lambda name: (not os.path.splitext(name)[0].endswith(places.tail), name)):
+            key = name if is_clutter(name) or not name.lower().endswith(IMAGE_SUFFIXES) else _key(name)
+            place = os.path.join(folder, name)
+            found[next(free for free in (key, name, place) if free not in found)] = place
     return {key: found[key] for key in sorted(found, key=lambda key: found[key])}
 
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ferclean import hashes, sources
 from ferclean.errors import UsageError
@@ -24,7 +21,7 @@ from ferclean.evidence.labels import ClassName
 from ferclean.files import whole_files
 from ferclean.parts.at_hand import AtHand, Caps, at_hand
 from ferclean.parts.pixels import LOOK
-from ferclean.parts.recognised import AUTO, recognise, the_sure_one
+from ferclean.parts.recognised import AUTO, or_what_it_is, recognise, the_sure_one
 from ferclean.parts.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
@@ -33,7 +30,10 @@ from ferclean.sources import hub
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
 from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
+from ferclean.sources.taking import chosen as chosen_rows
+from ferclean.sources.taking import chunks, unique_key
 from ferclean.store import samples as store
+from ferclean.store.arrivals import SPLITS
 from ferclean.store.pixels import Filling, PixelShelf
 from ferclean.store.renewal import source_name
 from ferclean.store.workspace import Workspace
@@ -45,7 +45,6 @@ MAX_FILE_BYTES = 256 * 1024 * 1024
 HUB = "hub"
 """The workspace's folder of what is fetched from the Hugging Face Hub."""
 
-_CHUNK = 256
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
 
 
@@ -118,10 +117,13 @@ def ingest(
     if hub.is_address(path):
         path, fetched = hub.fetched(path, ws.root / HUB)
     with at_hand(ws.sources, path, caps=caps, keep=not dry_run, progress=progress) as here:
-        return _ingest(
-            ws, card, here, layout=layout, classes=classes, limit=limit, seed=seed, dry_run=dry_run, progress=progress,
-            options=options, fetched=fetched,
-        )  # fmt: skip
+        options = {name: here.local(value) if isinstance(value, str | Path) else value
+                   for name, value in options.items() if value is not None}  # fmt: skip
+        with or_what_it_is(here.path, card, layout, options):
+            return _ingest(
+                ws, card, here, layout=layout, classes=classes, limit=limit, seed=seed, dry_run=dry_run,
+                progress=progress, options=options, fetched=fetched,
+            )  # fmt: skip
 
 
 def _ingest(
@@ -131,10 +133,10 @@ def _ingest(
 ) -> IngestSummary:  # fmt: skip
     """`ingest` of what is at hand."""
     path = here.path
-    options = {name: here.local(value) if isinstance(value, str | Path) else value
-               for name, value in options.items() if value is not None}  # fmt: skip
+    said = list(here.notes)
     if auto := card == AUTO:
         guess = the_sure_one(recognise(path))
+        said.append(here.told(f"taken for {guess.card} in {guess.path}: {'; '.join(guess.evidence)}"))
         card, path, given = guess.card, guess.path, {**guess.options, **options}
         layout = layout or given.pop("layout", None)
         options = given
@@ -150,7 +152,7 @@ def _ingest(
     if limit is not None and limit < 1:
         raise UsageError(f"limit is the number of samples to take, 1 or more, not {limit}")
 
-    chosen, left_out = _chosen(path, card, options, limit=limit, seed=seed, progress=progress)
+    chosen, left_out = chosen_rows(path, card, options, limit=limit, seed=seed, progress=progress)
     shelved = Filling(PixelShelf(ws, size=LOOK[0], channels=LOOK[1]))
     reader = _Reader(ws=ws, card=card, root=root, dry_run=dry_run, shelved=shelved)
     found: list[store.Sample] = []
@@ -163,7 +165,7 @@ def _ingest(
 
     def keyed() -> Iterator[SourceRow]:
         for index, row in enumerate(read):
-            keyed = row if row.ignored else _unique_key(row, keys)
+            keyed = row if row.ignored else unique_key(row, keys)
             if keyed.leftover:
                 leftover.add(keyed.source_key)
             if row.ignored or chosen is None or index in chosen:
@@ -171,7 +173,7 @@ def _ingest(
 
     with reader.taking_back():
         with whole_files(ws.images) as keep, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            for chunk in _chunks(keyed()):
+            for chunk in chunks(keyed()):
                 usable = [row for row in chunk if not row.ignored]
                 ignored += len(chunk) - len(usable)
                 codes.update(row.given_code for row in usable if row.given_code is not None)
@@ -189,7 +191,7 @@ def _ingest(
             # a class that has lost its last image is still a class of this workspace
             card = replace(card, classes=known if set(named) <= set(known) else named)
 
-        notes = [*here.notes, *sources.notes(path, card, options), *missing]
+        notes = [*said, *sources.notes(path, card, options), *missing]
         if fetched:
             notes.append(f"this is {fetched} of the Hub, which is kept with the set; its files lie in {path}")
         if before is not None:
@@ -204,7 +206,7 @@ def _ingest(
         put = store.put_samples(
             ws, found, dataset=dataset, present=set(keys) - leftover, source=source_name(path), dry_run=dry_run
         )
-    splits = [name for name in ("train", "validation", "test") if any(s.split == name for s in good)]
+    splits = [name for name in SPLITS if any(s.split == name for s in good)]
     table = Counter((sample.split, sample.given_label) for sample in good)
     return IngestSummary(
         dataset=card.name,
@@ -351,47 +353,3 @@ def _holds(path: Path, data: bytes, content_hash: str) -> bool:
     except OSError:  # nobody else could read it either
         return False
     return held == data or hashes.is_content(held, content_hash, kept=True)
-
-
-def _unique_key(row: SourceRow, seen: Counter[str]) -> SourceRow:
-    """A key that stands in the source twice (one image under two labels) gets a number: both rows stay."""
-    seen[row.source_key] += 1
-    if seen[row.source_key] == 1:
-        return row
-    key = f"{row.source_key}#{seen[row.source_key]}"
-    while key in seen:
-        seen[row.source_key] += 1
-        key = f"{row.source_key}#{seen[row.source_key]}"
-    seen[key] += 1
-    return replace(row, source_key=key)
-
-
-# ---- the whole set
-
-
-def _chunks(rows: Iterator[SourceRow]) -> Iterator[list[SourceRow]]:
-    while chunk := list(islice(rows, _CHUNK)):
-        yield chunk
-
-
-def _chosen(
-    path: Path, card: Card, options: Mapping[str, object], *, limit: int | None, seed: int, progress: Progress
-) -> tuple[set[int] | None, int]:
-    """(row numbers to take or None for all, how many stay out): the same share of every split and label."""
-    if limit is None:
-        return None, 0
-    strata: dict[tuple[str, str], list[int]] = {}
-    for index, row in enumerate(sources.read(path, card, options)):
-        if not row.ignored:
-            strata.setdefault((row.split, row.given_label or ""), []).append(index)
-    total = sum(map(len, strata.values()))
-    progress("choosing samples", total, total)
-    if total <= limit:
-        return None, 0
-    rng = np.random.default_rng(seed)
-    # position within its stratum in (0, 1]: taking the smallest overall takes the same share everywhere
-    ranked: list[tuple[float, float, int]] = []
-    for members in strata.values():
-        order = rng.permutation(len(members))
-        ranked += [((place + 0.5) / len(members), rng.random(), members[int(i)]) for place, i in enumerate(order)]
-    return {index for _, _, index in sorted(ranked)[:limit]}, total - limit

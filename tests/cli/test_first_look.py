@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from ferclean.cli import run
-from tests.made_sets import rafdb_pairs, write_rafdb
+from tests.made_sets import rafdb_pairs, write_folder, write_rafdb
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,21 @@ def test_what_cannot_be_read_as_the_card_says_is_a_finding_too(
     (tmp_path / "set").mkdir()
     assert run(["doctor", "rafdb", str(tmp_path / "set"), "--json"]) == 3
     assert [one["kind"] for one in json.loads(capsys.readouterr().out)["findings"]] == ["refused"]
+
+
+def test_another_layout_is_named_with_the_way_and_nobody_is_asked_to_keep_what_goes_away(
+    tmp_path: Path, temporary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = {"happy": 4, "sad": 5}
+    names = [f"train/{code}/train_{n + 3 * code:05d}_aligned.jpg" for code in words.values() for n in range(3)]
+    write_folder(tmp_path / "set/DATASET", names)
+    assert run(["doctor", "rafdb", str(tmp_path / "set")]) == 3
+    assert f"`ferclean doctor auto {tmp_path / 'set'}`) reads it so" in capsys.readouterr().out
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "set")
+    run(["doctor", "auto", packed])
+    told = capsys.readouterr()
+    assert f"taken for rafdb in {packed}/DATASET: " in told.err
+    assert str(temporary) not in told.out + told.err
 
 
 @pytest.mark.parametrize(

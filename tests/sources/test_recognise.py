@@ -1,8 +1,4 @@
-"""Copies of public sets, as they go round, are known by a bounded look; what nothing speaks for is said to be unknown.
-
-Each layout is described by the maker that writes it, with drawn faces; names and columns are those
-of the public copies.
-"""
+"""Copies of public sets are known by a bounded look; what nothing speaks for is said to be unknown."""
 
 from __future__ import annotations
 
@@ -10,256 +6,22 @@ import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pytest
 
 from ferclean import sources
 from ferclean.errors import BadDataError
-from ferclean.evidence.labels import ALIASES
 from ferclean.parts.recognised import recognise, sure
 from ferclean.sources.glimpse import Glimpse
-from tests.layouts import Layout, put
-from tests.made_sets import FER_CODES, fer_row, write_csv, write_fer2013
-
-WORDS = {name: word for word, name in ALIASES.items() if word in ("angry", "happy", "sad")}
-
-
-def rafdb_official(root: Path, faces: Sequence[bytes]) -> None:
-    put(root, faces, [f"basic/Image/aligned/train_{n:05d}_aligned.jpg" for n in range(1, 8)])
-    (root / "basic/EmoLabel").mkdir()
-    lines = [f"train_{n:05d}.jpg {n}\n" for n in range(1, 8)]
-    (root / "basic/EmoLabel/list_patition_label.txt").write_text("".join(lines))
-
-
-def rafdb_compound(root: Path, faces: Sequence[bytes]) -> None:
-    put(root, faces, [f"compound/Image/aligned/train_{n:05d}_aligned.jpg" for n in range(1, 12)])
-    (root / "compound/EmoLabel").mkdir()
-    lines = [f"train_{n:05d}.jpg {n}\n" for n in range(1, 12)]
-    (root / "compound/EmoLabel/list_patition_label.txt").write_text("".join(lines))
-
-
-def rafdb_kaggle(root: Path, faces: Sequence[bytes]) -> None:
-    train = [(f"train_{n:05d}_aligned.jpg", n % 7 + 1) for n in range(1, 15)]
-    test = [(f"test_{n:04d}_aligned.jpg", n % 7 + 1) for n in range(1, 8)]
-    for split, rows in (("train", train), ("test", test)):
-        put(root, faces, [f"DATASET/{split}/{code}/{name}" for name, code in rows])
-        write_csv(root / f"{split}_labels.csv", [["image", "label"], *rows])
-
-
-def fer2013_folders(root: Path, faces: Sequence[bytes]) -> None:
-    for split, word in (("train", "Training"), ("test", "PrivateTest")):
-        names = [f"{split}/{WORDS.get(c, c)}/{word}_{n}{n}21.jpg" for n, c in enumerate(FER_CODES, 1)]
-        put(root, faces, names)
-
-
-def plain_folders(root: Path, faces: Sequence[bytes]) -> None:
-    put(
-        root,
-        faces,
-        [
-            f"images/{split}/{WORDS.get(c, c)}/{n}.jpg"
-            for split in ("train", "validation")
-            for n, c in enumerate(FER_CODES)
-        ],
-    )
-
-
-def fer2013_csv(root: Path, faces: Sequence[bytes]) -> None:
-    write_fer2013(root / "fer2013/fer2013.csv", [fer_row(c, c) for c in range(7)])
-
-
-def fer2013_backup(root: Path, faces: Sequence[bytes]) -> None:
-    write_fer2013(root / "fer2013_backup.csv", [fer_row(c, c) for c in range(7)])
-
-
-def icml_csv(root: Path, faces: Sequence[bytes]) -> None:
-    rows = [fer_row(c, c) for c in range(7)]
-    write_fer2013(root / "icml_face_data.csv", rows, ("emotion", " Usage", " pixels"))
-    write_fer2013(root / "train.csv", rows, ("emotion", "pixels"))
-    write_fer2013(root / "test.csv", rows, ("pixels",))
-
-
-def ckplus_csv(root: Path, faces: Sequence[bytes]) -> None:
-    write_fer2013(root / "ckextended.csv", [fer_row(c, c) for c in range(8)])
-
-
-def ckplus_folders(root: Path, faces: Sequence[bytes]) -> None:
-    classes = ("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise")
-    put(root, faces, [f"CK+48/{name}/S{10 + n:03d}_00{n}_000000{n + 10}.png" for n, name in enumerate(classes)])
-
-
-def jaffe(root: Path, faces: Sequence[bytes]) -> None:
-    codes = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")
-    put(root, faces, [f"jaffe/KA.{code}{n}.{n + 30}.tiff" for code in codes for n in (1, 2)])
-    (root / "jaffe/README_FIRST.txt").write_text("The Japanese Female Facial Expression Database")
-
-
-def sfew(root: Path, faces: Sequence[bytes]) -> None:
-    for split in ("Train", "Val"):
-        classes = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
-        names = [f"{split}/{split}_Aligned_Faces/{c}/Airheads_00051924{n}_00000005.png" for n, c in enumerate(classes)]
-        put(root, faces, names)
-    put(root, faces, ["Test/Test_Aligned_Faces/HarryPotter_000519240_00000009.png"])
-
-
-def hf_metadata(root: Path, faces: Sequence[bytes]) -> None:
-    for split in ("train", "test"):
-        put(root, faces, [f"{split}/{n:04d}.jpg" for n in range(7)])
-        rows = [[f"{n:04d}.jpg", name] for n, name in enumerate(FER_CODES)]
-        write_csv(root / split / "metadata.csv", [["file_name", "label"], *rows])
-
-
-def hf_parquet(root: Path, faces: Sequence[bytes], names: Sequence[str] = tuple(FER_CODES)) -> None:
-    import datasets
-
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))})
-    cells = {"image": [{"bytes": face, "path": None} for face in faces[: len(names)]], "label": list(range(len(names)))}
-    (root / "data").mkdir(parents=True)
-    datasets.Dataset.from_dict(cells, features=features).to_parquet(root / "data/train-00000-of-00001.parquet")
-
-
-def table(root: Path, faces: Sequence[bytes]) -> None:
-    put(root, faces, [f"faces/{n}.jpg" for n in range(7)])
-    write_csv(root / "faces.csv", [["path", "label"], *([f"faces/{n}.jpg", c] for n, c in enumerate(FER_CODES))])
-
-
-_AFFECTNET = (
-    "subDirectory_filePath",
-    "face_x",
-    "face_y",
-    "face_width",
-    "face_height",
-    "expression",
-    "valence",
-    "arousal",
+from tests.layouts import put
+from tests.made_sets import fer_row, write_csv, write_fer2013
+from tests.public_copies import (
+    LAYOUTS,
+    ckplus_sequences,
+    hf_parquet,
+    rafdb_compound,
+    rafdb_official,
+    roboflow_table,
 )
-
-
-def affectnet_lists(root: Path, faces: Sequence[bytes]) -> None:
-    put(root, faces, [f"Manually_Annotated_Images/{n}/a{n}.jpg" for n in range(8)])
-    (root / "Manually_Annotated_file_lists").mkdir()
-    rows = [[f"{n}/a{n}.jpg", 1, 2, 30, 40, n, 0.5, -0.25] for n in range(8)]
-    write_csv(root / "Manually_Annotated_file_lists/training.csv", [_AFFECTNET, *rows[:7]])
-    write_csv(root / "Manually_Annotated_file_lists/validation.csv", [_AFFECTNET, *rows[7:]])
-
-
-def affectnet_npy(root: Path, faces: Sequence[bytes]) -> None:
-    for split in ("train_set", "val_set"):
-        put(root, faces, [f"{split}/images/{n}.jpg" for n in range(8)])
-        (root / split / "annotations").mkdir()
-        for n in range(8):
-            for kind, value in (("exp", str(n)), ("val", "0.25"), ("aro", "-0.5")):
-                np.save(root / split / f"annotations/{n}_{kind}.npy", np.array(value))
-            np.save(root / split / f"annotations/{n}_lnd.npy", np.zeros(136))
-
-
-def affectnet_yolo(root: Path, faces: Sequence[bytes]) -> None:
-    names = ("Anger", "Contempt", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
-    root = root / "affectnet-yolo-format/YOLO_format"
-    for split in ("train", "valid", "test"):
-        put(root, faces, [f"{split}/images/ffhq_{n}.png" for n in range(8)])
-        (root / split / "labels").mkdir()
-        for n in range(8):
-            (root / split / f"labels/ffhq_{n}.txt").write_text(f"{n} 0.5 0.5 0.9 0.9\n")
-    (root / "data.yaml").write_text(f"train: ../train/images\nval: ../valid/images\nnc: 8\nnames: {list(names)}\n")
-
-
-def affectnet_labels(root: Path, faces: Sequence[bytes]) -> None:
-    names = ("anger", "contempt", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-    put(root, faces, [f"{name}/image000000{n}.jpg" for n, name in enumerate(names)])
-    # the folder says anger, the list surprise
-    rows = [[n, f"{names[n]}/image000000{n}.jpg", names[n - 1], 0.87] for n in range(8)]
-    write_csv(root / "labels.csv", [["", "pth", "label", "relFCs"], *rows])
-
-
-def expw(root: Path, faces: Sequence[bytes]) -> None:
-    put(root, faces, [f"image/origin/angry_actor_{n}.jpg" for n in range(7)])
-    (root / "label").mkdir()
-    lines = [f"angry_actor_{n}.jpg 0 10 12 90 88 59.6 {n}\n" for n in range(7)]
-    (root / "label/label.lst").write_text("".join(lines))
-
-
-FERPLUS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF")
-
-
-def ferplus_votes(root: Path, faces: Sequence[bytes], usages: Sequence[str] = ("Training",) * 8) -> None:
-    """fer2013new.csv: eight of ten people say class n of row n."""
-    rows = [[usage, f"fer{n:07d}.png", *(8 * (c == n) for c in range(8)), 2, 0] for n, usage in enumerate(usages)]
-    write_csv(root / "fer2013new.csv", [["Usage", "Image name", *FERPLUS], *rows])
-
-
-def ferplus_csv(root: Path, faces: Sequence[bytes]) -> None:
-    write_fer2013(root / "fer2013.csv", [fer_row(c, c % 7) for c in range(8)])
-    ferplus_votes(root, faces)
-
-
-def ferplus_folders(root: Path, faces: Sequence[bytes]) -> None:
-    put(root, faces, [f"data/FER2013Train/fer{n:07d}.png" for n in range(6)])
-    put(root, faces, ["data/FER2013Valid/fer0000006.png", "data/FER2013Test/fer0000007.png"])
-    ferplus_votes(root / "data", faces, (*["Training"] * 6, "PublicTest", "PrivateTest"))
-
-
-def ferplus_kaggle(root: Path, faces: Sequence[bytes]) -> None:
-    names = [f"fer_2013/{s}/{c}/fer{n:07d}.png" for s in ("train", "test") for n, c in enumerate(FERPLUS[:8])]
-    put(root, faces, names)
-
-
-AS_FOLDERS = {"layout": "image_folder"}
-LAYOUTS: dict[str, Layout] = {
-    "RAF-DB as its authors send it": Layout(rafdb_official, "rafdb", "basic", {}, {"train_00003": "disgust"}),
-    "RAF-DB's compound set": Layout(rafdb_compound, "rafdb_compound", "compound", {}, {"train_00003": "sadly fearful"}),
-    "RAF-DB from Kaggle": Layout(
-        rafdb_kaggle, "rafdb", "DATASET", AS_FOLDERS, {"train/6/train_00005_aligned.jpg": "anger"}
-    ),
-    "FER2013 as folders": Layout(
-        fer2013_folders, "fer2013", "", AS_FOLDERS, {"test/sad/PrivateTest_5521.jpg": "sadness"}
-    ),
-    "folders that say no more than classes": Layout(
-        plain_folders, "image_folder", "images", {}, {"validation/angry/0.jpg": "anger"}
-    ),
-    "fer2013.csv": Layout(fer2013_csv, "fer2013", "fer2013/fer2013.csv", {}, {"3": "happiness"}),
-    "fer2013.csv under a name with ck in a word": Layout(
-        fer2013_backup, "fer2013", "fer2013_backup.csv", {}, {"6": "neutral"}
-    ),
-    "icml_face_data.csv with spaces in its header": Layout(
-        icml_csv, "fer2013", "icml_face_data.csv", {}, {"6": "neutral"}
-    ),
-    "CK+ as a csv": Layout(ckplus_csv, "ckplus", "ckextended.csv", {"layout": "fer2013"}, {"7": "contempt"}),
-    "CK+48 as folders": Layout(ckplus_folders, "ckplus", "CK+48", {}, {"happy/S014_004_00000014.png": "happiness"}),
-    "JAFFE": Layout(jaffe, "jaffe", "jaffe", {}, {"KA.DI2.32.tiff": "disgust", "KA.SU1.31.tiff": "surprise"}),
-    "AffectNet's lists": Layout(affectnet_lists, "affectnet", "", {}, {"5/a5.jpg": "disgust", "7/a7.jpg": "contempt"}),
-    "AffectNet with numbered annotations": Layout(
-        affectnet_npy, "affectnet", "", {}, {"val_set/images/6.jpg": "anger", "train_set/images/0.jpg": "neutral"}
-    ),
-    "AffectNet with a list of pth, label and relFCs": Layout(
-        affectnet_labels,
-        "affectnet",
-        "labels.csv",
-        {"layout": "table", "image_column": "pth"},
-        {"anger/image0000000.jpg": "surprise"},
-    ),
-    "ExpW": Layout(expw, "expw", "", {}, {"angry_actor_5.jpg:0": "surprise"}),
-    "FERPlus's votes beside fer2013.csv": Layout(ferplus_csv, "ferplus", "", {}, {"2": "surprise", "7": "contempt"}),
-    "FERPlus's votes beside folders": Layout(
-        ferplus_folders, "ferplus", "data", {}, {"FER2013Test/fer0000007.png": "contempt"}
-    ),
-    "FERPlus as folders": Layout(
-        ferplus_kaggle, "ferplus", "fer_2013", AS_FOLDERS, {"test/anger/fer0000004.png": "anger"}
-    ),
-    "AffectNet in YOLO's form": Layout(
-        affectnet_yolo,
-        "affectnet",
-        "affectnet-yolo-format/YOLO_format",
-        {"layout": "yolo"},
-        {"valid/images/ffhq_1.png": "contempt", "test/images/ffhq_6.png": "sadness"},
-    ),
-    "SFEW, aligned": Layout(
-        sfew, "sfew", "", {}, {"Val/Val_Aligned_Faces/Sad/Airheads_000519245_00000005.png": "sadness"}
-    ),
-    "a Hugging Face folder with metadata.csv": Layout(hf_metadata, "hf", "", {}, {"test/0": "anger"}),
-    "a Hugging Face folder of Parquet shards": Layout(hf_parquet, "hf", "", {}, {"train/5": "surprise"}),
-    "a table of paths and names": Layout(table, "table", "faces.csv", {}, {"faces/2.jpg": "fear"}),
-}
 
 
 # `datasets` leaves a metadata.csv open
@@ -306,6 +68,14 @@ NOT_KNOWN: dict[str, tuple[Callable[[Path, Sequence[bytes]], None], str]] = {
     "a csv of pixels with other codes": (
         lambda root, faces: write_fer2013(root / "digits.csv", [fer_row(c, c) for c in range(10)]) and None,
         "but not the codes 0, 1, 2, 3, 4, 5, 6 and 2304 pixels",
+    ),
+    "CK+ as its authors send it": (
+        ckplus_sequences,
+        "Emotion/S005/001/S.* is of CK.* which is not read .* as CK.48 has",
+    ),
+    "Roboflow's table of classes": (
+        roboflow_table,
+        "train/_classes.csv is Roboflow's table .*angry, happy, sad.*folders of classes",
     ),
     "documents": (lambda root, faces: (root / "notes.txt").write_text("x") and None, "it holds notes.txt"),
 }

@@ -1,0 +1,119 @@
+"""What folders of classes are called, and whose set they are by a look at their names and those of their pictures.
+
+It opens no picture and yields no row: that is `image_folder`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from ferclean.bundled_files import known_cards
+from ferclean.errors import few
+from ferclean.evidence.labels import ClassName
+from ferclean.sources.cards import Card, load_card
+from ferclean.sources.glimpse import Glimpse, Guess
+
+_MOST = 0.9
+"""Share of a folder's pictures that must be called as a set's are: a few strangers lie in many a copy."""
+
+_NUMBERED = re.compile(r"[0-9]+[\s._-]+([^\s._-].*)")
+"""A folder that puts a number before its class: 0_angry."""
+
+_UNLABELLED = {"unlabeled", "unlabelled", "nolabel"}
+"""Folders for pictures that nobody has labelled yet, as other tools write them (FiftyOne: _unlabeled)."""
+
+
+def class_of(card: Card, folder: str) -> ClassName | None:
+    """The class that a folder's name says: as it is, else without a number before it."""
+    numbered = _NUMBERED.fullmatch(folder)
+    return card.label_of(folder) or (card.named(numbered[1]) if numbered else None)
+
+
+def names_tell(card: Card) -> bool:
+    """Whether the names of files say their class."""
+    return "(?P<label>" in card.naming
+
+
+def is_unlabelled(name: str) -> bool:
+    """Whether a folder is one for pictures without a label."""
+    return name.lower().strip("_ ").replace("_", "") in _UNLABELLED
+
+
+def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
+    """Folders of classes: whose set by how the files are called, else any set by the expressions in folders' names.
+
+    Folders that are numbers say nothing by themselves: they count only where the files' names say whose numbers they
+    are, and where these are the numbers of that set.
+    """
+    cards = [card for name in known_cards() if (card := load_card(name)).naming]
+    done: list[PurePosixPath] = []
+    for folder in glimpse.folders:
+        if any(folder.is_relative_to(other) for other in done):
+            continue
+        for card in [*cards, load_card("image_folder")]:
+            if told := _told_of(glimpse, folder, card):
+                yield told
+                done.append(folder)
+                break
+
+
+def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> Guess | str | None:
+    """What a folder is under one card; a remark where something speaks against it, None where nothing speaks for it."""
+    tops = glimpse.subfolders(folder)
+    if names_tell(card):
+        entered = len(tops) > 1 or any(card.split_of(name) or card.named(name) for name in tops)
+        pictures = glimpse.pictures(folder, deep=entered)
+        named = [name for name in pictures if (card.told_by(name) or {}).get("label") in card.codes]
+        whole = len(named) >= max(3, _MOST * len(pictures))
+        return _guess(glimpse, folder, card, _named_as(card, named, pictures)) if whole else None
+    parts = [folder / name for name in tops if card.split_of(name) and class_of(card, name) is None]
+    parts = [_passed_through(glimpse, part, card) for part in parts]
+    places = [part / name for part in parts or [folder] for name in glimpse.subfolders(part)]
+    places = [place for place in places if not is_unlabelled(place.name)]
+    pictures = [name for place in places for name in glimpse.pictures(place)]
+    known = [place for place in places if class_of(card, place.name)]
+    if not pictures:
+        return None
+    shown = few(dict.fromkeys(place.name for place in known), 8)
+    if not card.naming:
+        if len({place.name for place in known}) > 1 and 2 * len(known) > len(places):
+            return _guess(glimpse, folder, card, f"its folders are called {shown}")
+        numbers = all(place.name.isdecimal() for place in places)
+        if len({place.name for place in places}) < 2 or not any(glimpse.pictures(p, deep=False) for p in places):
+            return None
+        why = "are numbers, and nothing says which expressions they stand for" if numbers else "name no expressions"
+        return f"the folders {few(dict.fromkeys(place.name for place in places), 8)} in {folder} {why}"
+    named = [name for name in pictures if card.told_by(name) is not None]
+    if not known or len(named) < _MOST * len(pictures):
+        return None
+    if len(known) < len(places):
+        strange = few(dict.fromkeys(place.name for place in places if place not in known))
+        return (
+            f"the pictures in {folder} are called as those of {card.title} ({named[0]}), but the folders {strange} are "
+            f"none of its classes ({card.known_labels()})"
+        )
+    return _guess(glimpse, folder, card, _named_as(card, named, pictures), f"its folders are called {shown}")
+
+
+def _guess(glimpse: Glimpse, folder: PurePosixPath, card: Card, *evidence: str) -> Guess:
+    return Guess(
+        card=card.name,
+        path=glimpse.path(folder),
+        options={} if card.layout == "image_folder" else {"layout": "image_folder"},
+        confidence="certain" if card.naming else "likely",
+        evidence=evidence,
+    )
+
+
+def _named_as(card: Card, named: Sequence[str], pictures: Sequence[str]) -> str:
+    return (
+        f"{len(named)} of {len(pictures)} pictures that were looked at are called as those of {card.title} ({named[0]})"
+    )
+
+
+def _passed_through(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> PurePosixPath:
+    while len(inner := glimpse.subfolders(folder)) == 1 and card.split_of(inner[0]) == card.split_of(folder.name):
+        folder /= inner[0]
+    return folder
