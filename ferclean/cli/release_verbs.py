@@ -14,6 +14,7 @@ from ferclean.cli import completion
 from ferclean.cli.options import Overwrite
 from ferclean.cli.plumbing import Session, add_verbs, quoted
 from ferclean.errors import UsageError
+from ferclean.files import check_absent
 
 if TYPE_CHECKING:
     from ferclean.steps.release import ReleaseSummary
@@ -110,13 +111,23 @@ def diff(
         str, typer.Argument(help="A release, or `original`.", autocompletion=completion.releases_and_original)
     ],
     b: Annotated[str, typer.Argument(help="Another release.", autocompletion=completion.releases_and_original)],
+    html: Annotated[Path | None, typer.Option(help="Write it with the changed faces to this page, too.")] = None,
+    faces: Annotated[
+        int, typer.Option(help="Changed faces on the page; 0 leaves all pixels out.", min=0, max=2000)
+    ] = 200,
+    overwrite: Overwrite = False,
 ) -> None:
     """What differs between two releases, sample by sample: labels, splits, and how many soft labels moved by > .1."""
-    from ferclean.steps.diff import LARGEST, SOFT_MOVED
+    from ferclean.steps.diff import LARGEST, SOFT_MOVED, write_page
     from ferclean.steps.diff import diff as step
 
     session: Session = context.obj
-    result = step(session.open(), a, b)
+    if html is not None:
+        check_absent(html, "--html", overwrite=overwrite)
+    ws = session.open()
+    result = step(ws, a, b)
+    if html is not None:
+        write_page(ws, result, html, faces=faces, overwrite=overwrite)
     session.emit("diff", result.as_dict())
     rows = [[c["source_key"], c["split"], c["change"], c["from"], c["to"]] for c in result.changes]
     session.table(["sample", "split", "change", "from", "to"], rows)
@@ -140,6 +151,8 @@ def diff(
             for c in result.largest_soft
         ],
     )
+    if html is not None:
+        session.say(f"page: {html}")
     session.next(f"export --form hf --release {quoted(b)} --out PATH")
 
 

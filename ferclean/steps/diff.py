@@ -1,23 +1,35 @@
 """What differs between two releases, like a pull request: labels, who is in, splits, soft labels and weights.
 
-It changes nothing.
+It changes nothing in the workspace, and a page of it shows at most as many pictures as it is asked for.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ferclean import __version__, extras
+from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
-from ferclean.parts.changelog import items_of
-from ferclean.parts.curating import changes, keys_of, moved
+from ferclean.files import check_absent, whole_file
+from ferclean.parts.changelog import LEFT_OUT, items_of
+from ferclean.parts.curating import changes, keys_of, moved, text
+from ferclean.parts.report_plots import face_uri
+from ferclean.printable import printable
+from ferclean.recognition import images as image_room
+from ferclean.store.pictures import images_bytes
+from ferclean.store.releases import list_releases
 from ferclean.store.samples import get_dataset
-from ferclean.store.table import sample_table
+from ferclean.store.standing import said_about
+from ferclean.store.table import sample_rows, sample_table
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
@@ -26,6 +38,11 @@ SOFT_MOVED = 0.1
 a face counts as moved: a tenth of what it is trained towards lies elsewhere."""
 LARGEST = 10
 """How many of them are named."""
+FACES = 200
+"""Changed faces on a page, unless it is asked for fewer or more."""
+_MATRIX = 24  # classes that a matrix has room for; of more, only those that changed are in it, then a list
+_FLOWS = 100  # flows that such a list names
+_BATCH = 32  # encoded pictures in memory at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +91,111 @@ def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
         before=before, after=after, changes=changes(old, new, keys), moved=moved(old, new, keys), soft_labels=count,
         largest_soft=largest, weights=weights,
     )  # fmt: skip
+
+
+def write_page(ws: Workspace, found: ReleaseDiff, out: Path, *, faces: int = FACES, overwrite: bool = False) -> None:
+    """Write what `diff` found as one self-contained HTML page: a matrix of flows, and changed faces with their reasons.
+
+    At most `faces` of them with pictures, of every flow about as many, the others are counted; 0: the list without a
+    pixel, for sets whose licence forbids passing them on. Costs the files of these pictures, and reads no other.
+    Raises UsageError where something stands at `out` and `overwrite` is not set, FercleanError where the extra `report`
+    is missing.
+    """
+    check_absent(out, "--html", overwrite=overwrite)
+    html = _page(ws, found, faces)
+    with whole_file(out, elsewhere="choose another place with --html") as draft:
+        draft.write_text(html, "utf-8")
+
+
+def _page(ws: Workspace, found: ReleaseDiff, faces: int) -> str:
+    extras.require("report", "the page of a difference")
+    import jinja2
+
+    dataset, flows = get_dataset(ws), Counter(map(_flow, found.changes))
+    shown = _of_every_flow(found.changes, faces or FACES)
+    cards = _cards(ws, [*shown, *found.largest_soft], after=found.after, pictures=faces > 0)
+    of_flow: dict[tuple[str | None, str | None], list[dict[str, Any]]] = {}
+    for one in shown:
+        of_flow.setdefault(_flow(one), []).append(cards[one["sample_id"]] | one)
+    sections = [
+        {"flow": flow, "count": count, "cards": of_flow[flow]} for flow, count in flows.most_common() if flow in of_flow
+    ]
+    # autoescape and printable: names of files, classes and people, and their notes, come from strangers
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )  # fmt: skip
+    template = resources.files("ferclean.steps").joinpath("diff.html.j2").read_text("utf-8")
+    return environment.from_string(template).render(
+        dataset=dataset, found=found, made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), version=__version__,
+        releases=[one for name in (found.before, found.after) for one in list_releases(ws) if one.name == name],
+        counts=found.as_dict(), matrix=matrix_of(flows, dataset.classes), flows=flows,
+        most=max(flows.values(), default=0),
+        listed=flows.most_common(_FLOWS), sections=sections, places={one["flow"]: n for n, one in enumerate(sections)},
+        rest=len(found.changes) - len(shown), soft=[cards[one["sample_id"]] | one for one in found.largest_soft],
+        out=LEFT_OUT, pictures=faces > 0, named=found.moved[:LARGEST],
+    )  # fmt: skip
+
+
+def _flow(one: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    return one["from"], one["to"]
+
+
+def _of_every_flow(changed: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+    """The first of each flow, then the second of each, and so on; the order within a flow stays."""
+    seen = Counter[tuple[str | None, str | None]]()
+    places = []
+    for one in changed:
+        places.append(seen[_flow(one)])
+        seen[_flow(one)] += 1
+    return [changed[row] for row in np.argsort(places, kind="stable")[:most]]
+
+
+def matrix_of(flows: Mapping[tuple[str | None, str | None], int], classes: tuple[str, ...]) -> list[str | None]:
+    """Rows and columns of the matrix of these flows, None for left out; [] where there are none or too many to draw."""
+    ends = {end for flow in flows for end in flow}
+    named = [name for name in classes if len(classes) <= _MATRIX or name in ends]
+    return [*named, None] if flows and len(named) <= _MATRIX else []
+
+
+def _cards(
+    ws: Workspace, rows: Sequence[Mapping[str, Any]], *, after: str, pictures: bool
+) -> dict[str, dict[str, Any]]:
+    """Sample id -> its picture or what is the trouble with it, its given label, and what people say of it."""
+    ids = list(dict.fromkeys(one["sample_id"] for one in rows))
+    given = dict(sample_rows(ws, ids, lost_ok=True)[["sample_id", "given_label"]].itertuples(index=False, name=None))
+    said: dict[str, list[dict[Any, Any]]] = {}
+    for one in said_about(ws, ids).to_dict("records"):
+        said.setdefault(one["sample_id"], []).append(one)
+    made = next((datetime.fromisoformat(one.created_at) for one in list_releases(ws) if one.name == after), None)
+    cards = {}
+    for start in range(0, len(ids), _BATCH):
+        batch = ids[start : start + _BATCH]
+        files = images_bytes(ws, batch) if pictures else dict.fromkeys(batch)
+        for sample_id in batch:
+            face, trouble = _face(files[sample_id])
+            cards[sample_id] = {
+                "face": face, "trouble": trouble, "given": text(given.get(sample_id)),
+                "said": [_said(one, made) for one in said.get(sample_id, [])],
+            }  # fmt: skip
+    return cards
+
+
+def _face(data: bytes | FercleanError | None) -> tuple[str | None, str]:
+    if isinstance(data, bytes):
+        try:
+            return face_uri(image_room.decode(data)), ""
+        except FercleanError as error:
+            return None, str(error)
+    return None, "" if data is None else str(data)
+
+
+def _said(one: Mapping[Any, Any], made: datetime | None) -> str:
+    """What somebody decided, and whether that is newer than the release that was made then."""
+    when = one["decided_at"].replace(tzinfo=UTC)
+    what = f"{one['action']} {text(one['label']) or ''}".strip()
+    note = f": {one['note']}" if text(one["note"]) else ""
+    return f"{'since then ' if made and when > made else ''}{what} by {one['reviewer']}, {when:%Y-%m-%d}{note}"
 
 
 def _soft_changes(

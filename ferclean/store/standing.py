@@ -100,6 +100,14 @@ def _standing(ws: Workspace, columns: str, rest: str) -> pd.DataFrame:
         return frame(con, sql)
 
 
+def said_about(ws: Workspace, sample_ids: Sequence[str]) -> pd.DataFrame:
+    """What stands of each reviewer about these samples, in the order in which it was said: sample_id, reviewer, action,
+    label, note, decided_at (UTC, without a zone)."""
+    with ws.reading("reading decisions") as con:
+        sql = "SELECT sample_id, reviewer, action, label, note, decided_at FROM standing_decision WHERE sample_id IN "
+        return frame(con, sql + "(SELECT unnest($ids::VARCHAR[])) ORDER BY decision_id", {"ids": list(sample_ids)})
+
+
 def random_checks(ws: Workspace) -> set[str]:
     """The samples that the draws in force chose at random: the latest audit's, and the latest triage's share."""
     with ws.reading("reading the random draws") as con:
