@@ -97,6 +97,7 @@ def merge(
     result = step(patches, out, prefer=prefer, overwrite=overwrite)
     session.emit("merge", result.as_dict())
     session.say(
-        f"{result.patches} patches are one of {result.lines:,} lines ({result.shared:,} repeated ones): {result.path}"
+        f"{result.patches} patches are one of {result.lines:,} lines; {result.shared:,} samples were in more than one: "
+        f"{result.path}"
     )
     session.next(f"apply {quoted(result.path)}")

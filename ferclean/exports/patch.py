@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,13 +100,14 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     What it costs beside the table: the pictures of these samples, from their shelf, 8,192 at once.
     """
     items = changed_items(content)
+    keys = public_keys(content.table["source_key"])
     facts = content.table.set_index("sample_id")[["source_key", "content_hash", "path", "verdict"]]
     with (target / FILE).open("w", encoding="ascii", newline="\n") as out:
         out.write(json.dumps(header(content, len(items))) + "\n")
         for start in range(0, len(items), _BLOCK):
             progress("writing the patch", start, len(items))
             part = items.iloc[start : start + _BLOCK]
-            for line in _lines(content, part.join(facts, on="sample_id")):
+            for line in _lines(content, part.join(facts, on="sample_id"), keys):
                 out.write(json.dumps(line, allow_nan=False) + "\n")
     progress("writing the patch", len(items), len(items))
     write_patch_card(target / "README.md", header(content, len(items)))
@@ -163,6 +165,23 @@ def public_words(text: str) -> str:
     return "\n".join(map(printable, text.splitlines()))[:MOST_WORDS]
 
 
+def public_keys(keys: Iterable[str]) -> dict[str, str]:
+    """Each key of a set -> as it may be passed on, `public_key`; one that would fall together with another there
+    carries 12 digits of its SHA-256, which do not depend on the others.
+
+    >>> list(public_keys(["a.png", "b.png", "/x/a.png", "/y/b.png", "/y/c.png"]).values())
+    ['a.png', 'b.png', 'a-1b067e527e9d.png', 'b-1d770b986bde.png', 'c.png']
+    """
+    public = {key: public_key(key) for key in keys}
+    often = Counter(public.values())
+    for key, name in public.items():
+        if name != key and often[name] > 1:
+            digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            stem, point, end = name.rpartition(".")
+            public[key] = f"{stem}-{digest}{point}{end}" if stem else f"{name}-{digest}"
+    return public
+
+
 def public_key(key: str) -> str:
     """A source's key as it may be passed on: of one that leads anywhere on a disk, the last name alone.
 
@@ -179,7 +198,7 @@ def leads_out(key: str) -> bool:
     """Whether a key is an absolute path or climbs out of a folder, on any system."""
     parts = re.split(r"[\\/]", key)
     home = key.startswith("~") and len(parts) > 1
-    return home or ".." in parts or key[:1] in ("/", "\\") or bool(PureWindowsPath(key).drive)
+    return home or ".." in parts or key[:1] in ("/", "\\") or re.match("[A-Za-z]:", key) is not None
 
 
 def pixel_hash_of(look: np.ndarray) -> str:
@@ -187,13 +206,13 @@ def pixel_hash_of(look: np.ndarray) -> str:
     return hashlib.sha256(look.tobytes()).hexdigest()
 
 
-def _lines(content: Content, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _lines(content: Content, rows: pd.DataFrame, keys: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     looks = _looks(content, rows)
     for number, row in enumerate(rows.to_dict("records")):
         row = {name: None if is_missing(value) else value for name, value in row.items()}
         soft = row["soft_label"]
         yield {
-            "source_key": public_key(row["source_key"]), "split": row["split"], "content_hash": row["content_hash"],
+            "source_key": keys[row["source_key"]], "split": row["split"], "content_hash": row["content_hash"],
             "pixel_hash": looks.pixel_hash[number], "perceptual_hash": looks.perceptual_hash[number],
             "given_label": row["given_label"], "old_label": row["old_label"], "label": row["label"],
             "included": bool(row["included"]), "weight": round(float(row["weight"]), DIGITS),

@@ -105,10 +105,11 @@ def read_patch(path: str | Path) -> Patch:
     objects = _objects(file)
     number, first = next(objects, (1, {}))
     header = _header(first, f"{file}, line {number}")
+    a_class = f"a class of the header ({few((name[:40] for name in header['classes']), 20)}) or null"
     lines, seen = [], dict[tuple[str | None, str], int]()
     for number, found in objects:
         where = f"{file}, line {number}"
-        line = _line(found, number, header["classes"], where)
+        line = _line(found, number, header["classes"], a_class, where)
         before = seen.setdefault(line.sample(), number)
         if before != number:
             key = _shown(line.source_key)
@@ -183,10 +184,9 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
     return header
 
 
-def _line(found: Mapping[str, Any], number: int, classes: Sequence[str], where: str) -> Line:
+def _line(found: Mapping[str, Any], number: int, classes: Sequence[str], a_class: str, where: str) -> Line:
     read = _Reader(found, where)
-    known = few((name[:40] for name in classes), 20)
-    a_class, a_hash = f"a class of the header ({known}) or null", "64 hex digits or null"
+    a_hash = "64 hex digits or null"
 
     def label(name: str) -> str | None:
         value = read(name, lambda value: value is None or value in classes, a_class)
@@ -221,10 +221,10 @@ class _Reader:
     """Takes checked values out of one object."""
 
     def __init__(self, found: Mapping[str, Any], where: str) -> None:
-        self._found, self._where, self._asked = found, where, set[str]()
+        self._found, self._where, self._asked = found, where, list[str]()
 
     def __call__(self, name: str, good: Callable[[Any], Any], what: str) -> Any:
-        self._asked.add(name)
+        self._asked.append(name)
         if name not in self._found:
             raise BadDataError(f"{self._where} lacks {name}: {what}; {_MEND}")
         value = self._found[name]
@@ -245,7 +245,8 @@ class _Reader:
 
     def nothing_else(self) -> None:
         """Raises BadDataError for a field that was not asked for: what it says would be lost."""
-        if strange := sorted(set(self._found) - self._asked):
+        if len(self._found) > len(self._asked):
+            strange = sorted(set(self._found).difference(self._asked))
             names = few(map(_shown, strange))
             raise BadDataError(f"{self._where} has fields that no patch of this version has ({names}); {_MEND}")
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ferclean.evidence.hamming import MOST, near_rows
 from ferclean.evidence.splits import group_ids
-from ferclean.exports.patch import pixel_hash_of
+from ferclean.exports.patch import pixel_hash_of, public_keys
 from ferclean.missing import is_missing
 from ferclean.parts.patch_file import Line
 from ferclean.parts.pixels import LOOK, blocks_of
@@ -64,12 +64,14 @@ class _Matching:
     def __init__(self, lines: Sequence[Line], samples: pd.DataFrame) -> None:
         self.lines = lines
         self.ids = list(samples["sample_id"])
-        self.keys = list(samples["source_key"])
+        own = public_keys(samples["source_key"])
+        self.keys = [own[key] for key in samples["source_key"]]
         self.splits = list(samples["split"])
         self.given = [None if is_missing(label) else label for label in samples["given_label"]]
         self.found: dict[int, int] = {}
         self.doubts: dict[int, tuple[str, list[int]]] = {}
         self.taken = np.zeros(len(samples), dtype=bool)
+        self.taker: dict[int, Line] = {}
         self.by: Counter[str] = Counter()
 
     def open_lines(self) -> list[int]:
@@ -88,6 +90,18 @@ class _Matching:
         bounds = np.flatnonzero(np.diff(group[where[: len(line)]][order])) + 1
         for part in np.split(order, bounds):
             self._component(line[part].tolist(), sample[part].tolist(), bits[part].tolist(), way)
+
+    def repeat(self, edges: _Edges, way: str) -> None:
+        """Lines of one picture that say the same, as those of renamed copies that were merged: where every sample that
+        an open one could be is taken by such a line, it is about that."""
+        near: dict[int, list[int]] = defaultdict(list)
+        asking = np.isin(edges.line, self.open_lines())
+        for at, other in zip(edges.line[asking].tolist(), edges.sample[asking].tolist(), strict=True):
+            near[at].append(other)
+        for at, others in near.items():
+            said = [self.taker.get(other) for other in others]
+            if all(one is not None and one.says() == self.lines[at].says() for one in said):
+                self._accept(at, others[0], way)
 
     def _component(self, line: list[int], sample: list[int], bits: list[int], way: str) -> None:
         near: dict[int, list[int]] = defaultdict(list)
@@ -145,6 +159,7 @@ class _Matching:
             return
         self.found[at] = other
         self.taken[other] = True
+        self.taker.setdefault(other, line)
         self.by[way] += 1
 
 
@@ -160,7 +175,9 @@ def match(ws: Workspace, lines: Sequence[Line], samples: pd.DataFrame, *, progre
     12,000, a minute and a half at 300,000 rows of one core) and 32 bytes of it are kept.
     """
     found = _Matching(lines, samples)
-    found.settle(_equal(found, range(len(lines)), [line.content_hash for line in lines], _rows_of(samples)), "bytes")
+    edges = _equal(found, range(len(lines)), [line.content_hash for line in lines], _rows_of(samples))
+    found.settle(edges, "bytes")
+    found.repeat(edges, "bytes")
     left = found.open_lines()
     if left:
         readable = samples["quarantine_reason"].isna().to_numpy() & samples["path"].notna().to_numpy()
@@ -169,7 +186,9 @@ def match(ws: Workspace, lines: Sequence[Line], samples: pd.DataFrame, *, progre
         where: dict[str, list[int]] = defaultdict(list)
         for row, digest in zip(rows.tolist(), pixels, strict=True):
             where[digest].append(row)
-        found.settle(_equal(found, left, [lines[at].pixel_hash for at in left], where), "pixels")
+        edges = _equal(found, left, [lines[at].pixel_hash for at in left], where)
+        found.settle(edges, "pixels")
+        found.repeat(edges, "pixels")
         progress("comparing pictures", 1, 2)
         _by_looks(found, rows[told], bits[told])
         progress("comparing pictures", 2, 2)

@@ -5,8 +5,9 @@ It never settles a contradiction unasked, and the order of the patches changes n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ PEOPLE = "people"
 """To be preferred: what a person decided, over what no person did."""
 Claim = tuple[int, Line]
 """What the patch at a place says of a sample."""
+Sample = tuple[str | None, str]
+"""`Line.sample`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,8 @@ def preferred(patches: Sequence[Patch], prefer: str | Path | None) -> int | str 
 
 
 def agreed(claims: Sequence[Claim], prefer: int | str | None = None) -> Line | None:
-    """The one line that all claims about a sample come to; None where they contradict each other.
+    """The one line that all claims about a sample come to; None where they contradict each other, also about which
+    label it was given.
 
     >>> from ferclean.parts.patch_merging import agreed
     >>> agreed([]) is None
@@ -91,11 +95,20 @@ def agreed(claims: Sequence[Claim], prefer: int | str | None = None) -> Line | N
     if prefer == PEOPLE:
         asked = [line for _, line in claims if (line.reason or "").startswith("decision: ")]
     for lines in ([line for _, line in claims], asked):
-        if len({line.says() for line in lines}) == 1:
+        if len({(line.says(), line.given_label, line.split) for line in lines}) == 1:
             # of those who say the same a person's reason goes first, and the order of patches does not count
             best = min(lines, key=_rank)
-            return replace(best, verdict=min((one.verdict for one in lines if one.verdict), default=None))
+            return replace(
+                best,
+                verdict=_first(one.verdict for one in lines),
+                pixel_hash=_first(one.pixel_hash for one in lines),
+                perceptual_hash=_first(one.perceptual_hash for one in lines),
+            )
     return None
+
+
+def _first(words: Iterable[str | None]) -> str | None:
+    return min((word for word in words if word), default=None)
 
 
 def _rank(line: Line) -> tuple[Any, ...]:
@@ -107,9 +120,15 @@ def _rank(line: Line) -> tuple[Any, ...]:
 
 def conflict_of(claims: Sequence[Claim], names: Sequence[str]) -> Conflict:
     """How the claims about a sample contradict each other; `names` of the patches."""
-    said = {names[place]: _in_words(line) for place, line in claims}
+    alone = len({line.source_key for _, line in claims}) == 1
+    given = len({line.given_label for _, line in claims}) > 1
+    told: dict[str, list[str]] = {}
+    for place, line in claims:
+        words = _in_words(line) + (f" where it is given as {line.given_label}" if given else "")
+        told.setdefault(names[place], []).append(words if alone else f"{printable(line.source_key)} {words}")
     labels = len({(line.label, line.included) for _, line in claims}) > 1
-    return Conflict(source_key=claims[0][1].source_key, says=said, labels=labels)
+    said = {name: few(words) for name, words in told.items()}
+    return Conflict(source_key=min(line.source_key for _, line in claims), says=said, labels=labels or given)
 
 
 def refuse(conflicts: Sequence[Conflict]) -> None:
@@ -131,18 +150,30 @@ def refuse(conflicts: Sequence[Conflict]) -> None:
 def merged(patches: Sequence[Patch], prefer: int | str | None = None) -> tuple[dict[str, Any], list[Line]]:
     """The header and lines of one patch that says what all of them say; samples are known by their bytes and key.
 
+    A picture under one given label that has other names in other patches is one sample, too, where these say different
+    things of it: a contradiction. Where a patch tells it from its twin itself, or all say the same, each line stays.
+
     The same for any order of the patches, and for one that comes twice. Raises UsageError for patches that do not go
     together (`check_alike`), FercleanError, naming them, for contradictions that `prefer` does not settle.
     """
     release, content = check_alike(patches)
     classes = min(patch.classes for patch in patches)
-    claims: dict[tuple[str | None, str], list[Claim]] = {}
+    claims: dict[Sample, list[Claim]] = {}
     for place, patch in enumerate(patches):
         for line in in_order_of(patch, classes):
             claims.setdefault(line.sample(), []).append((place, line))
     names = patch_names(patches)
-    lines, conflicts = _settled(claims, names, prefer)
-    refuse(conflicts)
+    conflicts = []
+    for samples in _renamed(claims):
+        said = [claim for sample in samples for claim in claims[sample]]
+        keep = _preferred_samples(said, prefer)
+        if keep is None:
+            conflicts.append(conflict_of(said, names))
+        for sample in samples:
+            if keep is None or sample not in keep:
+                del claims[sample]
+    lines, others = _settled(claims, names, prefer)
+    refuse([*conflicts, *others])
     lines.sort(key=lambda line: (line.source_key, line.content_hash or "", _rank(line)))
     first = min(patches, key=lambda patch: str(patch.header))
     header = first.header | {
@@ -156,6 +187,48 @@ def patch_names(patches: Sequence[Patch]) -> list[str]:
     """How messages tell patches apart: by the last name of each, where these differ."""
     short = [patch.path.parent.name if patch.path.name == FILE else patch.path.name for patch in patches]
     return short if len(set(short)) == len(short) and all(short) else [str(patch.path) for patch in patches]
+
+
+def _renamed(claims: Mapping[Sample, Sequence[Claim]]) -> list[list[Sample]]:
+    """Samples of the same bytes, or pixels that tell something, given label and split, that no patch has beside each
+    other, and of which something different is said: each as often as it is about another picture. In O(lines)."""
+    alike: dict[tuple[Any, ...], dict[frozenset[int], list[Sample]]] = {}
+    for sample, said in claims.items():
+        places = frozenset(place for place, _ in said)
+        for digest in {found for _, line in said for found in _digests(line)}:
+            for kind in {(line.given_label, line.split) for _, line in said}:
+                alike.setdefault((digest, *kind), {}).setdefault(places, []).append(sample)
+    found: dict[Sample, set[Sample]] = {}
+    for groups in alike.values():
+        if len(groups) < 2:
+            continue
+        says = {
+            places: {line.says() for sample in samples for _, line in claims[sample]}
+            for places, samples in groups.items()
+        }
+        against = {
+            one for one, other in permutations(groups, 2) if not one & other and len(says[one] | says[other]) > 1
+        }
+        one = {sample for places in against for sample in groups[places]}
+        one = one.union(*({id(found[sample]): found[sample] for sample in one if sample in found}.values()))
+        found |= dict.fromkeys(one, one)
+    return [sorted(one, key=str) for one in {id(one): one for one in found.values()}.values()]
+
+
+def _digests(line: Line) -> Iterator[tuple[str, str]]:
+    if line.content_hash is not None:
+        yield "bytes", line.content_hash
+    if line.pixel_hash is not None and line.perceptual_hash is not None:  # pixels of one grey are many pictures
+        yield "pixels", line.pixel_hash
+
+
+def _preferred_samples(said: Sequence[Claim], prefer: int | str | None) -> set[Sample] | None:
+    """Of samples that may be one: those that whoever is preferred speaks of; None where that settles nothing."""
+    if isinstance(prefer, int):
+        asked = [line for place, line in said if place == prefer]
+        return {line.sample() for line in asked} or None
+    asked = [line for _, line in said if prefer == PEOPLE and (line.reason or "").startswith("decision: ")]
+    return {line.sample() for line in asked} if len({line.says() for line in asked}) == 1 else None
 
 
 def _settled(

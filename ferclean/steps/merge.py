@@ -6,6 +6,7 @@ It never looks at a picture or a workspace.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,8 +40,9 @@ def merge(
 ) -> MergeSummary:
     """Write the patch that says what all of `patches` say, to be applied or pushed as any other.
 
-    The same in any order and grouping, and with one that comes twice. Samples are known by their bytes and source key:
-    patches from copies that differ are better applied together (`ferclean apply A B`), where pictures can be compared.
+    The same in any order and grouping, and with one that comes twice. Samples are known by their bytes and source key,
+    and where patches contradict each other, by bytes or pixels alone (`patch_merging.merged`); of copies that were
+    recompressed they are better applied together (`ferclean apply A B`), where pictures can be compared.
 
     Raises UsageError for fewer than two patches, or those of different sets or of different beginnings; FercleanError,
     naming the samples, where they contradict each other and `prefer` (one of them, or "people") does not settle it.
@@ -63,7 +65,8 @@ def merge(
 
     release = "+".join(str(one["release"]) for one in header["sources"])
     write_folder(target, fill, form="patch", about={"dataset": header["dataset"], "release": release})
-    total = sum(len(patch.lines) for patch in read)
+    told = Counter(line.sample() for patch in read for line in patch.lines)
     return MergeSummary(
-        path=str(target), patches=len(read), lines=len(lines), shared=total - len(lines), sources=header["sources"]
-    )
+        path=str(target), patches=len(read), lines=len(lines), shared=sum(count > 1 for count in told.values()),
+        sources=header["sources"],
+    )  # fmt: skip

@@ -15,7 +15,8 @@ from small_workspace import decide, shared, small
 from ferclean.cli import run
 from ferclean.errors import UsageError
 from ferclean.exports.content import read_content
-from ferclean.exports.patch import FILE, changed_items, leads_out, public_key
+from ferclean.exports.patch import FILE, changed_items, leads_out, public_key, public_keys
+from ferclean.steps.apply import apply
 from ferclean.steps.export import export
 from ferclean.steps.release import release
 
@@ -61,14 +62,25 @@ def test_only_what_changed_is_in_it_and_no_name_of_a_person(tmp_path: Path) -> N
         assert not any(word in text for word in ("Zo", "lab.example", str(tmp_path), work.source.name + "/")), path
 
 
-def test_a_key_that_is_a_place_on_a_disk_leaves_its_last_name(tmp_path: Path) -> None:
-    ws = workspace_of(tmp_path, {"/home/ada/faces/a.png": coded(scene(1)), "fear/b.png": coded(scene(2))}, ["fear"] * 2)
-    for key in ("/home/ada/faces/a.png", "fear/b.png"):
+def test_a_key_that_is_a_place_on_a_disk_leaves_its_last_name_and_two_stay_two(tmp_path: Path) -> None:
+    keys = ("/home/ada/faces/a.png", "fear/b.png", "/x/c.png", "/y/c.png")
+    # the two of one name show one picture, of which one alone is changed
+    ws = workspace_of(tmp_path, {key: coded(scene(min(n, 2))) for n, key in enumerate(keys)}, ["fear"] * 4)
+    for key in keys[:3]:
         said(ws, key, "relabel", CLASSES[0])
     release(ws, "v1")
     export(ws, form="patch", release="v1", out=tmp_path / "patch")
     _, *lines = map(json.loads, (tmp_path / "patch" / FILE).read_text("ascii").splitlines())
-    assert [one["source_key"] for one in lines] == ["a.png", "fear/b.png"]
+    assert [one["source_key"] for one in lines] == ["a.png", "fear/b.png", "c-1e703cdba4f3.png"]
+    done = apply(ws, tmp_path / "patch", name="again")
+    assert (done.same, done.undone) == (True, [])
+
+
+@given(st.lists(st.text(alphabet="a./", min_size=1), unique=True))
+def test_different_keys_stay_different(keys: list[str]) -> None:
+    public = public_keys(keys)
+    assert len(set(public.values())) == len(keys)
+    assert public_keys(public.values()) == {name: name for name in public.values()}
 
 
 @given(st.text(alphabet="a.~/\\\\:C é", min_size=1))
