@@ -16,7 +16,7 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import encode
 from ferclean.evidence.scorecard import majorities
 from ferclean.recognition.arms import Arm, ArmOfSeed
-from ferclean.store import releases, runs, votes
+from ferclean.store import releases, runs, standing, votes
 from ferclean.store import table as sample_table
 from ferclean.store.workspace import Workspace
 
@@ -101,7 +101,8 @@ def default_arm(ws: Workspace, table: pd.DataFrame, release: str | None) -> tupl
         return "cleaned", "hard labels: an exported folder does not say how many decisions stand behind it"
     if not any(value is not None for value in table["soft_label"]):
         return "cleaned", "hard labels: the release has no soft ones"
-    decided = int((said_by_people(table) & (table["split"] == "train")).sum())
+    unseen = table["sample_id"].isin(standing.only_reverted(ws))  # of a revert or `doctor --fix`: nobody looked
+    decided = int((said_by_people(table) & (table["split"] == "train") & ~unseen).sum())
     triaged = releases.get_release(ws, release.removeprefix("release ")).config.get("triage_run")
     run = runs.get_run(ws, triaged) if triaged else None
     judges = list(run.metrics.get("judges", [])) if run is not None else []

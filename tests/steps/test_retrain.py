@@ -168,13 +168,15 @@ def test_a_release_of_few_decisions_is_trained_on_as_hard_labels_and_one_of_many
     judged_copy: Path,
 ) -> None:
     ws = Workspace.open(judged_copy)
+    train = samples.get_samples(ws, splits=["train"])["sample_id"]
+    said = {"action": "keep", "reviewer": "ann", "source": "cli"}
+    append_decisions(ws, [Decision(sample_id=one, bulk_id="doctor-1", **said) for one in train[:100]])
     release(ws, "few", policy="auto", threshold=0.3)
     options = TINY | {"epochs": 1}
     few = retrain(ws, release="few", method="cross_entropy", seeds=1, **options)
     assert few.arm == "cleaned"
     assert few.why.startswith("hard labels: the release stands on 0 decisions and no judge")
-    train = samples.get_samples(ws, splits=["train"])["sample_id"]
-    append_decisions(ws, [Decision(sample_id=one, action="keep", reviewer="ann", source="api") for one in train[:100]])
+    append_decisions(ws, [Decision(sample_id=one, **said) for one in train[:100]])
     release(ws, "many", policy="auto", threshold=0.3)
     lines: list[str] = []
     many = retrain(ws, release="many", method="cross_entropy", seeds=1, tell=lines.append, **options)
