@@ -20,8 +20,13 @@ NUMBERS_AS_THEY_ARE = 12
 """Values of numbers up to which each counts by itself; more are cut into FIFTHS."""
 FIFTHS = 5
 UNKNOWN = "unknown"
-NOBODY = ("", "-1", UNKNOWN)
-"""What an attribute of people says of a face of nobody known."""
+PEOPLE = (
+    "person", "person_id", "subject", "subject_id", "identity", "identity_id", "actor", "actor_id", "speaker",
+    "speaker_id",
+)  # fmt: skip
+"""Attributes that name who is shown, in small letters; the first that a set has."""
+NOBODY = ("", "-1", "?", "n/a", "na", "nan", "none", "null", UNKNOWN)
+"""What an attribute of people says, in small letters, of a face of nobody known."""
 
 
 def scalar_names(attributes: Attributes) -> list[str]:
@@ -60,15 +65,39 @@ def codes_of(attributes: Attributes, name: str) -> tuple[np.ndarray, list[str]]:
     return found, [*names, *([UNKNOWN] if (found == len(names)).any() else [])]
 
 
+def people_attribute(attributes: Attributes) -> str | None:
+    """The attribute that names people, as it is spelt: the first of PEOPLE, in any case, that names anybody.
+
+    >>> people_attribute([{"film": "a", "Subject": "S1", "person": "?"}]), people_attribute([{"film": "a"}])
+    ('Subject', None)
+    """
+    found: dict[str, None] = {}
+    for row in attributes:
+        for name, value in row.items():
+            if name not in found and name.lower() in PEOPLE and _person(value) is not None:
+                found[name] = None
+    return min(found, key=lambda name: PEOPLE.index(name.lower()), default=None)
+
+
 def people_of(attributes: Attributes, name: str) -> tuple[np.ndarray, list[str]]:
-    """Who is seen on each row (N,), -1 for nobody known, and what the people are called in the order of their codes."""
+    """Who is seen on each row (N,), -1 for nobody known, and what the people are called in the order of their codes.
+
+    7 and 7.0, as tables with gaps write it, are one person.
+    """
     code: dict[str, int] = {}
     found = np.full(len(attributes), -1, dtype=np.int64)
     for row, told in enumerate(attributes):
-        value = told.get(name)
-        if isinstance(value, str | int | float | bool) and str(value).strip() not in NOBODY:
-            found[row] = code.setdefault(str(value), len(code))
+        who = _person(told.get(name))
+        if who is not None:
+            found[row] = code.setdefault(who, len(code))
     return found, list(code)
+
+
+def _person(value: object) -> str | None:
+    if not isinstance(value, str | int | float | bool):
+        return None
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+    return None if text.lower() in NOBODY else text
 
 
 def _fifths(values: Sequence[object]) -> tuple[np.ndarray, list[str]]:

@@ -11,24 +11,20 @@ from collections.abc import Iterator
 import pandas as pd
 
 from ferclean.errors import few
+from ferclean.evidence.attributes import people_attribute, people_of
 from ferclean.health.finding import SHOWN, Finding, finding
 from ferclean.store.arrivals import SPLITS
-
-WHO = ("person", "person_id", "subject", "subject_id", "identity", "identity_id", "actor", "actor_id", "speaker")
-"""Attributes that name a person, in any case; the first that a set has."""
-NOBODY = ("", "-1", "?", "n/a", "nan", "none", "unknown")
-"""What stands there for somebody whom nobody knows."""
 
 
 def across_splits(table: pd.DataFrame) -> Iterator[Finding]:
     """People with usable pictures in several splits, with how many pictures there are of them in each."""
     usable = table[table["quarantine_reason"].isna()]
-    named = [{str(key).lower(): value for key, value in one.items()} for one in usable["attributes"]]
-    known = next((name for name in WHO if any(name in one for one in named)), None)
+    attributes = list(usable["attributes"])
+    known = people_attribute(attributes)
     if known is None:
         return
-    who = pd.Series([str(one.get(known, "")).strip() for one in named], index=usable.index, dtype="object")
-    who = who[~who.str.lower().isin(NOBODY)]
+    codes, called = people_of(attributes, known)
+    who = pd.Series([called[code] for code in codes if code >= 0], index=usable.index[codes >= 0], dtype="object")
     splits = usable.loc[who.index, "split"]
     several = splits.groupby(who).transform("nunique") > 1
     if not several.any():

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import balancing
-from ferclean.evidence.attributes import codes_of, people_of, scalar_names
+from ferclean.evidence.attributes import codes_of, people_attribute, people_of, scalar_names
 from ferclean.evidence.labels import encode
 from ferclean.evidence.splits import group_ids
 from ferclean.parts.copies import find_duplicates, pair_rows
@@ -28,7 +28,6 @@ from ferclean.summary import Summary
 DEFAULT_SHARES = (0.8, 0.1, 0.1)
 COPIES = "copies"
 """As `by`: nothing but copies holds pictures together."""
-PEOPLE = ("person", "identity", "subject", "person_id", "identity_id", "subject_id")
 """What an attribute is called that tells people."""
 UNEVEN = 0.02
 """How far a split's size may be from what was asked before a warning says so, as a share of all that is divided."""
@@ -86,7 +85,7 @@ def split(
     """Divide the set anew, and keep that under a name (by default the next free `split-N`) for `release --splits NAME`.
 
     Shares default to .8, .1 and .1; where some are given, the others are 0. Pictures of one person (`by`: an attribute,
-    by default the one called as in PEOPLE, or "copies" for none) and copies of one picture (equal, near, mirrored) stay
+    by default the one that names people, or "copies" for none) and copies of one picture (equal, near, mirrored) stay
     together; the classes as given and the attributes of `balance` are spread alike (`evidence.balancing`).
 
     With `keep_test` a published test split stays, and train and validation divide the rest in their ratio; what belongs
@@ -192,7 +191,7 @@ def _known(attributes: list[Any], by: str | None, balance: Sequence[str]) -> tup
             told = among(str(one), known) if known else "its source tells none"
             raise UsageError(f"no attribute {one!r} in this set; {told}")
     if by is None:
-        by = next((one for one in known if one.lower() in PEOPLE), None)
+        by = people_attribute(attributes)
     return (None if by == COPIES else by), tuple(dict.fromkeys(balance))
 
 

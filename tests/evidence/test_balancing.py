@@ -81,6 +81,7 @@ def test_words_are_values_many_numbers_fifths_and_what_is_missing_its_own() -> N
 
 
 def test_nobody_known_is_not_one_person() -> None:
-    codes, names = people_of([{"id": "a"}, {"id": ""}, {"id": -1}, {}, {"id": "a"}, {"id": 7}], "id")
-    assert codes.tolist() == [0, -1, -1, -1, 0, 1]
+    said = ["a", "", -1, None, "a", 7, "nan", "None", "?", float("nan"), "N/A", 7.0, " unknown"]
+    codes, names = people_of([{"id": one} for one in said], "id")
+    assert codes.tolist() == [0, -1, -1, -1, 0, 1, -1, -1, -1, -1, -1, 1, -1]
     assert names == ["a", "7"]

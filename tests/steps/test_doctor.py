@@ -198,7 +198,7 @@ def test_people_in_several_splits_are_told_where_the_set_says_who_is_shown(tmp_p
     _, report = examined(tmp_path, write_csv(tmp_path / "faces.csv", rows), load_card("table"), attributes=column)
     found = by_kind(report)["same_person"]
     assert found.message == (
-        f"2 of 3 people ({column.lower()}) are in several splits, with 4 pictures (1 in train, 1 in validation, 2 in "
+        f"2 of 3 people ({column}) are in several splits, with 4 pictures (1 in train, 1 in validation, 2 in "
         "test): a, c"
     )
     assert (found.severity, found.count, [len(shown) for shown in found.shown]) == ("warning", 4, [2, 2])
