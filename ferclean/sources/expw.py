@@ -13,7 +13,7 @@ from ferclean.errors import BadDataError
 from ferclean.sources.cards import Card
 from ferclean.sources.codes import read_code
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
-from ferclean.sources.glimpse import TOP, Glimpse, Guess
+from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.rows import SourceRow, contained_file, kept_path, storable
 from ferclean.sources.undivided import split_of_all
 
@@ -75,11 +75,11 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
             continue
         for top in (folder, folder.parent, folder.parent.parent):
             root = glimpse.path(top)
-            place = root / _pictures_of(root) / lines[0][0]
+            first = str(_pictures_of(root) / lines[0][0])
             listed = any(root / name == glimpse.path(folder) / LIST for name in _LISTS)
-            if listed and all(len(line) == len(FIELDS) for line in lines) and place.is_file():
+            if listed and all(len(line) == len(FIELDS) for line in lines) and not contained_file(root, first)[1]:
                 words = f"{folder / LIST} has lines of eight fields, as {' '.join(lines[0])!r}"
-                there = f"the first picture is {place.relative_to(glimpse.path(TOP))}"
+                there = f"the first picture is {top / first}"
                 yield Guess(card="expw", path=root, confidence="certain", evidence=(words, there))
                 break
         else:

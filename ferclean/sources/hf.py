@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -48,7 +49,7 @@ def read(
     """
     root = Path(path)
     with tempfile.TemporaryDirectory(prefix="ferclean-hf-", ignore_cleanup_errors=True) as cache:
-        opened = _open(root, Path(cache))
+        place, opened = _open(root, Path(cache))
         if len(opened) > 1 or not {"", "train"} & set(opened):
             refuse_split(root, split, ", ".join(opened))
         for name, part in opened.items():
@@ -57,10 +58,9 @@ def read(
                     raise BadDataError(
                         f"{root}: split {name} has no column {needed!r}; {among(needed, part.column_names)}"
                     )
-            place = split_of_all(root, card, split) if split or not name else card.split_of(name)
-            yield from _rows(
-                root, name or "train", place, _undecoded(part, image_column), card, image_column, label_column
-            )
+            into = split_of_all(root, card, split) if split or not name else card.split_of(name)
+            part = _undecoded(part, image_column)
+            yield from _rows((root, place), name or "train", into, part, card, image_column, label_column)
 
 
 def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
@@ -144,7 +144,7 @@ def _metadata(glimpse: Glimpse, file: PurePosixPath) -> list[dict[str, Any]]:
 def class_names(path: str | Path, *, label_column: str = "label") -> tuple[str, ...] | None:
     """The class names in the order of the folder's own ClassLabel; None when its labels are not one."""
     with tempfile.TemporaryDirectory(prefix="ferclean-hf-", ignore_cleanup_errors=True) as cache:
-        for split in _open(Path(path), Path(cache)).values():
+        for split in _open(Path(path), Path(cache))[1].values():
             names = getattr(split.features.get(label_column), "names", None)
             return None if names is None else tuple(names)
     return None
@@ -211,9 +211,9 @@ def _check_target(row: str, attributes: Mapping[str, object], classes: int) -> N
         )
 
 
-def _open(root: Path, cache: Path) -> Mapping[str, Any]:
-    """Split name -> datasets.Dataset, whatever of its local forms the folder has."""
-    one = root.is_file() and root.suffix.lower() in PARQUET
+def _open(root: Path, cache: Path) -> tuple[Path, Mapping[str, Any]]:
+    """(the folder as the loader was given it, split name -> datasets.Dataset), whatever of its local forms it has."""
+    place, one = root, root.is_file() and root.suffix.lower() in PARQUET
     if not root.is_dir() and not one:
         raise UsageError(
             f"{root} is not a folder and no Parquet file; a Hugging Face data set is read from there, or from hf://OWNER/NAME"
@@ -227,23 +227,36 @@ def _open(root: Path, cache: Path) -> Mapping[str, Any]:
     datasets.disable_progress_bars()
     try:
         if one:
-            return {
-                "": datasets.load_dataset(
-                    "parquet", data_files=glob.escape(str(root)), split="train", cache_dir=str(cache)
-                )
+            file = glob.escape(str(root))
+            return root, {
+                "": datasets.load_dataset("parquet", data_files=file, split="train", cache_dir=str(cache / "cache"))
             }
         if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
             opened: Dataset | DatasetDict = datasets.load_from_disk(str(root))
         else:
-            # the cache lives and dies with this call: nothing of a face set stays in a home folder
             # resolved: the loader takes the data set's name from the path, and "." has none
-            opened = datasets.load_dataset(str(root.resolve()), cache_dir=str(cache))
+            place = root.resolve()
+            if re.search(r"[^\w/.,@+~ -]", str(place)):
+                place = _linked(place, cache / "set")
+            # the cache lives and dies with this call: nothing of a face set stays in a home folder
+            opened = datasets.load_dataset(str(place), cache_dir=str(cache / "cache"))
     except (ValueError, OSError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise BadDataError(f"{root} cannot be opened as a Hugging Face data set: {error}") from error
+        why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+        raise BadDataError(f"{root} cannot be opened as a Hugging Face data set: {why}") from error
     finally:
         if bars:
             datasets.enable_progress_bars()
-    return opened if isinstance(opened, DatasetDict) else {str(opened.split or ""): opened}
+    return place, opened if isinstance(opened, DatasetDict) else {str(opened.split or ""): opened}
+
+
+def _linked(root: Path, copy: Path) -> Path:
+    """The folder's files as links under a name that is no pattern: of se[t] the loader would read the neighbour set."""
+    for folder, _, names in os.walk(root):
+        inside = copy / Path(folder).relative_to(root)
+        inside.mkdir()
+        for name in names:
+            (inside / name).symlink_to(Path(folder) / name)
+    return copy
 
 
 def _refuse_remote_files(root: Path) -> None:
@@ -283,13 +296,24 @@ def _undecoded(split: Any, column: str) -> Any:
 
 
 def _rows(
-    root: Path, name: str, canonical_split: str | None, split: Any, card: Card, image_column: str, label_column: str
+    roots: tuple[Path, Path],
+    name: str,
+    canonical_split: str | None,
+    split: Any,
+    card: Card,
+    image_column: str,
+    label_column: str,
 ) -> Iterator[SourceRow]:
+    """Rows of a split; `roots` are the folder and the one that the loader was given for it."""
+    root, place = roots
     labels, before = (_declared(split, column, card, root) for column in (label_column, "given_label"))
     for number, cells in enumerate(split):
         given, code, problem = declared_label(cells[label_column], labels, card)
         key = cells.get("source_key")
-        image, image_problem = picture_of(cells[image_column], root)
+        cell = cells[image_column]
+        if isinstance(cell, Mapping) and str(cell.get("path")).startswith(f"{place}/"):
+            cell = {**cell, "path": str(cell["path"]).removeprefix(f"{place}/")}
+        image, image_problem = picture_of(cell, root)
         if canonical_split is None:
             problem = f"split: {name!r} is unknown; known are train, validation and test"
         yield SourceRow(

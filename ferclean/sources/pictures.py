@@ -28,7 +28,8 @@ def picture_of(cell: Any, folder: Path) -> tuple[dict[str, Any], str | None]:
     text = text_of(cell)
     if not text:
         return {}, "image: missing"
-    relative = text.replace("\\", "/") if "\\" in text and not (folder / text).exists() else text
+    slashes = text.replace("\\", "/")
+    relative = text if slashes == text or not contained_file(folder, text)[1] else slashes
     problem = contained_file(folder, relative)[1]
     kept = kept_path(folder, relative, problem)
     return ({} if kept is None else {"relative_path": kept}), problem

@@ -20,7 +20,7 @@ from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.mapping import restored
 from ferclean.sources.rafdb_places import ALIGNED, LABELS, Places, columns_of, find, rows_of, seen
-from ferclean.sources.rows import SourceRow, storable
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, leads_out, storable
 from ferclean.sources.tabular import code_of
 from ferclean.sources.undivided import known_split, refuse_split
 
@@ -70,15 +70,17 @@ def _rows(path: Path, places: Places, card: Card, votes: str | Path | None, spli
         place = _split_of(key, card) or everywhere
         if place is None:
             problem = problem or f"split: unknown ({key!r} starts with none of {', '.join(card.splits)}; give --split)"
+        # a missing image keeps the name it should have, so that the report of it says what to look for
+        at = prefix + (found or os.path.join(places.folder_of(place), f"{key}{tail}.jpg"))
+        lost = None if found else contained_file(path, at)[1]
         yield SourceRow(
             source_key=key,
             split=place or "train",
             given_label=card.coded(code) if code else None,
             given_code=code,
-            # a missing image keeps the name it should have, so that the report of it says what to look for
-            relative_path=prefix + (found or os.path.join(places.folder_of(place), f"{key}{tail}.jpg")),
-            problem=problem or (None if found else "file: missing"),
-            attributes=_attributes(base / ATTRIBUTES.format(key=key), card),
+            relative_path=kept_path(path, at, lost),
+            problem=problem or lost,
+            attributes=_attributes(base, key, card),
             votes=ballots.get(key),
         )
     for key, found in images.items():
@@ -94,7 +96,7 @@ def _rows(path: Path, places: Places, card: Card, votes: str | Path | None, spli
             relative_path=f"{prefix}{found}" if is_text else None,
             leftover=True,
             problem=f"label: no line in {told_in}" if is_text else "file: the name is not UTF-8",
-            attributes=_attributes(base / ATTRIBUTES.format(key=key), card),
+            attributes=_attributes(base, key, card),
             votes=ballots.get(key),
         )
 
@@ -225,9 +227,10 @@ def _images(places: Places) -> dict[str, str]:
     return {key: found[key] for key in sorted(found, key=lambda key: found[key])}
 
 
-def _attributes(path: Path, card: Card) -> dict[str, object]:
+def _attributes(base: Path, key: str, card: Card) -> dict[str, object]:
     """Five landmark points, gender, race and age; a file that does not follow the form is said to be so."""
-    if not path.is_file() or path.is_symlink():
+    path = base / ATTRIBUTES.format(key=key)
+    if leads_out(base / "Annotation", str(path)) or not path.is_file() or path.is_symlink():
         return {}
     try:
         lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

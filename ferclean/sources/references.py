@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ferclean.sources.rows import contained_file, kept_path
+from ferclean.sources.rows import contained_file, kept_path, leads_out
 
 Place = tuple[str | None, str | None]
 """(path below the root, problem), as a SourceRow has them."""
@@ -71,6 +71,8 @@ class Pictures:
 
     def _there(self, inside: str) -> bool:
         folder, name = os.path.split(inside)
+        if leads_out(self.root, inside):  # no folder of anybody else's is listed
+            return False
         if folder not in self._names:
             try:
                 self._names[folder] = frozenset(os.listdir(self.root / folder))

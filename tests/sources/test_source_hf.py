@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_sets import write_folder
 from small_workspace import CLASSES, Small, picture, shared
 
 from ferclean.errors import BadDataError, UsageError
@@ -136,6 +138,14 @@ def test_a_card_that_points_elsewhere_is_refused_before_anything_is_opened(tmp_p
     )
     with pytest.raises(BadDataError, match="leads out of the folder"):
         list(read(tmp_path, card()))
+
+
+def test_a_folder_whose_name_is_a_pattern_is_itself_and_not_its_neighbour(tmp_path: Path) -> None:
+    for name, label in (("set", "fear"), ("se[t]", "anger")):
+        write_folder(tmp_path / name, ["train/a.png"])
+        (tmp_path / name / "train/metadata.jsonl").write_text(json.dumps({"file_name": "a.png", "label": label}))
+    (row,) = read(tmp_path / "se[t]", card())
+    assert (row.given_label, row.relative_path, row.problem) == ("anger", "train/a.png", None)
 
 
 def test_what_is_no_data_set_is_refused_with_its_path(tmp_path: Path) -> None:

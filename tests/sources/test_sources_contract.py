@@ -14,7 +14,7 @@ import pytest
 from ferclean import sources
 from ferclean.errors import FercleanError, UsageError
 from ferclean.sources.cards import Card, layouts, load_card
-from ferclean.sources.rows import SourceRow, contained_file, kept_path, name_list, split_names
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, leads_out, name_list, split_names
 from tests.made_sets import fer_row, rafdb_pairs, write_csv, write_fer2013, write_folder, write_rafdb
 
 
@@ -223,6 +223,37 @@ def test_contained_files_are_real_files_below_the_root(tmp_path: Path) -> None:
     assert kept_path(root, str(root / "nothing.png"), "file: missing") == "nothing.png"
     assert contained_file(root, "sub") == (None, "file: not a regular file")
     assert contained_file(root, "x" * 300)[1] == f"file: cannot be followed ({os.strerror(36)})"
+
+
+def test_a_name_that_leads_out_is_refused_without_a_look_at_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path, ["other/a.png", "set/b.png"])
+    names = ["../other/a.png", str(tmp_path / "other/a.png"), "..\\other\\a.png", "x/../../other/a.png"]
+    root = tmp_path / "set"
+    made = {
+        "table": write_csv(root / "t.csv", [["path", "label"], *([name, "fear"] for name in names)]),
+        "fiftyone": root / "samples.json",
+        "rafdb": write_rafdb(root / "rafdb", [("train_00001", 1)]),
+    }
+    samples = [{"filepath": name, "ground_truth": {"_cls": "Classification", "label": "fear"}} for name in names]
+    made["fiftyone"].write_text(json.dumps({"samples": samples}))
+    with (made["rafdb"] / "EmoLabel/list_patition_label.txt").open("a") as lines:
+        lines.writelines(f"{'../' * 4 if name[0] == '.' else ''}{name} 1\n" for name in names)
+    asked: list[str] = []
+    for name in ("lstat", "stat", "listdir", "scandir"):
+        real = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda path, *a, real=real, **k: (asked.append(str(path)), real(path, *a, **k))[1]
+        )
+    rows = {layout: list(sources.read(path, load_card(layout), {})) for layout, path in made.items()}
+    monkeypatch.undo()
+    assert asked
+    assert not [path for path in asked if os.path.normpath(path).startswith(str(tmp_path / "other"))]
+    for layout, found in rows.items():
+        kept = [row.relative_path for row in found if row.relative_path is not None]
+        assert not any(leads_out(made[layout] if layout == "rafdb" else root, name) for name in kept)
+        assert len(found) - len(kept) >= 2
 
 
 def test_lists_and_maps_are_taken_from_text_too() -> None:
