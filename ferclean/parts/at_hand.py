@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlunsplit
 
 from ferclean.errors import BadDataError, FercleanError, UsageError, few
 from ferclean.files import whole_folder
@@ -163,7 +163,7 @@ def _plain(name: str) -> str:
 
 def _archive_in(address: str) -> tuple[str, str]:
     """(the address, up to an archive in its path; what it names inside that)."""
-    parts = urlsplit(address)
+    parts = addresses.parts_of(address)
     steps = parts.path.split("/")
     for place, step in enumerate(steps[:-1]):
         if kind_of(step):

@@ -18,12 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from ferclean.errors import BadDataError, FercleanError, UsageError, among
 from ferclean.progress import Progress
 from ferclean.sources.admission import CHUNK, Admission
+from ferclean.sources.archive import kind_of
+from ferclean.sources.file_names import IMAGE_SUFFIXES
 
+_HEAD = 512
+_MAGIC = (
+    (0, b"PK\x03\x04", ".zip"), (0, b"\x1f\x8b", ".tar.gz"), (0, b"BZh", ".tar.bz2"), (0, b"\xfd7zXZ\0", ".tar.xz"),
+    (257, b"ustar", ".tar"), (0, b"PAR1", ".parquet"),
+)  # fmt: skip
+"""(place, bytes there, ending that such a file has)."""
+_KNOWN = (".csv", ".tsv", ".parquet", ".pq", ".json", ".jsonl", ".xml", ".npz", *IMAGE_SUFFIXES)
+"""Endings that say of what kind a file is, beside those of archives."""
 _TIMEOUT, _ATTEMPTS, _AT_ONCE = 60.0, 4, 8
 _MARKS = ("ETag", "etag", "md5Hash", "checksum", "mtime", "LastModified", "last_modified", "updated", "created")
 """What storages call that which changes with a file's content."""
@@ -63,15 +73,30 @@ def shown(address: str) -> str:
     'https://host:8/set.zip'
     """
     try:
-        parts = urlsplit(address)
+        parts = _split(address)
     except ValueError:
-        return "an address that is none"
+        return "an address that is none"  # whose words may hold a password where a host or port belongs
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def parts_of(address: str) -> SplitResult:
+    """The parts of an address. Raises UsageError for one that has none, or over http a port that is none."""
+    try:
+        return _split(address)
+    except ValueError:
+        raise UsageError(f"{shown(address)}: write scheme://host:port/path, with an IPv6 host in brackets") from None
+
+
+def _split(address: str) -> SplitResult:
+    parts = urlsplit(address)
+    if parts.scheme in ("http", "https"):
+        parts.port  # noqa: B018 - asked for its ValueError
+    return parts
 
 
 def local_path(address: str) -> Path | None:
     """The path behind a file:// address; None for any other."""
-    parts = urlsplit(address)
+    parts = parts_of(address)
     if parts.scheme not in ("file", "local"):
         return None
     if parts.netloc not in ("", "localhost"):
@@ -87,7 +112,7 @@ def look(address: str) -> Remote:
     """
     if "::" in address:
         raise UsageError(f"{shown(address)}: chained addresses (::) are not opened; name the file or folder itself")
-    scheme = urlsplit(address).scheme.lower()
+    scheme = parts_of(address).scheme.lower()
     return _http(address) if scheme in ("http", "https") else _stored(address, scheme)
 
 
@@ -183,17 +208,23 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _http(address: str) -> Remote:
-    name = unquote(urlsplit(address).path.rpartition("/")[2])
-    if not name:
+    parts = urlsplit(address)
+    if not _last_of(parts.path) and not parts.query:
         raise UsageError(f"{shown(address)} names no file: over http one file is fetched, such as .../set.zip")
     first = _asked(address)
+    try:
+        head = first.read(_HEAD)
+    except (OSError, http.client.HTTPException) as error:
+        raise _failure(address, error) from None
+    name = _named(address, first, head)
     told = first.headers
     length = int(told["Content-Length"]) if (told["Content-Length"] or "").isdigit() else None
     marks = [told[mark] for mark in ("ETag", "Last-Modified") if told[mark]]
     identity = repr((marks, length)) if marks else secrets.token_hex(8)
 
     def content() -> Iterator[bytes]:
-        response, at = first, 0
+        response, at = first, len(head)
+        yield head
         for attempt in range(_ATTEMPTS):
             try:
                 while chunk := response.read(CHUNK):
@@ -214,6 +245,23 @@ def _http(address: str) -> Remote:
         shown=shown(address), name=name, single=True, identity=identity, files={name: (length, content)},
         close=first.close,
     )  # fmt: skip
+
+
+def _last_of(path: str) -> str:
+    return unquote(path.rpartition("/")[2])
+
+
+def _named(address: str, response: Any, head: bytes) -> str:
+    """What the file that came is called: by its server, by the address or by where that led, whichever says of what
+    kind it is; where none does, its first bytes do."""
+    said = (response.headers.get_filename() or "").replace("\\", "/")
+    names = [_last_of(said), _last_of(urlsplit(address).path), _last_of(urlsplit(response.geturl()).path)]
+    names = [name for name in names if name not in ("", ".", "..")] or ["download"]
+    for name in names:
+        if kind_of(name) or name.lower().endswith(_KNOWN):
+            return name
+    ending = next((ending for at, start, ending in _MAGIC if head[at:].startswith(start)), "")
+    return names[0] + ending
 
 
 def _asked(address: str, headers: dict[str, str] | None = None) -> Any:

@@ -65,6 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
         if begin:
             self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         self.send_header("ETag", '"1"')
+        if path in site.called:
+            self.send_header("Content-Disposition", site.called[path])
         self.send_header("Content-Length", str(len(content) - begin))
         self.end_headers()
         end = min(len(content), begin + (site.cut or len(content)))
@@ -80,6 +82,7 @@ def site(faces: Path, tmp_path: Path) -> Iterator[SimpleNamespace]:
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     archive = Path(shutil.make_archive(str(tmp_path / "set"), "zip", faces))
     server.files, server.asked, server.password, server.cut, server.ranges = {}, [], None, None, True
+    server.called = {}
     server.files["/set.zip"] = archive.read_bytes()
     server.target = "/set.zip"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -126,6 +129,19 @@ def test_an_archive_at_an_address_is_unpacked_and_auto_looks_at_it(
     assert not any("set.zip" in path.name for path in root.rglob("*") if path.is_file())
     with at_hand(tmp_path / "s", f"{site.at}/set.zip/train") as here:
         assert sorted(os.listdir(here.path)) == ["happy", "sad"]
+
+
+def test_a_download_is_an_archive_by_what_its_server_calls_it_where_it_led_or_its_first_bytes(
+    site: SimpleNamespace, tmp_path: Path
+) -> None:
+    site.files |= {"/get": site.files["/set.zip"], "/d": site.files["/set.zip"], "/x.csv": b"path,label\n"}
+    site.called = {"/get": "attachment; filename*=UTF-8''a%2F..%2Ff%C3%A4ces.zip", "/x.csv": 'inline; filename=".."'}
+    for path, name in (("/get?id=1", "fäces.zip"), ("/d", "d.zip"), ("/moved.zip", "moved.zip"), ("/x.csv", "x.csv")):
+        remote = addresses.look(f"{site.at}{path}")
+        remote.close()
+        assert remote.name == name
+    with at_hand(tmp_path / "s", f"{site.at}/d") as here:
+        assert sorted(os.listdir(here.path)) == ["test", "train"]
 
 
 def test_what_breaks_off_goes_on_where_it_was_or_leaves_nothing(site: SimpleNamespace, ws: Workspace) -> None:
@@ -198,6 +214,16 @@ def test_a_path_with_file_before_it_is_that_path(ws: Workspace, faces: Path) -> 
         ("nosuch://a/b", r"no way in for nosuch://; .*known: "),
         ("simplecache::memory://a", "chained addresses"),
         ("https://127.0.0.1/", "names no file"),
+        *(
+            (address, "an address that is none: write scheme://host:port/path")
+            for address in (
+                f"http://me:{SECRET}@[bad/set.zip",
+                f"http://me:{SECRET}@127.0.0.1:99999/set.zip",
+                f"https://me:{SECRET}/set.zip",
+                "file://[bad/set",
+                "s3://[bad/faces",
+            )
+        ),
         ("memory://bucket/none", "memory://bucket/none: there is no such file or folder"),
         (f"http://me:{SECRET}@127.0.0.1:1/set.zip?k={SECRET}", r"http://127.0.0.1:1/set.zip cannot be read: URLError"),
     ],
