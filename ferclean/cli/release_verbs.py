@@ -232,8 +232,11 @@ def export(
         ),
     ] = None,
     configuration: Annotated[
-        Literal["default", "decided_test", "train", "validation", "test"],
-        typer.Option(help="All splits, test as it was published; all as people decided, test too; or one split alone."),
+        Literal["default", "decided_test", "both", "train", "validation", "test"],
+        typer.Option(
+            help="All splits, test as it was published; all as people decided, test too; both, which an hf folder "
+            "holds beside one another; or one split alone."
+        ),
     ] = "default",
     since: Annotated[
         str,

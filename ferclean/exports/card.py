@@ -9,11 +9,14 @@ import html
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ferclean
 from ferclean.exports.content import Content, split_order
 from ferclean.exports.provenance import LIMITS, Provenance, agreement_lines, provenance
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def licence_warning(content: Content) -> str | None:
@@ -114,6 +117,11 @@ def _changelog(told: Mapping[str, Any] | None, origin: Provenance) -> Mapping[st
     return None if told is None else {**told, "flows": flows}
 
 
+def _decided(rows: pd.DataFrame) -> dict[str, int]:
+    """Of the test split that people decided on, for the card that it stands beside the published one on."""
+    return {"included": len(rows), "relabelled": int((rows["release_label"] != rows["given_label"]).sum())}
+
+
 def _facts(content: Content, origin: Provenance) -> dict[str, Any]:
     table, rows = content.table, content.rows
     splits = sorted(table["split"].unique(), key=split_order)
@@ -142,6 +150,7 @@ def _facts(content: Content, origin: Provenance) -> dict[str, Any]:
         "limits": LIMITS,
         "guidelines": _guidelines(made.config) if made else [],
         "configuration": content.configuration,
+        "decided": None if content.decided is None else _decided(content.decided.rows),
         "changelog": _changelog(made.config.get("changelog"), origin) if made else None,
         "splits": splits,
         "counts": counts,

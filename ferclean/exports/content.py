@@ -28,10 +28,11 @@ ORIGINAL = "original"
 """Pseudo release: every readable sample under its given label."""
 
 
-DEFAULT, DECIDED_TEST = "default", "decided_test"
-CONFIGURATIONS = (DEFAULT, DECIDED_TEST, *SPLITS)
+DEFAULT, DECIDED_TEST, BOTH = "default", "decided_test", "both"
+CONFIGURATIONS = (DEFAULT, DECIDED_TEST, BOTH, *SPLITS)
 """What of a release is exported: all splits, the test split as it was published, so that what is measured on it can be
-compared with what others measured; all splits as people decided; or one split alone, as in the first."""
+compared with what others measured; all splits as people decided; both of these beside one another, where a form can
+hold them; or one split alone, as in the first."""
 
 BLOCK = 50_000
 """Rows whose lists are in memory at once: 100 MB."""
@@ -57,6 +58,8 @@ class Content:
     """One of CONFIGURATIONS."""
     since: str = ORIGINAL
     """The release from which a patch leads to this one."""
+    decided: Content | None = field(default=None, repr=False)
+    """The test split alone as people decided, beside the published one where BOTH is asked for."""
     lost: tuple[Run, ...] = ()
     """`runs.lost_behind_verdicts`: what a release is exported without, as from a backup of the database alone."""
 
@@ -87,6 +90,8 @@ class Content:
         lost = self.table["sample_id"].isin(list(reasons))
         self.table.loc[lost, "included"] = False
         self.table.loc[lost, "release_reason"] = self.table.loc[lost, "sample_id"].map(dict(reasons))
+        if self.decided is not None:
+            self.decided.leave_out(reasons)
 
     def image(self, row: dict[str, Any]) -> bytes:
         """The bytes of a row's image file, as they were ingested.
@@ -122,7 +127,8 @@ def read_content(ws: Workspace, release: str | None, configuration: str = DEFAUL
     with ws.reading("export"):
         if since != ORIGINAL:
             get_release(ws, since)
-        return replace(_content(ws, release, configuration), since=since)
+        content = replace(_content(ws, release, configuration), since=since)
+        return replace(content, decided=_decided_test(content)) if configuration == BOTH else content
 
 
 def _content(ws: Workspace, release: str | None, configuration: str) -> Content:
@@ -157,6 +163,19 @@ def _content(ws: Workspace, release: str | None, configuration: str) -> Content:
         triage=None if judged is None else judged.run_id, configuration=configuration,
         lost=tuple(lost_behind_verdicts(ws)),
     )  # fmt: skip
+
+
+def _decided_test(content: Content) -> Content:
+    """The test split of a release as people decided."""
+    if content.release is None:
+        raise UsageError(
+            f"--configuration {BOTH} tells the published test split and the decided one apart: name a release"
+        )
+    decided = _content(content.ws, content.name, DECIDED_TEST)
+    of_test = decided.table[decided.table["split"] == "test"].reset_index(drop=True)
+    if not (content.rows["split"] == "test").any():
+        raise UsageError(f"there is no image to export in the split test: leave --configuration {BOTH} out")
+    return replace(decided, table=of_test)
 
 
 def _as_published(table: pd.DataFrame, rows: pd.Series) -> None:

@@ -98,9 +98,26 @@ def _described(content: Content, columns: Any, about: Mapping[str, str], origin:
                 "description": "The rows, several files per split, pictures inside.",
                 "encodingFormat": "application/x-parquet",
                 "includes": "data/*.parquet",
-            }
+            },
+            *([] if content.decided is None else [_decided_files(content)]),
         ],
-        "recordSet": [_classes(content), _splits(content), _rows(columns, about, _whose(content))],
+        "recordSet": [
+            _classes(content), _splits(content), _rows(columns, about, _whose(content)),
+            *([] if content.decided is None else [_rows(columns, about, _whose(content), name=DECIDED_TEST)]),
+        ],
+    }  # fmt: skip
+
+
+def _decided_files(content: Content) -> dict[str, Any]:
+    """The files of the second configuration: those of the first but for the test split's."""
+    names = sorted(set(content.rows["split"]) - {"test"}, key=split_order)
+    return {
+        "@type": "cr:FileSet",
+        "@id": f"{DECIDED_TEST}_files",
+        "name": f"{DECIDED_TEST}_files",
+        "description": "The rows where the test split, too, is as people decided.",
+        "encodingFormat": "application/x-parquet",
+        "includes": [*(f"data/{name}-*.parquet" for name in names), f"{DECIDED_TEST}/*.parquet"],
     }
 
 
@@ -136,11 +153,11 @@ def _splits(content: Content) -> dict[str, Any]:
     }
 
 
-def _rows(columns: Any, about: Mapping[str, str], whose: str) -> dict[str, Any]:
-    place = {"fileSet": {"@id": "files"}}
+def _rows(columns: Any, about: Mapping[str, str], whose: str, *, name: str = "rows") -> dict[str, Any]:
+    place = {"fileSet": {"@id": "files" if name == "rows" else f"{name}_files"}}
     split = {
         "@type": "cr:Field",
-        "@id": "rows/split",
+        "@id": f"{name}/split",
         "name": "split",
         "description": f"The {whose} split.",
         "dataType": "sc:Text",
@@ -152,13 +169,13 @@ def _rows(columns: Any, about: Mapping[str, str], whose: str) -> dict[str, Any]:
             "transform": {"regex": r"^(?:.*/)?(\w+?)(?:-\d+-of-\d+\.parquet)?$"},
         },
     }
-    fields = [_field(name, kind, about[name], place) for name, kind in columns.items()]
-    return {"@type": "cr:RecordSet", "@id": "rows", "name": "rows", "field": [split, *fields]}
+    fields = [_field(name, column, kind, about[column], place) for column, kind in columns.items()]
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "field": [split, *fields]}
 
 
-def _field(name: str, kind: Any, text: str, place: Mapping[str, Any]) -> dict[str, Any]:
+def _field(rows: str, name: str, kind: Any, text: str, place: Mapping[str, Any]) -> dict[str, Any]:
     source: dict[str, Any] = {**place, "extract": {"column": name}}
-    made = {"@type": "cr:Field", "@id": f"rows/{name}", "name": name, "description": text, "source": source}
+    made = {"@type": "cr:Field", "@id": f"{rows}/{name}", "name": name, "description": text, "source": source}
     if hasattr(kind, "decode_example"):  # a picture, stored as its file's bytes and name
         source["transform"] = {"jsonPath": "bytes"}
         return made | {"dataType": "sc:ImageObject"}
@@ -216,6 +233,8 @@ def _policy(content: Content) -> str:
         else "the test split is as published" if _whose(content) == "published" or made.config["splits"]["kept_test"]
         else "the test split is a new one, with the labels as given"
     )  # fmt: skip
+    if content.decided is not None:
+        test += f", and in the record set {DECIDED_TEST} as people decided"
     if made.policy == "auto":
         return (
             "People's decisions, and for images that nobody decided automatic corrections where another label has a "

@@ -14,7 +14,7 @@ from ferclean import extras
 from ferclean.exports import croissant
 from ferclean.exports.card import write_card
 from ferclean.exports.cells import safe_file_name
-from ferclean.exports.content import Content, needs_release, records, split_order
+from ferclean.exports.content import DECIDED_TEST, DEFAULT, Content, needs_release, records, split_order
 from ferclean.exports.croissant import write_croissant
 from ferclean.exports.provenance import provenance
 from ferclean.exports.soft_targets import target
@@ -80,16 +80,18 @@ def features(classes: tuple[str, ...]) -> Any:
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:
     """Write data/<split>-<number>-of-<files>.parquet, each of about SHARD_BYTES, image bytes inside, README.md and
-    croissant.json."""
+    croissant.json; of both configurations the second's own test split as decided_test/test-...parquet: the other splits
+    are the same files."""
     import pyarrow as pa
 
     columns = features(content.dataset.classes)
     # the Arrow schema carries the feature types, so that ClassLabel names survive in the file itself
     schema = columns.arrow_schema
     index = {name: number for number, name in enumerate(content.dataset.classes)}
-    rows = content.rows
+    rows, decided = content.rows, None if content.decided is None else content.decided.rows
+    total = len(rows) + (0 if decided is None else len(decided))
     (target / "data").mkdir()
-    done, splits = 0, []
+    done = 0
 
     def parts(of_split: pd.DataFrame) -> Iterator[pa.Table]:
         nonlocal done
@@ -97,14 +99,20 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
         while batch := [_row(content, row, index) for row in islice(left, _BATCH)]:
             yield pa.Table.from_pylist(batch, schema=schema)
             done += len(batch)
-            progress("writing the dataset", done, len(rows))
+            progress("writing the dataset", done, total)
 
-    for split in sorted(rows["split"].unique(), key=split_order):
-        of_split = rows[rows["split"] == split]
-        size = _write_shards(target / "data", split, parts(of_split), schema)
-        splits.append({"name": split, "num_bytes": size, "num_examples": len(of_split)})
+    def written(folder: str, split: str, of_split: pd.DataFrame) -> dict[str, Any]:
+        size = _write_shards(target / folder, split, parts(of_split), schema)
+        return {"name": split, "folder": folder, "num_bytes": size, "num_examples": len(of_split)}
+
+    names = sorted(rows["split"].unique(), key=split_order)
+    configurations = {DEFAULT: [written("data", split, rows[rows["split"] == split]) for split in names]}
+    if decided is not None:
+        (target / DECIDED_TEST).mkdir()
+        others = [split for split in configurations[DEFAULT] if split["name"] != "test"]
+        configurations[DECIDED_TEST] = [*others, *([written(DECIDED_TEST, "test", decided)] if len(decided) else [])]
     origin = provenance(content)
-    head = _front_matter(content, columns, splits)
+    head = _front_matter(content, columns, configurations)
     write_card(content, target / "README.md", form="hf", front_matter=head, columns=COLUMNS, origin=origin)
     write_croissant(content, target / croissant.FILE, columns, COLUMNS, origin)
 
@@ -146,13 +154,22 @@ def _row(content: Content, row: dict[str, Any], index: dict[str, int]) -> dict[s
     }
 
 
-def _front_matter(content: Content, columns: Any, splits: list[dict[str, Any]]) -> str:
-    """YAML that says where each split lies and which features it has, as `load_dataset` reads it."""
+def _front_matter(content: Content, columns: Any, configurations: dict[str, list[dict[str, Any]]]) -> str:
+    """YAML that says where each configuration's splits lie and which features they have, as `load_dataset` reads it."""
     from datasets import DatasetInfo
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
-    files = [{"split": split["name"], "path": f"data/{split['name']}-*.parquet"} for split in splits]
+    files = {
+        name: [{"split": one["name"], "path": f"{one['folder']}/{one['name']}-*.parquet"} for one in splits]
+        for name, splits in configurations.items()
+    }
+    about = {
+        name: DatasetInfo(
+            features=columns, splits=[{key: one[key] for key in one if key != "folder"} for one in splits]
+        )
+        for name, splits in configurations.items()
+    }
     named = content.dataset.licence
     # the hub knows a fixed list of licences; a card's own words go into license_name
     data = DatasetCardData(
@@ -161,7 +178,7 @@ def _front_matter(content: Content, columns: Any, splits: list[dict[str, Any]]) 
         pretty_name=f"{content.dataset.card.get('title') or content.dataset.name}, release {content.name}",
         task_categories=["image-classification"],
         tags=["facial-expression-recognition", "ferclean"],
-        configs=[{"config_name": "default", "data_files": files}],
+        configs=[{"config_name": name, "data_files": found} for name, found in files.items()],
     )
-    DatasetInfosDict({"default": DatasetInfo(features=columns, splits=splits)}).to_dataset_card_data(data)
+    DatasetInfosDict(about).to_dataset_card_data(data)
     return str(data.to_yaml())

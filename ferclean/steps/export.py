@@ -12,7 +12,7 @@ from pathlib import Path
 from ferclean.errors import UsageError, among
 from ferclean.exports import EXPORTS
 from ferclean.exports.card import licence_warning
-from ferclean.exports.content import DECIDED_TEST, DEFAULT, ORIGINAL, read_content
+from ferclean.exports.content import BOTH, DECIDED_TEST, DEFAULT, ORIGINAL, read_content
 from ferclean.exports.patch import changed_items
 from ferclean.exports.table import is_ours
 from ferclean.exports.target import check_target, write_file, write_folder
@@ -38,9 +38,10 @@ class ExportSummary(Summary):
     rows: int
     """Samples written."""
     counts: dict[str, int]
-    """Split -> images of the exported split."""
+    """Split -> images of the exported split; `decided_test` of the test split as people decided, where it stands
+    beside the published one."""
     by_class: dict[str, dict[str, int]] = field(repr=False)
-    """Split -> class -> images of the exported split."""
+    """The same per class."""
     files: int
     """Files written; 0 in a dry run."""
     bytes: int
@@ -69,9 +70,10 @@ def export(
 
     Without a `form`, hf where the licence lets the pictures be passed on, else patch, which holds none. A patch leads
     on from the release `since` ("original": the labels as given), which no other form has a use for.
-    `release` "original" stands for the labels as given; the table form also works without any. The test split stays as
-    it was published, unless the `configuration` "decided_test" is asked for; "train", "validation" and "test" write
-    that split alone. With `overwrite` an earlier export at `out` is replaced, and files that others put there stay.
+    `release` "original" stands for the labels as given; the table form also works without any. The test split stays
+    as it was published, unless the `configuration` "decided_test" is asked for; "train", "validation" and "test"
+    write that split alone, and "both", of the hf form, writes both configurations beside one another. With
+    `overwrite` an earlier export at `out` is replaced, and files that others put there stay.
     Images that are no longer what was ingested are quarantined and left out.
 
     Raises UsageError for an unknown form or release, or a target that holds anything else; BadDataError when the
@@ -84,12 +86,18 @@ def export(
         raise UsageError(f"--since is what a patch leads on from: the form {form} holds a whole release; leave it out")
     if form == "patch" and configuration == DEFAULT:
         configuration = DECIDED_TEST  # what is applied is the release as it is
+    if configuration == BOTH and form != "hf":
+        raise UsageError(
+            f"the form {form} holds one test split, and hf alone holds both: export {DEFAULT} and {DECIDED_TEST} apart"
+        )
     module, target = EXPORTS[form], Path(out)
     check_target(target, single_file=module.SINGLE_FILE, overwrite=overwrite, ours=is_ours)
     content = read_content(ws, release, configuration, since=since)
     lost: dict[str, str] = {}
     if module.HOLDS_PIXELS:
         wanted = list(content.rows["sample_id"])
+        if content.decided is not None:
+            wanted = list(dict.fromkeys([*wanted, *content.decided.rows["sample_id"]]))
         if dry_run:
             lost = {key: error.reason for key, error in lost_pictures(ws, wanted, progress=progress).items()}
         else:
@@ -100,6 +108,8 @@ def export(
     if module.HOLDS_PIXELS and forbidden:
         warnings = [f"{target} {forbidden}", *warnings]
     by_class = content.counts()
+    if content.decided is not None:
+        by_class[DECIDED_TEST] = content.decided.counts().get("test", {})
     files = size = 0
     if not dry_run:
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import datasets
+import mlcroissant
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ import pytest
 import yaml
 from small_workspace import CLASSES, Small, p_true, shared, small
 
-from ferclean.errors import BadDataError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.exports import hf
 from ferclean.exports.card import inert
 from ferclean.exports.content import read_content
@@ -57,6 +58,63 @@ def test_it_opens_as_a_stream_too(exported: Path, loaded: datasets.DatasetDict) 
     for split, rows in streamed.items():
         assert rows.features == loaded[split].features
         assert [row["source_key"] for row in rows] == loaded[split]["source_key"][:]
+
+
+# rdflib's own parser, below mlcroissant, uses a class of rdflib that is deprecated
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
+def test_one_folder_holds_the_published_test_split_and_the_decided_one_as_two_configurations(tmp_path: Path) -> None:
+    work = small(tmp_path)
+    decide(work.ws, "test_0001", "relabel", label="disgust", reviewer="ann")
+    decide(work.ws, "test_0002", "exclude", reviewer="ann")
+    release(work.ws, "v1", policy="auto")
+    out = tmp_path / "out"
+    done = export(work.ws, form="hf", out=out, release="v1", configuration="both")
+    assert (done.counts["test"], done.counts["decided_test"]) == (2, 1)
+    streams = {name: datasets.load_dataset(str(out), name, streaming=True) for name in ("default", "decided_test")}
+    whole = datasets.load_dataset(str(out), "decided_test", cache_dir=str(tmp_path / "cache"))
+    labels = [
+        {row["source_key"]: CLASSES[row["label"]] for row in splits["test"].remove_columns("image")}
+        for splits in (streams["default"], streams["decided_test"], whole)
+    ]
+    assert labels == [
+        {"test_0001": "anger", "test_0002": "neutral"},
+        {"test_0001": "disgust"},
+        {"test_0001": "disgust"},
+    ]
+    assert list(streams["default"]["train"]) == list(streams["decided_test"]["train"]) == list(whole["train"])
+    assert not list((out / "data").glob("*decided*")), "each picture of the other splits is there once"
+    found = mlcroissant.Dataset(jsonld=str(out / "croissant.json"))
+    assert not found.metadata.ctx.issues.errors
+    rows = {
+        name: {(row[f"{name}/split"], row[f"{name}/source_key"]): row[f"{name}/label"] for row in found.records(name)}
+        for name in ("rows", "decided_test")
+    }
+    assert rows["decided_test"].pop((b"test", b"test_0001")) == CLASSES.index("disgust")
+    assert (
+        rows["decided_test"].items()
+        == {key: label for key, label in rows["rows"].items() if key[0] == b"train"}.items()
+    )
+    assert "1 images, 1 of them under another label than given" in " ".join(
+        (out / "README.md").read_text("utf-8").split()
+    )
+    assert set(read_release(out)[0].query("split == 'test'")["label"]) == {"anger", "neutral"}, (
+        "by default as published"
+    )
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "words"),
+    [
+        ("image_folder", "v1", "hf alone holds both"),
+        ("hf", "original", "name a release"),
+        ("hf", None, "name a release"),
+    ],
+)
+def test_where_two_test_splits_mean_nothing_both_is_refused(
+    work: Small, tmp_path: Path, form: str, name: str | None, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        export(work.ws, form=form, out=tmp_path / "out", release=name, configuration="both")
 
 
 def test_what_people_decided_is_a_column(tmp_path: Path) -> None:
