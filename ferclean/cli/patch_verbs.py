@@ -18,7 +18,10 @@ SHOWN = 20
 Patches = Annotated[list[Path], typer.Argument(help="Patches: the .jsonl files, or the folders that hold them.")]
 Prefer = Annotated[
     str | None,
-    typer.Option(help="Where they contradict each other: the patch that is right, or `people` (decisions go first)."),
+    typer.Option(
+        help="Where patches contradict each other, or decisions here: the patch that is right, or `people` (of "
+        "patches, decisions go first)."
+    ),
 ]
 
 
@@ -80,6 +83,8 @@ def apply(
         f"release {result.name}{' (dry run)' if dry_run else ''}, upon {result.onto}: {len(result.changes):,} labels "
         "differ from the given ones" + ("; sample for sample the patch's release" if result.same else "")
     )
+    if result.differs:
+        session.say(f"every line was done; it is not sample for sample the patch's release, since {result.differs}")
     session.next(f"diff {quoted(result.onto)} {quoted(result.name)}")
 
 

@@ -129,7 +129,7 @@ def header(content: Content, lines: int) -> dict[str, Any]:
             {
                 "release": made.name, "version": made.config.get("version"), "policy": made.policy,
                 "fingerprint": made.fingerprint, "content": content_is,
-                "rules": {name: made.config.get(name) for name in RULES},
+                "rules": {name: made.config.get(name) for name in RULES}, "given": made.counts["before"],
             }
         ],
         "lines": lines,

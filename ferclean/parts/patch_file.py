@@ -26,7 +26,7 @@ from ferclean.store.verdicts import KINDS
 MOST_BYTES = 65_536
 """Of a line: a sample of 5,000 classes."""
 MOST_LINES = 20_000_000
-_SOURCE = {"release", "version", "policy", "fingerprint", "content", "rules"}
+_SOURCE = {"release", "version", "policy", "fingerprint", "content", "rules", "given"}
 _RULE_WORDS = {"ambiguous": ("keep", "exclude"), "unmended": ("soft", "keep", "drop")}
 """Of what a release was made by; the other rules are shares."""
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -163,7 +163,9 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
             f"ferclean that wrote it ({_shown(found.get('written_by'))}), or a newer one"
         )
     read = _Reader(found, where)
-    about_sources = "a list of releases, each with its name, version, policy, fingerprint, content and rules alone"
+    about_sources = (
+        "a list of releases, each with its name, version, policy, fingerprint, content, rules and given counts alone"
+    )
     header = {
         "format": read("format", _is_name, FORMAT), "format_version": read("format_version", bool, "1"),
         "written_by": read("written_by", _is_name, "the name of a program"),
@@ -171,7 +173,7 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
         "classes": read("classes", _names, "a list of different names"),
         "since": read("since", _is_since, '"original", or a release and its content digest'),
         "lines": read("lines", _is_count, f"a number of lines up to {MOST_LINES:,}"),
-        "sources": read("sources", _sources, about_sources),
+        "sources": read("sources", lambda value: _sources(value, found["classes"]), about_sources),
         "perceptual": read("perceptual", _is_name, "a name"),
         "about": read("about", _is_about, f"words for {', '.join(ABOUT)} alone"),
     }  # fmt: skip
@@ -314,7 +316,7 @@ def _is_since(value: Any) -> bool:
     return _is_name(value["release"]) and value["content"] is not None and _is_hash(value["content"])
 
 
-def _sources(value: Any) -> bool:
+def _sources(value: Any, classes: Sequence[str]) -> bool:
     return (
         isinstance(value, list)
         and 0 < len(value) <= 100
@@ -327,6 +329,8 @@ def _sources(value: Any) -> bool:
             and (one["version"] is None or _is_name(one["version"]))
             and one["rules"].keys() == set(RULES)
             and all(_is_rule(name, said) for name, said in one["rules"].items())
+            and one["given"].keys() <= set(SPLITS)
+            and all(of.keys() == set(classes) and all(map(_is_count, of.values())) for of in one["given"].values())
             for one in value
         )
     )

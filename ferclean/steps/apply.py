@@ -6,26 +6,27 @@ It never changes a given label, a decision or an earlier release, and never does
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ferclean.errors import BadDataError, UsageError, among
+from ferclean.errors import BadDataError, UsageError, among, few
 from ferclean.exports.content import ORIGINAL, write_csv
-from ferclean.exports.patch import FROM_PATCH, RULES
+from ferclean.exports.patch import FROM_PATCH, RULES, public_keys
 from ferclean.files import check_absent, whole_file
 from ferclean.missing import is_missing
 from ferclean.parts.changelog import items_of
-from ferclean.parts.curating import changes, keys_of, only_the_label, original_items, text
+from ferclean.parts.curating import by_person, changes, keys_of, only_the_label, original_items, text
 from ferclean.parts.freezing import Plan, check_name, counts_of, freeze
 from ferclean.parts.patch_file import Line, Patch, read_patch
 from ferclean.parts.patch_matching import WAYS, as_rows, match
 from ferclean.parts.patch_merging import Claim, agreed, check_alike, conflict_of, in_order_of, patch_names, preferred
 from ferclean.parts.patch_merging import refuse as refuse_conflicts
 from ferclean.progress import Progress, Tell, silent, unheard
+from ferclean.store.decisions import current_decisions
 from ferclean.store.releases import NewerReleaseError, Release, content_digest, list_releases
 from ferclean.store.samples import get_dataset, get_samples
 from ferclean.store.table import sample_table
@@ -54,6 +55,8 @@ class ApplySummary(Summary):
     """Digest of what the release says of each sample."""
     same: bool
     """Whether that is, sample for sample, the release that the patch was made of: as from a copy byte for byte."""
+    differs: str | None
+    """Why it is not, in words, though every line was done: other names, other files, or what is outside the patch."""
     lines: int
     """Of all patches."""
     matched: dict[str, int]
@@ -62,7 +65,7 @@ class ApplySummary(Summary):
     """Lines that no picture here looks like."""
     doubtful: int
     """Lines with which nothing was done, since nobody can tell which sample they are about, or since the sample is
-    labelled otherwise here."""
+    labelled, or was decided about, otherwise here."""
     barred: int
     """Lines about samples that are quarantined here and stay left out."""
     undone: list[dict[str, Any]] = field(repr=False)
@@ -93,8 +96,9 @@ def apply(
     It is laid upon `onto`, by default what the patch leads on from: the given labels, or the release here that says the
     same or that an earlier patch made. Samples of which no line tells stay as they are there. How pictures are found,
     and at what cost, is `patch_matching.match`; what is missed, doubtful (also where this workspace says another thing
-    than the patch leads on from) or barred by a quarantine is left as it is and listed, in a CSV file at `undone_to`,
-    too. Several patches must not contradict each other, unless `prefer` names the one that is right, or "people".
+    than the patch leads on from, or where somebody here has decided otherwise) or barred by a quarantine is left as it
+    is and listed, in a CSV file at `undone_to`, too. Several patches must not contradict each other, unless `prefer`
+    names the one that is right, or "people"; a patch that it names goes before decisions here, too.
 
     Raises UsageError or BadDataError for a patch that is none, of other classes or of another set, FercleanError where
     patches contradict each other; nothing is written then.
@@ -113,7 +117,8 @@ def apply(
         known = list_releases(ws)  # before all that the new one rests on
         table = sample_table(ws, lists=(), lost_ok=True)
         base = onto or _base(since, known)
-        items, undone, by = _laid(ws, read, lines, chosen, table, items_of(ws, base, table), progress, tell)
+        before = items_of(ws, base, table)
+        items, undone, by, renamed = _laid(ws, read, lines, chosen, table, before, progress, tell)
         content = content_digest(items)
         config = _config(read, base, known) | {"dataset": get_dataset(ws).name, "content": content}
         plan = Plan(
@@ -131,13 +136,19 @@ def apply(
     if undone_to is not None:
         with whole_file(Path(undone_to), elsewhere="name another file with --undone-to") as draft:
             write_csv(draft, REPORT, ([*list(row.values())[:-1], "; ".join(row["here"])] for row in undone))
-    kinds = Counter(row["what"] for row in undone)
+    kinds, original = Counter(row["what"] for row in undone), original_items(table)
+    same, differs = _leads_to(read) == content, None
+    if not same and not undone:
+        here = {"dataset": get_dataset(ws).name, "fingerprint": made.release.fingerprint}
+        here |= {"given": counts_of(original, classes)["before"]}
+        leads_on = onto is None or (onto == ORIGINAL and since[1] is None) or content_digest(before) == since[1]
+        differs = _differs(read, here, by, renamed, None if leads_on else onto)
     return ApplySummary(
         name=made.release.name, version=made.release.config.get("version"),
         changelog=made.release.config.get("changelog"), onto=base, path=str(made.folder),
-        fingerprint=made.release.fingerprint, content=content, same=_leads_to(read) == content,
+        fingerprint=made.release.fingerprint, content=content, same=same, differs=differs,
         lines=sum(map(len, lines)), matched=by, missed=kinds["missed"], doubtful=kinds["doubtful"],
-        barred=kinds["barred"], undone=undone, changes=changes(original_items(table), items, keys_of(table)),
+        barred=kinds["barred"], undone=undone, changes=changes(original, items, keys_of(table)),
         unchanged_since=made.unchanged_since, dry_run=dry_run,
     )  # fmt: skip
 
@@ -145,8 +156,9 @@ def apply(
 def _laid(
     ws: Workspace, patches: Sequence[Patch], lines: Sequence[Sequence[Line]], prefer: int | str | None,
     table: pd.DataFrame, base: pd.DataFrame, progress: Progress, tell: Tell,
-) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, int]]:  # fmt: skip
-    """The items of the new release, what was not done, and how many lines were matched by what."""
+) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, int], int]:  # fmt: skip
+    """The items of the new release, what was not done, how many lines were matched by what, and how many of them are
+    about samples of other names."""
     samples, keys = get_samples(ws, include_quarantined=True), keys_of(table)
     claims: dict[str, list[Claim]] = {}
     undone: list[dict[str, Any]] = []
@@ -165,6 +177,10 @@ def _laid(
         )
     settled = {sample: agreed(said, prefer) for sample, said in claims.items()}
     refuse_conflicts([conflict_of(claims[sample], names) for sample, line in settled.items() if line is None])
+    public = public_keys(samples["source_key"])
+    renamed = sum(public[keys[sample]] != line.source_key for sample, said in claims.items() for _, line in said)
+    standing = current_decisions(ws).set_index("sample_id").to_dict("index")
+    rule = _rules(patches).get("ambiguous") or "keep"
     quarantine = dict(zip(table["sample_id"], table["quarantine_reason"], strict=True))
     columns = {name: list(base[name]) for name in ("label", "included", "reason", "soft_label", "weight")}
     place_of = {sample: row for row, sample in enumerate(base["sample_id"])}
@@ -176,11 +192,14 @@ def _laid(
             continue
         stands = text(columns["label"][row]) if columns["included"][row] else None
         wanted = line.label if line.included else None
+        decision = standing.get(sample) if all(place != prefer for place, _ in claims[sample]) else None
         if line.included and why and not (line.label is not None and only_the_label(why)):
             undone.append(_undone(line, "barred", f"quarantined here: {why}", keys[sample]))
         elif stands != line.old_label and stands != wanted and not why:
             words = f"{stands or 'left out'} here already, where the patch leads on from {line.old_label or 'left out'}"
             undone.append(_undone(line, "doubtful", words, keys[sample]))
+        elif decision and (against := _against(line, text(base["given_label"][row]), decision, rule)):
+            undone.append(_undone(line, "doubtful", against, keys[sample]))
         else:
             soft = None if line.soft_label is None else list(line.soft_label)
             reason = None if line.reason is None else FROM_PATCH + line.reason
@@ -192,7 +211,50 @@ def _laid(
         items[column] = pd.Series(values, index=items.index, dtype="object" if column != "weight" else "float64")
     items["included"] = items["included"].astype(bool)
     items["soft_label"] = [None if is_missing(soft) else soft for soft in columns["soft_label"]]
-    return items, undone, by
+    return items, undone, by, renamed
+
+
+def _against(line: Line, given: str | None, decision: Mapping[Any, Any], ambiguous: str) -> str | None:
+    """How what stands of people here contradicts a line, in words; about its label, presence or weight."""
+    label, included, _ = by_person(given, decision, ambiguous)
+    told, wanted = (label if included else None), (line.label if line.included else None)
+    if told == wanted and (line.weight == 1 or not included):
+        return None
+    return f"decided here: {decision['action']} ({told or 'left out'}); --prefer PATCH lets the patch go first"
+
+
+def _differs(
+    patches: Sequence[Patch], here: Mapping[str, Any], by: Mapping[str, int], renamed: int, onto: str | None
+) -> str:
+    """What sets the release of a patch, of which all was done, apart from the one that it was made of."""
+    there = [one for patch in patches for one in patch.sources]
+    if len(there) > 1:
+        return f"it is of {len(there)} releases together"
+    why, files = [], sum(by.values()) - by["bytes"]
+    if here["dataset"] != (name := patches[0].header["dataset"]):
+        why.append(f"the set is called {here['dataset']} here, {name} there")
+    if renamed:
+        why.append(f"{renamed:,} of its samples have other names here")
+    if files:
+        why.append(f"{files:,} of its pictures are other files here")
+    if onto is not None:
+        why.append(f"it is laid upon {onto}, which is not what the patch leads on from")
+    given = there[0]["given"]
+    counts = [
+        f"{split}, {label}: {now:,} here, {was:,} there"
+        for split in dict.fromkeys([*given, *here["given"]])
+        for label in patches[0].classes
+        if (now := here["given"].get(split, {}).get(label, 0)) != (was := given.get(split, {}).get(label, 0))
+    ]
+    if counts:
+        why.append(f"samples outside the patch differ, by given labels: {few(counts)}")
+    elif not why and here["fingerprint"] == there[0]["fingerprint"]:
+        why.append("the samples are the same, and outside the patch other things are said of some here")
+    elif not why:
+        why.append(
+            "samples outside the patch have other names, files or given labels here, as many of each split and class"
+        )
+    return "; ".join(why)
 
 
 def _undone(line: Line, what: str, why: str, here: str) -> dict[str, Any]:
@@ -220,7 +282,6 @@ def _config(patches: Sequence[Patch], base: str, known: Sequence[Release]) -> di
     """What is recorded of where a release comes from; by which rules, where all of them had the same; by which splits
     the release below is divided, which this one is too."""
     sources = [one for patch in patches for one in patch.sources]
-    rules = {name: found.pop() for name in RULES if len(found := {one["rules"].get(name) for one in sources}) == 1}
     told = {
         "sources": sources, "dataset": patches[0].header["dataset"], "onto": base, "leads_to": _leads_to(patches),
         "lines": sum(len(patch.lines) for patch in patches),
@@ -228,7 +289,13 @@ def _config(patches: Sequence[Patch], base: str, known: Sequence[Release]) -> di
     policy = "auto" if any(one["policy"] == "auto" for one in sources) else "decisions"
     divided = next((one.config["splits"] for one in known if one.name == base and one.config.get("splits")), None)
     splits = {} if divided is None else {"splits": divided}
-    return {"policy": policy, "threshold": None, "reviewers": [], **rules, "patch": told, **splits}
+    return {"policy": policy, "threshold": None, "reviewers": [], **_rules(patches), "patch": told, **splits}
+
+
+def _rules(patches: Sequence[Patch]) -> dict[str, Any]:
+    """By which all of the patches' releases were made."""
+    said = [one["rules"] for patch in patches for one in patch.sources]
+    return {name: found.pop() for name in RULES if len(found := {one[name] for one in said}) == 1}
 
 
 def _leads_to(patches: Sequence[Patch]) -> str | None:

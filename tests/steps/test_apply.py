@@ -78,13 +78,15 @@ def test_every_line_finds_its_picture(patch: Path, tmp_path: Path, change: Calla
     assert labels_of(ws, "v1") == WANTED
     soft = get_release_items(ws, "v1")["soft_label"].tolist()
     assert [list(one) for one in soft if one is not None] == [[0.25, 0.75, 0.0]]
+    others = "" if way == "bytes" else "; 10 of its pictures are other files here"
+    assert done.differs == f"10 of its samples have other names here{others}"
 
 
 def test_the_same_bytes_and_names_give_the_same_release(patch: Path, tmp_path: Path) -> None:
     there = get_release(Workspace.open(patch.parent / "workspace"), "v1")
     ws = workspace_of(tmp_path, {key: coded(face) for key, face in zip(KEYS, FACES, strict=True)}, LABELS)
     done = apply(ws, patch)
-    assert done.same
+    assert (done.same, done.differs) == (True, None)
     assert (done.fingerprint, done.content) == (there.fingerprint, there.config["content"])
     made = get_release(ws, "v1")
     assert (made.policy, made.config["ambiguous"], made.config["reviewers"]) == ("decisions", "keep", [])
@@ -194,10 +196,27 @@ def test_upon_a_release_of_ones_own_only_what_it_does_not_contradict_is_done(pat
     said(ws, "0.jpg", "relabel", "happiness")  # the patch says fear
     said(ws, "2.jpg", "relabel", "anger")  # as the patch does
     said(ws, "3.jpg", "exclude")  # the patch says nothing
+    said(ws, "4.jpg", "keep")  # the patch says happiness
     release(ws, "own")
     done = apply(ws, patch, onto="own", name="both")
-    assert lines_of(done) == {KEYS[0]: "happiness here already, where the patch leads on from anger"}
-    assert labels_of(ws, "both")[:4] == ["happiness", "fear", "anger", None]
+    decided = "decided here: keep (fear); --prefer PATCH lets the patch go first"
+    assert lines_of(done) == {
+        KEYS[0]: "happiness here already, where the patch leads on from anger", KEYS[4]: decided,
+    }  # fmt: skip
+    assert labels_of(ws, "both")[:5] == ["happiness", "fear", "anger", None, "fear"]
+    # a decision here that no release holds goes before a patch, too, unless that is preferred
+    assert set(lines_of(apply(ws, patch, dry_run=True))) == {KEYS[0], KEYS[4]}
+    assert apply(ws, patch, prefer=patch, dry_run=True).undone == []
+
+
+def test_what_differs_outside_the_patch_is_told(
+    patch: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = {key: coded(face) for key, face in zip(KEYS, FACES, strict=True)}
+    ws = workspace_of(tmp_path, pictures | {"one more": coded(scene(99))}, [*LABELS, "fear"])
+    assert run(["apply", str(patch), "--to", str(ws.root)]) == 0
+    outside = "samples outside the patch differ, by given labels: train, fear: 9 here, 8 there"
+    assert f"not sample for sample the patch's release, since {outside}" in capsys.readouterr().out
 
 
 def test_other_classes_are_refused_and_another_order_of_them_is_none(patch: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ HEADER: dict[str, Any] = {
         {
             "release": "v1", "version": "1.0.0", "policy": "decisions", "fingerprint": "ab12", "content": HASH,
             "rules": {"threshold": None, "ambiguous": "keep", "unmended": None, "unusable_above": None},
+            "given": {"train": {"anger": 5, "fear": 3, "sadness": 0}},
         }
     ],
 }  # fmt: skip
@@ -139,6 +140,9 @@ def test_a_hostile_line_is_refused_with_its_number(tmp_path: Path, line: Any, sa
         (lambda head: of_source(head, release="v\ud800"), "sources is"),
         (lambda head: of_source(head, version=["1"]), "sources is"),
         (lambda head: of_source(head, rules={}), "sources is"),
+        (lambda head: of_source(head, given={"train": {"anger": 1}}), "sources is"),
+        (lambda head: of_source(head, given={"train": {"anger": 1.5, "fear": 3, "sadness": 0}}), "sources is"),
+        (lambda head: of_source(head, given={"dev": {}}), "sources is"),
         (lambda head: of_rules(head, threshold="abc"), "sources is"),
         (lambda head: of_rules(head, unusable_above=True), "sources is"),
         (lambda head: of_rules(head, ambiguous=0.5), "sources is"),
