@@ -10,14 +10,19 @@ import base64
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
+import huggingface_hub.constants
+import pytest
 import yaml
+from huggingface_hub.utils import _http
 
 TOKEN = "hf_a_token_of_the_tests"
 COMMIT = "0" * 40
@@ -202,3 +207,16 @@ def hub() -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def hub_of_the_client(patch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """`hub`, which the real client takes for the Hub, with the token of these tests."""
+    with hub() as made:
+        patch.setenv("HF_ENDPOINT", made.url)
+        patch.setenv("HF_TOKEN", TOKEN)
+        # the plain protocol: what chunks go over Xet is another service's work
+        patch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+        # the client waits before it tries again; nobody else's sleep is cut, or every thread that waits here would spin
+        patch.setattr(_http, "time", SimpleNamespace(**{**vars(time), "sleep": lambda seconds: None}))
+        yield made

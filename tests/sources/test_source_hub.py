@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
-import huggingface_hub.constants
 import pytest
-from hub_stand_in import COMMIT, TOKEN, Hub, hub
+from hub_stand_in import COMMIT, Hub, hub_of_the_client
 
 from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.sources.hub import fetched
@@ -31,11 +30,7 @@ def shard(seed: int) -> bytes:
 
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with hub() as made:
-        monkeypatch.setenv("HF_ENDPOINT", made.url)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits before it tries again
+    with hub_of_the_client(monkeypatch) as made:
         made.private[REPO] = True
         made.files[REPO] = {
             "data/train-00000-of-00001.parquet": shard(0),
@@ -56,8 +51,8 @@ def test_it_is_ingested_at_a_commit_that_is_kept_and_fetched_once(there: Hub, tm
     assert "faces.py" not in there.downloads
     assert not list((ws.root / "hub").rglob("*.py"))
     asked = list(there.downloads)
-    again = ingest(ws, "hf", Path(f"hf://datasets/{REPO}@{COMMIT}"))  # as the command line has it
-    assert (again.added, again.unchanged) == (0, 4)
+    again = fetched(Path(f"hf://datasets/{REPO}@{COMMIT}"), ws.root / "hub")  # as the command line has it
+    assert again == (ws.root / "hub/ada--faces", f"{REPO}@{COMMIT}")
     assert there.downloads == asked
     assert set(get_samples(ws)["split"]) == {"train", "test"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from hub_stand_in import TOKEN, Hub, hub
+from hub_stand_in import TOKEN, Hub, hub_of_the_client
 from small_workspace import shared
 
 from ferclean.cli import run
@@ -28,12 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with hub() as made:
-        monkeypatch.setenv("HF_ENDPOINT", made.url)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        # the plain protocol: what chunks go over Xet is another service's work
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits before it tries again
+    with hub_of_the_client(monkeypatch) as made:
         yield made
 
 
