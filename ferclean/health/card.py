@@ -19,6 +19,7 @@ from ferclean.health.finding import Finding, finding
 from ferclean.sources.cards import Card
 from ferclean.sources.codes import perhaps_shifted
 from ferclean.sources.rows import reason_kind
+from ferclean.store.arrivals import SPLITS
 
 TINY_CLASS = 20
 """Training samples; a class with fewer cannot be judged well out-of-fold."""
@@ -52,7 +53,7 @@ def quarantined(table: pd.DataFrame) -> Iterator[Finding]:
 def classes_there(table: pd.DataFrame, classes: Sequence[str]) -> Iterator[Finding]:
     """Classes without a sample in a split, or with too few to learn from."""
     usable = table[table["quarantine_reason"].isna()]
-    for split in ("train", "validation", "test"):
+    for split in SPLITS:
         counts = usable.loc[usable["split"] == split, "given_label"].value_counts()
         if not len(counts):
             continue

@@ -17,7 +17,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.codes import read_code
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import TOP, Glimpse, Guess
-from ferclean.sources.rows import SourceRow, contained_file, kept_path, storable
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, leftover, storable
 from ferclean.sources.tabular import find_column, header_of, records_of, text_of
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
@@ -26,6 +26,7 @@ _LIST_FOLDERS = (".", "Manually_Annotated_file_lists", "Manually_Annotated/Manua
 _IMAGE_FOLDERS = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", ".")
 _PATH, _CODE = "subdirectory_filepath", "expression"
 _BOX = ("face_x", "face_y", "face_width", "face_height")
+_UNNAMED = "label: no row names this picture"
 _MAX_NPY = 4096
 """Bytes; an annotation is one number."""
 
@@ -58,7 +59,7 @@ def read(path: Path, card: Card, *, split: str | None = None, images: str | Path
             named.add(row.source_key)
             yield row
     for name in sorted(there - named) if path.is_dir() else ():
-        yield _stranger(str(inner / name), name)
+        yield leftover(str(inner / name), _UNNAMED, key=name)
 
 
 def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
@@ -221,7 +222,7 @@ def _numbered(folder: Path, inner: str, card: Card, split: str) -> Iterator[Sour
             attributes=_feeling({"valence": _number(told["val"]), "arousal": _number(told["aro"])}),
         )
     for name in others:
-        yield _stranger(f"{inner}images/{name}", f"{inner}images/{name}", split)
+        yield leftover(f"{inner}images/{name}", _UNNAMED, split)
 
 
 def _loaded(file: Path) -> str | None:
@@ -233,14 +234,3 @@ def _loaded(file: Path) -> str | None:
     except (ValueError, OSError, EOFError):
         return None
     return str(array.item()) if array.size == 1 else None
-
-
-def _stranger(relative: str, key: str, split: str = "train") -> SourceRow:
-    whole = storable(relative) == relative
-    return SourceRow(
-        source_key=storable(key),
-        split=split,
-        relative_path=relative if whole else None,
-        leftover=True,
-        problem="label: no row names this picture" if whole else "file: the name is not UTF-8",
-    )

@@ -18,7 +18,7 @@ import yaml
 from ferclean.bundled_files import known_cards
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import EXPRESSIONS, ClassName, find_class, vocabulary
-from ferclean.sources.rows import split_word
+from ferclean.sources.rows import SPLITS, split_word
 from ferclean.sources.tabular import code_of, text_of, unescape_cell
 
 SourceCode = NewType("SourceCode", str)
@@ -219,7 +219,7 @@ def parse_card(text: str, *, name: str) -> Card:
         for code, label in _mapping(spelled, "codes", where).items()
     }
     splits = dict(_mapping(spelled, "splits", where))
-    if wrong := sorted(set(splits.values()) - {"train", "validation", "test"}):
+    if wrong := sorted(set(splits.values()) - set(SPLITS)):
         raise BadDataError(f"{where}: splits lead to {', '.join(wrong)}; use train, validation and test")
     annotators = block.get("annotators")
     return Card(
@@ -242,7 +242,7 @@ def parse_card(text: str, *, name: str) -> Card:
         version=str(block.get("version", "")),
         naming=_pattern(spelled, where),
         size=_size(spelled, where),
-        split_totals=_totals(spelled, "split_totals", ("train", "validation", "test"), where),
+        split_totals=_totals(spelled, "split_totals", SPLITS, where),
         class_totals={
             _one_of(label, classes, f"{where}: class_totals"): count
             for label, count in _totals(spelled, "class_totals", None, where).items()
@@ -284,7 +284,7 @@ def _expected(block: Mapping[str, Any], classes: tuple[ClassName, ...], where: s
         return None
     expected: dict[str, dict[str, int]] = {}
     for split, counts in table.items():
-        if split not in ("train", "validation", "test") or not isinstance(counts, dict):
+        if split not in SPLITS or not isinstance(counts, dict):
             raise BadDataError(f"{where}: expected holds class counts per train, validation and test, not {split!r}")
         expected[split] = {_one_of(label, classes, f"{where}: expected"): int(n) for label, n in counts.items()}
     return expected

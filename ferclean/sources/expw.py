@@ -14,7 +14,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.codes import read_code
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
-from ferclean.sources.rows import SourceRow, contained_file, kept_path, storable
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, leftover
 from ferclean.sources.undivided import split_of_all
 
 LIST = "label.lst"
@@ -57,14 +57,7 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
         )
     for name in sorted(there - named):
         if not is_clutter(name):
-            whole = storable(name) == name
-            yield SourceRow(
-                source_key=storable(name),
-                split=everywhere,
-                relative_path=str(inner / name) if whole else None,
-                leftover=True,
-                problem=f"label: no line in {LIST}" if whole else "file: the name is not UTF-8",
-            )
+            yield leftover(str(inner / name), f"label: no line in {LIST}", everywhere, key=name)
 
 
 def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:

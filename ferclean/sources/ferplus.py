@@ -18,7 +18,7 @@ from ferclean.sources.ballots import by_label, vote_number
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import TOP, Glimpse, Guess
-from ferclean.sources.rows import SourceRow, storable
+from ferclean.sources.rows import SourceRow, leftover
 from ferclean.sources.tabular import csv_rows, text_of
 
 VOTES = fer2013.FERPLUS
@@ -150,11 +150,4 @@ def _of_folder(
     named = {name for name, _ in rows}
     for name in sorted(there - named):
         if not is_clutter(name):
-            whole = storable(name) == name
-            yield SourceRow(
-                source_key=storable(f"{folder}/{name}"),
-                split=split,
-                relative_path=f"{folder}/{name}" if whole else None,
-                leftover=True,
-                problem="label: no row of votes names this picture" if whole else "file: the name is not UTF-8",
-            )
+            yield leftover(f"{folder}/{name}", "label: no row of votes names this picture", split)

@@ -21,7 +21,7 @@ from ferclean.sources.json_files import elements_of, value_of
 from ferclean.sources.marks import Mark, box_of, rows_of
 from ferclean.sources.own_fields import own_attributes
 from ferclean.sources.references import Pictures, sound
-from ferclean.sources.rows import SourceRow, split_word, storable
+from ferclean.sources.rows import SourceRow, leftover, split_word
 from ferclean.sources.tabular import LABEL_COLUMNS, SPLIT_COLUMNS, code_of
 from ferclean.sources.undivided import refuse_split, split_of_all
 
@@ -224,14 +224,7 @@ def _of_labels(file: Path, card: Card, root: Path, split: str) -> Iterator[Sourc
             whole=(0, 0, 1, 1),
         )
     for inside in (name for names in there.values() for name in names):
-        whole = storable(inside) == inside
-        yield SourceRow(
-            source_key=storable(inside),
-            split=split,
-            relative_path=inside if whole else None,
-            leftover=True,
-            problem=f"label: no entry in {file.name}" if whole else "file: the name is not UTF-8",
-        )
+        yield leftover(inside, f"label: no entry in {file.name}", split)
 
 
 # ---- labels

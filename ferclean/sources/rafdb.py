@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ferclean.bundled_files import known_cards
@@ -20,7 +21,7 @@ from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.mapping import restored
 from ferclean.sources.rafdb_places import ALIGNED, LABELS, Places, columns_of, find, rows_of, seen
-from ferclean.sources.rows import SourceRow, contained_file, kept_path, leads_out, storable
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, leads_out, leftover, storable
 from ferclean.sources.tabular import code_of
 from ferclean.sources.undivided import known_split, refuse_split
 
@@ -89,16 +90,9 @@ def _rows(path: Path, places: Places, card: Card, votes: str | Path | None, spli
         if is_clutter(os.path.basename(found)):
             yield SourceRow(source_key=storable(key), ignored=True)
             continue
-        is_text = storable(found) == found
-        yield SourceRow(
-            source_key=storable(key),
-            split=_split_of(key, card) or everywhere or "train",
-            relative_path=f"{prefix}{found}" if is_text else None,
-            leftover=True,
-            problem=f"label: no line in {told_in}" if is_text else "file: the name is not UTF-8",
-            attributes=_attributes(base, key, card),
-            votes=ballots.get(key),
-        )
+        into = _split_of(key, card) or everywhere or "train"
+        stray = leftover(f"{prefix}{found}", f"label: no line in {told_in}", into, key=key)
+        yield replace(stray, attributes=_attributes(base, key, card), votes=ballots.get(key))
 
 
 def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ferclean.errors import UsageError, among
 
-SPLITS = {
+SPLIT_WORDS = {
     "train": "train",
     "training": "train",
     "validation": "validation",
@@ -32,6 +32,7 @@ SPLITS = {
     "privatetest": "test",
 }
 """Names under which the three canonical splits are found, as `split_word` writes them."""
+SPLITS = tuple(dict.fromkeys(SPLIT_WORDS.values()))
 
 NOT_EXPRESSIONS = {"unknown": "unknown", "nf": "not_a_face", "not_a_face": "not_a_face"}
 """What annotators may vote for besides an expression."""
@@ -115,6 +116,19 @@ def kept_path(root: Path, relative: str, problem: str | None) -> str | None:
     return Path(os.path.realpath(relative)).relative_to(os.path.realpath(root)).as_posix()
 
 
+def leftover(relative: str, problem: str, split: str = "train", *, key: str | None = None) -> SourceRow:
+    """The row of a file that none of its source names: at `relative` below the root, called `key` where that is
+    another, with `problem` as its reason unless nobody can store its name."""
+    whole = storable(relative) == relative
+    return SourceRow(
+        source_key=storable(relative if key is None else key),
+        split=split,
+        relative_path=relative if whole else None,
+        leftover=True,
+        problem=problem if whole else "file: the name is not UTF-8",
+    )
+
+
 def split_word(name: str) -> str | None:
     """The canonical split behind a usual name for one, in any case, with or without "set" and the like behind it.
 
@@ -122,7 +136,7 @@ def split_word(name: str) -> str | None:
     ['train', 'validation', 'validation', 'test', None]
     """
     word = re.sub(r"[\s_-]+", "", name.lower())
-    return SPLITS.get(word) or SPLITS.get(re.sub(r"(set|split|data|images|faces)$", "", word))
+    return SPLIT_WORDS.get(word) or SPLIT_WORDS.get(re.sub(r"(set|split|data|images|faces)$", "", word))
 
 
 def storable(name: str) -> str:
@@ -159,8 +173,6 @@ def split_names(value: str | Mapping[str, str] | None) -> dict[str, str]:
         return {}
     pairs = dict(part.partition("=")[::2] for part in name_list(value)) if isinstance(value, str) else dict(value)
     for source, target in pairs.items():
-        if target.strip() not in ("train", "validation", "test"):
-            raise UsageError(
-                f"split {source!r} is mapped to {target!r}; {among(target, ('train', 'validation', 'test'))}"
-            )
+        if target.strip() not in SPLITS:
+            raise UsageError(f"split {source!r} is mapped to {target!r}; {among(target, SPLITS)}")
     return {source.strip(): target.strip() for source, target in pairs.items()}

@@ -18,7 +18,7 @@ from ferclean.sources.ballots import by_label, vote_number, whole_votes
 from ferclean.sources.cards import Card
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.pictures import holds_pictures, picture_of
-from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow, name_list, split_names
+from ferclean.sources.rows import NOT_EXPRESSIONS, SPLITS, SourceRow, name_list, split_names
 from ferclean.sources.tabular import (
     IMAGE_COLUMNS,
     KEY_COLUMNS,
@@ -190,7 +190,7 @@ def _split(cell: Any, splits: Mapping[str, str], card: Card, path: Path, number:
         return "train", "split: missing"
     found = splits.get(text) or card.split_of(text)
     if found is None:
-        known = ["train", "validation", "test", *card.splits, *splits]
+        known = [*SPLITS, *card.splits, *splits]
         raise BadDataError(
             f"{path}, row {number}: unknown split {text!r}; {among(text, known)}. Translate it with "
             f"split_map={text}=train (or validation, test)"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ferclean.errors import UsageError, among
 from ferclean.sources.cards import Card
+from ferclean.sources.rows import SPLITS
 
 
 def split_of_all(path: Path, card: Card, split: str | None) -> str:
@@ -42,7 +43,7 @@ def known_split(split: str, card: Card) -> str:
     """The canonical split behind a word. Raises UsageError for an unknown one."""
     found = card.split_of(split)
     if found is None:
-        raise UsageError(f"unknown split {split!r}; {among(split, ['train', 'validation', 'test', *card.splits])}")
+        raise UsageError(f"unknown split {split!r}; {among(split, [*SPLITS, *card.splits])}")
     return found
 
 

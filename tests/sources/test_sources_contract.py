@@ -14,7 +14,8 @@ import pytest
 from ferclean import sources
 from ferclean.errors import FercleanError, UsageError
 from ferclean.sources.cards import Card, layouts, load_card
-from ferclean.sources.rows import SourceRow, contained_file, kept_path, leads_out, name_list, split_names
+from ferclean.sources.rows import SPLITS, SourceRow, contained_file, kept_path, leads_out, name_list, split_names
+from ferclean.store import arrivals
 from tests.made_sets import fer_row, rafdb_pairs, write_csv, write_fer2013, write_folder, write_rafdb
 
 
@@ -264,3 +265,4 @@ def test_lists_and_maps_are_taken_from_text_too() -> None:
             name_list(gap)
     assert split_names("A=train,B = test") == split_names({"A": "train", "B": "test"})
     assert split_names(None) == {}
+    assert SPLITS == arrivals.SPLITS
