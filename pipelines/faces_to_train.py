@@ -15,12 +15,12 @@ import numpy as np
 
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence import labels as label_names
+from ferclean.parts.training_rows import copies_of
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.profiles import Profile, get_profile
 from ferclean.sources.drawn_faces import drawing as drawn_faces
 from ferclean.steps.ingest import ingest
-from ferclean.steps.retrain import copies_of
 from ferclean.store import samples
 from ferclean.store.workspace import Workspace
 

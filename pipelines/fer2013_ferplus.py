@@ -27,6 +27,7 @@ from ferclean.evidence import labels as label_names
 from ferclean.evidence.comparison import paired_difference
 from ferclean.evidence.compat.baselines import baseline_scores
 from ferclean.parts.gathering import gather
+from ferclean.parts.training_rows import copies_of
 from ferclean.progress import Progress, silent
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, compare_arms
@@ -35,7 +36,7 @@ from ferclean.recognition.profiles import get_profile
 from ferclean.sources import cards
 from ferclean.steps.ingest import ingest
 from ferclean.steps.release import THRESHOLD, release
-from ferclean.steps.retrain import JOBS, copies_of
+from ferclean.steps.retrain import JOBS
 from ferclean.steps.score import score
 from ferclean.steps.triage import triage
 from ferclean.store import releases, samples, table

@@ -20,12 +20,12 @@ from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence import labels as label_names
 from ferclean.evidence.comparison import paired_difference, share_of_gain
 from ferclean.parts.gathering import Gathered, gather
+from ferclean.parts.training_rows import copies_of
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, compare_arms
 from ferclean.recognition.devices import describe
 from ferclean.recognition.profiles import get_profile
 from ferclean.steps.release import THRESHOLD
-from ferclean.steps.retrain import copies_of
 from ferclean.store import samples
 from ferclean.store.workspace import Workspace
 from pipelines.ferplus_measures import read_truth

@@ -7,29 +7,27 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ferclean import hashes, sources
+from ferclean import sources
 from ferclean.errors import UsageError
 from ferclean.evidence.labels import ClassName
 from ferclean.files import whole_files
 from ferclean.parts.at_hand import AtHand, Caps, at_hand
+from ferclean.parts.intake import Intake
 from ferclean.parts.pixels import LOOK
 from ferclean.parts.recognised import AUTO, or_what_it_is, recognise, the_sure_one
 from ferclean.parts.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.progress import Progress, silent
-from ferclean.recognition import images as image_room
-from ferclean.recognition.cropping import crop
 from ferclean.sources import hub
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.codes import numeric_codes, perhaps_shifted, refuse_shifted
-from ferclean.sources.rows import SourceRow, contained_file, name_list, reason_kind
+from ferclean.sources.rows import SourceRow, name_list, reason_kind
 from ferclean.sources.taking import chosen as chosen_rows
 from ferclean.sources.taking import chunks, unique_key
 from ferclean.store import samples as store
@@ -38,14 +36,6 @@ from ferclean.store.pixels import Filling, PixelShelf
 from ferclean.store.renewal import source_name
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
-
-MAX_FILE_BYTES = 256 * 1024 * 1024
-"""Larger files are quarantined unread: no face picture needs that much."""
-
-HUB = "hub"
-"""The workspace's folder of what is fetched from the Hugging Face Hub."""
-
-_EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +105,7 @@ def ingest(
     """
     fetched = ""
     if hub.is_address(path):
-        path, fetched = hub.fetched(path, ws.root / HUB)
+        path, fetched = hub.fetched(path, ws.hub)
     with at_hand(ws.sources, path, caps=caps, keep=not dry_run, progress=progress) as here:
         options = {name: here.local(value) if isinstance(value, str | Path) else value
                    for name, value in options.items() if value is not None}  # fmt: skip
@@ -154,7 +144,7 @@ def _ingest(
 
     chosen, left_out = chosen_rows(path, card, options, limit=limit, seed=seed, progress=progress)
     shelved = Filling(PixelShelf(ws, size=LOOK[0], channels=LOOK[1]))
-    reader = _Reader(ws=ws, card=card, root=root, dry_run=dry_run, shelved=shelved)
+    reader = Intake(ws=ws, card=card, root=root, dry_run=dry_run, shelved=shelved)
     found: list[store.Sample] = []
     ignored = 0
     codes: Counter[str] = Counter()
@@ -226,130 +216,3 @@ def _ingest(
         dry_run=dry_run,
         notes=tuple(notes),
     )
-
-
-# ---- one row
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Reader:
-    """Turns one row into one sample: bytes, hash, one decoding."""
-
-    ws: Workspace
-    card: Card
-    root: Path
-    dry_run: bool
-    shelved: Filling
-    """Where the decoded pictures go, for everything that looks at them later."""
-    written: list[Path] = field(default_factory=list)
-    """Pictures that this ingest has put into the workspace."""
-
-    @contextmanager
-    def taking_back(self) -> Iterator[None]:
-        """Remove them again when what happens inside fails: then nothing was stored."""
-        try:
-            yield
-        except BaseException:
-            for file in self.written:
-                file.unlink(missing_ok=True)
-            self.shelved.take_back()
-            raise
-
-    def sample(self, keep: Callable[[str, bytes], None], row: SourceRow) -> store.Sample:
-        problems = [row.problem] if row.problem else []
-        data, content_hash, problem = self._content(row)
-        whole = True
-        if row.box is not None and data is not None:
-            data, content_hash, whole, problem = _cut(data, row, content_hash)
-        if problem and problem not in problems:
-            problems.append(problem)
-        facts = None
-        if data is not None:
-            try:
-                facts, [small] = image_room.inspect_and_fit(data, [LOOK])
-                unusable = image_room.unusable_reason(facts)
-                if not unusable and not self.dry_run and content_hash is not None:
-                    self.shelved.add(content_hash, small)
-            except image_room.UnreadableImageError as error:
-                unusable = error.reason
-            if unusable:
-                problems.append(f"image: {unusable}")
-        in_source = row.relative_path is not None and whole
-        stored = None
-        if not in_source and data is not None and content_hash is not None:
-            stored = self._keep(keep, data, content_hash, facts)
-        return store.Sample(
-            sample_id=store.make_sample_id(self.card.name, row.source_key, content_hash),
-            source_key=row.source_key,
-            split=row.split,
-            given_label=row.given_label,
-            location="source" if in_source else "workspace",
-            relative_path=row.relative_path if in_source else stored,
-            content_hash=content_hash,
-            width=facts.width if facts else None,
-            height=facts.height if facts else None,
-            contrast=facts.contrast if facts else None,
-            attributes=row.attributes,
-            votes=row.votes,
-            annotations=row.annotations,
-            quarantine_reason="; ".join(problems) or None,
-        )
-
-    def _content(self, row: SourceRow) -> tuple[bytes | None, str | None, str | None]:
-        """(encoded bytes, content hash, problem)."""
-        if row.pixels is not None:
-            return image_room.encode_png(row.pixels), hashes.of_pixels(row.pixels), None
-        if row.data is not None:
-            if len(row.data) > MAX_FILE_BYTES:
-                return None, None, f"file: too large ({len(row.data):,} bytes)"
-            return row.data, hashes.of_bytes(row.data), None
-        if row.relative_path is None:
-            return None, None, None if row.problem else "file: missing"
-        file, problem = contained_file(self.root, row.relative_path)
-        if file is None:
-            return None, None, problem
-        try:
-            size = file.stat().st_size
-            if size > MAX_FILE_BYTES:
-                return None, None, f"file: too large ({size:,} bytes)"
-            data = file.read_bytes()
-        except OSError as error:
-            return None, None, f"file: cannot be read ({error.strerror})"
-        return data, hashes.of_bytes(data), None
-
-    def _keep(
-        self, keep: Callable[[str, bytes], None], data: bytes, content_hash: str, facts: image_room.ImageFacts | None
-    ) -> str:
-        """Write what the row itself held below the workspace's images, once per content; unreadable bytes too.
-
-        A file of that name that holds anything else, as one that was cut off, gives way: the name says what it holds.
-        """
-        extension = _EXTENSIONS.get(facts.format, "bin") if facts else "bin"
-        name = f"{content_hash[:2]}/{content_hash}.{extension}"
-        target = self.ws.images / name
-        if not self.dry_run and not target.exists():
-            keep(name, data)
-            self.written.append(target)
-        elif not self.dry_run and not _holds(target, data, content_hash):
-            keep(name, data)
-        return name
-
-
-def _cut(data: bytes, row: SourceRow, content_hash: str | None) -> tuple[bytes | None, str | None, bool, str | None]:
-    """(what is in the row's box as PNG, its content hash, whether that is the whole picture as it was, problem)."""
-    try:
-        part = None if row.box is None else crop(data, row.box, row.box_unit)
-    except image_room.UnreadableImageError as error:
-        return None, content_hash, True, f"image: {error.reason}"
-    if part is None:
-        return data, content_hash, True, None
-    return image_room.encode_png(part), hashes.of_pixels(part), False, None
-
-
-def _holds(path: Path, data: bytes, content_hash: str) -> bool:
-    """Whether a kept picture is what its name says: these bytes, or another PNG of the same pixels."""
-    try:
-        held = path.read_bytes()
-    except OSError:  # nobody else could read it either
-        return False
-    return held == data or hashes.is_content(held, content_hash, kept=True)

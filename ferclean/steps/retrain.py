@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,12 +16,9 @@ import numpy as np
 import pandas as pd
 
 from ferclean import hashes
-from ferclean.errors import BadDataError, UsageError, among
+from ferclean.errors import BadDataError
 from ferclean.evidence import comparison, scorecard
-from ferclean.evidence import splits as split_room
 from ferclean.exports.model import write_model
-from ferclean.exports.target import form_of
-from ferclean.parts.copies import find_duplicates, pair_rows
 from ferclean.parts.pixels import pixels_of
 from ferclean.parts.training_arms import (
     ARMS,
@@ -35,18 +31,17 @@ from ferclean.parts.training_arms import (
     said_by_people,
     vote_counts,
 )
+from ferclean.parts.training_rows import copies_of_test, from_export, from_release, test_split_of
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.recognition import images as image_room
 from ferclean.recognition.arms import Arm, Compared, compare_arms
 from ferclean.recognition.images import Images
 from ferclean.recognition.profiles import get_profile
-from ferclean.store import pictures, releases, retrains, runs, samples
-from ferclean.store.assignments import LEFT_OUT
+from ferclean.store import pictures, retrains, runs, samples
 from ferclean.store.version import code_version
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
-_EXPORT = "retrain reads what `ferclean export --form hf --release NAME --out FOLDER` writes"
 JOBS = "jobs"
 """The folder of finished trainings below the workspace's runs; whatever compares arms shares it."""
 LEAST_IN_SLICE = 30
@@ -144,13 +139,13 @@ def retrain(
     chosen = get_profile(profile, methods=[method] if method else None, seeds=1, **overrides)
     chosen_method = chosen.methods[0]
     if dataset is not None:
-        table, classes, source = _from_export(dataset)
+        table, classes, source = from_export(dataset)
     else:
-        table, classes, source = _from_release(ws, release)
+        table, classes, source = from_release(ws, release)
     lost = pictures.set_aside_lost(ws, list(table["sample_id"]), progress=progress) if dataset is None else {}
     table = table[~table["sample_id"].isin(list(lost))].reset_index(drop=True)
     quarantined = dict(Counter(lost.values()))
-    test_name = _test_split(table, test_split)
+    test_name = test_split_of(table, test_split)
     default, why = ("cleaned", "") if arms else default_arm(ws, table, source if dataset is None else None)
     names = check_arms(arms, default=default)
     arm = (arms or [default])[0]
@@ -169,7 +164,7 @@ def retrain(
         return pixels_of(ws, paths, size=size, channels=channels, progress=progress, tell=tell)
 
     is_test = (table["split"] == test_name).to_numpy()
-    copies = _copies(ws if dataset is None else None, table, pixels, is_test, progress, tell)
+    copies = copies_of_test(ws if dataset is None else None, table, pixels, is_test, progress, tell)
     left_out = int((copies & material.usable).sum())
     material = replace(material, usable=material.usable & ~copies)
     config = chosen.as_dict() | {
@@ -269,36 +264,6 @@ def retrain(
     return replace(summary, kept=str(keep))
 
 
-def _copies(
-    ws: Workspace | None,
-    table: pd.DataFrame,
-    pixels: Callable[[], Images],
-    is_test: np.ndarray,
-    progress: Progress,
-    tell: Tell,
-) -> np.ndarray:
-    """`copies_of`, from the pairs that are known of a workspace; `pixels` are asked for only where those are not."""
-    contents = list(table["content_hash"])
-    if ws is None:
-        return copies_of(pixels(), contents, is_test)
-    pairs = find_duplicates(ws, progress=progress, tell=tell)
-    groups = split_room.group_ids(len(table), pair_rows(list(table["sample_id"]), pairs), contents)
-    found: np.ndarray = ~is_test & np.isin(groups, np.unique(groups[is_test]))
-    if not table["sample_id"].isin(samples.get_samples(ws)["sample_id"]).all():
-        # the first look leaves out what came without a label, which people have given one since
-        found |= copies_of(pixels(), contents, is_test)
-    return found
-
-
-def copies_of(pixels: Images, contents: Sequence[str], is_test: np.ndarray) -> np.ndarray:
-    """(N,) bool: rows outside the test split that are exact, near or mirrored copies of a test image."""
-    small = image_room.thumbnails(pixels)
-    straight, _ = split_room.near_duplicate_pairs(small)
-    mirrored, _ = split_room.near_duplicate_pairs(small, mirrored=image_room.mirrored(small))
-    groups = split_room.group_ids(len(pixels), np.concatenate([straight, mirrored]), list(contents))
-    return ~is_test & np.isin(groups, np.unique(groups[is_test]))
-
-
 def _validation(
     table: pd.DataFrame, material: Material, copies: np.ndarray, test_name: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
@@ -344,18 +309,6 @@ def _slices(
     return found
 
 
-def _test_split(table: pd.DataFrame, wanted: str | None) -> str:
-    present = list(dict.fromkeys(table["split"]))
-    if wanted is not None and wanted not in present:
-        raise UsageError(f"no split named {wanted}; {among(wanted, present)}")
-    if "train" not in present:
-        raise UsageError(f"retrain needs a split named train; {among('train', present)}")
-    for name in [wanted] if wanted else ["test", "validation"]:
-        if name in present:
-            return name
-    raise BadDataError("there is no test or validation split to measure on; name one with --test-split")
-
-
 def _fingerprint(material: Material, left_out: np.ndarray) -> str:
     """Digest of what is trained on and tested on; `left_out` (N,) bool, copies of test images."""
     columns = material.table[["sample_id", "content_hash", "split", "given_label", "label", "included"]].astype(str)
@@ -367,34 +320,3 @@ def _fingerprint(material: Material, left_out: np.ndarray) -> str:
     if left_out.any():  # so that runs that leave nothing out keep the name that they always had
         parts.append(np.packbits(left_out).tobytes())
     return hashes.of_bytes(b"".join(["\n".join(said).encode(), said_by_people(material.table).tobytes(), *parts]))
-
-
-def _from_release(ws: Workspace, name: str | None) -> tuple[pd.DataFrame, tuple[str, ...], str]:
-    if name is None:
-        known = releases.list_releases(ws)
-        if not known:
-            raise UsageError("there is no release yet: make one with `ferclean release NAME`, or give --dataset PATH")
-        name = known[-1].name
-    items = releases.get_release_items(ws, name)
-    items = items[~items["reason"].fillna("").str.startswith(LEFT_OUT)]  # it belongs with the test split
-    frame = samples.get_samples(ws, include_quarantined=True).rename(columns={"path": "image"})
-    # a quarantined row is trained on only when a person gave it the label that it lacked
-    usable = frame["quarantine_reason"].isna() | frame["sample_id"].isin(items.loc[items["included"], "sample_id"])
-    frame = frame.loc[usable, ["sample_id", "image", "content_hash"]]
-    return items.merge(frame, on="sample_id", how="inner"), samples.get_dataset(ws).classes, f"release {name}"
-
-
-def _from_export(path: Path) -> tuple[pd.DataFrame, tuple[str, ...], str]:
-    from ferclean.sources import hf
-
-    form = form_of(path)
-    if form not in (None, "hf"):
-        raise UsageError(f"{path} is an export in the form {form}, which does not hold all that it needs; {_EXPORT}")
-    if not path.is_dir():
-        raise UsageError(f"no folder at {path}; {_EXPORT}")
-    rows, classes = hf.read_release(path)
-    # without it both arms would be the labels of the export, and nothing to compare
-    if rows["given_label"].isna().all():
-        raise BadDataError(f"{path} does not hold the labels before curation (a column given_label); {_EXPORT}")
-    rows["reason"] = None
-    return rows, classes, f"dataset {path.name}"

@@ -1,4 +1,5 @@
-"""A workspace: one folder with ferclean.toml, ferclean.duckdb, runs/, releases/, splits/, images/, pixels/, reports/.
+"""A workspace: one folder with ferclean.toml, ferclean.duckdb, runs/, releases/, splits/, images/, sources/, hub/,
+pixels/, reports/, encoders/.
 
 A connection lives for one action. It is never kept while a person or a GPU is waited for.
 """
@@ -25,8 +26,8 @@ CONFIG_NAME = "ferclean.toml"
 SOURCES = "sources"
 
 _ELSEWHERE = "choose another workspace with --workspace"
-_PAST = ("runs", "releases", "splits", "images", "pixels", "reports", "encoders")
-"""Folders that lie beside a database alone."""
+_PAST = ("runs", "releases", "splits", "images", "pixels", "reports", "encoders", "hub")
+"""Folders that lie beside a database alone; `sources` may be filled before there is one."""
 
 _inside = threading.local()
 
@@ -132,6 +133,11 @@ class Workspace:
     def sources(self) -> Path:
         """The folder with what was unpacked or fetched; its pictures are read from there (`parts/at_hand.py`)."""
         return self.root / SOURCES
+
+    @property
+    def hub(self) -> Path:
+        """The folder with data sets of the Hugging Face Hub, each at one commit; they are read there."""
+        return self.root / "hub"
 
     @property
     def pixels(self) -> Path:

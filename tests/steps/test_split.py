@@ -13,12 +13,12 @@ from small_workspace import picture
 from ferclean.cli import run
 from ferclean.errors import FercleanError, UsageError
 from ferclean.exports.content import read_content
+from ferclean.parts.training_rows import from_release
 from ferclean.sources.cards import load_card
 from ferclean.steps.apply import apply
 from ferclean.steps.diff import diff
 from ferclean.steps.export import export
 from ferclean.steps.release import release
-from ferclean.steps.retrain import _from_release
 from ferclean.steps.revert import Part, revert
 from ferclean.steps.split import split
 from ferclean.store import assignments
@@ -118,8 +118,8 @@ def test_a_release_follows_its_splits_and_so_do_exports_and_retraining(
     assert set(content.rows["split"]) == {"train", "validation", "test"}
     assert len(content.rows) == 39
     assert read_content(ws, "v1", "validation").rows["sample_id"].isin(wanted.index[wanted["split"] != "train"]).all()
-    assert ids["0.jpg"] not in set(_from_release(ws, "v1")[0]["sample_id"]), "no arm may learn from it"
-    assert ids["0.jpg"] in set(_from_release(ws, "v0")[0]["sample_id"])
+    assert ids["0.jpg"] not in set(from_release(ws, "v1")[0]["sample_id"]), "no arm may learn from it"
+    assert ids["0.jpg"] in set(from_release(ws, "v0")[0]["sample_id"])
     assert "in another split" in " ".join(get_release(ws, "v1").config["changelog"]["why"])
     found = diff(ws, "v0", "v1")
     assert [one["source_key"] for one in found.changes] == ["0.jpg"]
