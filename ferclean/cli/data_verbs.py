@@ -77,14 +77,25 @@ def ingest(
     classes: Annotated[
         str | None, typer.Option(help="Class names in order, for sets with their own vocabulary: a,b,c.")
     ] = None,
-    image_column: Annotated[str | None, typer.Option(help="table: the column of paths or image bytes.")] = None,
-    label_column: Annotated[str | None, typer.Option(help="table: the column of label names or codes.")] = None,
+    image_column: Annotated[
+        str | None, typer.Option(help="table, hf, label_studio: the column of paths or image bytes.")
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help="table, hf, label_studio, fiftyone, cvat: the column, field or attribute of label names or codes."
+        ),
+    ] = None,
     split_column: Annotated[str | None, typer.Option(help="table: the column of splits.")] = None,
     split: Annotated[
         str | None, typer.Option(help="The split of all rows, where the set does not say it: train, validation, test.")
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="table: the folder of the pictures, where it is not the table's own.")
+        Path | None,
+        typer.Option(
+            help="table, affectnet, coco, cvat, fiftyone, label_studio: the folder of the pictures, where they do not "
+            "lie beside the file that names them."
+        ),
     ] = None,
     key_column: Annotated[str | None, typer.Option(help="table: the column that names each row.")] = None,
     vote_prefix: Annotated[str | None, typer.Option(help="table: vote columns start with this.")] = None,

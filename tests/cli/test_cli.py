@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from disks import read_only
 from small_workspace import small
 
 from ferclean import __version__
-from ferclean.cli import VERBS, run
+from ferclean.cli import VERBS, data_verbs, run
 from ferclean.cli.plumbing import Session, read_settings, split_global_options
 from ferclean.errors import FercleanError
+from ferclean.sources.cards import layouts
 from tests.loaded import loaded
 
 
@@ -37,6 +41,21 @@ def test_each_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFix
     assert run([verb, "--help"]) == 0
     shown = capsys.readouterr().out
     assert re.search(rf"Example: ferclean .*{verb}", shown)
+
+
+def test_help_of_ingest_names_every_layout_that_takes_an_option_of_few() -> None:
+    takers: dict[str, set[str]] = {}
+    for layout in layouts():
+        for name in inspect.signature(importlib.import_module(f"ferclean.sources.{layout}").read).parameters:
+            takers.setdefault(name, set()).add(layout)
+    named = {}
+    for option in inspect.signature(data_verbs.ingest, eval_str=True).parameters.values():
+        told = str(getattr((get_args(option.annotation) or [""])[-1], "help", ""))
+        first, colon, _ = told.partition(": ")
+        if colon and set(first.split(", ")) & set(layouts()):
+            named[option.name] = set(first.split(", "))
+    assert named == {name: takers[name] for name in named}
+    assert {"images", "label_column", "image_column", "key_column"} <= set(named)
 
 
 def test_the_fixed_verbs_exist() -> None:
