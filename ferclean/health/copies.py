@@ -94,17 +94,24 @@ def near(ws: Workspace, table: pd.DataFrame, progress: Progress, tell: Tell) -> 
 
 
 def _copies(ws: Workspace, usable: pd.DataFrame, progress: Progress, tell: Tell) -> tuple[pd.DataFrame, int]:
-    """Columns one, other (rows of `usable`), kind (near, mirrored), the surest first; and how many were passed over."""
     pixels = pixels_of(ws, usable, size=LOOK[0], channels=LOOK[1], progress=progress, tell=tell)
     assert isinstance(pixels, Kept)  # the first look is small
-    starts = range(0, len(usable), 8192)
+    return copies_among(pixels, usable["content_hash"].to_numpy(), progress)
+
+
+def copies_among(pixels: Kept | np.ndarray, contents: np.ndarray, progress: Progress) -> tuple[pd.DataFrame, int]:
+    """The pairs that are one photograph: columns one, other (rows), kind (near, mirrored), similarity (of thumbnails),
+    the surest first; and how many alike pairs were passed over.
+
+    `pixels` (N, 1, S, S) as the first look has them, `contents` (N,) the hashes of the files: equal ones are no pair.
+    """
+    starts = range(0, len(pixels), 8192)
     small = np.concatenate([image_room.thumbnails(pixels[start : start + 8192]) for start in starts])
     found = []
     for kind, turned in (("near", None), (MIRRORED, image_room.mirrored(small))):
         pairs, similarity = splits.near_duplicate_pairs(small, threshold=ALIKE, mirrored=turned)
         found.append(pd.DataFrame({"one": pairs[:, 0], "other": pairs[:, 1], "kind": kind, "similarity": similarity}))
     alike = pd.concat(found, ignore_index=True)
-    contents = usable["content_hash"].to_numpy()
     alike = alike[contents[alike["one"]] != contents[alike["other"]]]
     # what is alike both ways (a face from the front) is looked at the better way first
     alike = alike.sort_values(["similarity", "one", "other"], ascending=[False, True, True], kind="stable")
