@@ -19,11 +19,10 @@ from ferclean.store import lock
 if TYPE_CHECKING:
     import duckdb
 
+    from ferclean.store.engine import Connection
+
 DATABASE_NAME = "ferclean.duckdb"
 """The database's file in the workspace's folder."""
-
-# Extensions are never fetched or loaded behind the user's back; what the store needs is built in.
-_CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 _TAKEN = ("could not set lock", "used by another process")
 _DAMAGED = (
@@ -63,9 +62,11 @@ def opened(
 
     if not make:
         check_there(database)
-    con = _connect(database, timeout, read_only)
+    held = _connect(database, timeout, read_only)
+    clean = False
     try:
-        yield con
+        yield held.con
+        clean = True
     except (duckdb.Error, RuntimeError) as error:
         if was_stopped(error):
             raise KeyboardInterrupt from error
@@ -75,7 +76,7 @@ def opened(
             raise failed(database, error) from error
         raise
     finally:
-        con.close()
+        held.close(clean=clean)
 
 
 def was_stopped(error: Exception) -> bool:
@@ -87,13 +88,15 @@ def was_stopped(error: Exception) -> bool:
     )
 
 
-def _connect(database: Path, timeout: float, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _connect(database: Path, timeout: float, read_only: bool) -> Connection:
     import duckdb
+
+    from ferclean.store import engine
 
     deadline = time.monotonic() + timeout
     while True:
         try:
-            return duckdb.connect(str(database), read_only=read_only, config=dict(_CONFIG))
+            return engine.connect(database, read_only=read_only)
         except duckdb.Error as error:
             message = first_line(error)
             if any(sign in message.lower() for sign in _TAKEN):
