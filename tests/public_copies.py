@@ -162,6 +162,28 @@ def hf_parquet(root: Path, faces: Sequence[bytes], names: Sequence[str] = tuple(
     datasets.Dataset.from_dict(cells, features=features).to_parquet(root / "data/train-00000-of-00001.parquet")
 
 
+def hf_named_parquet(root: Path, faces: Sequence[bytes]) -> None:
+    hf_parquet(root, faces)
+    for name in ("train.parquet", "test.parquet"):
+        (root / name).write_bytes((root / "data/train-00000-of-00001.parquet").read_bytes())
+    (root / "data/train-00000-of-00001.parquet").unlink()
+
+
+def table_of_test(root: Path, faces: Sequence[bytes]) -> None:
+    table(root, faces)
+    (root / "faces.csv").rename(root / "test.csv")
+
+
+def semicolons(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, ["faces/0.jpg"])
+    (root / "labels.csv").write_text("path;label\nfaces/0.jpg;fear\n")
+
+
+def lines_of_json(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, ["0.jpg", "a/b/c/d/e/f/1.jpg"])
+    (root / "labels.jsonl").write_text('{"image": "0.jpg", "label": "fear"}\n')
+
+
 def table(root: Path, faces: Sequence[bytes]) -> None:
     put(root, faces, [f"faces/{n}.jpg" for n in range(7)])
     write_csv(root / "faces.csv", [["path", "label"], *([f"faces/{n}.jpg", c] for n, c in enumerate(FER_CODES))])
@@ -325,5 +347,11 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "a Hugging Face folder with metadata.csv": Layout(hf_metadata, "hf", "", {}, {"test/0": "anger"}),
     "a Hugging Face folder of Parquet shards": Layout(hf_parquet, "hf", "", {}, {"train/5": "surprise"}),
+    "Parquet files called by their splits": Layout(
+        hf_named_parquet, "hf", "", {}, {"train/5": "surprise", "test/0": "anger"}
+    ),
+    "a table of the test split": Layout(
+        table_of_test, "table", "test.csv", {"split": "test"}, {"faces/2.jpg": "fear"}, {"faces/2.jpg": "test"}
+    ),
     "a table of paths and names": Layout(table, "table", "faces.csv", {}, {"faces/2.jpg": "fear"}),
 }

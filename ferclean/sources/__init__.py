@@ -86,7 +86,8 @@ def recognise(path: Path) -> list[Guess]:
         for told in module.recognise(glimpse) if hasattr(module, "recognise") else ():
             (remarks if isinstance(told, str) else found).append(told)
     if not found:
-        seen = "; ".join(remarks[:3]) or _seen(glimpse)
+        remarks += unread.refused_tables(glimpse)
+        seen = ("; ".join(remarks[:3]) or _seen(glimpse)) + glimpse.unseen
         raise BadDataError(
             f"{path} is no data set that is known here: {seen}. Name what it is: `ferclean ingest CARD PATH`, with "
             f"{', '.join(layouts())} or a card file of your own"
@@ -97,6 +98,6 @@ def recognise(path: Path) -> list[Guess]:
 def _seen(glimpse: Glimpse) -> str:
     pictures = [folder for folder in glimpse.folders if glimpse.pictures(folder, deep=False)]
     if pictures:
-        return f"pictures lie in {few(pictures, 3)}, but nothing says what they show"
+        return f"pictures lie in {few(pictures, 3)}, but nothing says what they show{unread.lists(glimpse)}"
     names = [name for folder in glimpse.folders for name in glimpse.files(folder)]
     return f"it holds {few(names, 3)}" if names else "it is empty"

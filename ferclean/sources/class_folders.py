@@ -14,9 +14,12 @@ from ferclean.errors import few
 from ferclean.evidence.labels import ClassName
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Glimpse, Guess
+from ferclean.sources.undivided import split_option
 
 _MOST = 0.9
 """Share of a folder's pictures that must be called as a set's are: a few strangers lie in many a copy."""
+
+_OWN_WORDS = "name no expressions (say a vocabulary of your own with `ingest image_folder PATH --classes a,b,c`)"
 
 _NUMBERED = re.compile(r"[0-9]+[\s._-]+([^\s._-].*)")
 """A folder that puts a number before its class: 0_angry."""
@@ -79,11 +82,14 @@ def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> Guess | str
     shown = few(dict.fromkeys(place.name for place in known), 8)
     if not card.naming:
         if len({place.name for place in known}) > 1 and 2 * len(known) > len(places):
-            return _guess(glimpse, folder, card, f"its folders are called {shown}")
+            divided = {} if parts else split_option(glimpse.path(folder))
+            return _guess(glimpse, folder, card, f"its folders are called {shown}", **divided)
+        if known and len({place.name for place in places}) == 1:
+            return f"the folder {known[0]} alone is called as an expression, and one class is no set to clean"
         numbers = all(place.name.isdecimal() for place in places)
         if len({place.name for place in places}) < 2 or not any(glimpse.pictures(p, deep=False) for p in places):
             return None
-        why = "are numbers, and nothing says which expressions they stand for" if numbers else "name no expressions"
+        why = "are numbers, and nothing says which expressions they stand for" if numbers else _OWN_WORDS
         return f"the folders {few(dict.fromkeys(place.name for place in places), 8)} in {folder} {why}"
     named = [name for name in pictures if card.told_by(name) is not None]
     if not known or len(named) < _MOST * len(pictures):
@@ -97,11 +103,11 @@ def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> Guess | str
     return _guess(glimpse, folder, card, _named_as(card, named, pictures), f"its folders are called {shown}")
 
 
-def _guess(glimpse: Glimpse, folder: PurePosixPath, card: Card, *evidence: str) -> Guess:
+def _guess(glimpse: Glimpse, folder: PurePosixPath, card: Card, *evidence: str, **options: str) -> Guess:
     return Guess(
         card=card.name,
         path=glimpse.path(folder),
-        options={} if card.layout == "image_folder" else {"layout": "image_folder"},
+        options=options if card.layout == "image_folder" else {"layout": "image_folder", **options},
         confidence="certain" if card.naming else "likely",
         evidence=evidence,
     )

@@ -69,6 +69,8 @@ class Glimpse:
         self.folders: list[PurePosixPath] = []
         self._files: dict[PurePosixPath, list[str]] = {}
         self._below: dict[PurePosixPath, list[str]] = {}
+        self.unseen = ""
+        """What was passed over, in brackets; "" where all folders were looked into."""
         self._elements: dict[PurePosixPath, list[tuple[str | None, Any]]] = {}
         if not path.is_dir():
             self.folders, self._files = [TOP], {TOP: [path.name]}
@@ -80,6 +82,8 @@ class Glimpse:
             self._list(folder)
             if len(folder.parts) < _DEPTH:
                 waiting += [folder / name for name in self._below[folder][:_BELOW]]
+            elif self._below[folder]:
+                self.unseen = f" (folders are looked into {_DEPTH} deep: name the one that holds the set)"
 
     def _list(self, folder: PurePosixPath) -> None:
         files: list[str] = []

@@ -24,7 +24,7 @@ from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.own_fields import declared_label, own_attributes
 from ferclean.sources.pictures import picture_of
-from ferclean.sources.rows import SourceRow
+from ferclean.sources.rows import SourceRow, split_word
 from ferclean.sources.tabular import LABEL_COLUMNS, PARQUET, parquet_file
 from ferclean.sources.undivided import refuse_split, split_of_all
 
@@ -102,8 +102,13 @@ def _forms(glimpse: Glimpse, folder: PurePosixPath) -> Iterator[tuple[str, str, 
             names = []
         yield "a folder that was saved to disk", "label", list(map(str, names))
     for part in inner:
-        for name in glimpse.files(part):
-            if re.search(r"-\d{5}-of-\d{5}.*\.parquet$", name):
+        tables = [name for name in glimpse.files(part) if name.lower().endswith(PARQUET)]
+        named = [name for name in tables if split_word(PurePosixPath(name).stem)]
+        divided = named if len(named) > 1 else []
+        for name in tables:
+            if re.search(r"-\d{5}-of-\d{5}.*\.parquet$", name) or (
+                name in divided and _has_images(glimpse, part / name)
+            ):
                 label, names = _parquet_classes(glimpse, part / name)
                 yield f"Parquet shards such as {part / name}", label, names
                 return
@@ -116,6 +121,13 @@ def _forms(glimpse: Glimpse, folder: PurePosixPath) -> Iterator[tuple[str, str, 
                     names = sorted({str(row.get(label)) for row in rows})
                     yield f"pictures with {part / name}", label, names
                     return
+
+
+def _has_images(glimpse: Glimpse, file: PurePosixPath) -> bool:
+    try:
+        return "image" in parquet_file(glimpse.path(file)).schema_arrow.names
+    except BadDataError:
+        return False  # something else under this name
 
 
 def _parquet_classes(glimpse: Glimpse, file: PurePosixPath) -> tuple[str, list[str]]:

@@ -33,7 +33,7 @@ from ferclean.sources.tabular import (
     text_of,
     usual_columns,
 )
-from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
+from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all, split_option
 from ferclean.sources.vote_file import read_vote_file
 
 _IMAGE_WORDS = {"image", "images", "img", "photo", "picture", "face", "png", "jpg", "jpeg"}
@@ -159,10 +159,14 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
                 "expressions: say with --classes which they stand for"
             )
         elif 2 * len(there) < len(rows):
-            yield f"{file} lists pictures with names of expressions, but not where they lie: give --images"
+            yield (
+                f"{file} lists pictures with names of expressions, but they do not lie beside it under these names "
+                f"({text_of(rows[0][images[0]])}): say with --images where, or write whole file names"
+            )
         else:
             why = f"{file} has the columns {images[0]} and {labels[0]}, with the labels {few(codes, 8)}"
-            yield Guess(card="table", path=path, confidence="likely", evidence=(why,))
+            told = {} if set(SPLIT_COLUMNS) & set(header) else split_option(path)
+            yield Guess(card="table", path=path, options=told, confidence="likely", evidence=(why,))
 
 
 def class_names(path: Path, *, label_column: str | None = None) -> tuple[str, ...] | None:

@@ -39,6 +39,12 @@ def said_by_name(path: Path, card: Card) -> set[str]:
     return {found for word in (name, *words[:1], *words[-1:]) if (found := card.split_of(word))}
 
 
+def split_option(path: Path) -> dict[str, str]:
+    """The option that `split_of_all` would ask for, as a guess about the set at `path` gives it."""
+    said = said_by_name(path, Card(name="", layout=""))
+    return {"split": min(said)} if said and "train" not in said else {}
+
+
 def known_split(split: str, card: Card) -> str:
     """The canonical split behind a word. Raises UsageError for an unknown one."""
     found = card.split_of(split)

@@ -8,11 +8,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ferclean.errors import few
+from ferclean.errors import FercleanError, few
 from ferclean.evidence.labels import EXPRESSIONS, find_class
 from ferclean.sources.cards import load_card
-from ferclean.sources.glimpse import Glimpse
+from ferclean.sources.glimpse import TABLES, Glimpse
+from ferclean.sources.tabular import header_of
 
+_LISTS = (
+    ".txt",
+    ".lst",
+    ".json",
+    ".jsonl",
+    ".xml",
+    ".yaml",
+    ".xlsx",
+    ".xls",
+    ".mat",
+    ".npy",
+    ".npz",
+    ".h5",
+    ".hdf5",
+    ".pkl",
+)
+"""Files that may say what pictures show, in no form that is known."""
 _CKPLUS_LABEL = re.compile(r"S[0-9]{3}_[0-9]{3}_[0-9]{8}_emotion\.txt")
 
 
@@ -28,6 +46,30 @@ def remarks(glimpse: Glimpse) -> Iterator[str]:
                 "`label`, and ingest that with card table"
             )
             return
+
+
+def refused_tables(glimpse: Glimpse) -> Iterator[str]:
+    """Why tables are none that can be read, in the words in which `ingest` refuses them."""
+    for folder in glimpse.folders:
+        for name in glimpse.files(folder):
+            if name.lower().endswith(TABLES):
+                try:
+                    header_of(glimpse.path(folder / name))
+                except FercleanError as error:
+                    yield str(error)
+
+
+def lists(glimpse: Glimpse) -> str:
+    """What to do with files beside pictures that may hold labels; "" where there are none."""
+    found = [
+        str(folder / name)
+        for folder in glimpse.folders
+        for name in glimpse.files(folder)
+        if name.lower().endswith(_LISTS) and not name.lower().startswith("readme")
+    ]
+    if not found:
+        return ""
+    return f" (if {few(found, 3)} does: write it as a CSV with the columns path and label, for card table)"
 
 
 def _ckplus(glimpse: Glimpse) -> Iterator[str]:

@@ -18,9 +18,11 @@ from tests.public_copies import (
     LAYOUTS,
     ckplus_sequences,
     hf_parquet,
+    lines_of_json,
     rafdb_compound,
     rafdb_official,
     roboflow_table,
+    semicolons,
 )
 
 
@@ -76,6 +78,15 @@ NOT_KNOWN: dict[str, tuple[Callable[[Path, Sequence[bytes]], None], str]] = {
     "Roboflow's table of classes": (
         roboflow_table,
         "train/_classes.csv is Roboflow's table .*angry, happy, sad.*folders of classes",
+    ),
+    "a table with semicolons": (semicolons, "labels.csv has ';' between its cells; save it with commas"),
+    "a list in lines of JSON": (
+        lines_of_json,
+        r"nothing says what they show \(if labels.jsonl does: write it as a CSV .*\) \(folders are looked into 5 deep",
+    ),
+    "one class": (
+        lambda root, faces: put(root, faces, ["train/happy/1.jpg"]),
+        "train/happy alone is called as an expression, and one class is no set",
     ),
     "documents": (lambda root, faces: (root / "notes.txt").write_text("x") and None, "it holds notes.txt"),
 }
