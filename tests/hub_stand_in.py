@@ -46,6 +46,10 @@ class Hub:
     begun: int = 0
     """Large files that were not cut off."""
     counting: threading.Lock = field(default_factory=threading.Lock)
+    commit: str = COMMIT
+    """The newest one, which is all that it has."""
+    declared: int | None = None
+    """The size that it says each file has; None for the true one."""
     echo: bool = False
     """Whether a refused request repeats what it was sent, the token too."""
 
@@ -69,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, [{"type": "file", "path": n, "size": len(b), "oid": "0" * 40} for n, b in listed])
             return
         repo, _, revision = repo.partition("?")[0].partition("/revision/")
-        if revision not in ("", "main", COMMIT):
+        if revision not in ("", "main", self.hub.commit):
             self._answer(404, {"error": "Revision not found"})
             return
         if repo not in self.hub.private:
@@ -78,9 +82,12 @@ class _Handler(BaseHTTPRequestHandler):
         names = [".gitattributes", *self.hub.files[repo]]
         self._answer(
             200,
-            {"id": repo, "private": self.hub.private[repo], "sha": COMMIT,
-             "siblings": [{"rfilename": name, "size": len(self.hub.files[repo].get(name, b""))} for name in names]},
+            {"id": repo, "private": self.hub.private[repo], "sha": self.hub.commit,
+             "siblings": [{"rfilename": name, "size": self._size(repo, name)} for name in names]},
         )  # fmt: skip
+
+    def _size(self, repo: str, name: str) -> int:
+        return len(self.hub.files[repo].get(name, b"")) if self.hub.declared is None else self.hub.declared
 
     def do_HEAD(self) -> None:
         if self._allowed():
@@ -90,14 +97,14 @@ class _Handler(BaseHTTPRequestHandler):
         """A file as `resolve` gives it: /datasets/OWNER/NAME/resolve/COMMIT/PATH."""
         repo, _, name = unquote(self.path).removeprefix("/datasets/").partition("/resolve/")
         body = self.hub.files.get(repo, {}).get(name.partition("/")[2])
-        if body is None or name.partition("/")[0] != COMMIT:
+        if body is None or name.partition("/")[0] != self.hub.commit:
             self._answer(404, {"error": "Entry not found"})
             return
         if whole:
             self.hub.downloads.append(name.partition("/")[2])
         self.send_response(200)
         self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", self.hub.commit)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if whole:

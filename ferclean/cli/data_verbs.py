@@ -104,10 +104,12 @@ def ingest(
     ] = None,
     layout: Annotated[str | None, typer.Option(help="Read the card's set in another layout, such as table.")] = None,
     max_entries: Annotated[
-        int, typer.Option(help="Archives: refuse one of more files and folders.", min=1)
+        int, typer.Option(help="Archives, addresses: refuse one of more files and folders.", min=1)
     ] = 2_000_000,
-    max_gb: Annotated[float, typer.Option(help="Archives: refuse one out of which more comes.", min=0)] = 200,
-    max_file_gb: Annotated[float, typer.Option(help="Archives: refuse a larger file in one.", min=0)] = 50,
+    max_gb: Annotated[
+        float, typer.Option(help="Archives, addresses: refuse one out of which more comes.", min=0)
+    ] = 200,
+    max_file_gb: Annotated[float, typer.Option(help="Archives, addresses: refuse a larger file in one.", min=0)] = 50,
     max_ratio: Annotated[
         float, typer.Option(help="Archives: refuse one out of which so many times its own size comes.", min=1)
     ] = 200,

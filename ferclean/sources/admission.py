@@ -106,11 +106,15 @@ class Admission:
         with target.open("xb") as out:
             for chunk in chunks:
                 size += len(chunk)
-                if size > self.caps.file_gigabytes * _GB:
-                    what = f"the entry {name[:200]!r} alone has more than {self.caps.file_gigabytes:g} GB"
-                    raise self.over(what, "--max-file-gb")
+                self.check_file(name, size)
                 out.write(chunk)
         return size
+
+    def check_file(self, name: str, size: int) -> None:
+        """Raises BadDataError where so many bytes are beyond the cap for one file."""
+        if size > self.caps.file_gigabytes * _GB:
+            what = f"the entry {name[:200]!r} alone has more than {self.caps.file_gigabytes:g} GB"
+            raise self.over(what, "--max-file-gb")
 
     def _claim(self, name: str, parts: list[str]) -> None:
         key = _same("/".join(parts))

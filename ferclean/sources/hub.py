@@ -8,16 +8,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 from ferclean import extras
-from ferclean.errors import BadDataError, FercleanError, UsageError, few
+from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.sources.admission import Admission, Caps
 from ferclean.sources.file_names import IMAGE_SUFFIXES
 
 TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 _ADDRESS = re.compile(r"hf:/{1,2}(?:datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?/?")
 _SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".md", ".txt", *IMAGE_SUFFIXES)
-_MOST_BYTES, _MOST_FILES = 200 * 1024**3, 500_000
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_MARK, _COMING = ".commit", ".fetching"
+_AT_ONCE, _BLOCK = 8, 64
 
 
 def is_address(path: str | Path) -> bool:
@@ -29,15 +35,16 @@ def is_address(path: str | Path) -> bool:
     return str(path).startswith("hf:/")
 
 
-def fetched(address: str | Path, into: Path) -> tuple[Path, str]:
-    """(folder below `into` with the files of a data set, `owner/name@commit`).
+def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tuple[Path, str]:
+    """(folder below `into` with the files of a data set at one commit, `owner/name@commit`).
 
     The revision (`@` behind the name; without it the newest) is settled to a commit before anything is fetched, and all
     files are of that commit. What is here of that commit already is not fetched again; what broke off goes on. Files
-    that hold no data (code, models) stay there.
+    that hold no data (code, models) stay there. Other commits that are here stay, too, until `keep_only`.
 
     Raises UsageError for an address of another form, BadDataError for names that lead out of the folder and sets
-    beyond 500,000 files or 200 GiB, FercleanError where the Hub refuses or does not answer.
+    beyond `caps` (by what the Hub says beforehand, and by what came), FercleanError where the Hub refuses or does not
+    answer.
     """
     found = _ADDRESS.fullmatch(str(address))
     if found is None:
@@ -54,13 +61,21 @@ def fetched(address: str | Path, into: Path) -> tuple[Path, str]:
         # without a token in the environment none is looked for elsewhere
         api = HfApi(endpoint=os.environ.get(ENDPOINT) or None, token=token or False)
         info = api.dataset_info(repo, revision=found["revision"], files_metadata=True)
-        names = _wanted(repo, {file.rfilename: file.size or 0 for file in info.siblings or ()})
-        place = into / repo.replace("/", "--")
+        caps = caps or Caps()
+        names = _wanted(repo, {file.rfilename: file.size or 0 for file in info.siblings or ()}, caps)
         commit = str(info.sha)
+        if not _COMMIT.fullmatch(commit):
+            raise BadDataError(f"the Hub names no commit of {repo} ({commit[:80]!r}): fetch it by hand")
+        place = into / f"{_plain(repo)}-{commit}"
         if _holds(place, commit):
             return place, f"{repo}@{commit}"
-        coming = place.with_name(f"{place.name}.{commit[:12]}.fetching")
-        api.snapshot_download(repo, repo_type="dataset", revision=commit, local_dir=coming, allow_patterns=names)
+        coming = place.with_name(f"{place.name}{_COMING}")
+        fetch = partial(api.hf_hub_download, repo, repo_type="dataset", revision=commit, local_dir=coming)
+        try:
+            _bring(names, fetch, Admission(f"hf://{repo}", caps))
+        except BadDataError:
+            shutil.rmtree(coming)
+            raise
     except HFValidationError as error:
         raise UsageError(f"{repo!r} cannot name a repository: {_line(error, token)}") from None
     except (HfHubHTTPError, HTTPError, OSError, RuntimeError, ValueError) as error:
@@ -73,33 +88,54 @@ def fetched(address: str | Path, into: Path) -> tuple[Path, str]:
         if shown:
             enable_progress_bars()
     shutil.rmtree(coming / ".cache", ignore_errors=True)
-    (coming / ".commit").write_text(commit, encoding="utf-8")
-    if place.exists():
+    (coming / _MARK).write_text(commit, encoding="utf-8")
+    if place.exists():  # of an earlier time, without its mark
         shutil.rmtree(place)
     coming.rename(place)
     return place, f"{repo}@{commit}"
 
 
+def keep_only(place: Path) -> None:
+    """Remove what is here of other commits of the set at `place`, which was taken in."""
+    repo = place.name.rpartition("-")[0]
+    for other in place.parent.iterdir():
+        name, _, commit = other.name.removesuffix(_COMING).rpartition("-")
+        if other != place and name == repo and _COMMIT.fullmatch(commit):
+            (other / _MARK).unlink(missing_ok=True)  # first what says that it is whole
+            shutil.rmtree(other)
+
+
+def _plain(repo: str) -> str:
+    return repo.replace("/", "--")
+
+
 def _holds(place: Path, commit: str) -> bool:
     """Whether all of a commit lies here: the mark is written last."""
-    mark = place / ".commit"
+    mark = place / _MARK
     return mark.is_file() and mark.read_text(encoding="utf-8").strip() == commit
 
 
-def _wanted(repo: str, sizes: dict[str, int]) -> list[str]:
+def _wanted(repo: str, sizes: dict[str, int], caps: Caps) -> list[str]:
     names = [name for name in sizes if name.lower().endswith(_SUFFIXES)]
-    outside = [name for name in names if "\\" in name or not {"", ".", ".."}.isdisjoint(PurePosixPath(name).parts)]
-    outside += [name for name in names if name.startswith("/") or any(sign in name for sign in "*?[\0")]
-    if outside:
-        raise BadDataError(f"{repo} has files whose names lead elsewhere: {few(map(repr, outside), 3)}")
-    if not names:
+    admission = Admission(f"hf://{repo}", caps)
+    wanted = [name for name in names if admission.place(name)]
+    if not wanted:
         raise BadDataError(f"{repo} holds no data: none of {', '.join(_SUFFIXES)}")
-    total = sum(sizes[name] for name in names)
-    if len(names) > _MOST_FILES or total > _MOST_BYTES:
-        raise BadDataError(
-            f"{repo} holds {len(names):,} files, {total / 1e9:,.0f} GB: fetch it by hand, and name its folder"
-        )
-    return names
+    for name in wanted:
+        admission.check_file(name, sizes[name])
+        admission.count_bytes(sizes[name])
+    return wanted
+
+
+def _bring(names: list[str], fetch: Callable[[str], str], admission: Admission) -> None:
+    """Fetch files side by side, and count what came. Raises BadDataError beyond a cap."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for start in range(0, len(names), _BLOCK):
+            part = names[start : start + _BLOCK]
+            for name, file in zip(part, list(pool.map(fetch, part)), strict=True):
+                size = Path(file).stat().st_size
+                admission.check_file(name, size)
+                admission.count_bytes(size)
 
 
 def _line(error: Exception, token: str) -> str:

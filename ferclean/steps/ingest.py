@@ -94,7 +94,8 @@ def ingest(
     `dry_run` reads and checks everything and stores nothing.
 
     A `path` such as `hf://owner/name@revision` is fetched from the Hugging Face Hub into the workspace, at one commit,
-    which is kept as the set's version (`sources.hub`), also in a dry run.
+    which is kept as the set's version (`sources.hub`), within `caps`. In a dry run, too, and it stays then; what is
+    here of another commit goes when this one is ingested, and not before.
 
     The card "auto" is what `parts.recognised` takes `path` for, where that is sure. A `path` that is a zip or tar, or
     leads into one (`set.zip/basic`), is unpacked into the workspace within `caps` (`parts.at_hand`), and the pictures
@@ -105,15 +106,18 @@ def ingest(
     """
     fetched = ""
     if hub.is_address(path):
-        path, fetched = hub.fetched(path, ws.hub)
+        path, fetched = hub.fetched(path, ws.hub, caps=caps)
     with at_hand(ws.sources, path, caps=caps, keep=not dry_run, progress=progress) as here:
         options = {name: here.local(value) if isinstance(value, str | Path) else value
                    for name, value in options.items() if value is not None}  # fmt: skip
         with or_what_it_is(here.path, card, layout, options):
-            return _ingest(
+            done = _ingest(
                 ws, card, here, layout=layout, classes=classes, limit=limit, seed=seed, dry_run=dry_run,
                 progress=progress, options=options, fetched=fetched,
             )  # fmt: skip
+    if fetched and not dry_run:
+        hub.keep_only(Path(path))
+    return done
 
 
 def _ingest(

@@ -65,6 +65,11 @@ class _Handler(BaseHTTPRequestHandler):
         if begin:
             self.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
         self.send_header("ETag", '"1"')
+        if path == "/chunked.zip":  # of an unknown length, and it breaks off
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(f"{len(content):x}\r\n".encode() + content[: len(content) // 2])
+            return
         if path in site.called:
             self.send_header("Content-Disposition", site.called[path])
         self.send_header("Content-Length", str(len(content) - begin))
@@ -149,9 +154,13 @@ def test_what_breaks_off_goes_on_where_it_was_or_leaves_nothing(site: SimpleName
     assert ingest(ws, "image_folder", f"{site.at}/set.zip").added == 3
     assert [headers.get("Range") for _, headers in site.asked] == [None, f"bytes={site.cut}-", f"bytes={2 * site.cut}-"]
     site.ranges, site.files["/other.zip"] = False, site.files["/set.zip"]
+    site.files["/chunked.zip"] = site.files["/set.zip"]
     before = sorted(ws.sources.rglob("*"))
     with pytest.raises(FercleanError, match=r"'other.zip' broke off at .* bytes; run it again"):
         ingest(ws, "image_folder", f"{site.at}/other.zip")
+    # nobody knows how much of this is to come
+    with pytest.raises(FercleanError, match=r"chunked.zip cannot be read: IncompleteRead"):
+        ingest(ws, "image_folder", f"{site.at}/chunked.zip")
     assert sorted(ws.sources.rglob("*")) == before
 
 
@@ -167,8 +176,11 @@ def test_user_and_password_reach_the_server_and_nobody_else(
             run(["-w", str(ws.root), "--debug", "--json", "ingest", "image_folder", address.replace("/set.zip", path)])
             != 0
         )
+    site.password = "Basic bWU6dG9wczNjcmV0"
+    assert run(["doctor", "image_folder", address, "--fail-on", "never"]) == 0
     told = capsys.readouterr()
     assert SECRET not in told.out + told.err
+    assert f"ingest image_folder {site.at}/set.zip" in told.err
     assert "access is refused" in told.err
     assert "there is no such file or folder" in told.err
     stopped = failure_of(
@@ -214,6 +226,7 @@ def test_a_path_with_file_before_it_is_that_path(ws: Workspace, faces: Path) -> 
         ("nosuch://a/b", r"no way in for nosuch://; .*known: "),
         ("simplecache::memory://a", "chained addresses"),
         ("https://127.0.0.1/", "names no file"),
+        (f"file://me:{SECRET}@host/faces", "^file://host/faces names another machine"),
         *(
             (address, "an address that is none: write scheme://host:port/path")
             for address in (

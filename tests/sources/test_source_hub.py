@@ -11,6 +11,7 @@ import pytest
 from hub_stand_in import COMMIT, Hub, hub_of_the_client
 
 from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.sources.admission import Caps
 from ferclean.sources.hub import fetched
 from ferclean.steps.ingest import ingest
 from ferclean.store.samples import get_dataset, get_samples
@@ -47,12 +48,12 @@ def test_it_is_ingested_at_a_commit_that_is_kept_and_fetched_once(there: Hub, tm
     assert told.by_class == {split: {"happiness": 1, "sadness": 1} for split in ("train", "test")}
     assert get_dataset(ws).card["version"] == f"{REPO}@{COMMIT}"
     assert any(f"{REPO}@{COMMIT}" in note for note in told.notes)
-    assert (ws.root / "hub/ada--faces/data/train-00000-of-00001.parquet").read_bytes() == shard(0)
+    assert (ws.root / f"hub/ada--faces-{COMMIT}/data/train-00000-of-00001.parquet").read_bytes() == shard(0)
     assert "faces.py" not in there.downloads
     assert not list((ws.root / "hub").rglob("*.py"))
     asked = list(there.downloads)
     again = fetched(Path(f"hf://datasets/{REPO}@{COMMIT}"), ws.root / "hub")  # as the command line has it
-    assert again == (ws.root / "hub/ada--faces", f"{REPO}@{COMMIT}")
+    assert again == (ws.root / f"hub/ada--faces-{COMMIT}", f"{REPO}@{COMMIT}")
     assert there.downloads == asked
     assert set(get_samples(ws)["split"]) == {"train", "test"}
 
@@ -66,7 +67,7 @@ def test_what_the_hub_refuses_is_told_without_the_token(
     with pytest.raises(FercleanError, match=r"did not give ada/faces \(404\)"):
         fetched(f"hf://{REPO}@other", tmp_path)
     there.files[REPO]["data/../../evil.parquet"] = b""
-    with pytest.raises(BadDataError, match="whose names lead elsewhere"):
+    with pytest.raises(BadDataError, match=r"evil\.parquet' leads out of the folder"):
         fetched(f"hf://{REPO}", tmp_path)
     there.files[REPO] = {"model.bin": b""}
     with pytest.raises(BadDataError, match="holds no data"):
@@ -79,6 +80,42 @@ def test_what_the_hub_refuses_is_told_without_the_token(
     with pytest.raises(FercleanError) as caught:
         fetched(f"hf://{REPO}", tmp_path)
     assert "hf_another" not in str(caught.value)
+
+
+def test_what_is_here_goes_when_a_newer_commit_was_taken_in_and_not_before(there: Hub, tmp_path: Path) -> None:
+    ws = Workspace.create(tmp_path / "W")
+    ingest(ws, "hf", f"hf://{REPO}")
+    old = ws.root / f"hub/ada--faces-{COMMIT}"
+    for commit, broken in (("1" * 40, True), ("2" * 40, False)):
+        there.commit = commit
+        there.files[REPO]["data/train-00000-of-00001.parquet"] = b"no Parquet" if broken else shard(20)
+        if broken:
+            with pytest.raises(FercleanError, match="cannot be opened as a Hugging Face data set"):
+                ingest(ws, "hf", f"hf://{REPO}")
+        else:
+            ingest(ws, "hf", f"hf://{REPO}", dry_run=True)
+        assert (old / "data/train-00000-of-00001.parquet").read_bytes() == shard(0)
+    done = ingest(ws, "hf", f"hf://{REPO}")
+    assert (done.changed, done.unchanged, get_dataset(ws).card["version"]) == (2, 2, f"{REPO}@{commit}")
+    assert [path.name for path in (ws.root / "hub").iterdir()] == [f"ada--faces-{commit}"]
+
+
+def test_the_caps_hold_for_the_hub_also_where_it_lies_about_sizes(there: Hub, tmp_path: Path) -> None:
+    for caps, says in (
+        (Caps(entries=2), "hf://ada/faces: it holds more than 2 entries.*--max-entries"),
+        (Caps(gigabytes=1e-6), "more than 1e-06 GB come out of it.*--max-gb"),
+        (Caps(file_gigabytes=1e-6), "alone has more than 1e-06 GB.*--max-file-gb"),
+    ):
+        with pytest.raises(BadDataError, match=says):
+            ingest(Workspace.create(tmp_path / "W"), "hf", f"hf://{REPO}", caps=caps)
+    assert there.downloads == []
+    there.declared = 1
+    with pytest.raises(BadDataError, match="more than 1e-06 GB come out of it"):
+        fetched(f"hf://{REPO}", tmp_path / "hub", caps=Caps(gigabytes=1e-6))
+    assert list((tmp_path / "hub").iterdir()) == []
+    there.commit = "../../../up"
+    with pytest.raises(BadDataError, match="names no commit of ada/faces"):
+        fetched(f"hf://{REPO}", tmp_path / "hub")
 
 
 def test_a_parquet_file_is_a_data_set_too(tmp_path: Path) -> None:

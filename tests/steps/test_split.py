@@ -82,6 +82,7 @@ def test_people_and_copies_stay_together_and_the_same_call_gives_the_same(tmp_pa
     assert made.differences["gender"]["balanced"] <= made.differences["gender"]["random"]
     again = split(ws, train=0.6, validation=0.2, test=0.2, balance=["gender"])
     assert (again.name, again.kept_before) == (made.name, True)
+    (ws.splits / "notes").write_text("of somebody", encoding="ascii")  # a file is no splits
     assert assignments.names(ws) == ["split-1"]
 
 
