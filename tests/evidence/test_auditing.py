@@ -74,8 +74,9 @@ def test_the_interval_of_some_rows_alone_covers_their_truth_from_fifteen_answers
 @pytest.mark.parametrize(
     ("kind", "size", "rate", "n"),
     [
-        ("good", 1000, 0.05, 200), ("good", 5000, 0.01, 100), ("useless", 3000, 0.2, 100), ("boasting", 5000, 0.01, 100),
-        ("belittling", 1000, 0.05, 200), ("opposite", 1000, 0.05, 200), ("opposite", 3000, 0.2, 100),
+        ("good", 1000, 0.05, 200), ("good", 5000, 0.01, 100), ("useless", 3000, 0.2, 100),
+        ("boasting", 5000, 0.01, 100), ("belittling", 1000, 0.05, 200), ("opposite", 1000, 0.05, 200),
+        ("opposite", 3000, 0.2, 100),
     ],
 )  # fmt: skip
 def test_the_interval_covers_the_truth_whatever_the_score_is_worth(kind: str, size: int, rate: float, n: int) -> None:
