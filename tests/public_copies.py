@@ -67,11 +67,12 @@ def fer2013_folders(root: Path, faces: Sequence[bytes]) -> None:
 
 
 def plain_folders(root: Path, faces: Sequence[bytes]) -> None:
+    put(root, faces, ["holiday/1.jpg"])
     put(
         root,
         faces,
         [
-            f"images/{split}/{WORDS.get(c, c)}/{n}.jpg"
+            f"unpacked/a/b/c/d/images/{split}/{WORDS.get(c, c)}/{n}.jpg"
             for split in ("train", "validation")
             for n, c in enumerate(FER_CODES)
         ],
@@ -180,7 +181,7 @@ def semicolons(root: Path, faces: Sequence[bytes]) -> None:
 
 
 def lines_of_json(root: Path, faces: Sequence[bytes]) -> None:
-    put(root, faces, ["0.jpg", "a/b/c/d/e/f/1.jpg"])
+    put(root, faces, ["0.jpg", *(f"{'/'.join('abcdefg'[:depth])}/1.jpg" for depth in range(1, 8))])
     (root / "labels.jsonl").write_text('{"image": "0.jpg", "label": "fear"}\n')
 
 
@@ -288,7 +289,7 @@ LAYOUTS: dict[str, Layout] = {
         fer2013_folders, "fer2013", "", AS_FOLDERS, {"test/sad/PrivateTest_5521.jpg": "sadness"}
     ),
     "folders that say no more than classes": Layout(
-        plain_folders, "image_folder", "images", {}, {"validation/angry/0.jpg": "anger"}
+        plain_folders, "image_folder", "unpacked/a/b/c/d/images", {}, {"validation/angry/0.jpg": "anger"}
     ),
     "fer2013.csv": Layout(fer2013_csv, "fer2013", "fer2013/fer2013.csv", {}, {"3": "happiness"}),
     "fer2013.csv under a name with ck in a word": Layout(

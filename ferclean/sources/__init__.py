@@ -100,4 +100,4 @@ def _seen(glimpse: Glimpse) -> str:
     if pictures:
         return f"pictures lie in {few(pictures, 3)}, but nothing says what they show{unread.lists(glimpse)}"
     names = [name for folder in glimpse.folders for name in glimpse.files(folder)]
-    return f"it holds {few(names, 3)}" if names else "it is empty"
+    return f"it holds {few(names, 3)}" if names else "no file was seen" if glimpse.unseen else "it is empty"

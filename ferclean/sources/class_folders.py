@@ -14,6 +14,7 @@ from ferclean.errors import few
 from ferclean.evidence.labels import ClassName
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Glimpse, Guess
+from ferclean.sources.rows import split_word
 from ferclean.sources.undivided import split_option
 
 _MOST = 0.9
@@ -58,7 +59,10 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
         for card in [*cards, load_card("image_folder")]:
             if told := _told_of(glimpse, folder, card):
                 yield told
-                done.append(folder)
+                # folders of something else, as in a home, may have a set below them; the rest of a set is none
+                whole = isinstance(told, Guess) or not told.endswith(_OWN_WORDS)
+                if whole or any(map(split_word, glimpse.subfolders(folder))):
+                    done.append(folder)
                 break
 
 

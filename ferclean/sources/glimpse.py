@@ -21,7 +21,8 @@ from ferclean.sources.tabular import header_of, records_of
 TOP = PurePosixPath(".")
 TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _DEPTH, _FOLDERS, _BELOW, _ENTRIES, _FILES = 5, 500, 40, 1000, 200
-"""Levels below the path; folders opened, and those in one folder; entries read of one folder; files kept of one."""
+"""Levels below the path, not counting folders around a single one; folders opened, and those in one folder; entries
+read of one folder; files kept of one."""
 _ROWS = 200
 _DOCUMENTS = 20
 """Files of one ending in a folder: where there are more, they stand beside a picture each."""
@@ -75,13 +76,14 @@ class Glimpse:
         if not path.is_dir():
             self.folders, self._files = [TOP], {TOP: [path.name]}
             return
-        waiting = [TOP]
+        waiting = [(TOP, 0)]
         while waiting and len(self.folders) < _FOLDERS:
-            folder = waiting.pop(0)
+            folder, depth = waiting.pop(0)
             self.folders.append(folder)
             self._list(folder)
-            if len(folder.parts) < _DEPTH:
-                waiting += [folder / name for name in self._below[folder][:_BELOW]]
+            alone = len(self._below[folder]) == 1 and not self._files[folder]  # a folder around a folder is no step
+            if depth < _DEPTH or alone:
+                waiting += [(folder / name, depth + (not alone)) for name in self._below[folder][:_BELOW]]
             elif self._below[folder]:
                 self.unseen = f" (folders are looked into {_DEPTH} deep: name the one that holds the set)"
 
