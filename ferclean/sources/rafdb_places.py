@@ -12,7 +12,15 @@ from pathlib import Path
 
 from ferclean.errors import BadDataError, few
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
-from ferclean.sources.tabular import IMAGE_COLUMNS, LABEL_COLUMNS, code_of, find_column, header_of, records_of, text_of
+from ferclean.sources.tabular import (
+    IMAGE_COLUMNS,
+    LABEL_COLUMNS,
+    code_of,
+    header_of,
+    records_of,
+    text_of,
+    usual_columns,
+)
 
 LABELS = "EmoLabel/list_patition_label.txt"
 LISTS = (LABELS, "EmoLabel/list_partition_label.txt", "list_patition_label.txt", "list_partition_label.txt")
@@ -75,20 +83,20 @@ def seen(is_there: Callable[[str], bool], pictures: Callable[[str], Sequence[str
 
 
 def columns_of(table: Path) -> tuple[str, str]:
-    """The columns of pictures and of labels of a table. Raises UsageError where it lacks one."""
+    """The columns of pictures and of labels of a table. Raises BadDataError where it lacks one."""
     header = header_of(table)
-    return (
-        find_column(header, None, IMAGE_COLUMNS, "the list", table),
-        find_column(header, None, LABEL_COLUMNS, "the list", table),
-    )
+    images, labels = (usual_columns(header, names, "", table) for names in (IMAGE_COLUMNS, LABEL_COLUMNS))
+    if not images or not labels:
+        raise BadDataError(f"{table} has no two columns such as image and label; it has {', '.join(header)}")
+    return images[0], labels[0]
 
 
 def rows_of(table: Path) -> Iterator[tuple[int, str, str | None]]:
-    """(number of the line, file name, code) of each row of a table."""
+    """(number of the line, file name, code) of each row of a table; one without a name is called by its line."""
     image, label = columns_of(table)
     for number, cells in records_of(table, [image, label]):
-        if name := text_of(cells[image]):
-            yield number + 2, os.path.basename(name.strip().replace("\\", "/")), code_of(cells[label])
+        name, line = (text_of(cells[image]) or "").strip(), number + 2
+        yield line, os.path.basename(name.replace("\\", "/")) or f"{table.stem} line {line}", code_of(cells[label])
 
 
 def _lists(is_there: Callable[[str], bool]) -> list[str]:

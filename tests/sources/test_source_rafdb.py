@@ -11,7 +11,7 @@ from ferclean.errors import BadDataError, UsageError
 from ferclean.sources import rafdb
 from ferclean.sources.cards import load_card
 from ferclean.sources.rows import SourceRow
-from tests.made_sets import rafdb_pairs, write_rafdb
+from tests.made_sets import rafdb_pairs, write_csv, write_folder, write_rafdb
 
 CARD = load_card("rafdb")
 
@@ -220,6 +220,18 @@ def test_votes_that_do_not_fit_name_the_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "votes.txt").write_text(line)
     with pytest.raises(BadDataError, match=r"votes.txt, line 1: expected a name and 7 numbers"):
         rows_of(tmp_path, votes=tmp_path / "votes.txt")
+
+
+def test_a_table_keeps_rows_without_a_name_and_is_refused_without_its_columns(tmp_path: Path) -> None:
+    write_folder(tmp_path, ["aligned/train_00001_aligned.jpg"])
+    write_csv(tmp_path / "train_labels.csv", [["image", "label"], ["a\\train_00001_aligned.jpg", 4.0], ["", 5]])
+    assert {key: (row.given_label, row.problem) for key, row in rows_of(tmp_path).items()} == {
+        "train_00001": ("happiness", None),
+        "train_labels line 3": ("sadness", "file: missing"),
+    }
+    write_csv(tmp_path / "train_labels.csv", [["a", "b"], ["train_00001_aligned.jpg", 4]])
+    with pytest.raises(BadDataError, match=r"train_labels.csv has no two columns such as image and label; it has a, b"):
+        rows_of(tmp_path)
 
 
 def test_another_layout_is_named_precisely(tmp_path: Path) -> None:
