@@ -6,6 +6,7 @@ Everything is generated here; nothing is fetched.
 from __future__ import annotations
 
 import math
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -354,7 +355,10 @@ def _look(url, count, picture):
         page.goto(url)
         page.get_by_text(count).first.wait_for(timeout=60_000)
         page.get_by_text("suggested_label").first.wait_for(timeout=60_000)
-        page.wait_for_timeout(1500)  # the pictures come after the labels
+        deadline = time.monotonic() + 60  # the pictures come after the labels
+        while not any("/media?" in asked for asked in asked_for) and time.monotonic() < deadline:
+            page.wait_for_timeout(200)
+        page.wait_for_timeout(1500)
         page.mouse.move(400, 250)
         page.mouse.click(326, 160)  # the box of the first face, which shows under the mouse
         page.get_by_text("Accept", exact=True).first.click()
