@@ -84,6 +84,8 @@ class Session:
         if len(columns) > len(rows) + 1 and _width(columns, rows) > console.width:
             rows = list(zip(columns, *rows, strict=True))
             columns, rows = [str(name) for name in rows[0]], rows[1:]
+        if not console.is_terminal:  # a long name must not squeeze the others
+            console.width = max(console.width, _width(columns, rows))
         heading = None if title is None else Text(printable(title))
         table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
         numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ferclean.steps.release import ReleaseSummary
 
 CHANGE_COLUMNS = ("changes", "mended", "spoiled", "still_wrong", "no_true_label")
+LISTED = 1000
+"""Differences that are listed for people, which takes a second; `--json` has all."""
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact change, write nothing.")]
 
 
@@ -113,25 +115,29 @@ def diff(
     b: Annotated[str, typer.Argument(help="Another release.", autocompletion=completion.releases_and_original)],
     html: Annotated[Path | None, typer.Option(help="Write it with the changed faces to this page, too.")] = None,
     faces: Annotated[
-        int, typer.Option(help="Changed faces on the page; 0 leaves all pixels out.", min=0, max=2000)
-    ] = 200,
+        int | None, typer.Option(help="Changed faces on the page (200); 0 leaves all pixels out.", min=0, max=2000)
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """What differs between two releases, sample by sample: labels, splits, and how many soft labels moved by > .1."""
-    from ferclean.steps.diff import LARGEST, SOFT_MOVED, write_page
+    from ferclean.steps.diff import FACES, LARGEST, SOFT_MOVED, write_page
     from ferclean.steps.diff import diff as step
 
     session: Session = context.obj
     if html is not None:
         check_absent(html, "--html", overwrite=overwrite)
+    elif faces is not None:
+        raise UsageError("--faces says how many are on the page: say where that goes, with --html")
     ws = session.open()
     result = step(ws, a, b)
     if html is not None:
-        write_page(ws, result, html, faces=faces, overwrite=overwrite)
+        write_page(ws, result, html, faces=FACES if faces is None else faces, overwrite=overwrite)
     session.emit("diff", result.as_dict())
-    rows = [[c["source_key"], c["split"], c["change"], c["from"], c["to"]] for c in result.changes]
+    rows = [[c["source_key"], c["split"], c["change"], c["from"], c["to"]] for c in result.changes[:LISTED]]
     session.table(["sample", "split", "change", "from", "to"], rows)
-    session.say(f"{len(rows):,} label(s) or presences differ from {a} to {b}")
+    if len(result.changes) > LISTED:
+        session.say(f"and {len(result.changes) - LISTED:,} more, which --json lists all")
+    session.say(f"{len(result.changes):,} label(s) or presences differ from {a} to {b}")
     if result.moved:
         session.say(f"{len(result.moved):,} face(s) in another split")
         session.table(["from", "to", "faces"], [[one["from"], one["to"], one["count"]] for one in result.moves()])

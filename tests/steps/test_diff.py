@@ -90,8 +90,9 @@ def test_a_page_is_bounded_every_flow_is_seen_and_without_faces_it_holds_no_pixe
     assert json.loads(capsys.readouterr().out)["relabelled"] == 5
     none = Seen((tmp_path / "none.html").read_text("utf-8"))
     assert (none.tags.count("figure"), none.tags.count("img")) == (6, 0)
-    assert run(asked) == 2
-    assert "--overwrite" in capsys.readouterr().err
+    for wrong, words in ((asked, "--overwrite"), ([*asked[:5], "--faces", "9"], "--html")):
+        assert run(wrong) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_a_set_of_very_many_classes_is_told_as_a_list_of_flows(
