@@ -191,15 +191,8 @@ def table(root: Path, faces: Sequence[bytes]) -> None:
 
 
 _AFFECTNET = (
-    "subDirectory_filePath",
-    "face_x",
-    "face_y",
-    "face_width",
-    "face_height",
-    "expression",
-    "valence",
-    "arousal",
-)
+    "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression", "valence", "arousal",
+)  # fmt: skip
 
 
 def affectnet_lists(root: Path, faces: Sequence[bytes]) -> None:

@@ -60,7 +60,7 @@ def or_what_it_is(
 
 
 def _what_it_is(path: Path, card: str | Path | Card, layout: str | None, options: Mapping[str, object]) -> str:
-    """ "" where it is in that layout, or nothing is sure."""
+    """The sentence; none where it is in that layout, or nothing is sure."""
     known = card if isinstance(card, Card) else load_card(card)
     known = replace(known, layout=layout or known.layout)
     try:

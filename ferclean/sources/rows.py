@@ -75,8 +75,11 @@ def leads_out(root: Path, name: str) -> bool:
     [False, False, True, True]
     """
     there = os.path.abspath(os.path.join(root, name))
-    tops = (os.path.abspath(root), os.path.realpath(root))
-    return all(os.path.commonpath([top, there]) != top for top in tops)
+
+    def inside(top: str) -> bool:
+        return there == top or there.startswith(top.rstrip(os.sep) + os.sep)
+
+    return not inside(os.path.abspath(root)) and not inside(os.path.realpath(root))
 
 
 def contained_file(root: Path, relative: str) -> tuple[Path | None, str | None]:

@@ -15,21 +15,8 @@ from ferclean.sources.glimpse import TABLES, Glimpse
 from ferclean.sources.tabular import header_of
 
 _LISTS = (
-    ".txt",
-    ".lst",
-    ".json",
-    ".jsonl",
-    ".xml",
-    ".yaml",
-    ".xlsx",
-    ".xls",
-    ".mat",
-    ".npy",
-    ".npz",
-    ".h5",
-    ".hdf5",
-    ".pkl",
-)
+    ".txt", ".lst", ".json", ".jsonl", ".xml", ".yaml", ".xlsx", ".xls", ".mat", ".npy", ".npz", ".h5", ".hdf5", ".pkl",
+)  # fmt: skip
 """Files that may say what pictures show, in no form that is known."""
 _CKPLUS_LABEL = re.compile(r"S[0-9]{3}_[0-9]{3}_[0-9]{8}_emotion\.txt")
 
