@@ -5,6 +5,7 @@ It never settles a contradiction unasked, and the order of the patches changes n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
@@ -127,7 +128,7 @@ def conflict_of(claims: Sequence[Claim], names: Sequence[str]) -> Conflict:
         words = _in_words(line) + (f" where it is given as {line.given_label}" if given else "")
         told.setdefault(names[place], []).append(words if alone else f"{printable(line.source_key)} {words}")
     labels = len({(line.label, line.included) for _, line in claims}) > 1
-    said = {name: few(words) for name, words in told.items()}
+    said = {name: few(dict.fromkeys(words)) for name, words in told.items()}
     return Conflict(source_key=min(line.source_key for _, line in claims), says=said, labels=labels or given)
 
 
@@ -151,7 +152,8 @@ def merged(patches: Sequence[Patch], prefer: int | str | None = None) -> tuple[d
     """The header and lines of one patch that says what all of them say; samples are known by their bytes and key.
 
     A picture under one given label that has other names in other patches is one sample, too, where these say different
-    things of it: a contradiction. Where a patch tells it from its twin itself, or all say the same, each line stays.
+    things of it: a contradiction, and where one is preferred, its lines alone stay. Where a patch tells it from its
+    twin itself, or all say the same, each line stays.
 
     The same for any order of the patches, and for one that comes twice. Raises UsageError for patches that do not go
     together (`check_alike`), FercleanError, naming them, for contradictions that `prefer` does not settle.
@@ -190,12 +192,15 @@ def patch_names(patches: Sequence[Patch]) -> list[str]:
 
 
 def _renamed(claims: Mapping[Sample, Sequence[Claim]]) -> list[list[Sample]]:
-    """Samples of the same bytes, or pixels that tell something, given label and split, that no patch has beside each
-    other, and of which something different is said: each as often as it is about another picture. In O(lines)."""
+    """The samples of one picture, given label and split that have no patch in common and of which different things are
+    said; a list for each such picture. The time is in proportion to the lines."""
     alike: dict[tuple[Any, ...], dict[frozenset[int], list[Sample]]] = {}
+    often = Counter(
+        digest for said in claims.values() for digest in {one for _, line in said for one in _digests(line)}
+    )
     for sample, said in claims.items():
         places = frozenset(place for place, _ in said)
-        for digest in {found for _, line in said for found in _digests(line)}:
+        for digest in {one for _, line in said for one in _digests(line) if often[one] > 1}:
             for kind in {(line.given_label, line.split) for _, line in said}:
                 alike.setdefault((digest, *kind), {}).setdefault(places, []).append(sample)
     found: dict[Sample, set[Sample]] = {}
@@ -209,10 +214,10 @@ def _renamed(claims: Mapping[Sample, Sequence[Claim]]) -> list[list[Sample]]:
         against = {
             one for one, other in permutations(groups, 2) if not one & other and len(says[one] | says[other]) > 1
         }
-        one = {sample for places in against for sample in groups[places]}
-        one = one.union(*({id(found[sample]): found[sample] for sample in one if sample in found}.values()))
-        found |= dict.fromkeys(one, one)
-    return [sorted(one, key=str) for one in {id(one): one for one in found.values()}.values()]
+        group = {sample for places in against for sample in groups[places]}
+        group = group.union(*({id(found[sample]): found[sample] for sample in group if sample in found}.values()))
+        found |= dict.fromkeys(group, group)
+    return [sorted(group, key=str) for group in {id(group): group for group in found.values()}.values()]
 
 
 def _digests(line: Line) -> Iterator[tuple[str, str]]:
