@@ -206,18 +206,23 @@ def _lines(path: Path) -> list[str]:
 
 def _images(places: Places) -> dict[str, str]:
     """Key to path below the copy's folder, for every file of its pictures' folders; the key of what is no image is its
-    whole name.
+    whole name. Folders are no files, and beside the list only pictures are the set's (and clutter, to be counted).
 
     Of several files for one key the one named as this folder names its pictures has it, the others keep theirs.
     """
     found: dict[str, str] = {}
     for folder in places.folders:
         own = [file.name for file in places.lists if file.parent == places.base / folder]
-        names = [name for name in os.listdir(places.base / folder) if name not in own]
+        with os.scandir(places.base / folder) as entries:
+            names = [entry.name for entry in entries if entry.name not in own and not entry.is_dir()]
         for name in sorted(names, key=lambda name: (not os.path.splitext(name)[0].endswith(places.tail), name)):
-            key = name if is_clutter(name) or not name.lower().endswith(IMAGE_SUFFIXES) else _key(name)
+            image = name.lower().endswith(IMAGE_SUFFIXES)
+            if not (folder or image or is_clutter(name)):
+                continue
+            key = name if is_clutter(name) or not image else _key(name)
             place = os.path.join(folder, name)
-            found[next(free for free in (key, name, place) if free not in found)] = place
+            # beside the list a place is a name, which may be the key of another file ("a.jpg" that of a.jpg.png)
+            found[next(free for free in (key, name, place, f"./{place}") if free not in found)] = place
     return {key: found[key] for key in sorted(found, key=lambda key: found[key])}
 
 

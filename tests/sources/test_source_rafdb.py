@@ -244,3 +244,16 @@ def test_another_layout_is_named_precisely(tmp_path: Path) -> None:
     write_rafdb(tmp_path / "other", [("train_00001", 4)])
     with pytest.raises(UsageError, match="no such file of votes"):
         rows_of(tmp_path / "other", votes=tmp_path / "none.txt")
+
+
+def test_beside_the_list_of_a_flat_copy_only_pictures_are_the_sets(tmp_path: Path) -> None:
+    (tmp_path / "list_patition_label.txt").write_text("train_00001.jpg 1\ntest_0002.jpg 2\n", encoding="utf-8")
+    pictures = ("train_00001.jpg", "train_00001.jpg.png", "train_00001.png", "test_0002.jpg")
+    for name in (*pictures, "README.md", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("Annotation", "train_00001"):
+        (tmp_path / name).mkdir()
+    rows = rows_of(tmp_path)
+    assert {row.relative_path for row in rows.values() if not row.ignored} == set(pictures)
+    assert [key for key, row in rows.items() if row.ignored] == [".DS_Store"]
+    assert (rows["train_00001"].relative_path, rows["train_00001"].problem) == ("train_00001.jpg", None)
