@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DATABASE_NAME = "ferclean.duckdb"
 """The database's file in the workspace's folder."""
 
-_TAKEN = ("could not set lock", "used by another process")
+_TAKEN = ("could not set lock", "used by another process", "unique file handle conflict")
 _DAMAGED = (
     "corrupt", "checksum", "not a valid duckdb", "could not read enough bytes", "serializ", "replaying wal",
     "internal error",
@@ -56,27 +56,37 @@ def opened(
 
     Raises WorkspaceBusyError when another program keeps it for `timeout` seconds; FercleanError when it is not there
     (DuckDB would make an empty one: only with `make`), damaged, made by a newer DuckDB, or when the disk refuses;
-    KeyboardInterrupt when a query in the block is stopped by one.
+    KeyboardInterrupt when a query is stopped by one.
     """
     import duckdb
 
     if not make:
         check_there(database)
-    held = _connect(database, timeout, read_only)
-    clean = False
+    with _stoppable():
+        held = _connect(database, timeout, read_only)
+        clean = False
+        try:
+            yield held.con
+            clean = True
+        except duckdb.Error as error:
+            if isinstance(error, duckdb.IOException | duckdb.FatalException) or _is_damage(database, error):
+                raise failed(database, error) from error
+            raise
+        finally:
+            held.close(clean=clean)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """What a signal stopped is a KeyboardInterrupt, also where the database is only opened or closed."""
+    import duckdb
+
     try:
-        yield held.con
-        clean = True
+        yield
     except (duckdb.Error, RuntimeError) as error:
         if was_stopped(error):
             raise KeyboardInterrupt from error
-        if isinstance(error, RuntimeError):
-            raise
-        if isinstance(error, duckdb.IOException | duckdb.FatalException) or _is_damage(database, error):
-            raise failed(database, error) from error
         raise
-    finally:
-        held.close(clean=clean)
 
 
 def was_stopped(error: Exception) -> bool:
@@ -97,6 +107,8 @@ def _connect(database: Path, timeout: float, read_only: bool) -> Connection:
     while True:
         try:
             return engine.connect(database, read_only=read_only)
+        except duckdb.InterruptException:
+            raise
         except duckdb.Error as error:
             message = first_line(error)
             if any(sign in message.lower() for sign in _TAKEN):
