@@ -19,7 +19,7 @@ def test_an_alias_never_shadows_a_canonical_name_and_always_leads_to_one() -> No
     assert set(ALIASES.values()) <= set(EXPRESSIONS)
 
 
-@pytest.mark.parametrize("word", ["suprise", "", "3", None])
+@pytest.mark.parametrize("word", ["surprize", "", "3", None])
 def test_an_unknown_word_is_refused_with_the_known_ones(word: str) -> None:
     with pytest.raises(UsageError, match="surprise, fear, disgust"):
         canonical_name(word)

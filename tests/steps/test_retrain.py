@@ -15,6 +15,7 @@ from PIL import Image
 from ferclean.errors import BadDataError, UsageError
 from ferclean.evidence.splits import group_ids
 from ferclean.parts.copies import pair_rows
+from ferclean.parts.training_rows import copies_of
 from ferclean.recognition import images
 from ferclean.recognition.backbones import make_backbone
 from ferclean.steps.export import export
@@ -22,7 +23,7 @@ from ferclean.steps.ingest import ingest
 from ferclean.steps.predict import predict
 from ferclean.steps.release import release
 from ferclean.steps.report import report
-from ferclean.steps.retrain import copies_of, retrain
+from ferclean.steps.retrain import retrain
 from ferclean.steps.status import status
 from ferclean.store import retrains, runs, samples, verdicts
 from ferclean.store.decisions import Decision, append_decisions
