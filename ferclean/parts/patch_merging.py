@@ -33,7 +33,7 @@ class Conflict:
     says: dict[str, str]
     """Patch -> what becomes of the sample, in words."""
     labels: bool
-    """False where only soft labels or weights differ."""
+    """Whether labels, given labels or splits differ; else soft labels or weights alone do."""
 
 
 def check_alike(patches: Sequence[Patch]) -> tuple[str, str | None]:
@@ -86,7 +86,7 @@ def preferred(patches: Sequence[Patch], prefer: str | Path | None) -> int | str 
 
 def agreed(claims: Sequence[Claim], prefer: int | str | None = None) -> Line | None:
     """The one line that all claims about a sample come to; None where they contradict each other, also about which
-    label it was given.
+    label it was given and in which split it is.
 
     >>> from ferclean.parts.patch_merging import agreed
     >>> agreed([]) is None
@@ -123,13 +123,15 @@ def conflict_of(claims: Sequence[Claim], names: Sequence[str]) -> Conflict:
     """How the claims about a sample contradict each other; `names` of the patches."""
     alone = len({line.source_key for _, line in claims}) == 1
     given = len({line.given_label for _, line in claims}) > 1
+    splits = len({line.split for _, line in claims}) > 1
     told: dict[str, list[str]] = {}
     for place, line in claims:
-        words = _in_words(line) + (f" where it is given as {line.given_label}" if given else "")
+        words = _in_words(line) + (f" in {line.split}" if splits else "")
+        words += f" where it is given as {line.given_label}" if given else ""
         told.setdefault(names[place], []).append(words if alone else f"{printable(line.source_key)} {words}")
     labels = len({(line.label, line.included) for _, line in claims}) > 1
     said = {name: few(dict.fromkeys(words)) for name, words in told.items()}
-    return Conflict(source_key=min(line.source_key for _, line in claims), says=said, labels=labels or given)
+    return Conflict(source_key=min(line.source_key for _, line in claims), says=said, labels=labels or given or splits)
 
 
 def refuse(conflicts: Sequence[Conflict]) -> None:
@@ -142,8 +144,8 @@ def refuse(conflicts: Sequence[Conflict]) -> None:
         for one in (*labels, *(one for one in conflicts if not one.labels))
     )
     raise FercleanError(
-        f"the patches contradict each other about {len(conflicts):,} samples ({len(labels):,} labels, else soft labels "
-        f"or weights): {few(shown, 10)}; nothing was written: say with --prefer which patch is right, or `--prefer "
+        f"the patches contradict each other about {len(conflicts):,} samples ({len(labels):,} labels or splits, else "
+        f"soft labels or weights): {few(shown, 10)}; nothing was written: say with --prefer which patch is right, or `--prefer "
         f"{PEOPLE}` for decisions over what no person decided"
     )
 

@@ -157,6 +157,8 @@ def test_a_picture_of_two_names_is_one_sample_where_patches_contradict_each_othe
         assert len(read_patch(tmp_path / f"z{number}").lines) == 2
     with pytest.raises(FercleanError, match=r"fear where it is given as anger, .*fear where it is given as None"):
         merge(two(tmp_path / "w", [LINE], [LINE | {"given_label": None}]), tmp_path / "none")
+    with pytest.raises(FercleanError, match=r"\(1 labels or splits.*a\.png \(ann: fear in train, bo: fear in test\)"):
+        merge(two(tmp_path / "v", [LINE], [LINE | {"split": "test"}]), tmp_path / "none")
 
 
 def test_a_merged_patch_is_a_patch_and_the_same_bytes_in_either_order(tmp_path: Path) -> None:
