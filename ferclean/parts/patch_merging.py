@@ -12,7 +12,10 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ferclean.errors import BadDataError, FercleanError, UsageError, among, few
+from ferclean.evidence.splits import group_ids
 from ferclean.exports.patch import FILE
 from ferclean.parts.patch_file import Line, Patch
 from ferclean.printable import printable
@@ -145,8 +148,8 @@ def refuse(conflicts: Sequence[Conflict]) -> None:
     )
     raise FercleanError(
         f"the patches contradict each other about {len(conflicts):,} samples ({len(labels):,} labels or splits, else "
-        f"soft labels or weights): {few(shown, 10)}; nothing was written: say with --prefer which patch is right, or `--prefer "
-        f"{PEOPLE}` for decisions over what no person decided"
+        f"soft labels or weights): {few(shown, 10)}; nothing was written: say with --prefer which patch is right, "
+        f"or `--prefer {PEOPLE}` for decisions over what no person decided"
     )
 
 
@@ -205,7 +208,8 @@ def _renamed(claims: Mapping[Sample, Sequence[Claim]]) -> list[list[Sample]]:
         for digest in {one for _, line in said for one in _digests(line) if often[one] > 1}:
             for kind in {(line.given_label, line.split) for _, line in said}:
                 alike.setdefault((digest, *kind), {}).setdefault(places, []).append(sample)
-    found: dict[Sample, set[Sample]] = {}
+    rows: dict[Sample, int] = {}
+    edges: list[tuple[int, int]] = []
     for groups in alike.values():
         if len(groups) < 2:
             continue
@@ -216,10 +220,12 @@ def _renamed(claims: Mapping[Sample, Sequence[Claim]]) -> list[list[Sample]]:
         against = {
             one for one, other in permutations(groups, 2) if not one & other and len(says[one] | says[other]) > 1
         }
-        group = {sample for places in against for sample in groups[places]}
-        group = group.union(*({id(found[sample]): found[sample] for sample in group if sample in found}.values()))
-        found |= dict.fromkeys(group, group)
-    return [sorted(group, key=str) for group in {id(group): group for group in found.values()}.values()]
+        own = [rows.setdefault(sample, len(rows)) for places in against for sample in groups[places]]
+        edges += [(own[0], row) for row in own[1:]]
+    found: dict[int, list[Sample]] = {}
+    for sample, group in zip(rows, group_ids(len(rows), np.array(edges)).tolist(), strict=True):
+        found.setdefault(group, []).append(sample)
+    return [sorted(group, key=str) for group in found.values()]
 
 
 def _digests(line: Line) -> Iterator[tuple[str, str]]:

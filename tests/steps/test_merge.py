@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -159,6 +160,24 @@ def test_a_picture_of_two_names_is_one_sample_where_patches_contradict_each_othe
         merge(two(tmp_path / "w", [LINE], [LINE | {"given_label": None}]), tmp_path / "none")
     with pytest.raises(FercleanError, match=r"\(1 labels or splits.*a\.png \(ann: fear in train, bo: fear in test\)"):
         merge(two(tmp_path / "v", [LINE], [LINE | {"split": "test"}]), tmp_path / "none")
+
+
+def test_the_time_of_a_picture_of_very_many_names_is_in_proportion_to_them() -> None:
+    def patch(name: str, label: str) -> Patch:
+        lines = [
+            Line(
+                number=n + 2, source_key=f"{name}{n}", split="train", content_hash=f"{n:064x}", pixel_hash="ab" * 32,
+                perceptual_hash="ab" * 32, given_label="anger", old_label="anger", label=label, included=True,
+                weight=1.0, soft_label=None, reason=None, verdict=None,
+            )
+            for n in range(6000)
+        ]  # fmt: skip
+        return Patch(path=Path(name), header=HEADER | {"lines": len(lines)}, lines=lines)
+
+    began = process_time()
+    with pytest.raises(FercleanError, match="about 1 samples"):
+        merged([patch("ann", "fear"), patch("bo", "sadness")])
+    assert process_time() - began < 4
 
 
 def test_a_merged_patch_is_a_patch_and_the_same_bytes_in_either_order(tmp_path: Path) -> None:
