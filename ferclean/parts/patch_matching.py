@@ -101,7 +101,9 @@ class _Matching:
         for at, others in near.items():
             said = [self.taker.get(other) for other in others]
             if all(one is not None and one.says() == self.lines[at].says() for one in said):
-                self._accept(at, others[0], way)
+                own = (self.lines[at].given_label, self.lines[at].split)
+                fits = (other for other in others if (self.given[other], self.splits[other]) == own)
+                self._accept(at, next(fits, others[0]), way)
 
     def _component(self, line: list[int], sample: list[int], bits: list[int], way: str) -> None:
         near: dict[int, list[int]] = defaultdict(list)

@@ -112,3 +112,11 @@ def test_lines_that_say_the_same_of_one_picture_are_both_about_it(ws: Workspace)
     assert (keys, found.by["bytes"]) == ({0: "x.png", 1: "x.png"}, 2)
     found, keys = matched(ws, [line_of("ann.png", stored), line_of("bo.png", stored, "happiness")])
     assert [one.why for one in found.doubtful] == ["several lines are about this picture"] * 2
+
+
+def test_a_line_that_comes_again_is_about_the_twin_of_its_own_split(ws: Workspace) -> None:
+    _, samples = equal_ones(2)
+    data = coded(FACE)
+    lines = [line_of(key, data, split=split) for key, split in (("a", "train"), ("b", "test"), ("c", "test"))]
+    found, keys = matched(ws, lines, samples.assign(split=["train", "test"]))
+    assert (keys, found.doubtful) == ({0: "0.png", 1: "1.png", 2: "1.png"}, [])
