@@ -59,7 +59,7 @@ class Content:
     since: str = ORIGINAL
     """The release from which a patch leads to this one."""
     decided: Content | None = field(default=None, repr=False)
-    """The test split alone as people decided, beside the published one where BOTH is asked for."""
+    """The test split alone as people decided, beside the published one where BOTH is asked for and any is left."""
     lost: tuple[Run, ...] = ()
     """`runs.lost_behind_verdicts`: what a release is exported without, as from a backup of the database alone."""
 

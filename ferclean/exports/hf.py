@@ -110,7 +110,7 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     if decided is not None:
         (target / DECIDED_TEST).mkdir()
         others = [split for split in configurations[DEFAULT] if split["name"] != "test"]
-        configurations[DECIDED_TEST] = [*others, *([written(DECIDED_TEST, "test", decided)] if len(decided) else [])]
+        configurations[DECIDED_TEST] = [*others, written(DECIDED_TEST, "test", decided)]
     origin = provenance(content)
     head = _front_matter(content, columns, configurations)
     write_card(content, target / "README.md", form="hf", front_matter=head, columns=COLUMNS, origin=origin)

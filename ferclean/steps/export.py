@@ -6,7 +6,7 @@ It never writes over anything that ferclean did not write.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ferclean.errors import UsageError, among
@@ -36,7 +36,7 @@ class ExportSummary(Summary):
     configuration: str
     """One of `content.CONFIGURATIONS`."""
     rows: int
-    """Samples written."""
+    """Samples written; those of the test split as people decided, too, where it stands beside the published one."""
     counts: dict[str, int]
     """Split -> images of the exported split; `decided_test` of the test split as people decided, where it stands
     beside the published one."""
@@ -103,13 +103,18 @@ def export(
         else:
             lost = set_aside_lost(ws, wanted, progress=progress)
         content.leave_out(lost)
-    warnings = module.check(content, target)
+    both, none_left = content, []
+    if content.decided is not None and content.decided.rows.empty:
+        content = replace(content, decided=None)
+        none_left = [f"the test split as people decided holds no image, so there is no configuration {DECIDED_TEST}"]
+    warnings = [*none_left, *module.check(content, target)]
     forbidden = licence_warning(content)
     if module.HOLDS_PIXELS and forbidden:
         warnings = [f"{target} {forbidden}", *warnings]
     by_class = content.counts()
-    if content.decided is not None:
-        by_class[DECIDED_TEST] = content.decided.counts().get("test", {})
+    if both.decided is not None:
+        by_class[DECIDED_TEST] = both.decided.counts().get("test", {})
+    written_rows = changed_items(content) if form == "patch" else content.table if module.SINGLE_FILE else content.rows
     files = size = 0
     if not dry_run:
 
@@ -125,7 +130,7 @@ def export(
         path=str(target),
         release=release,
         configuration=configuration,
-        rows=len(changed_items(content) if form == "patch" else content.table if module.SINGLE_FILE else content.rows),
+        rows=len(written_rows) + (0 if content.decided is None else len(content.decided.rows)),
         counts={split: sum(of_class.values()) for split, of_class in by_class.items()},
         by_class=by_class,
         files=files,

@@ -70,6 +70,7 @@ def test_one_folder_holds_the_published_test_split_and_the_decided_one_as_two_co
     out = tmp_path / "out"
     done = export(work.ws, form="hf", out=out, release="v1", configuration="both")
     assert (done.counts["test"], done.counts["decided_test"]) == (2, 1)
+    assert done.rows == sum(done.counts.values())
     streams = {name: datasets.load_dataset(str(out), name, streaming=True) for name in ("default", "decided_test")}
     whole = datasets.load_dataset(str(out), "decided_test", cache_dir=str(tmp_path / "cache"))
     labels = [
@@ -100,6 +101,16 @@ def test_one_folder_holds_the_published_test_split_and_the_decided_one_as_two_co
     assert set(read_release(out)[0].query("split == 'test'")["label"]) == {"anger", "neutral"}, (
         "by default as published"
     )
+    decide(work.ws, "test_0001", "exclude", reviewer="ann")
+    release(work.ws, "v2")
+    none = export(work.ws, form="hf", out=tmp_path / "none", release="v2", configuration="both")
+    assert (none.rows, none.counts["decided_test"]) == (len(read_release(tmp_path / "none")[0]), 0)
+    assert (
+        none.warnings[-1]
+        == "the test split as people decided holds no image, so there is no configuration decided_test"
+    )
+    written = "".join(path.read_text("utf-8") for path in (tmp_path / "none").glob("*.*") if path.is_file())
+    assert "decided_test" not in written + str(list((tmp_path / "none").iterdir()))
 
 
 @pytest.mark.parametrize(
