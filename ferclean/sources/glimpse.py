@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from ferclean.errors import BadDataError, FercleanError
+from ferclean.errors import BadDataError, FercleanError, few
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.json_files import elements_of
 from ferclean.sources.tabular import header_of, records_of
@@ -70,8 +70,8 @@ class Glimpse:
         self.folders: list[PurePosixPath] = []
         self._files: dict[PurePosixPath, list[str]] = {}
         self._below: dict[PurePosixPath, list[str]] = {}
-        self.unseen = ""
-        """What was passed over, in brackets; "" where all folders were looked into."""
+        self._passed_over: list[str] = []
+        self._unreadable: list[str] = []
         self._elements: dict[PurePosixPath, list[tuple[str | None, Any]]] = {}
         if not path.is_dir():
             self.folders, self._files = [TOP], {TOP: [path.name]}
@@ -81,11 +81,27 @@ class Glimpse:
             folder, depth = waiting.pop(0)
             self.folders.append(folder)
             self._list(folder)
-            alone = len(self._below[folder]) == 1 and not self._files[folder]  # a folder around a folder is no step
+            below = self._below[folder]
+            alone = len(below) == 1 and not self._files[folder]  # a folder around a folder is no step
             if depth < _DEPTH or alone:
-                waiting += [(folder / name, depth + (not alone)) for name in self._below[folder][:_BELOW]]
-            elif self._below[folder]:
-                self.unseen = f" (folders are looked into {_DEPTH} deep: name the one that holds the set)"
+                waiting += [(folder / name, depth + (not alone)) for name in below[:_BELOW]]
+                if len(below) > _BELOW:
+                    self._pass_over(f"{_BELOW} folders of one are looked into")
+            elif below:
+                self._pass_over(f"folders are looked into {_DEPTH} deep")
+        if waiting:
+            self._pass_over(f"{_FOLDERS} folders are looked into")
+
+    @property
+    def unseen(self) -> str:
+        """Why something was passed over, in brackets; "" where all folders were looked into, and all names in them."""
+        lost = [f"{few(self._unreadable, 3)} cannot be read"] if self._unreadable else []
+        why = ", ".join([*self._passed_over, *lost])
+        return f" ({why}: name the folder that holds the set)" if why else ""
+
+    def _pass_over(self, why: str) -> None:
+        if why not in self._passed_over:
+            self._passed_over.append(why)
 
     def _list(self, folder: PurePosixPath) -> None:
         files: list[str] = []
@@ -99,9 +115,14 @@ class Glimpse:
                         below.append(entry.name)
                     elif len(files) < _FILES or entry.name.lower().endswith(TABLES):
                         files.append(entry.name)
+                if next(entries, None) is not None:
+                    self._pass_over(f"{_ENTRIES:,} names of a folder are read")
+            files += [name for name in _LISTS if name not in files and (self.root / folder / name).is_file()]
         except OSError as error:
-            raise BadDataError(f"{self.root / folder} cannot be read: {error.strerror}") from None
-        files += [name for name in _LISTS if name not in files and (self.root / folder / name).is_file()]
+            if folder == TOP:
+                raise BadDataError(f"{self.root} cannot be read: {error.strerror}") from None
+            files, below = [], []
+            self._unreadable.append(str(folder))
         self._files[folder], self._below[folder] = sorted(files), sorted(below)
 
     def path(self, inner: PurePosixPath) -> Path:

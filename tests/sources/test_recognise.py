@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -127,3 +128,26 @@ def test_a_look_opens_no_picture_and_a_bounded_number_of_folders(
     assert guess.card == "image_folder"
     assert not [path for path in opened if path.suffix == ".jpg"]
     assert len(sources.Glimpse(tmp_path).folders) < 100
+
+
+def test_a_look_says_what_it_passed_over(faces: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(50):
+        (tmp_path / f"wide/a{n:02}").mkdir(parents=True)
+    put(tmp_path / "wide/b", faces, [f"{c}/{n}.jpg" for c in ("happy", "sad") for n in range(2)])
+    with pytest.raises(BadDataError, match=r"no file was seen \(40 folders of one are looked into: name the folder"):
+        recognise(tmp_path)
+    (tmp_path / "wide").rename(tmp_path / "wide_one")
+    put(tmp_path / "set", faces, [f"{c}/{n}.jpg" for c in ("happy", "sad") for n in range(2)])
+    real = os.scandir  # a folder that nobody may open is none for root, which tests may be
+    monkeypatch.setattr(os, "scandir", lambda path: real(path if Path(path).name != "a07" else tmp_path / "gone"))
+    assert Glimpse(tmp_path).unseen == (
+        " (40 folders of one are looked into, wide_one/a07 cannot be read: name the folder that holds the set)"
+    )
+    assert [guess.path for guess in recognise(tmp_path)] == [tmp_path / "set"]
+    for bound in ("_FOLDERS", "_ENTRIES"):
+        monkeypatch.setattr(f"ferclean.sources.glimpse.{bound}", 2)
+    assert Glimpse(tmp_path / "set").unseen.startswith(" (2 folders are looked into: name")
+    assert Glimpse(tmp_path / "wide_one").unseen.startswith(" (2 names of a folder are read, 2 folders are looked into")
+    monkeypatch.setattr(os, "scandir", lambda path: real(tmp_path / "gone"))
+    with pytest.raises(BadDataError, match="cannot be read: No such file"):
+        Glimpse(tmp_path)
