@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +17,9 @@ from ferclean.sources import unread
 from ferclean.sources.cards import Card, layouts
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.rows import SourceRow
+
+_SAID = 3
+"""Remarks on what is no data set."""
 
 
 def source(layout: str) -> ModuleType:
@@ -86,8 +90,8 @@ def recognise(path: Path) -> list[Guess]:
         for told in module.recognise(glimpse) if hasattr(module, "recognise") else ():
             (remarks if isinstance(told, str) else found).append(told)
     if not found:
-        remarks += unread.refused_tables(glimpse)
-        seen = ("; ".join(remarks[:3]) or _seen(glimpse)) + glimpse.unseen
+        remarks += islice(glimpse.refused_tables(), _SAID)
+        seen = ("; ".join(remarks[:_SAID]) or _seen(glimpse)) + glimpse.unseen
         raise BadDataError(
             f"{path} is no data set that is known here: {seen}. Name what it is: `ferclean ingest CARD PATH`, with "
             f"{', '.join(layouts())} or a card file of your own"

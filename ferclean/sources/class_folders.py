@@ -5,9 +5,11 @@ It opens no picture and yields no row: that is `image_folder`'s.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from ferclean.bundled_files import known_cards
 from ferclean.errors import few
@@ -20,7 +22,8 @@ from ferclean.sources.undivided import split_option
 _MOST = 0.9
 """Share of a folder's pictures that must be called as a set's are: a few strangers lie in many a copy."""
 
-_OWN_WORDS = "name no expressions (say a vocabulary of your own with `ingest image_folder PATH --classes a,b,c`)"
+_LOOKED = 200
+"""Names of pictures, spread over a folder and those below it, that tell whose set it is."""
 
 _NUMBERED = re.compile(r"[0-9]+[\s._-]+([^\s._-].*)")
 """A folder that puts a number before its class: 0_angry."""
@@ -52,29 +55,35 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
     are, and where these are the numbers of that set.
     """
     cards = [card for name in known_cards() if (card := load_card(name)).naming]
+    cards.append(load_card("image_folder"))
     done: list[PurePosixPath] = []
     for folder in glimpse.folders:
         if any(folder.is_relative_to(other) for other in done):
             continue
-        for card in [*cards, load_card("image_folder")]:
+        for card in cards:
             if told := _told_of(glimpse, folder, card):
-                yield told
+                yield told.what
                 # folders of something else, as in a home, may have a set below them; the rest of a set is none
-                whole = isinstance(told, Guess) or not told.endswith(_OWN_WORDS)
-                if whole or any(map(split_word, glimpse.subfolders(folder))):
+                if told.whole or any(map(split_word, glimpse.subfolders(folder))):
                     done.append(folder)
                 break
 
 
-def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> Guess | str | None:
+class _Told(NamedTuple):
+    what: Guess | str
+    whole: bool = True
+    """Whether nothing below it is looked at for another set."""
+
+
+def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> _Told | None:
     """What a folder is under one card; a remark where something speaks against it, None where nothing speaks for it."""
     tops = glimpse.subfolders(folder)
     if names_tell(card):
         entered = len(tops) > 1 or any(card.split_of(name) or card.named(name) for name in tops)
-        pictures = glimpse.pictures(folder, deep=entered)
+        pictures = _spread(glimpse.pictures(folder, deep=entered))
         named = [name for name in pictures if (card.told_by(name) or {}).get("label") in card.codes]
         whole = len(named) >= max(3, _MOST * len(pictures))
-        return _guess(glimpse, folder, card, _named_as(card, named, pictures)) if whole else None
+        return _Told(_guess(glimpse, folder, card, _named_as(card, named, pictures))) if whole else None
     parts = [folder / name for name in tops if card.split_of(name) and class_of(card, name) is None]
     parts = [_passed_through(glimpse, part, card) for part in parts]
     places = [part / name for part in parts or [folder] for name in glimpse.subfolders(part)]
@@ -87,24 +96,37 @@ def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> Guess | str
     if not card.naming:
         if len({place.name for place in known}) > 1 and 2 * len(known) > len(places):
             divided = {} if parts else split_option(glimpse.path(folder))
-            return _guess(glimpse, folder, card, f"its folders are called {shown}", **divided)
+            return _Told(_guess(glimpse, folder, card, f"its folders are called {shown}", **divided))
         if known and len({place.name for place in places}) == 1:
-            return f"the folder {known[0]} alone is called as an expression, and one class is no set to clean"
+            return _Told(f"the folder {known[0]} alone is called as an expression, and one class is no set to clean")
         numbers = all(place.name.isdecimal() for place in places)
         if len({place.name for place in places}) < 2 or not any(glimpse.pictures(p, deep=False) for p in places):
             return None
-        why = "are numbers, and nothing says which expressions they stand for" if numbers else _OWN_WORDS
-        return f"the folders {few(dict.fromkeys(place.name for place in places), 8)} in {folder} {why}"
+        shown = few(dict.fromkeys(place.name for place in places), 8)
+        if numbers:
+            return _Told(
+                f"the folders {shown} in {folder} are numbers, and nothing says which expressions they stand for"
+            )
+        return _Told(
+            f"the folders {shown} in {folder} name no expressions (say a vocabulary of your own with `ingest "
+            "image_folder PATH --classes a,b,c`)",
+            whole=False,
+        )
+    pictures = _spread(pictures)
     named = [name for name in pictures if card.told_by(name) is not None]
     if not known or len(named) < _MOST * len(pictures):
         return None
     if len(known) < len(places):
         strange = few(dict.fromkeys(place.name for place in places if place not in known))
-        return (
+        return _Told(
             f"the pictures in {folder} are called as those of {card.title} ({named[0]}), but the folders {strange} are "
             f"none of its classes ({card.known_labels()})"
         )
-    return _guess(glimpse, folder, card, _named_as(card, named, pictures), f"its folders are called {shown}")
+    return _Told(_guess(glimpse, folder, card, _named_as(card, named, pictures), f"its folders are called {shown}"))
+
+
+def _spread(pictures: list[str]) -> list[str]:
+    return pictures[:: max(1, math.ceil(len(pictures) / _LOOKED))]
 
 
 def _guess(glimpse: Glimpse, folder: PurePosixPath, card: Card, *evidence: str, **options: str) -> Guess:

@@ -72,6 +72,7 @@ class Glimpse:
         self._below: dict[PurePosixPath, list[str]] = {}
         self._passed_over: list[str] = []
         self._unreadable: list[str] = []
+        self._headers: dict[PurePosixPath, list[str] | str] = {}
         self._elements: dict[PurePosixPath, list[tuple[str | None, Any]]] = {}
         if not path.is_dir():
             self.folders, self._files = [TOP], {TOP: [path.name]}
@@ -146,13 +147,27 @@ class Glimpse:
 
     def tables(self) -> Iterator[tuple[PurePosixPath, list[str]]]:
         """(file, its column names in lower case without outer spaces) of every table that is seen."""
+        for file in self._table_files():
+            header = self._header(file)
+            if not isinstance(header, str):  # else another thing under such a name, which `ingest` refuses, too
+                yield file, header
+
+    def refused_tables(self) -> Iterator[str]:
+        """Why tables are none that can be read, in the words in which `ingest` refuses them."""
+        yield from (why for file in self._table_files() if isinstance(why := self._header(file), str))
+
+    def _table_files(self) -> Iterator[PurePosixPath]:
         for folder in self.folders:
-            for name in self.files(folder):
-                if name.lower().endswith(TABLES):
-                    try:
-                        yield folder / name, [column.strip().lower() for column in header_of(self.path(folder / name))]
-                    except FercleanError:
-                        continue  # something else under such a name, which `ingest` would refuse in its own words
+            yield from (folder / name for name in self.files(folder) if name.lower().endswith(TABLES))
+
+    def _header(self, file: PurePosixPath) -> list[str] | str:
+        """The columns of a table, or why it has none; each is opened once."""
+        if file not in self._headers:
+            try:
+                self._headers[file] = [column.strip().lower() for column in header_of(self.path(file))]
+            except FercleanError as error:
+                self._headers[file] = str(error)
+        return self._headers[file]
 
     def rows(self, file: PurePosixPath, columns: list[str], count: int = _ROWS) -> list[dict[str, Any]]:
         """The first rows of a table, its column names in lower case; fewer where the file breaks off its own form."""

@@ -8,11 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ferclean.errors import FercleanError, few
+from ferclean.errors import few
 from ferclean.evidence.labels import EXPRESSIONS, find_class
 from ferclean.sources.cards import load_card
-from ferclean.sources.glimpse import TABLES, Glimpse
-from ferclean.sources.tabular import header_of
+from ferclean.sources.glimpse import Glimpse
 
 _LISTS = (
     ".txt", ".lst", ".json", ".jsonl", ".xml", ".yaml", ".xlsx", ".xls", ".mat", ".npy", ".npz", ".h5", ".hdf5", ".pkl",
@@ -33,17 +32,6 @@ def remarks(glimpse: Glimpse) -> Iterator[str]:
                 "`label`, and ingest that with card table"
             )
             return
-
-
-def refused_tables(glimpse: Glimpse) -> Iterator[str]:
-    """Why tables are none that can be read, in the words in which `ingest` refuses them."""
-    for folder in glimpse.folders:
-        for name in glimpse.files(folder):
-            if name.lower().endswith(TABLES):
-                try:
-                    header_of(glimpse.path(folder / name))
-                except FercleanError as error:
-                    yield str(error)
 
 
 def lists(glimpse: Glimpse) -> str:

@@ -10,8 +10,11 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from ferclean import sources
+from ferclean.bundled_files import known_cards
 from ferclean.errors import BadDataError
 from ferclean.parts.recognised import recognise, sure
+from ferclean.sources import glimpse
+from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Glimpse
 from tests.layouts import put
 from tests.made_sets import fer_row, write_csv, write_fer2013
@@ -151,3 +154,20 @@ def test_a_look_says_what_it_passed_over(faces: list[bytes], tmp_path: Path, mon
     monkeypatch.setattr(os, "scandir", lambda path: real(tmp_path / "gone"))
     with pytest.raises(BadDataError, match="cannot be read: No such file"):
         Glimpse(tmp_path)
+
+
+def test_a_look_opens_a_table_once_and_asks_few_names_whose_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, [b"x"], [f"some/{part}/{n}.jpg" for part in "abcde" for n in range(150)])
+    for name in ("some/one.csv", "some/two.csv"):
+        (tmp_path / name).write_text("a;b\n1;2\n", encoding="utf-8")
+    opened, asked = [], []
+    header_of, told_by = glimpse.header_of, Card.told_by
+    monkeypatch.setattr(glimpse, "header_of", lambda path: opened.append(path.name) or header_of(path))
+    monkeypatch.setattr(Card, "told_by", lambda self, name: asked.append(name) or told_by(self, name))
+    with pytest.raises(BadDataError, match="name no expressions"):
+        recognise(tmp_path)
+    assert sorted(opened) == ["one.csv", "two.csv"]
+    named = sum(bool(load_card(name).naming) for name in known_cards())
+    assert 750 < len(asked) <= named * (200 + 5 * 150)  # of the folder, and of each in it
