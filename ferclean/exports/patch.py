@@ -122,7 +122,7 @@ def header(content: Content, lines: int) -> dict[str, Any]:
     return {
         "format": FORMAT, "format_version": FORMAT_VERSION, "written_by": f"ferclean {ferclean.__version__}",
         "about": {name: public_words(str(about.card.get(name) or "")) for name in ABOUT},
-        "dataset": printable(about.name), "licence": printable(about.licence),
+        "dataset": public_name(about.name), "licence": public_name(about.licence),
         "classes": list(about.classes), "perceptual": PERCEPTUAL,
         "since": {"release": content.since, "content": since},
         "sources": [
@@ -154,6 +154,15 @@ def public_reason(reason: Any) -> str | None:
     if text.startswith("quarantined: "):
         text = reason_kind(text)
     return printable(re.sub(r"(decision: \w+) by .*", r"\1", text, flags=re.DOTALL))[:MOST_WORDS]
+
+
+def public_name(text: str) -> str:
+    """A set's or a licence's name as a header holds it: one line, never empty.
+
+    >>> public_name("a\\nb"), public_name("")
+    ('a\\\\nb', 'unknown')
+    """
+    return printable(text)[:MOST_WORDS] or "unknown"
 
 
 def public_words(text: str) -> str:

@@ -166,6 +166,7 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
     about_sources = (
         "a list of releases, each with its name, version, policy, fingerprint, content, rules and given counts alone"
     )
+    _check_whole(found.get("sources"), where)
     header = {
         "format": read("format", _is_name, FORMAT), "format_version": read("format_version", bool, "1"),
         "written_by": read("written_by", _is_name, "the name of a program"),
@@ -184,6 +185,16 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
             "use the ferclean that wrote it"
         )
     return header
+
+
+def _check_whole(sources: Any, where: str) -> None:
+    """Raises BadDataError for a release of which something is not told."""
+    for one in sources if isinstance(sources, list) else ():
+        if isinstance(one, dict) and (lacking := sorted(_SOURCE - one.keys())):
+            raise BadDataError(
+                f"{where}: of the release {_shown(one.get('release'))} it lacks {', '.join(lacking)}, as patches of an "
+                "earlier ferclean do: make it again (`ferclean export --form patch --release NAME`, then merge again)"
+            )
 
 
 def _line(found: Mapping[str, Any], number: int, classes: Sequence[str], a_class: str, where: str) -> Line:
@@ -232,13 +243,7 @@ class _Reader:
         value = self._found[name]
         try:
             fits = bool(good(value))
-        except (
-            AttributeError,
-            TypeError,
-            ValueError,
-            OverflowError,
-            KeyError,
-        ):  # another kind of value than any that fits
+        except (AttributeError, TypeError, ValueError, OverflowError, KeyError):  # of another kind than any that fits
             fits = False
         if not fits:
             nearest = f"; {among(value, SPLITS)}" if name == "split" and isinstance(value, str) else ""

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ferclean.errors import BadDataError, UsageError, among, few
 from ferclean.exports.content import ORIGINAL, write_csv
-from ferclean.exports.patch import FROM_PATCH, RULES, public_keys
+from ferclean.exports.patch import FROM_PATCH, RULES, public_keys, public_name
 from ferclean.files import check_absent, whole_file
 from ferclean.missing import is_missing
 from ferclean.parts.changelog import items_of
@@ -139,7 +139,7 @@ def apply(
     kinds, original = Counter(row["what"] for row in undone), original_items(table)
     same, differs = _leads_to(read) == content, None
     if not same and not undone:
-        here = {"dataset": get_dataset(ws).name, "fingerprint": made.release.fingerprint}
+        here = {"dataset": public_name(get_dataset(ws).name), "fingerprint": made.release.fingerprint}
         here |= {"given": counts_of(original, classes)["before"]}
         leads_on = onto is None or (onto == ORIGINAL and since[1] is None) or content_digest(before) == since[1]
         differs = _differs(read, here, by, renamed, None if leads_on else onto)

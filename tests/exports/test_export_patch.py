@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from small_workspace import decide, shared, small
 from ferclean.cli import run
 from ferclean.errors import UsageError
 from ferclean.exports.content import read_content
-from ferclean.exports.patch import FILE, changed_items, leads_out, public_key, public_keys
+from ferclean.exports.patch import FILE, MOST_WORDS, changed_items, header, leads_out, public_key, public_keys
+from ferclean.parts.patch_file import read_patch
 from ferclean.steps.apply import apply
 from ferclean.steps.export import export
 from ferclean.steps.release import release
@@ -74,6 +76,15 @@ def test_a_key_that_is_a_place_on_a_disk_leaves_its_last_name_and_two_stay_two(t
     assert [one["source_key"] for one in lines] == ["a.png", "fear/b.png", "c-1e703cdba4f3.png"]
     done = apply(ws, tmp_path / "patch", name="again")
     assert (done.same, done.undone) == (True, [])
+
+
+@pytest.mark.parametrize("words", ["no " * 1000, ""])
+def test_a_licence_and_a_name_of_any_length_are_read_again(words: str, tmp_path: Path) -> None:
+    content = read_content(shared(released=True).ws, "v1", "decided_test")
+    content = replace(content, dataset=replace(content.dataset, licence=words, name=words))
+    (tmp_path / FILE).write_text(json.dumps(header(content, 0)) + "\n", "ascii")
+    told = read_patch(tmp_path).header
+    assert told["licence"] == told["dataset"] == (words[:MOST_WORDS] or "unknown")
 
 
 @given(st.lists(st.text(alphabet="a./", min_size=1), unique=True))
