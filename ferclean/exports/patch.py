@@ -197,13 +197,13 @@ def public_key(key: str) -> str:
     >>> public_key("train/fear/a.png"), public_key("/home/ada/a.png"), public_key("C:..\\\\a.png"), public_key("..")
     ('train/fear/a.png', 'a.png', 'a.png', 'unnamed')
     """
-    if not leads_out(key):
+    if not key_leads_out(key):
         return key
     last = re.split(r"[\\/:]", key)[-1]
     return "unnamed" if last in ("", "..") else last
 
 
-def leads_out(key: str) -> bool:
+def key_leads_out(key: str) -> bool:
     """Whether a key is an absolute path or climbs out of a folder, on any system."""
     parts = re.split(r"[\\/]", key)
     home = key.startswith("~") and len(parts) > 1

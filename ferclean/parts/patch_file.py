@@ -16,7 +16,7 @@ from typing import Any
 
 from ferclean.derived import first_line
 from ferclean.errors import BadDataError, UsageError, among, few
-from ferclean.exports.patch import ABOUT, FILE, FORMAT, FORMAT_VERSION, MOST_WORDS, RULES, leads_out
+from ferclean.exports.patch import ABOUT, FILE, FORMAT, FORMAT_VERSION, MOST_WORDS, RULES, key_leads_out
 from ferclean.exports.soft_targets import DIGITS
 from ferclean.printable import printable
 from ferclean.recognition.perceptual import NAME as PERCEPTUAL
@@ -163,9 +163,7 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
             f"ferclean that wrote it ({_shown(found.get('written_by'))}), or a newer one"
         )
     read = _Reader(found, where)
-    about_sources = (
-        "a list of releases, each with its name, version, policy, fingerprint, content, rules and given counts alone"
-    )
+    about_sources = "releases, each with its name, version, policy, fingerprint, content, rules and given counts alone"
     _check_whole(found.get("sources"), where)
     header = {
         "format": read("format", _is_name, FORMAT), "format_version": read("format_version", bool, "1"),
@@ -282,7 +280,7 @@ def _is_words(value: Any) -> bool:
 def _is_key(value: Any) -> bool:
     """A file's name may hold line breaks, too; everything shows them as escapes."""
     value.encode("utf-8")
-    return 0 < len(value) <= 4096 and "\0" not in value and not leads_out(value)
+    return 0 < len(value) <= 4096 and "\0" not in value and not key_leads_out(value)
 
 
 def _is_hash(value: Any) -> bool:

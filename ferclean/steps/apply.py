@@ -220,7 +220,8 @@ def _against(line: Line, given: str | None, decision: Mapping[Any, Any], ambiguo
     told, wanted = (label if included else None), (line.label if line.included else None)
     if told == wanted and (line.weight == 1 or not included):
         return None
-    return f"decided here: {decision['action']} ({told or 'left out'}); --prefer PATCH lets the patch go first"
+    at = f", weight 1, where the patch has {line.weight:g}" if told == wanted else ""
+    return f"decided here: {decision['action']} ({told or 'left out'}{at}); --prefer PATCH lets the patch go first"
 
 
 def _differs(

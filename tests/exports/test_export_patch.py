@@ -16,7 +16,7 @@ from small_workspace import decide, shared, small
 from ferclean.cli import run
 from ferclean.errors import UsageError
 from ferclean.exports.content import read_content
-from ferclean.exports.patch import FILE, MOST_WORDS, changed_items, header, leads_out, public_key, public_keys
+from ferclean.exports.patch import FILE, MOST_WORDS, changed_items, header, key_leads_out, public_key, public_keys
 from ferclean.parts.patch_file import read_patch
 from ferclean.steps.apply import apply
 from ferclean.steps.export import export
@@ -97,7 +97,7 @@ def test_different_keys_stay_different(keys: list[str]) -> None:
 @given(st.text(alphabet="a.~/\\\\:C é", min_size=1))
 def test_no_key_that_is_passed_on_leads_out_of_a_folder(key: str) -> None:
     assert public_key(key)
-    assert not leads_out(public_key(key))
+    assert not key_leads_out(public_key(key))
     assert public_key(public_key(key)) == public_key(key)
 
 

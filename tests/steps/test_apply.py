@@ -207,6 +207,12 @@ def test_upon_a_release_of_ones_own_only_what_it_does_not_contradict_is_done(pat
     # a decision here that no release holds goes before a patch, too, unless that is preferred
     assert set(lines_of(apply(ws, patch, dry_run=True))) == {KEYS[0], KEYS[4]}
     assert apply(ws, patch, prefer=patch, dry_run=True).undone == []
+    # also where the label is the same, and the patch lets it count for less
+    told = [json.loads(line) for line in (patch / FILE).read_text("ascii").splitlines()]
+    told = [one | {"label": "fear", "weight": 0.5} if one.get("source_key") == KEYS[4] else one for one in told]
+    (tmp_path / FILE).write_text("".join(json.dumps(one) + "\n" for one in told), "ascii")
+    less = lines_of(apply(ws, tmp_path / FILE, onto="own", dry_run=True))[KEYS[4]]
+    assert less.startswith("decided here: keep (fear, weight 1, where the patch has 0.5); --prefer PATCH")
 
 
 def test_what_differs_outside_the_patch_is_told(

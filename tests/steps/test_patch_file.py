@@ -126,7 +126,7 @@ def test_a_hostile_line_is_refused_with_its_number(tmp_path: Path, line: Any, sa
         (lambda head: head | {"sources": [{"release": "v1"}, 1]}, "of the release 'v1' it lacks content, finger"),
         (
             lambda head: head | {"sources": [{k: v for k, v in head["sources"][0].items() if k != "given"}]},
-            "of the release 'v1' it lacks given, as patches of an earlier .*: make it again .`ferclean export --form pa",
+            "of the release 'v1' it lacks given, as patches of an earlier .*: make it again .`ferclean export --form",
         ),
         (lambda head: head | {"lines": -1}, "lines is -1"),
         (lambda head: head | {"lines": 3}, "has 2 lines after its header, which says 3: it was cut off"),
