@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from threading import Event
 
 from ferclean import extras
 from ferclean.errors import BadDataError, FercleanError, UsageError
@@ -24,6 +27,8 @@ _SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".md", ".t
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MARK, _COMING = ".commit", ".fetching"
 _AT_ONCE, _BLOCK = 8, 64
+_STILL = 3600
+"""Seconds without a byte after which a fetch is taken for broken off."""
 
 
 def is_address(path: str | Path) -> bool:
@@ -74,7 +79,7 @@ def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tup
         try:
             _bring(names, fetch, Admission(f"hf://{repo}", caps))
         except BadDataError:
-            shutil.rmtree(coming)
+            shutil.rmtree(coming, ignore_errors=True)
             raise
     except HFValidationError as error:
         raise UsageError(f"{repo!r} cannot name a repository: {_line(error, token)}") from None
@@ -96,13 +101,31 @@ def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tup
 
 
 def keep_only(place: Path) -> None:
-    """Remove what is here of other commits of the set at `place`, which was taken in."""
+    """Remove what is here of other commits of the set at `place`, which was taken in.
+
+    What another process fetches stays, and so does what cannot be removed: the set is taken in all the same.
+    """
     repo = place.name.rpartition("-")[0]
     for other in place.parent.iterdir():
         name, _, commit = other.name.removesuffix(_COMING).rpartition("-")
-        if other != place and name == repo and _COMMIT.fullmatch(commit):
+        if other == place or name != repo or not _COMMIT.fullmatch(commit):
+            continue
+        if other.name.endswith(_COMING) and _is_coming(other):
+            continue
+        try:
             (other / _MARK).unlink(missing_ok=True)  # first what says that it is whole
-            shutil.rmtree(other)
+        except OSError:
+            continue  # it stays, and whole
+        shutil.rmtree(other, ignore_errors=True)
+
+
+def _is_coming(folder: Path) -> bool:
+    """Whether anything came into it of late, as where a process still fetches."""
+    after = time.time() - _STILL
+    try:
+        return any(one.lstat().st_mtime > after for one in chain([folder], folder.rglob("*")))
+    except OSError:
+        return True  # what changes under a look is at work
 
 
 def _plain(repo: str) -> str:
@@ -128,14 +151,33 @@ def _wanted(repo: str, sizes: dict[str, int], caps: Caps) -> list[str]:
 
 
 def _bring(names: list[str], fetch: Callable[[str], str], admission: Admission) -> None:
-    """Fetch files side by side, and count what came. Raises BadDataError beyond a cap."""
+    """Fetch files side by side, and count each as it came; none is begun after one that fails.
+
+    Raises BadDataError beyond a cap.
+    """
+
+    stopped = Event()
+
+    def bring(name: str) -> None:
+        if stopped.is_set():
+            return
+        try:
+            size = Path(fetch(name)).stat().st_size
+            admission.check_file(name, size)
+            admission.count_bytes(size)
+        except Exception:
+            stopped.set()
+            raise
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for start in range(0, len(names), _BLOCK):
-            part = names[start : start + _BLOCK]
-            for name, file in zip(part, list(pool.map(fetch, part)), strict=True):
-                size = Path(file).stat().st_size
-                admission.check_file(name, size)
-                admission.count_bytes(size)
+            part = [pool.submit(bring, name) for name in names[start : start + _BLOCK]]
+            try:
+                for done in as_completed(part):
+                    done.result()
+            finally:
+                for one in part:
+                    one.cancel()
 
 
 def _line(error: Exception, token: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,9 +96,13 @@ def test_what_is_here_goes_when_a_newer_commit_was_taken_in_and_not_before(there
         else:
             ingest(ws, "hf", f"hf://{REPO}", dry_run=True)
         assert (old / "data/train-00000-of-00001.parquet").read_bytes() == shard(0)
+    for number in (3, 4):  # one that another process fetches, one that broke off long ago
+        (old.parent / f"ada--faces-{str(number) * 40}.fetching").mkdir()
+    os.utime(old.parent / f"ada--faces-{'4' * 40}.fetching", (0, 0))
     done = ingest(ws, "hf", f"hf://{REPO}")
     assert (done.changed, done.unchanged, get_dataset(ws).card["version"]) == (2, 2, f"{REPO}@{commit}")
-    assert [path.name for path in (ws.root / "hub").iterdir()] == [f"ada--faces-{commit}"]
+    left = {f"ada--faces-{commit}", f"ada--faces-{'3' * 40}.fetching"}
+    assert {path.name for path in (ws.root / "hub").iterdir()} == left
 
 
 def test_the_caps_hold_for_the_hub_also_where_it_lies_about_sizes(there: Hub, tmp_path: Path) -> None:
@@ -113,6 +118,12 @@ def test_the_caps_hold_for_the_hub_also_where_it_lies_about_sizes(there: Hub, tm
     with pytest.raises(BadDataError, match="more than 1e-06 GB come out of it"):
         fetched(f"hf://{REPO}", tmp_path / "hub", caps=Caps(gigabytes=1e-6))
     assert list((tmp_path / "hub").iterdir()) == []
+    there.files[REPO] = {f"{n}.txt": b"0" * 2000 for n in range(20)}
+    for caps in (Caps(gigabytes=1e-6), Caps(file_gigabytes=1e-6)):
+        there.downloads.clear()
+        with pytest.raises(BadDataError, match="more than 1e-06 GB"):
+            fetched(f"hf://{REPO}", tmp_path / "hub", caps=caps)
+        assert len(there.downloads) <= 8  # those that ran when the first one was counted
     there.commit = "../../../up"
     with pytest.raises(BadDataError, match="names no commit of ada/faces"):
         fetched(f"hf://{REPO}", tmp_path / "hub")
