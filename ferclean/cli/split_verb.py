@@ -30,8 +30,8 @@ def split(
     by: Annotated[
         str | None,
         typer.Option(
-            help="The attribute that tells people, who are never parted; default the one called person, identity or "
-            "subject; `copies` keeps together nothing but copies."
+            help="The attribute that tells people, who are never parted; default the one called person, subject, "
+            "identity, actor or speaker (or person_id ...); `copies` keeps together nothing but copies."
         ),
     ] = None,
     balance: Annotated[

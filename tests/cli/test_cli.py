@@ -17,9 +17,10 @@ from disks import read_only
 from small_workspace import small
 
 from ferclean import __version__
-from ferclean.cli import VERBS, data_verbs, run
+from ferclean.cli import VERBS, data_verbs, run, split_verb
 from ferclean.cli.plumbing import Session, read_settings, split_global_options
 from ferclean.errors import FercleanError
+from ferclean.evidence.attributes import PEOPLE
 from ferclean.sources.cards import layouts
 from tests.loaded import loaded
 
@@ -56,6 +57,13 @@ def test_help_of_ingest_names_every_layout_that_takes_an_option_of_few() -> None
             named[option.name] = set(first.split(", "))
     assert named == {name: takers[name] for name in named}
     assert {"images", "label_column", "image_column", "key_column"} <= set(named)
+
+
+def test_help_of_split_names_every_attribute_that_is_taken_for_people() -> None:
+    by = inspect.signature(split_verb.split, eval_str=True).parameters["by"]
+    told = set(re.findall(r"\w+", get_args(by.annotation)[-1].help))
+    assert {name.removesuffix("_id") for name in PEOPLE} <= told
+    assert "person_id" in told
 
 
 def test_the_fixed_verbs_exist() -> None:
