@@ -198,7 +198,8 @@ def patch_names(patches: Sequence[Patch]) -> list[str]:
 
 def _renamed(claims: Mapping[Sample, Sequence[Claim]]) -> list[list[Sample]]:
     """The samples of one picture, given label and split that have no patch in common and of which different things are
-    said; a list for each such picture. The time is in proportion to the lines."""
+    said; a list for each such picture. The time is in proportion to the lines, for each picture to the square of the
+    different sets of patches that hold a name of it, too: three of two patches, seven of three."""
     alike: dict[tuple[Any, ...], dict[frozenset[int], list[Sample]]] = {}
     often = Counter(
         digest for said in claims.values() for digest in {one for _, line in said for one in _digests(line)}
