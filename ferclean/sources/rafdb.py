@@ -214,7 +214,7 @@ def _images(places: Places) -> dict[str, str]:
     for folder in places.folders:
         own = [file.name for file in places.lists if file.parent == places.base / folder]
         with os.scandir(places.base / folder) as entries:
-            names = [entry.name for entry in entries if entry.name not in own and not entry.is_dir()]
+            names = [entry.name for entry in entries if entry.name not in own and not _is_folder(entry)]
         for name in sorted(names, key=lambda name: (not os.path.splitext(name)[0].endswith(places.tail), name)):
             image = name.lower().endswith(IMAGE_SUFFIXES)
             if not (folder or image or is_clutter(name)):
@@ -224,6 +224,11 @@ def _images(places: Places) -> dict[str, str]:
             # beside the list a place is a name, which may be the key of another file ("a.jpg" that of a.jpg.png)
             found[next(free for free in (key, name, place, f"./{place}") if free not in found)] = place
     return {key: found[key] for key in sorted(found, key=lambda key: found[key])}
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Without a look at the disk but for links; one that leads to itself, which `is_dir` does not bear, is none."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _attributes(base: Path, key: str, card: Card) -> dict[str, object]:

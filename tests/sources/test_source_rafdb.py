@@ -253,6 +253,7 @@ def test_beside_the_list_of_a_flat_copy_only_pictures_are_the_sets(tmp_path: Pat
         (tmp_path / name).write_bytes(b"x")
     for name in ("Annotation", "train_00001"):
         (tmp_path / name).mkdir()
+    (tmp_path / "loop").symlink_to("loop")
     rows = rows_of(tmp_path)
     assert {row.relative_path for row in rows.values() if not row.ignored} == set(pictures)
     assert [key for key, row in rows.items() if row.ignored] == [".DS_Store"]
