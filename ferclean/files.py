@@ -199,13 +199,26 @@ def telling(path: Path, *, elsewhere: str = "") -> Iterator[None]:
         raise FercleanError(cannot_write(path, error, elsewhere=elsewhere)) from error
 
 
-def check_absent(path: Path, option: str, *, overwrite: bool | None = None) -> None:
+PAGE = b"<!doctype html"
+"""What every page begins with that ferclean writes."""
+
+_DATABASE = b"DUCK"  # from the eighth byte on
+
+
+def check_absent(path: Path, option: str, *, overwrite: bool | None = None, begins: bytes = b"") -> None:
     """Raise UsageError where the file that a user named with `option` would take the place of another one.
 
-    `overwrite`: what the verb's --overwrite says; None for a verb that has none. A folder never gives way to a file.
+    `overwrite`: what the verb's --overwrite says; None for a verb that has none. With it, too, a folder never gives way
+    to a file, nor a database (it may be the workspace's), nor what does not begin with `begins`, which is no earlier
+    one of its kind.
     """
     if path.is_dir():
         raise UsageError(f"{path} is a folder; name a file with {option}")
+    if overwrite and path.is_file():
+        with path.open("rb") as file:
+            head = file.read(max(12, len(begins)))
+        if head[8:12] == _DATABASE or (head and not head.startswith(begins)):
+            raise UsageError(f"{path} is another kind of file and is left as it is; name another file with {option}")
     if os.path.lexists(path) and not overwrite:
         mend = "" if overwrite is None else "pass --overwrite, or "
         raise UsageError(f"{path} exists and is left as it is; {mend}name another file with {option}")

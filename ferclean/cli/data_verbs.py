@@ -15,7 +15,7 @@ from ferclean.cli import completion, recognising, score_verbs
 from ferclean.cli.options import Device, Force, Overwrite, Seed, names, refuse_others
 from ferclean.cli.plumbing import Session, add_verbs, quoted
 from ferclean.errors import UsageError
-from ferclean.files import check_absent
+from ferclean.files import PAGE, check_absent
 
 
 def add_to(app: typer.Typer) -> None:
@@ -207,7 +207,7 @@ def doctor(
 
     session: Session = context.obj
     if html is not None:
-        check_absent(html, "--html", overwrite=overwrite)
+        check_absent(html, "--html", overwrite=overwrite, begins=PAGE)
     if not fix:
         mending.refuse_without_fix(context)
     elif card is not None:

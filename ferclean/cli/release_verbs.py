@@ -14,7 +14,7 @@ from ferclean.cli import completion
 from ferclean.cli.options import Overwrite
 from ferclean.cli.plumbing import Session, add_verbs, quoted
 from ferclean.errors import UsageError
-from ferclean.files import check_absent
+from ferclean.files import PAGE, check_absent
 
 if TYPE_CHECKING:
     from ferclean.steps.release import ReleaseSummary
@@ -125,7 +125,7 @@ def diff(
 
     session: Session = context.obj
     if html is not None:
-        check_absent(html, "--html", overwrite=overwrite)
+        check_absent(html, "--html", overwrite=overwrite, begins=PAGE)
     elif faces is not None:
         raise UsageError("--faces says how many are on the page: say where that goes, with --html")
     ws = session.open()

@@ -120,7 +120,8 @@ def apply(
         before = items_of(ws, base, table)
         items, undone, by, renamed = _laid(ws, read, lines, chosen, table, before, progress, tell)
         content = content_digest(items)
-        config = _config(read, base, known) | {"dataset": get_dataset(ws).name, "content": content}
+        config = _config(read, base, known, asked=onto is not None)
+        config |= {"dataset": get_dataset(ws).name, "content": content}
         plan = Plan(
             policy=config["policy"],
             threshold=config["threshold"],
@@ -270,8 +271,12 @@ def _base(since: tuple[str, str | None], known: Sequence[Release]) -> str:
     release, content = since
     if content is None:
         return ORIGINAL
+    said = [one.name for one in known if one.config.get("content") == content]
+    if said:
+        return said[-1]
     for one in reversed(known):
-        if content in (one.config.get("content"), one.config.get("patch", {}).get("leads_to")):
+        by = one.config.get("patch", {})
+        if by.get("leads_to") == content and not by.get("asked"):  # upon what somebody named it may lack much
             return one.name
     raise UsageError(
         f"the patch leads on from the release {release!r}, and none here says the same: apply the patch of "
@@ -279,13 +284,13 @@ def _base(since: tuple[str, str | None], known: Sequence[Release]) -> str:
     )
 
 
-def _config(patches: Sequence[Patch], base: str, known: Sequence[Release]) -> dict[str, Any]:
-    """What is recorded of where a release comes from; by which rules, where all of them had the same; by which splits
-    the release below is divided, which this one is too."""
+def _config(patches: Sequence[Patch], base: str, known: Sequence[Release], *, asked: bool) -> dict[str, Any]:
+    """What is recorded of where a release comes from, and whether somebody asked for what it is laid upon; by which
+    rules, where all of them had the same; by which splits the release below is divided, which this one is too."""
     sources = [one for patch in patches for one in patch.sources]
     told = {
         "sources": sources, "dataset": patches[0].header["dataset"], "onto": base, "leads_to": _leads_to(patches),
-        "lines": sum(len(patch.lines) for patch in patches),
+        "lines": sum(len(patch.lines) for patch in patches), "asked": asked,
     }  # fmt: skip
     policy = "auto" if any(one["policy"] == "auto" for one in sources) else "decisions"
     divided = next((one.config["splits"] for one in known if one.name == base and one.config.get("splits")), None)

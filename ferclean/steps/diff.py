@@ -19,7 +19,7 @@ import pandas as pd
 from ferclean import __version__, extras
 from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
-from ferclean.files import check_absent, whole_file
+from ferclean.files import PAGE, check_absent, whole_file
 from ferclean.parts.changelog import LEFT_OUT, items_of
 from ferclean.parts.curating import changes, keys_of, moved, text
 from ferclean.parts.report_plots import face_uri
@@ -101,7 +101,7 @@ def write_page(ws: Workspace, found: ReleaseDiff, out: Path, *, faces: int = FAC
     Raises UsageError where something stands at `out` and `overwrite` is not set, FercleanError where the extra `report`
     is missing.
     """
-    check_absent(out, "--html", overwrite=overwrite)
+    check_absent(out, "--html", overwrite=overwrite, begins=PAGE)
     html = _page(ws, found, faces)
     with whole_file(out, elsewhere="choose another place with --html") as draft:
         draft.write_text(html, "utf-8")

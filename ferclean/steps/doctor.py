@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from ferclean.errors import BadDataError, OtherSetError, UsageError
-from ferclean.files import check_absent, whole_file
+from ferclean.files import PAGE, check_absent, whole_file
 from ferclean.health import card, copies, faces, order, orphans, page, people
 from ferclean.health.finding import SEVERITIES, Finding, finding
 from ferclean.parts import examined
@@ -175,7 +175,7 @@ def write_page(ws: Workspace, report: DoctorReport, out: Path, *, overwrite: boo
     Raises UsageError where something stands at `out` and `overwrite` is not set, FercleanError where the extra `report`
     is missing.
     """
-    check_absent(out, "--html", overwrite=overwrite)
+    check_absent(out, "--html", overwrite=overwrite, begins=PAGE)
     html = page.page(ws, samples.get_samples(ws, include_quarantined=True), report.findings)
     with whole_file(out, elsewhere="choose another place with --html") as draft:
         draft.write_text(html, "utf-8")

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ferclean import __version__, extras
 from ferclean.errors import FercleanError
-from ferclean.files import check_absent, whole_file
+from ferclean.files import PAGE, check_absent, whole_file
 from ferclean.missing import is_missing
 from ferclean.parts import examined, report_plots
 from ferclean.progress import Progress, silent
@@ -60,7 +60,7 @@ def report(
     """
     extras.require("report", "the report")
     if out is not None:
-        check_absent(out, "--out", overwrite=overwrite)
+        check_absent(out, "--out", overwrite=overwrite, begins=PAGE)
     made = page(ws, faces=faces, truth=truth, progress=progress)
     target = out if out is not None else ws.reports / "report.html"
     with whole_file(target, elsewhere="choose another place with --out") as draft:

@@ -22,6 +22,8 @@ _CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions":
 _NAME = "ferclean"
 """What the database is called inside an engine: as DuckDB itself calls the file of a workspace."""
 
+_MOST_IDLE = 4  # an engine has a thread per core
+
 _Key = tuple[int, str, bool]  # process, file, whether it is only read
 
 
@@ -82,7 +84,7 @@ class Connection:
                 if not isinstance(error, duckdb.Error) or isinstance(error, duckdb.InterruptException):
                     raise
             finally:
-                if engine.spoilt:
+                if engine.spoilt or len(_idle) == _MOST_IDLE:
                     engine.base.close()
                 else:
                     _idle.append(engine.base)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
 from ferclean.exports.patch import FILE
 from ferclean.parts.patch_file import read_patch
-from ferclean.steps.apply import ApplySummary, apply
+from ferclean.steps.apply import ApplySummary, _base, apply
 from ferclean.steps.diff import diff
 from ferclean.steps.export import export
 from ferclean.steps.release import release
@@ -234,6 +235,16 @@ def test_other_classes_are_refused_and_another_order_of_them_is_none(patch: Path
     apply(turned, patch)
     soft = [one for one in get_release_items(turned, "v1")["soft_label"] if one is not None]
     assert [list(one) for one in soft] == [[0.0, 0.75, 0.25]]
+
+
+def test_a_patch_leads_on_from_what_says_the_same_before_what_was_made_of_its_patch() -> None:
+    said = SimpleNamespace(name="v1", config={"content": "a"})
+    partly = SimpleNamespace(name="mine", config={"content": "b", "patch": {"leads_to": "a", "asked": False}})
+    elsewhere = SimpleNamespace(name="else", config={"content": "c", "patch": {"leads_to": "a", "asked": True}})
+    assert _base(("v1", "a"), [said, partly, elsewhere]) == "v1"
+    assert _base(("v1", "a"), [partly, elsewhere]) == "mine"
+    with pytest.raises(UsageError, match="none here says the same"):
+        _base(("v1", "a"), [elsewhere])
 
 
 def test_a_taken_name_is_not_taken_again(patch: Path, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_the_page_stands_alone_and_names_what_was_found(judged_folder: Path, tmp
 
 def test_without_faces_no_pixel_is_in_the_page(judged_folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    page.write_text("somebody's")
+    page.write_text("<!doctype html>an earlier one")
     with pytest.raises(UsageError, match="pass --overwrite"):
         report(Workspace.open(judged_folder), out=page, faces=0)
     report(Workspace.open(judged_folder), out=page, overwrite=True, faces=0)

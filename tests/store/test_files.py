@@ -13,7 +13,8 @@ from disks import fill, small_disk
 
 from ferclean import files
 from ferclean.errors import FercleanError, UsageError
-from ferclean.files import DRAFT, check_absent, whole_file, whole_files, whole_folder
+from ferclean.files import DRAFT, PAGE, check_absent, whole_file, whole_files, whole_folder
+from ferclean.store.workspace import Workspace
 
 WRITER = """
 import os, signal, sys
@@ -205,6 +206,13 @@ def test_a_file_that_a_user_named_takes_no_others_place_unless_told(tmp_path: Pa
     with pytest.raises(UsageError, match="pass --overwrite, or name another"):
         check_absent(file, "--out", overwrite=False)
     check_absent(file, "--out", overwrite=True)
+    with pytest.raises(UsageError, match="another kind of file and is left as it is"):
+        check_absent(file, "--out", overwrite=True, begins=PAGE)
+    file.write_bytes(PAGE + b"><html>")
+    check_absent(file, "--out", overwrite=True, begins=PAGE)
+    database = Workspace.create(tmp_path / "W").database
+    with pytest.raises(UsageError, match="another kind of file and is left as it is"):
+        check_absent(database, "--csv", overwrite=True)
     # a link to nowhere is something that stands there, too
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="exists"):
