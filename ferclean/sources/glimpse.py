@@ -80,8 +80,9 @@ class Glimpse:
         waiting = [(TOP, 0)]
         while waiting and len(self.folders) < _FOLDERS:
             folder, depth = waiting.pop(0)
+            if not self._list(folder):
+                continue
             self.folders.append(folder)
-            self._list(folder)
             below = self._below[folder]
             alone = len(below) == 1 and not self._files[folder]  # a folder around a folder is no step
             if depth < _DEPTH or alone:
@@ -104,7 +105,12 @@ class Glimpse:
         if why not in self._passed_over:
             self._passed_over.append(why)
 
-    def _list(self, folder: PurePosixPath) -> None:
+    def _cannot_read(self, what: PurePosixPath) -> None:
+        if str(what) not in self._unreadable:
+            self._unreadable.append(str(what))
+
+    def _list(self, folder: PurePosixPath) -> bool:
+        """Whether it could be listed; one that could not is as if it were not there, but for `unseen`."""
         files: list[str] = []
         below: list[str] = []
         try:
@@ -122,9 +128,11 @@ class Glimpse:
         except OSError as error:
             if folder == TOP:
                 raise BadDataError(f"{self.root} cannot be read: {error.strerror}") from None
-            files, below = [], []
-            self._unreadable.append(str(folder))
+            self._below[folder.parent].remove(folder.name)
+            self._cannot_read(folder)
+            return False
         self._files[folder], self._below[folder] = sorted(files), sorted(below)
+        return True
 
     def path(self, inner: PurePosixPath) -> Path:
         """Where something below lies; for the top, the path that was asked about."""
@@ -167,6 +175,9 @@ class Glimpse:
                 self._headers[file] = [column.strip().lower() for column in header_of(self.path(file))]
             except FercleanError as error:
                 self._headers[file] = str(error)
+            except OSError as error:
+                self._headers[file] = f"{self.path(file)} cannot be read: {error.strerror}"
+                self._cannot_read(file)
         return self._headers[file]
 
     def rows(self, file: PurePosixPath, columns: list[str], count: int = _ROWS) -> list[dict[str, Any]]:
@@ -191,7 +202,9 @@ class Glimpse:
         """The first elements of a JSON file (`json_files.elements_of`); fewer where it breaks off its own form."""
         if file not in self._elements:
             found: list[tuple[str | None, Any]] = []
-            with suppress(FercleanError):  # something else under such a name, which `ingest` refuses in its own words
+            with suppress(
+                FercleanError, OSError
+            ):  # something else under such a name, which `ingest` refuses in its own words
                 for element in islice(elements_of(self.path(file)), count):
                     found.append(element)  # noqa: PERF402 - what came before an error stays
             self._elements[file] = found
@@ -200,9 +213,13 @@ class Glimpse:
     def text(self, file: PurePosixPath) -> str:
         """The beginning of a text file, in whole lines; "" where there is no such file."""
         path = self.path(file)
-        if not path.is_file():
+        if not os.path.isfile(path):  # which a folder that nobody may enter does not end
             return ""
-        with path.open("rb") as handle:
-            start = handle.read(_TEXT)
+        try:
+            with path.open("rb") as handle:
+                start = handle.read(_TEXT)
+        except OSError:
+            self._cannot_read(file)
+            return ""
         text = start.decode("utf-8-sig", "replace")
         return text if len(start) < _TEXT else text.rpartition("\n")[0]

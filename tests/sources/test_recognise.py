@@ -146,6 +146,7 @@ def test_a_look_says_what_it_passed_over(faces: list[bytes], tmp_path: Path, mon
     assert Glimpse(tmp_path).unseen == (
         " (40 folders of one are looked into, wide_one/a07 cannot be read: name the folder that holds the set)"
     )
+    assert "a07" not in Glimpse(tmp_path).subfolders(PurePosixPath("wide_one"))
     assert [guess.path for guess in recognise(tmp_path)] == [tmp_path / "set"]
     for bound in ("_FOLDERS", "_ENTRIES"):
         monkeypatch.setattr(f"ferclean.sources.glimpse.{bound}", 2)
