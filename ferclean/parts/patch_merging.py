@@ -77,11 +77,9 @@ def preferred(patches: Sequence[Patch], prefer: str | Path | None) -> int | str 
     """The place of the patch that is preferred, or PEOPLE. Raises UsageError for anything else."""
     if prefer is None or prefer == PEOPLE:
         return None if prefer is None else PEOPLE
-    asked = Path(prefer)
+    asked = Path(prefer).resolve()
     for place, patch in enumerate(patches):
-        if asked in (patch.path, patch.path.parent) or asked.absolute() in (
-            patch.path.absolute(), patch.path.absolute().parent,
-        ):  # fmt: skip
+        if asked in (patch.path.resolve(), patch.path.parent.resolve()):
             return place
     known = [PEOPLE, *(str(patch.path) for patch in patches)]
     raise UsageError(f"--prefer {prefer}: no such patch is merged here; {among(str(prefer), known)}")

@@ -116,7 +116,7 @@ def apply(
     while True:
         known = list_releases(ws)  # before all that the new one rests on
         table = sample_table(ws, lists=(), lost_ok=True)
-        base = onto or _base(since, known)
+        base = _base(since, known) if onto is None else onto
         before = items_of(ws, base, table)
         items, undone, by, renamed = _laid(ws, read, lines, chosen, table, before, progress, tell)
         content = content_digest(items)

@@ -126,7 +126,8 @@ def test_contradictions_are_named_and_nothing_is_written_until_one_is_preferred(
     ):
         merge([ann, bo], tmp_path / "both")
     assert not (tmp_path / "both").exists()
-    for prefer, label in ((str(bo), "fear"), (str(ann / FILE), "sadness"), (PEOPLE, "sadness")):
+    around = str(ann / ".." / bo.name)
+    for prefer, label in ((str(bo), "fear"), (around, "fear"), (str(ann / FILE), "sadness"), (PEOPLE, "sadness")):
         done = merge([ann, bo], tmp_path / "both", prefer=prefer, overwrite=True)
         assert (done.lines, done.shared) == (2, 2)
         assert read_patch(tmp_path / "both").lines[1].label == label
