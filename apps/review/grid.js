@@ -67,12 +67,15 @@ class Grid extends Recorder {
   }
 
   // ---- the list -------------------------------------------------------------------------------------------------
-  filtered() { // what is chosen was chosen among other faces
+  addressed() { // a reload shows this list
     const address = new URL(location.href);
     for (const name of [...this.data.names, "sort"]) {
       if (this.params.get(name)) address.searchParams.set(name, this.params.get(name)); else address.searchParams.delete(name);
     }
     history.replaceState(history.state, "", address);
+  }
+  filtered() { // what is chosen was chosen among other faces
+    this.addressed();
     this.chosen.clear();
     this.sure();
     this.scroll.scrollTop = 0;
@@ -517,7 +520,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const went = (what) => setTriggerValue("went", JSON.stringify({ ...what, at: Date.now() }));
   if (was && was.root === root && !was.gone && was.data.store === data.store && was.data.turn === data.turn) {
     was.went = went;
-    if (data.heard < was.sent) return; // drawn before the page around heard of the latest choice
+    if (data.heard < was.sent) { // drawn before the page around heard of the latest choice, and so is its address
+      was.addressed();
+      return;
+    }
     if (!same(was.params, new URLSearchParams(data.address))) was.open(given);
     return;
   }

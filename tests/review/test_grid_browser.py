@@ -129,7 +129,7 @@ def test_a_filter_narrows_at_once_and_holds_in_the_address_and_on_the_review_pag
     counted(page, 47)
     page.get_by_label("File name contains").fill("face_001")
     counted(page, 7)
-    assert "name=face_001" in page.url
+    page.wait_for_url("**name=face_001**")
     page.reload()
     counted(page, 7)
     page.locator("#fc-tile-0").dblclick()
@@ -137,6 +137,28 @@ def test_a_filter_narrows_at_once_and_holds_in_the_address_and_on_the_review_pag
     page.wait_for_function("/1 . 7/.test(document.querySelector('.fc-caption')?.textContent)")
     page.get_by_role("radio", name="Grid").click()
     counted(page, 7)
+
+
+def test_the_address_is_that_of_the_latest_choice_whatever_the_page_around_heard_before(
+    screen: tuple[Any, Workspace],
+) -> None:
+    page, _ = screen
+    page.evaluate(
+        """() => {
+          window.__written = [];
+          for (const name of ["pushState", "replaceState"]) {
+            const write = history[name].bind(history);
+            history[name] = (state, title, to) => { window.__written.push(String(to)); write(state, title, to); };
+          }
+          const grid = window.__fercleanGrid;
+          grid.sent += 1;
+          grid.went({ n: grid.sent - 1, address: { name: "an_older_name" } });
+        }"""
+    )
+    page.wait_for_function("window.__written.some((one) => one.includes('an_older_name'))")
+    page.wait_for_url("**name=face_001**")
+    page.evaluate("window.__fercleanGrid.tell({})")
+    page.wait_for_function("window.__written.at(-1).includes('name=face_001')")
 
 
 def test_the_page_holds_what_is_on_the_screen_however_long_the_list(screen: tuple[Any, Workspace]) -> None:
