@@ -5,9 +5,11 @@ It changes no label, drops no row, and copies no file that can stay where it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from ferclean import hashes
@@ -39,6 +41,10 @@ class Intake:
     written: list[Path] = field(default_factory=list)
     """Pictures that this ingest has put into the workspace."""
 
+    @cached_property
+    def _real_root(self) -> str:
+        return os.path.realpath(self.root)
+
     @contextmanager
     def taking_back(self) -> Iterator[None]:
         """Remove them again when what happens inside fails: then nothing was stored."""
@@ -49,6 +55,10 @@ class Intake:
                 file.unlink(missing_ok=True)
             self.shelved.take_back()
             raise
+
+    def samples(self, keep: Callable[[str, bytes], None], rows: Sequence[SourceRow]) -> list[store.Sample]:
+        """`sample` of each row, in order."""
+        return [self.sample(keep, row) for row in rows]
 
     def sample(self, keep: Callable[[str, bytes], None], row: SourceRow) -> store.Sample:
         """The sample of a row, quarantined where anything is wrong; `keep` writes below the workspace's images."""
@@ -101,7 +111,7 @@ class Intake:
             return row.data, hashes.of_bytes(row.data), None
         if row.relative_path is None:
             return None, None, None if row.problem else "file: missing"
-        file, problem = contained_file(self.root, row.relative_path)
+        file, problem = contained_file(self.root, row.relative_path, real=self._real_root)
         if file is None:
             return None, None, problem
         try:

@@ -164,7 +164,7 @@ def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -
     if is_clutter(relative.name) or str(relative) in OWN_FILES:
         yield SourceRow(source_key=storable(str(relative)), split=split, ignored=True)
     elif not _is_folder(root / relative):
-        yield from _file(root, relative, card, None, split, "label: lies outside of a class folder")
+        yield _file(root, relative, card, None, split, "label: lies outside of a class folder")
     else:
         label = class_of(card, relative.name)
         problem = "label: missing" if is_unlabelled(relative.name) else f"label: unknown folder ({relative.name!r})"
@@ -174,9 +174,9 @@ def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -
 def _below(
     root: Path, folder: PurePosixPath, card: Card, label: str | None, split: str, problem: str | None, code: str | None
 ) -> Iterator[SourceRow]:
-    for name in sorted(_names(root / folder)):
+    for name, kind in _entries(root / folder):
         inner = folder / name
-        if _is_folder(root / inner) and not is_clutter(name):
+        if kind == "folder" and not is_clutter(name):
             if names_tell(card):
                 part = None if class_of(card, name) else card.split_of(name)
                 yield from _below(root, inner, card, label, part or split, problem, code)
@@ -189,7 +189,7 @@ def _below(
                 continue
             yield from _below(root, inner, card, label, split, problem, code)
         else:
-            yield from _file(root, inner, card, label, split, problem, code)
+            yield _file(root, inner, card, label, split, problem, code, plain=kind == "file")
 
 
 def _file(
@@ -200,12 +200,13 @@ def _file(
     split: str,
     problem: str | None,
     code: str | None = None,
-) -> Iterator[SourceRow]:
+    *,
+    plain: bool = False,
+) -> SourceRow:
+    """The row of what lies there; `plain` says that it is known for a file, in folders that were reached by no link."""
     key = storable(str(relative))
-    path = root / relative
     if is_clutter(relative.name) or (names_tell(card) and str(relative) in OWN_FILES):
-        yield SourceRow(source_key=key, split=split, ignored=True)
-        return
+        return SourceRow(source_key=key, split=split, ignored=True)
     told = card.told_by(relative.name) or {}
     if names_tell(card):
         code = told.get("label")
@@ -214,13 +215,13 @@ def _file(
             problem = f"label: not named as the files of {card.title} are" if code is None else "label: unknown code"
     if key != str(relative):
         problem = "file: the name is not UTF-8"
-    elif path.is_symlink() and path.is_dir():
+    elif not plain and os.path.islink(root / relative) and os.path.isdir(root / relative):
         problem = "file: link to a folder is not followed"
     elif relative.suffix and relative.suffix.lower() not in IMAGE_SUFFIXES:
         problem = f"file: not an image by its name ({relative.suffix})"
-    else:
+    elif not plain:
         problem = contained_file(root, str(relative))[1] or problem
-    yield SourceRow(
+    return SourceRow(
         source_key=key,
         split=split,
         given_label=label,
@@ -234,7 +235,7 @@ def _file(
 
 def _folders(folder: Path) -> list[str]:
     """The names of folders that may hold data, in order."""
-    return [name for name in sorted(_names(folder)) if _is_folder(folder / name) and not is_clutter(name)]
+    return [name for name, kind in _entries(folder) if kind == "folder" and not is_clutter(name)]
 
 
 def _names(folder: Path) -> list[str]:
@@ -242,6 +243,21 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError as error:
         raise BadDataError(f"{folder} cannot be read: {error.strerror}") from None
+
+
+def _entries(folder: Path) -> list[tuple[str, str]]:
+    """(name, "folder", "file" or "other") of all that lies there, in order; a link is neither folder nor file."""
+    try:
+        with os.scandir(folder) as there:
+            return sorted((one.name, _kind(one)) for one in there)
+    except OSError as error:
+        raise BadDataError(f"{folder} cannot be read: {error.strerror}") from None
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
 
 
 def _is_folder(path: Path) -> bool:

@@ -199,19 +199,19 @@ class Filling:
     def add(self, content_hash: str, pixels: np.ndarray) -> None:
         """Keep one picture, (channels, size, size) uint8, unless it is here."""
         with self._turn:
-            if content_hash not in self._waiting and not self._shelf.holds([content_hash])[0]:
-                self._waiting[content_hash] = pixels
+            self._waiting.setdefault(content_hash, pixels)
             if len(self._waiting) >= self._most:
                 self.flush()
 
     def flush(self) -> None:
         """Write what waits; the last call of whoever adds."""
-        if self._waiting:
-            names, before = list(self._waiting), self._shelf.parts()
-            part = self._shelf.put(names, np.stack(list(self._waiting.values())))
+        names, before = list(self._waiting), self._shelf.parts()
+        here = self._shelf.holds(names)
+        if fresh := [name for name, known in zip(names, here, strict=True) if not known]:
+            part = self._shelf.put(fresh, np.stack([self._waiting[name] for name in fresh]))
             if part.name not in before:
                 self._written.append(part)
-            self._waiting = {}
+        self._waiting = {}
 
     def take_back(self) -> None:
         """Remove the parts that were written here, each as a whole: none that was there before, or is gone already."""

@@ -223,6 +223,16 @@ def test_contained_files_are_real_files_below_the_root(tmp_path: Path) -> None:
     assert contained_file(root, str(root / "nothing.png")) == (None, "file: missing")
     assert kept_path(root, str(root / "nothing.png"), "file: missing") == "nothing.png"
     assert contained_file(root, "sub") == (None, "file: not a regular file")
+    (root / "inside").symlink_to(root / "sub")
+    (root / "outside").symlink_to(tmp_path / "setting")
+    (root / "sub/loop").symlink_to(root / "sub/loop")
+    os.mkfifo(root / "sub/pipe.png")
+    for base in (root, tmp_path / "alias"):
+        assert contained_file(base, "inside/b.png", real=str(root)) == (root / "sub/b.png", None)
+        assert contained_file(base, "outside/c.png") == (None, "file: symlink leaves the data set's folder")
+        assert contained_file(base, "sub/loop/b.png")[1] == f"file: cannot be followed ({os.strerror(40)})"
+        assert contained_file(base, "sub/pipe.png") == (None, "file: not a regular file")
+        assert contained_file(base, "a.png/b.png")[0] is None
     assert contained_file(root, "x" * 300)[1] == f"file: cannot be followed ({os.strerror(36)})"
 
 
