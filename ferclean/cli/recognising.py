@@ -34,7 +34,7 @@ def chosen(
     recognised.
     """
     from ferclean.parts.at_hand import at_hand
-    from ferclean.parts.recognised import recognise
+    from ferclean.parts.recognised import not_looked_at, recognise
     from ferclean.store.workspace import SOURCES
 
     with ExitStack() as stack:
@@ -42,7 +42,10 @@ def chosen(
             here = stack.enter_context(
                 at_hand(session.workspace / SOURCES, path, caps=caps, keep=keep, progress=progress)
             )
-        guess = _chosen(session, recognise(here.path), here, yes=yes)
+        guesses = recognise(here.path)
+        if (beside := not_looked_at(guesses)) and not session.quiet:
+            warn(f"note: {here.told(beside)}")
+        guess = _chosen(session, guesses, here, yes=yes)
         for sentence in here.notes:
             session.note(sentence)
         yield guess

@@ -16,7 +16,7 @@ from ferclean.errors import BadDataError, FercleanError, OtherSetError, UsageErr
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Guess
 
-__all__ = ["AUTO", "Guess", "or_what_it_is", "recognise", "sure", "the_sure_one"]
+__all__ = ["AUTO", "Guess", "not_looked_at", "or_what_it_is", "recognise", "sure", "the_sure_one"]
 
 AUTO = "auto"
 """In the place of a card: whatever `recognise` is sure of."""
@@ -44,6 +44,12 @@ def the_sure_one(guesses: list[Guess]) -> Guess:
         shown = "; ".join("ferclean ingest " + " ".join(map(quote, one.words())) for one in guesses)
         raise UsageError(f"it may be one of several data sets; say which: {shown}")
     return guess
+
+
+def not_looked_at(guesses: list[Guess]) -> str:
+    """The sentence about what lies beside the sets and was passed over, perhaps another set; "" for nothing."""
+    beside = guesses[0].beside
+    return f"not looked at: {beside}; name the folder of a set that lies there" if beside else ""
 
 
 @contextmanager

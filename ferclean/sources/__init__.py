@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -96,6 +97,8 @@ def recognise(path: Path) -> list[Guess]:
             f"{path} is no data set that is known here: {seen}. Name what it is: `ferclean ingest CARD PATH`, with "
             f"{', '.join(layouts())} or a card file of your own"
         )
+    beside = glimpse.beside([guess.path for guess in found])
+    found = [replace(guess, beside=beside) for guess in found]
     return sorted(found, key=lambda guess: (guess.confidence != "certain", len(guess.path.parts)))
 
 

@@ -6,7 +6,7 @@ It follows no link to a folder and says nothing about what it sees: that is for 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -46,6 +46,8 @@ class Guess:
     options: Mapping[str, str] = field(default_factory=dict)
     confidence: Confidence
     evidence: tuple[str, ...]
+    beside: str = ""
+    """What was not looked at and lies in no set that was recognised, with the reason; "" for nothing."""
 
     def words(self) -> list[str]:
         """The command line after `ferclean ingest`, one word each."""
@@ -56,7 +58,7 @@ class Guess:
         """For JSON."""
         return {
             "card": self.card, "path": str(self.path), "options": dict(self.options), "confidence": self.confidence,
-            "evidence": list(self.evidence),
+            "evidence": list(self.evidence), "beside": self.beside,
         }  # fmt: skip
 
 
@@ -70,8 +72,8 @@ class Glimpse:
         self.folders: list[PurePosixPath] = []
         self._files: dict[PurePosixPath, list[str]] = {}
         self._below: dict[PurePosixPath, list[str]] = {}
-        self._passed_over: list[str] = []
-        self._unreadable: list[str] = []
+        self._passed_over: dict[str, list[PurePosixPath]] = {}
+        self._unreadable: list[PurePosixPath] = []
         self._headers: dict[PurePosixPath, list[str] | str] = {}
         self._elements: dict[PurePosixPath, list[tuple[str | None, Any]]] = {}
         if not path.is_dir():
@@ -88,11 +90,11 @@ class Glimpse:
             if depth < _DEPTH or alone:
                 waiting += [(folder / name, depth + (not alone)) for name in below[:_BELOW]]
                 if len(below) > _BELOW:
-                    self._pass_over(f"{_BELOW} folders of one are looked into")
+                    self._pass_over(folder, f"{_BELOW} folders of one are looked into")
             elif below:
-                self._pass_over(f"folders are looked into {_DEPTH} deep")
-        if waiting:
-            self._pass_over(f"{_FOLDERS} folders are looked into")
+                self._pass_over(folder, f"folders are looked into {_DEPTH} deep")
+        for folder, _ in waiting:
+            self._pass_over(folder, f"{_FOLDERS} folders are looked into")
 
     @property
     def unseen(self) -> str:
@@ -101,13 +103,22 @@ class Glimpse:
         why = ", ".join([*self._passed_over, *lost])
         return f" ({why}: name the folder that holds the set)" if why else ""
 
-    def _pass_over(self, why: str) -> None:
-        if why not in self._passed_over:
-            self._passed_over.append(why)
+    def beside(self, sets: Sequence[Path]) -> str:
+        """What was passed over outside of these sets, and why, in words; "" for nothing. All is read of a folder that
+        is ingested, but a table says nothing of what lies around it."""
+        told = [(folders, why) for why, folders in self._passed_over.items()]
+        return ", ".join(
+            f"{few(out, 3)} ({why})"
+            for folders, why in [*told, (self._unreadable, "cannot be read")]
+            if (out := [folder for folder in folders if not any(map(self.path(folder).is_relative_to, sets))])
+        )
+
+    def _pass_over(self, folder: PurePosixPath, why: str) -> None:
+        self._passed_over.setdefault(why, []).append(folder)
 
     def _cannot_read(self, what: PurePosixPath) -> None:
-        if str(what) not in self._unreadable:
-            self._unreadable.append(str(what))
+        if what not in self._unreadable:
+            self._unreadable.append(what)
 
     def _list(self, folder: PurePosixPath) -> bool:
         """Whether it could be listed; one that could not is as if it were not there, but for `unseen`."""
@@ -123,7 +134,7 @@ class Glimpse:
                     elif len(files) < _FILES or entry.name.lower().endswith(TABLES):
                         files.append(entry.name)
                 if next(entries, None) is not None:
-                    self._pass_over(f"{_ENTRIES:,} names of a folder are read")
+                    self._pass_over(folder, f"{_ENTRIES:,} names of a folder are read")
             files += [name for name in _LISTS if name not in files and (self.root / folder / name).is_file()]
         except OSError as error:
             if folder == TOP:

@@ -22,7 +22,7 @@ from ferclean.files import whole_files
 from ferclean.parts.at_hand import AtHand, Caps, at_hand
 from ferclean.parts.intake import Intake
 from ferclean.parts.pixels import LOOK
-from ferclean.parts.recognised import AUTO, or_what_it_is, recognise, the_sure_one
+from ferclean.parts.recognised import AUTO, not_looked_at, or_what_it_is, recognise, the_sure_one
 from ferclean.parts.whole_set import check_usable, found_classes, missing_pictures, refuse_second_folder
 from ferclean.progress import Progress, silent
 from ferclean.sources import hub
@@ -133,8 +133,10 @@ def _ingest(
     path = here.path
     said = list(here.notes)
     if auto := card == AUTO:
-        guess = the_sure_one(recognise(path))
+        guesses = recognise(path)
+        guess = the_sure_one(guesses)
         said.append(here.told(f"taken for {guess.card} in {guess.path}: {'; '.join(guess.evidence)}"))
+        said += filter(None, [not_looked_at(guesses)])
         card, path, given = guess.card, guess.path, {**guess.options, **options}
         layout = layout or given.pop("layout", None)
         options = given

@@ -49,11 +49,21 @@ def test_as_json_it_tells_what_it_is_and_the_command(
     assert guess["command"].endswith(f"ingest rafdb '{copy}/RAF-DB/basic'")
 
 
-def test_with_yes_it_is_done(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_yes_it_is_done_and_what_lies_beside_unseen_is_told(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(41):
+        (copy / f"more/{n}").mkdir(parents=True)
+        (copy / f"RAF-DB/basic/Image/spare/{n}").mkdir(parents=True)
+    unseen = "not looked at: more (40 folders of one are looked into); name the folder of a set that lies there"
+    assert run(["-w", str(tmp_path / "W"), "ingest", "auto", str(copy)]) == 3
+    assert f"note: {unseen}\n" in capsys.readouterr().err
     assert run(["-w", str(tmp_path / "W"), "--json", "ingest", "auto", str(copy), "--yes"]) == 0
     told = capsys.readouterr()
     assert json.loads(told.out)["dataset"] == "rafdb"
     assert "certain: rafdb at" in told.err
+    assert unseen in told.err
+    assert unseen in ingest(Workspace.create(tmp_path / "python"), "auto", copy, dry_run=True).notes
 
 
 def test_two_equally_likely_sets_are_not_chosen_between(copy: Path, tmp_path: Path) -> None:

@@ -147,7 +147,9 @@ def test_a_look_says_what_it_passed_over(faces: list[bytes], tmp_path: Path, mon
         " (40 folders of one are looked into, wide_one/a07 cannot be read: name the folder that holds the set)"
     )
     assert "a07" not in Glimpse(tmp_path).subfolders(PurePosixPath("wide_one"))
-    assert [guess.path for guess in recognise(tmp_path)] == [tmp_path / "set"]
+    (guess,) = recognise(tmp_path)
+    beside = "wide_one (40 folders of one are looked into), wide_one/a07 (cannot be read)"
+    assert (guess.path, guess.beside) == (tmp_path / "set", beside)
     for bound in ("_FOLDERS", "_ENTRIES"):
         monkeypatch.setattr(f"ferclean.sources.glimpse.{bound}", 2)
     assert Glimpse(tmp_path / "set").unseen.startswith(" (2 folders are looked into: name")
