@@ -102,15 +102,15 @@ def write(content: Content, target: Path, *, progress: Progress) -> None:
     items = changed_items(content)
     keys = public_keys(content.table["source_key"])
     facts = content.table.set_index("sample_id")[["source_key", "content_hash", "path", "verdict"]]
-    with (target / FILE).open("w", encoding="ascii", newline="\n") as out:
-        out.write(json.dumps(header(content, len(items))) + "\n")
+
+    def lines() -> Iterator[dict[str, Any]]:
         for start in range(0, len(items), _BLOCK):
             progress("writing the patch", start, len(items))
             part = items.iloc[start : start + _BLOCK]
-            for line in _lines(content, part.join(facts, on="sample_id"), keys):
-                out.write(json.dumps(line, allow_nan=False) + "\n")
+            yield from _lines(content, part.join(facts, on="sample_id"), keys)
+
+    write_patch(target, header(content, len(items)), lines())
     progress("writing the patch", len(items), len(items))
-    write_patch_card(target / "README.md", header(content, len(items)))
 
 
 def header(content: Content, lines: int) -> dict[str, Any]:
@@ -136,10 +136,28 @@ def header(content: Content, lines: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_patch_card(path: Path, header: dict[str, Any]) -> None:
-    """The README beside a patch."""
+def write_patch(target: Path, header: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write a header, which gets its `digest`, and its lines to patch.jsonl, and the README beside it."""
+    digest = digest_begun(header)
+    with (target / FILE).open("wb") as out:
+        out.write(_coded(header | {"digest": digest.hexdigest()}))
+        for line in lines:
+            raw = _coded(line)
+            digest.update(raw)
+            out.write(raw)
+        out.seek(0)
+        out.write(_coded(header | {"digest": digest.hexdigest()}))
     text = card_template("patch_card.md.jinja").render(header=header, file=FILE)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    (target / "README.md").write_text(text, encoding="utf-8", newline="\n")
+
+
+def digest_begun(header: Mapping[str, Any]) -> hashlib._Hash:
+    """The SHA-256 of a patch, of which the lines below the header are still to come: all of a patch but the digest."""
+    return hashlib.sha256(_coded({name: header[name] for name in sorted(header) if name != "digest"}))
+
+
+def _coded(said: Mapping[str, Any]) -> bytes:
+    return json.dumps(said, allow_nan=False).encode("ascii") + b"\n"
 
 
 def public_reason(reason: Any) -> str | None:

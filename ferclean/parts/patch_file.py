@@ -16,7 +16,7 @@ from typing import Any
 
 from ferclean.derived import first_line
 from ferclean.errors import BadDataError, UsageError, among, few
-from ferclean.exports.patch import ABOUT, FILE, FORMAT, FORMAT_VERSION, MOST_WORDS, RULES, key_leads_out
+from ferclean.exports.patch import ABOUT, FILE, FORMAT, FORMAT_VERSION, MOST_WORDS, RULES, digest_begun, key_leads_out
 from ferclean.exports.soft_targets import DIGITS
 from ferclean.printable import printable
 from ferclean.recognition.perceptual import NAME as PERCEPTUAL
@@ -103,11 +103,13 @@ def read_patch(path: str | Path) -> Patch:
     if not file.is_file():
         raise UsageError(f"no patch at {path}: give the file that `ferclean export --form patch` wrote, or its folder")
     objects = _objects(file)
-    number, first = next(objects, (1, {}))
-    header = _header(first, f"{file}, line {number}")
+    number, first, _ = next(objects, (1, {}, b""))
+    header, digest = _header(first, f"{file}, line {number}"), digest_begun(first)
+    told = header.pop("digest")
     a_class = f"a class of the header ({few((name[:40] for name in header['classes']), 20)}) or null"
     lines, seen = [], dict[tuple[str | None, str], int]()
-    for number, found in objects:
+    for number, found, raw in objects:
+        digest.update(raw.rstrip(b"\r\n") + b"\n")
         where = f"{file}, line {number}"
         line = _line(found, number, header["classes"], a_class, where)
         before = seen.setdefault(line.sample(), number)
@@ -120,10 +122,15 @@ def read_patch(path: str | Path) -> Patch:
             f"{file} has {len(lines):,} lines after its header, which says {header['lines']:,}: it was cut off or "
             f"added to; {_MEND}"
         )
+    if digest.hexdigest() != told:
+        raise BadDataError(
+            f"{file} does not agree with itself: line 1 tells the digest {told[:12]}..., and its header and lines have "
+            f"{digest.hexdigest()[:12]}...: something in it was changed since it was written; {_MEND}"
+        )
     return Patch(path=file, header=header, lines=lines)
 
 
-def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any], bytes]]:
     with file.open("rb") as handle:
         number = 0
         while raw := handle.readline(MOST_BYTES + 1):
@@ -139,7 +146,7 @@ def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise BadDataError(f"{where} is no JSON of a patch ({first_line(error)}); {_MEND}") from None
             if not isinstance(found, dict):
                 raise BadDataError(f"{where} is no JSON object; {_MEND}")
-            yield number, found
+            yield number, found, raw
 
 
 def _no_number(word: str) -> float:
@@ -175,6 +182,7 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
         "sources": read("sources", lambda value: _sources(value, found["classes"]), about_sources),
         "perceptual": read("perceptual", _is_name, "a name"),
         "about": read("about", _is_about, f"words for {', '.join(ABOUT)} alone"),
+        "digest": read("digest", lambda value: value is not None and _is_hash(value), "64 hex digits"),
     }  # fmt: skip
     read.nothing_else()
     if header["perceptual"] != PERCEPTUAL:

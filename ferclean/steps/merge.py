@@ -5,7 +5,6 @@ It never looks at a picture or a workspace.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ferclean.errors import UsageError
-from ferclean.exports.patch import FILE, write_patch_card
+from ferclean.exports.patch import write_patch
 from ferclean.exports.target import check_target, write_folder
 from ferclean.parts.patch_file import read_patch
 from ferclean.parts.patch_merging import merged, preferred
@@ -55,13 +54,8 @@ def merge(
     header, lines = merged(read, preferred(read, prefer))
 
     def fill(folder: Path) -> None:
-        with (folder / FILE).open("w", encoding="ascii", newline="\n") as file:
-            file.write(json.dumps(header) + "\n")
-            for line in lines:
-                said = asdict(line)
-                del said["number"]  # of the file that it was read from
-                file.write(json.dumps(said, allow_nan=False) + "\n")
-        write_patch_card(folder / "README.md", header)
+        said = ({name: value for name, value in asdict(line).items() if name != "number"} for line in lines)
+        write_patch(folder, header, said)  # without the numbers in the files that the lines were read from
 
     release = "+".join(str(one["release"]) for one in header["sources"])
     write_folder(target, fill, form="patch", about={"dataset": header["dataset"], "release": release})

@@ -16,7 +16,16 @@ from small_workspace import decide, shared, small
 from ferclean.cli import run
 from ferclean.errors import UsageError
 from ferclean.exports.content import read_content
-from ferclean.exports.patch import FILE, MOST_WORDS, changed_items, header, key_leads_out, public_key, public_keys
+from ferclean.exports.patch import (
+    FILE,
+    MOST_WORDS,
+    changed_items,
+    header,
+    key_leads_out,
+    public_key,
+    public_keys,
+    write_patch,
+)
 from ferclean.parts.patch_file import read_patch
 from ferclean.steps.apply import apply
 from ferclean.steps.export import export
@@ -82,7 +91,7 @@ def test_a_key_that_is_a_place_on_a_disk_leaves_its_last_name_and_two_stay_two(t
 def test_a_licence_and_a_name_of_any_length_are_read_again(words: str, tmp_path: Path) -> None:
     content = read_content(shared(released=True).ws, "v1", "decided_test")
     content = replace(content, dataset=replace(content.dataset, licence=words, name=words))
-    (tmp_path / FILE).write_text(json.dumps(header(content, 0)) + "\n", "ascii")
+    write_patch(tmp_path, header(content, 0), [])
     told = read_patch(tmp_path).header
     assert told["licence"] == told["dataset"] == (words[:MOST_WORDS] or "unknown")
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from scenes import CLASSES, coded, said, scene, workspace_of
 from small_workspace import decide, small
+from test_patch_file import written
 
 from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
@@ -211,7 +212,10 @@ def test_upon_a_release_of_ones_own_only_what_it_does_not_contradict_is_done(pat
     # also where the label is the same, and the patch lets it count for less
     told = [json.loads(line) for line in (patch / FILE).read_text("ascii").splitlines()]
     told = [one | {"label": "fear", "weight": 0.5} if one.get("source_key") == KEYS[4] else one for one in told]
-    (tmp_path / FILE).write_text("".join(json.dumps(one) + "\n" for one in told), "ascii")
+    with pytest.raises(BadDataError, match=r"jsonl does not agree with itself: .* changed since it was written; get"):
+        apply(ws, written(tmp_path / FILE, *told), onto="own", dry_run=True)
+    del told[0]["digest"]  # as if it had been written so
+    written(tmp_path / FILE, *told)
     less = lines_of(apply(ws, tmp_path / FILE, onto="own", dry_run=True))[KEYS[4]]
     assert less.startswith("decided here: keep (fear, weight 1, where the patch has 0.5); --prefer PATCH")
 

@@ -202,8 +202,8 @@ def test_a_merged_patch_is_a_patch_and_the_same_bytes_in_either_order(tmp_path: 
     with pytest.raises(UsageError, match="two patches at least"):
         merge([ann], tmp_path / "z")
     later = two(tmp_path / "one", [LINE], [])[0]
-    head = json.loads((later / FILE).read_text("utf-8").splitlines()[0])
-    written(later / FILE, head | {"since": {"release": "v0", "content": "cd" * 32}}, LINE)
+    head = {"lines": 1, "sources": read_patch(later).sources}
+    written(later / FILE, HEADER | head | {"since": {"release": "v0", "content": "cd" * 32}}, LINE)
     with pytest.raises(UsageError, match="apply one after the other"):
         merge([ann, later], tmp_path / "z")
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ferclean.errors import BadDataError, UsageError
+from ferclean.exports.patch import digest_begun
 from ferclean.parts.patch_file import MOST_BYTES, read_patch
 
 HASH = "ab" * 32
@@ -34,7 +35,13 @@ LINE: dict[str, Any] = {
 
 
 def written(path: Path, *lines: Any) -> Path:
-    path.write_bytes(b"".join((one if isinstance(one, bytes) else json.dumps(one).encode()) + b"\n" for one in lines))
+    """With the digest that fits, where the header tells none."""
+    coded = [one if isinstance(one, bytes) else json.dumps(one).encode() for one in lines]
+    if lines and isinstance(lines[0], dict):
+        digest = digest_begun(lines[0])
+        digest.update(b"".join(one + b"\n" for one in coded[1:]))
+        coded[0] = json.dumps({"digest": digest.hexdigest()} | lines[0]).encode()
+    path.write_bytes(b"".join(one + b"\n" for one in coded))
     return path
 
 
@@ -130,6 +137,8 @@ def test_a_hostile_line_is_refused_with_its_number(tmp_path: Path, line: Any, sa
         ),
         (lambda head: head | {"lines": -1}, "lines is -1"),
         (lambda head: head | {"lines": 3}, "has 2 lines after its header, which says 3: it was cut off"),
+        (lambda head: head | {"digest": "cd" * 32}, "does not agree with itself: line 1 tells the digest cdcdcdcdcdcd"),
+        (lambda head: head | {"digest": None}, "digest is None, not 64 hex digits"),
         (lambda head: head | {"about": {"title": 1}}, "about is"),
         (lambda head: head | {"dataset": ""}, "dataset is"),
         (lambda head: head | {"dataset": "a\x1b[31m"}, "dataset is"),
