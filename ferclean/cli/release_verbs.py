@@ -159,7 +159,7 @@ def diff(
     )
     if html is not None:
         session.say(f"page: {html}")
-    session.next(f"export --form hf --release {quoted(b)} --out PATH")
+    session.next(f"export --release {quoted(result.newest)} --out PATH" if result.newest else "release")
 
 
 def revert(

@@ -19,6 +19,7 @@ import pandas as pd
 from ferclean import __version__, extras
 from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
+from ferclean.exports.content import ORIGINAL
 from ferclean.files import PAGE, check_absent, whole_file
 from ferclean.parts.changelog import LEFT_OUT, items_of
 from ferclean.parts.curating import changes, keys_of, moved, text
@@ -63,6 +64,11 @@ class ReleaseDiff(Summary):
     from, to (the likeliest class), from_p, to_p (its share)."""
     weights: int
     """Faces in both whose weight moved by more than SOFT_MOVED."""
+
+    @property
+    def newest(self) -> str | None:
+        """The last of the two that is a release; None where both are the set as it was given."""
+        return next((name for name in (self.after, self.before) if name != ORIGINAL), None)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; `added`, `removed`, `relabelled`, `soft_labels` and `weights` are counts, `moves`

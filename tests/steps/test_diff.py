@@ -90,6 +90,10 @@ def test_a_page_is_bounded_every_flow_is_seen_and_without_faces_it_holds_no_pixe
     assert json.loads(capsys.readouterr().out)["relabelled"] == 5
     none = Seen((tmp_path / "none.html").read_text("utf-8"))
     assert (none.tags.count("figure"), none.tags.count("img")) == (6, 0)
+    for before, after, way in (("original", "v1", "v1"), ("v1", "original", "v1"), ("original", "original", None)):
+        assert run(["-w", str(ws.root), "diff", before, after]) == 0
+        told = capsys.readouterr().err.split(f"-w {ws.root} ")[1]
+        assert told == (f"export --release {way} --out PATH\n" if way else "release\n"), "the set as given is none"
     for wrong, words in ((asked, "--overwrite"), ([*asked[:5], "--faces", "9"], "--html")):
         assert run(wrong) == 2
         assert words in capsys.readouterr().err
