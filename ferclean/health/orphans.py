@@ -17,7 +17,7 @@ import pandas as pd
 from ferclean.errors import few
 from ferclean.health.finding import EXAMPLES, Finding, Severity, finding
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
-from ferclean.sources.rows import storable
+from ferclean.sources.rows import contained_file, storable
 from ferclean.store.workspace import Workspace
 
 LEFTOVER = r"label: no (?:line in|row )"
@@ -53,10 +53,11 @@ def orphans(ws: Workspace, table: pd.DataFrame, root: Path, *, limited: bool) ->
             )
             yield finding("lost_files", "warning", message, lost)
         if not limited and held[table["quarantine_reason"].isna()].all():
-            # a name that is no UTF-8 has a quarantined row without a path
-            loose = sorted(path for path in there - set(table["path"].dropna()) if storable(path) == path)
+            # a name that is no UTF-8, and what no ingest would read, have a quarantined row without a path, or none
+            unnamed = sorted(path for path in there - set(table["path"].dropna()) if storable(path) == path)
+            loose = [name for path in unnamed if contained_file(root, name := os.path.relpath(path, root))[0]]
             severity = "warning" if names else "info"
-            names += [os.path.relpath(path, root) for path in loose]
+            names += loose
     if names:
         message = f"{len(names):,} pictures lie in the set's folders that no row names: {few(names, 3)}"
         told = finding("files_without_row", severity, message, strays, count=len(names), shown=())

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlunsplit
+from urllib.parse import unquote
 
 from ferclean.errors import BadDataError, FercleanError, UsageError, few
 from ferclean.files import whole_folder
@@ -59,9 +59,16 @@ class AtHand:
         return text.replace(str(self.files), self.named) if self.files is not None else text
 
     def local(self, value: str | Path) -> str | Path:
-        """The other way: a path in the archive as one on this machine; anything else as it is."""
-        inside = self.files is not None and str(value).startswith(f"{self.named}/")
-        return f"{self.files}{str(value).removeprefix(self.named)}" if inside else value
+        """The other way: a path in the archive as one on this machine; anything else as it is.
+
+        Raises UsageError for an address elsewhere: nothing but the set is fetched.
+        """
+        text = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", r"\1://", str(value)) if isinstance(value, Path) else value
+        if self.files is not None and text.startswith(f"{self.named}/"):
+            return f"{self.files}{text.removeprefix(self.named)}"
+        if addresses.is_address(text):
+            raise UsageError(f"{addresses.shown(text)}: only the set itself is fetched; fetch this, and give its path")
+        return value
 
 
 def without_secrets(word: str) -> str:
@@ -170,7 +177,7 @@ def _archive_in(address: str) -> tuple[str, str]:
             inner = "/".join(map(unquote, steps[place + 1 :])).strip("/")
             if ".." in inner.split("/"):
                 raise UsageError(f"{addresses.shown(address)} leads out of the archive")
-            return urlunsplit(parts._replace(path="/".join(steps[: place + 1]))), inner
+            return addresses.joined(parts._replace(path="/".join(steps[: place + 1]))), inner
     return address, ""
 
 

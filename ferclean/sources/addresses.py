@@ -76,7 +76,17 @@ def shown(address: str) -> str:
         parts = _split(address)
     except ValueError:
         return "an address that is none"  # whose words may hold a password where a host or port belongs
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return joined(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def joined(parts: SplitResult) -> str:
+    """The address of these parts, with the slashes of one without a host, which `urlunsplit` loses.
+
+    >>> joined(urlsplit("hdfs:///set?a=1"))
+    'hdfs:///set?a=1'
+    """
+    behind = urlunsplit(parts._replace(scheme="", netloc="", path=""))
+    return f"{parts.scheme}://{parts.netloc}{parts.path}{behind}"
 
 
 def parts_of(address: str) -> SplitResult:
@@ -95,12 +105,14 @@ def _split(address: str) -> SplitResult:
 
 
 def local_path(address: str) -> Path | None:
-    """The path behind a file:// address; None for any other."""
+    """The path behind a file:// address; None for any other. Raises UsageError for another machine's, or none."""
     parts = parts_of(address)
     if parts.scheme not in ("file", "local"):
         return None
     if parts.netloc not in ("", "localhost"):
         raise UsageError(f"{shown(address)} names another machine; write file:///path, or the path itself")
+    if not parts.path or parts.query or parts.fragment:
+        raise UsageError(f"{shown(address)} is no whole path: write file:///path with %23 for # and %3F for ?")
     return Path(unquote(parts.path))
 
 

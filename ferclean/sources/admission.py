@@ -72,8 +72,12 @@ class Admission:
         if wrong := _wrong_name(name):
             raise self.refusal(name, wrong, "pack the set again with plain relative names, or unpack it yourself")
         parts = [part for part in name.split("/") if part not in ("", ".")]
-        if folder or not parts:
+        if folder:
             return None
+        if not parts:
+            raise self.refusal(
+                name, "is a file under the name of the folder itself", "give the files names of their own"
+            )
         if any(map(is_clutter, parts)):
             self.left_out += 1
             return None

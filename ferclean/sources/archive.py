@@ -104,6 +104,8 @@ def _zip(archive: Path, admission: Admission) -> _Entries:
                 raise admission.refusal(name, what, _MYSELF)
             if info.flag_bits & 0x41:
                 raise admission.refusal(name, "is encrypted", "unpack it with its password, and ingest the folder")
+            if name.endswith("/") and info.file_size:
+                raise admission.refusal(name, "is a folder by its name, and has content", _MYSELF)
             place = admission.place(name, folder=name.endswith("/"))
             if place is not None:
                 if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
@@ -163,9 +165,11 @@ def _tar(archive: Path, admission: Admission) -> _Entries:
             if not (member.isreg() or member.isdir()) or member.issparse():
                 what = (
                     "is a link" if member.issym() or member.islnk() else
-                    "is a device or pipe" if member.isdev() else "is no plain file or folder"
+                    "is a device or pipe" if member.isdev() else
+                    "is sparse" if member.issparse() else "is no plain file or folder"
                 )  # fmt: skip
-                raise admission.refusal(name, what, f"{_MYSELF}, or pack it again with `tar -h --hard-dereference`")
+                how = "without -S" if member.issparse() else "with `tar -h --hard-dereference`"
+                raise admission.refusal(name, what, f"{_MYSELF}, or pack it again {how}")
             place = admission.place(name or "/", folder=member.isdir())
             if place is not None:
                 yield name, place, _tar_content(opened, member), 0

@@ -18,11 +18,12 @@ from threading import Event
 
 from ferclean import extras
 from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.sources.addresses import shown
 from ferclean.sources.admission import Admission, Caps
 from ferclean.sources.file_names import IMAGE_SUFFIXES
 
 TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
-_ADDRESS = re.compile(r"hf:/{1,2}(?:datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?/?")
+_ADDRESS = re.compile(r"hf:/{1,2}(?:datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>(?!.*\.\.)[\w./-]+))?/?")
 _SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".md", ".txt", *IMAGE_SUFFIXES)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MARK, _COMING = ".commit", ".fetching"
@@ -53,14 +54,17 @@ def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tup
     """
     found = _ADDRESS.fullmatch(str(address))
     if found is None:
-        raise UsageError(f"{address} is no address of the Hub; write hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
+        said = shown(re.sub("^hf:/(?!/)", "hf://", str(address)))
+        raise UsageError(
+            f"{said} is no address of the Hub; write hf://OWNER/NAME or hf://OWNER/NAME@REVISION, a token in {TOKEN}"
+        )
     extras.require("hf", "a data set of the Hub")
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     repo, token = found["repo"], os.environ.get(TOKEN, "").strip()
-    shown = not are_progress_bars_disabled()
+    with_bars = not are_progress_bars_disabled()
     disable_progress_bars()
     try:
         # without a token in the environment none is looked for elsewhere
@@ -90,7 +94,7 @@ def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tup
             f"the Hub did not give {repo} ({status or type(error).__name__}): {why}; run the same line again to go on"
         ) from None
     finally:
-        if shown:
+        if with_bars:
             enable_progress_bars()
     shutil.rmtree(coming / ".cache", ignore_errors=True)
     (coming / _MARK).write_text(commit, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -29,6 +30,10 @@ def test_a_file_that_went_after_ingest_and_one_that_no_line_names_are_told(tmp_p
     (pictures / "train_00002_aligned.jpg").unlink()
     (pictures / "stray<b>.jpg").write_bytes(image_bytes(99))
     (pictures / ".DS_Store").write_bytes(b"")
+    (pictures / "folder.jpg").mkdir()  # what no ingest would read is no picture
+    (pictures / "out.jpg").symlink_to("/etc/passwd")
+    (pictures / "loop.jpg").symlink_to("loop.jpg")
+    os.mkfifo(pictures / "pipe.jpg")
     (root / "Image/original").mkdir()
     (root / "Image/original/train_00001.jpg").write_bytes(image_bytes(1))  # another form of the set, beside it
     told = found(ws)
@@ -37,11 +42,11 @@ def test_a_file_that_went_after_ingest_and_one_that_no_line_names_are_told(tmp_p
         "1 pictures lie in the set's folders that no row names: Image/aligned/stray<b>.jpg"
     )
     assert told["files_without_row"].severity == "info"
-    # ingested, the layout itself calls it a stray
+    # ingested, the layout itself calls it a stray, and what cannot be read one too
     ingest(ws, "rafdb", root)
     told = found(ws)
     assert set(told) == {"files_without_row"}
-    assert (told["files_without_row"].severity, told["files_without_row"].count) == ("warning", 1)
+    assert (told["files_without_row"].severity, told["files_without_row"].count) == ("warning", 4)
     shutil.rmtree(root)
     assert "is not there: put it back" in found(ws)["lost_files"].message
 

@@ -134,6 +134,9 @@ def test_an_archive_at_an_address_is_unpacked_and_auto_looks_at_it(
     assert not any("set.zip" in path.name for path in root.rglob("*") if path.is_file())
     with at_hand(tmp_path / "s", f"{site.at}/set.zip/train") as here:
         assert sorted(os.listdir(here.path)) == ["happy", "sad"]
+        assert Path(here.local(Path(f"{site.at}/set.zip/test"))).is_dir()  # a Path has lost a slash
+        with pytest.raises(UsageError, match=r"^https://host/votes\.txt: only the set itself is fetched"):
+            here.local(Path(f"https://me:{SECRET}@host/votes.txt"))
 
 
 def test_a_download_is_an_archive_by_what_its_server_calls_it_where_it_led_or_its_first_bytes(
@@ -227,6 +230,9 @@ def test_a_path_with_file_before_it_is_that_path(ws: Workspace, faces: Path) -> 
         ("simplecache::memory://a", "chained addresses"),
         ("https://127.0.0.1/", "names no file"),
         (f"file://me:{SECRET}@host/faces", "^file://host/faces names another machine"),
+        ("file://", "^file:// is no whole path"),
+        ("file:///faces#2", "^file:///faces is no whole path: .* %23 for #"),
+        ("memory:///none.zip/train", "^memory:///none.zip: there is no such file or folder"),
         *(
             (address, "an address that is none: write scheme://host:port/path")
             for address in (

@@ -153,6 +153,15 @@ def test_a_name_comes_once_whatever_the_case_or_form_of_its_letters(tmp_path: Pa
     assert repr(TWICE[case][1]) in refused(archive)
 
 
+@pytest.mark.parametrize(("suffix", "name", "why"), [
+    (".zip", "b/", "is a folder by its name, and has content"),
+    (".zip", ".", "is a file under the name of the folder itself"),
+    (".tar", "./.", "is a file under the name of the folder itself"),
+])  # fmt: skip
+def test_content_that_can_lie_nowhere_is_never_dropped(tmp_path: Path, suffix: str, name: str, why: str) -> None:
+    assert f"the entry {name!r} {why}" in refused(packed(tmp_path / f"s{suffix}", [("a.jpg", b"1"), (name, b"2")]))
+
+
 # ---- links and devices
 
 
@@ -187,6 +196,7 @@ SPECIAL = {
     "tar: FIFO": (_typed(tarfile.FIFOTYPE), "is a device or pipe"),
     "tar: character device": (_typed(tarfile.CHRTYPE), "is a device or pipe"),
     "tar: block device": (_typed(tarfile.BLKTYPE), "is a device or pipe"),
+    "tar: sparse": (_typed(tarfile.GNUTYPE_SPARSE), "is sparse"),
     "tar: an unknown kind": (_typed(b"V"), "is no plain file or folder"),
     "zip: symbolic link": (_zipped(stat.S_IFLNK), "is a link"),
     "zip: FIFO": (_zipped(stat.S_IFIFO), "is a device or pipe"),
@@ -200,6 +210,7 @@ def test_links_devices_and_pipes_are_refused_by_name(tmp_path: Path, case: str) 
     said = refused(make(tmp_path))
     assert f"the entry 'b.jpg' {why}" in said
     assert "unpack it yourself" in said
+    assert ("without -S" in said) == ("sparse" in case)
 
 
 def test_a_link_below_which_a_file_comes_writes_nowhere_else(tmp_path: Path) -> None:

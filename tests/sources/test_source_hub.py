@@ -62,9 +62,11 @@ def test_it_is_ingested_at_a_commit_that_is_kept_and_fetched_once(there: Hub, tm
 def test_what_the_hub_refuses_is_told_without_the_token(
     there: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for wrong in ("hf://faces", "hf://ada/faces/data", "hf://ada/../faces"):
-        with pytest.raises(UsageError, match="write hf://OWNER/NAME"):
+    for wrong in ("hf://faces", "hf://ada/faces/data", "hf://ada/../faces", "hf://ada/faces@../main",
+                  "hf://me:SECRET@ada/faces", Path("hf://ada:SECRET@/faces"), "hf://ada/faces?k=SECRET"):  # fmt: skip
+        with pytest.raises(UsageError, match="write hf://OWNER/NAME") as told:
             fetched(wrong, tmp_path)
+        assert "SECRET" not in str(told.value)
     with pytest.raises(FercleanError, match=r"did not give ada/faces \(404\)"):
         fetched(f"hf://{REPO}@other", tmp_path)
     there.files[REPO]["data/../../evil.parquet"] = b""
