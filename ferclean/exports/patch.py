@@ -1,4 +1,4 @@
-"""The patch form: what a release changed, as one file of JSON lines without pixels, for whoever holds a legal copy.
+"""The patch form: what a release changed and people confirmed, as JSON lines without pixels, for holders of a copy.
 
 It never holds a pixel, a path beyond the source's own key, or the name of a person who decided.
 """
@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,29 +73,38 @@ def check(content: Content, out: Path) -> list[str]:
         )
     if content.configuration not in (DEFAULT, DECIDED_TEST):
         raise UsageError(f"a patch is a whole release: leave --configuration {content.configuration} out")
-    told = f"{len(changed_items(content)):,} samples differ from {content.since}, and are in the patch"
+    items = changed_items(content)
+    told = f"{int(items['changed'].sum()):,} samples differ from {content.since}, and are in the patch"
+    if confirmed := int((~items["changed"]).sum()):
+        told += f"; so are {confirmed:,} that people decided on without changing them"
     return [told, *content.empty_columns(["verdict"])]
 
 
 def changed_items(content: Content) -> pd.DataFrame:
-    """The release's items that differ from `content.since` in what they say of a sample, in the source's order.
+    """The release's items that differ from `content.since` in what they say of a sample, in the source's order; and
+    those that people decided about since with the same outcome, so that a merge tells who changes what others keep.
 
-    Columns as `get_release_items`, and old_label (None: it was left out there).
+    Columns as `get_release_items`, old_label (None: it was left out there) and changed (False: a person confirmed it).
     """
     assert content.name is not None
     new, old = get_release_items(content.ws, content.name), _items_since(content)
-    was = {row[0]: _comparable(row[1:]) for row in _rows(old)}
-    keep, before = [], []
-    for number, row in enumerate(_rows(new)):
-        earlier = was.get(row[0])
-        if earlier != _comparable(row[1:]):
+    was = {row[0]: (_comparable(row[2:]), row[1]) for row in _rows(old)}
+    keep, before, changed = [], [], []
+    for number, (sample, reason, *said) in enumerate(_rows(new)):
+        earlier, why = was.get(sample, (None, None))
+        differs = earlier != _comparable(said)
+        if differs or (_decided(reason) and reason != why):
             keep.append(number)
             before.append(earlier[1] if earlier is not None and earlier[2] else None)
-    return new.iloc[keep].assign(old_label=pd.Series(before, index=new.index[keep], dtype="object"))
+            changed.append(differs)
+    index = new.index[keep]
+    return new.iloc[keep].assign(
+        old_label=pd.Series(before, index=index, dtype="object"), changed=pd.Series(changed, index=index, dtype=bool)
+    )
 
 
 def write(content: Content, target: Path, *, progress: Progress) -> None:
-    """Write patch.jsonl (a header, then a line per sample that the release changed) and README.md.
+    """Write patch.jsonl (a header, then a line per sample of `changed_items`) and README.md.
 
     What it costs beside the table: the pictures of these samples, from their shelf, 8,192 at once.
     """
@@ -281,15 +290,20 @@ def _items_since(content: Content) -> pd.DataFrame:
     table = content.table
     included = table["quarantine_reason"].isna() & table["given_label"].notna()
     return table[["sample_id", "split"]].assign(
-        label=table["given_label"], included=included, soft_label=None, weight=1.0
+        label=table["given_label"], included=included, soft_label=None, weight=1.0, reason=None
     )
 
 
 def _rows(items: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    return zip(*(items[name] for name in ("sample_id", *_SAID)), strict=True)
+    return zip(*(items[name] for name in ("sample_id", "reason", *_SAID)), strict=True)
 
 
-def _comparable(said: tuple[Any, ...]) -> tuple[Any, ...]:
+def _decided(reason: Any) -> bool:
+    """Whether a person did, here or, where a release comes from a patch, there."""
+    return isinstance(reason, str) and reason.removeprefix(FROM_PATCH).startswith("decision: ")
+
+
+def _comparable(said: Sequence[Any]) -> tuple[Any, ...]:
     """What `content_digest` sees of an item."""
     split, label, included, soft, weight = said
     targets = None if is_missing(soft) else tuple(round(float(p), DIGITS) for p in soft)

@@ -61,13 +61,15 @@ def test_only_what_changed_is_in_it_and_no_name_of_a_person(tmp_path: Path) -> N
     release(work.ws, "v1")
     out = tmp_path / "patch"
     summary = export(work.ws, form="patch", release="v1", out=out)
-    assert summary.rows == 2
-    assert summary.warnings == ("2 samples differ from original, and are in the patch",)
+    assert summary.rows == 3
+    confirmed = "so are 1 that people decided on without changing them"
+    assert summary.warnings == (f"2 samples differ from original, and are in the patch; {confirmed}",)
     head, *lines = map(json.loads, (out / FILE).read_text("ascii").splitlines())
     assert [(one["source_key"], one["label"], one["included"], one["reason"]) for one in lines] == [
-        ("train_00001", "fear", True, "decision: relabel"), ("test_0001", "anger", False, "decision: exclude"),
+        ("train_00001", "fear", True, "decision: relabel"), ("train_00002", "happiness", True, "decision: keep"),
+        ("test_0001", "anger", False, "decision: exclude"),
     ]  # fmt: skip
-    assert head["lines"] == 2
+    assert head["lines"] == 3
     for path in out.iterdir():
         text = path.read_text("utf-8")
         assert not any(word in text for word in ("Zo", "lab.example", str(tmp_path), work.source.name + "/")), path
@@ -126,6 +128,7 @@ def test_a_lost_picture_and_a_flat_one_are_found_by_what_is_known_of_them(tmp_pa
 def test_a_patch_between_releases_tells_what_went_back_too(tmp_path: Path) -> None:
     work = small(tmp_path)
     decide(work, "train_00001", "relabel", "fear")
+    decide(work, "train_00003", "keep")  # which v1 says, too
     release(work.ws, "v1")
     decide(work, "train_00001", "keep")
     decide(work, "train_00002", "exclude")

@@ -217,6 +217,7 @@ def test_two_patches_make_the_same_release_in_either_order_also_from_differing_c
         ws = workspace_of(tmp_path / name, pictures, labels)
         said(ws, f"{name}0", "relabel", label)
         said(ws, f"{name}{3 if name == 'bo' else 4}", "exclude")
+        said(ws, f"{name}{3 if name == 'cy' else 5}", "keep")
         release(ws, name)
         export(ws, form="patch", release=name, out=tmp_path / f"of-{name}")
         made.append(tmp_path / f"of-{name}")
@@ -230,4 +231,7 @@ def test_two_patches_make_the_same_release_in_either_order_also_from_differing_c
     assert {source["release"] for source in get_release(own, "one").config["patch"]["sources"]} == {"ann", "bo"}
     with pytest.raises(FercleanError, match="contradict each other about 1 samples"):
         apply(own, [ann, cy], name="three")
+    # that a label stays, which cy decided, contradicts a change of it too
+    with pytest.raises(FercleanError, match=r"about 2 samples .*bo3 \(of-bo: bo3 left out, of-cy: cy3 fear\)"):
+        apply(own, [bo, cy], name="three")
     assert apply(own, [ann, cy], name="three", prefer=str(cy)).changes[0]["to"] == "fear"
