@@ -179,10 +179,14 @@ def _decided_test(content: Content) -> Content:
 
 
 def _as_published(table: pd.DataFrame, rows: pd.Series) -> None:
-    """Give these rows their given labels again, and take in what was left out of them."""
+    """Give these rows their given labels again, and take in what was left out of them, but for what could not be used
+    when the release was made: what is lost since is for `leave_out`, so that an export says it each time."""
+    quarantined = table["release_reason"].fillna("").astype(str).str.startswith("quarantined: ")
+    usable = ~quarantined & table["given_label"].notna()
     table.loc[rows, "release_label"] = table.loc[rows, "given_label"]
-    table.loc[rows, "included"] = (table["quarantine_reason"].isna() & table["given_label"].notna())[rows]
-    table.loc[rows & table["quarantine_reason"].isna(), "release_reason"] = None
+    table.loc[rows, "included"] = usable[rows]
+    table.loc[rows & usable, "release_reason"] = None
+    table.loc[rows & ~usable & ~quarantined, "release_reason"] = "no label"
     table.loc[rows, "release_soft_label"] = None
     table.loc[rows, "release_weight"] = 1.0
 
