@@ -143,11 +143,21 @@ class Card:
     def told_by(self, name: str) -> dict[str, str] | None:
         """What a file's name tells (`label`, `person`, ...); None for one that is not named as this set's files are.
 
-        >>> Card(name="x", layout="image_folder", naming=r"(?P<person>S[0-9]+)_[0-9]+").told_by("S010_17.png")
-        {'person': 'S010'}
+        A copy whose names are all in capitals or in small letters tells the same.
+
+        >>> card = Card(name="x", layout="image_folder", naming=r"(?P<person>S[0-9]+)_[0-9]+")
+        >>> card.told_by("S010_17.png"), card.told_by("s010_17.png")
+        ({'person': 'S010'}, {'person': 'S010'})
         """
+        if not self.naming:
+            return None
         stem = splitext(basename(name))[0]  # a path of its own takes twenty times as long
-        found = re.fullmatch(self.naming, stem) if self.naming else None
+        found = (
+            re.fullmatch(self.naming, stem)
+            or re.fullmatch(self.naming, stem.upper())
+            or re.fullmatch(self.naming, stem.lower())
+            or re.fullmatch(self.naming, stem, re.IGNORECASE)
+        )
         return None if found is None else {key: value for key, value in found.groupdict().items() if value is not None}
 
     def as_dict(self) -> dict[str, Any]:

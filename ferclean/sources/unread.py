@@ -17,7 +17,7 @@ _LISTS = (
     ".txt", ".lst", ".json", ".jsonl", ".xml", ".yaml", ".xlsx", ".xls", ".mat", ".npy", ".npz", ".h5", ".hdf5", ".pkl",
 )  # fmt: skip
 """Files that may say what pictures show, in no form that is known."""
-_CKPLUS_LABEL = re.compile(r"S[0-9]{3}_[0-9]{3}_[0-9]{8}_emotion\.txt")
+_CKPLUS_LABEL = re.compile(r"S[0-9]{3}_[0-9]{3}_[0-9]{8}_emotion\.txt", re.IGNORECASE)
 
 
 def remarks(glimpse: Glimpse) -> Iterator[str]:
@@ -51,7 +51,7 @@ def _ckplus(glimpse: Glimpse) -> Iterator[str]:
     card = load_card("ckplus")
     for folder in glimpse.folders:
         labels = [name for name in glimpse.files(folder) if _CKPLUS_LABEL.fullmatch(name)]
-        sequence = re.fullmatch(r"[0-9]{3}", folder.name) and re.fullmatch(r"S[0-9]{3}", folder.parent.name)
+        sequence = re.fullmatch(r"[0-9]{3}", folder.name) and re.fullmatch(r"[Ss][0-9]{3}", folder.parent.name)
         frames = [name for name in glimpse.pictures(folder, deep=False) if card.told_by(name)] if sequence else []
         if labels or frames:
             yield (

@@ -109,6 +109,17 @@ def test_what_nothing_speaks_for_is_said_to_be_unknown(name: str, faces: list[by
         recognise(tmp_path)
 
 
+def test_small_letters_and_capitals_are_the_same_names(faces: list[bytes], tmp_path: Path) -> None:
+    put(tmp_path / "jaffe", faces, [f"ka.{code}1.{n}.tiff" for n, code in enumerate(("an", "su", "ne"), 40)])
+    put(tmp_path / "raf", faces, [f"{s}/{n}/{s.upper()}_0000{n}.JPG" for s in ("train", "test") for n in (1, 2)])
+    (jaffe, raf) = recognise(tmp_path)
+    rows = list(sources.read(jaffe.path, load_card(jaffe.card), jaffe.options))
+    assert [(row.given_label, row.given_code, row.attributes) for row in rows] == [
+        ("anger", "AN", {"person": "KA"}), ("neutral", "NE", {"person": "KA"}), ("surprise", "SU", {"person": "KA"}),
+    ]  # fmt: skip
+    assert (jaffe.card, raf.card, raf.path) == ("jaffe", "rafdb", tmp_path / "raf")
+
+
 def test_two_sets_in_one_folder_are_a_choice(faces: list[bytes], tmp_path: Path) -> None:
     rafdb_official(tmp_path, faces)
     rafdb_compound(tmp_path, faces)
