@@ -95,8 +95,12 @@ def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> _Told | Non
     shown = few(dict.fromkeys(place.name for place in known), 8)
     if not card.naming:
         if len({place.name for place in known}) > 1 and 2 * len(known) > len(places):
-            divided = {} if parts else split_option(glimpse.path(folder))
-            return _Told(_guess(glimpse, folder, card, f"its folders are called {shown}", **divided))
+            below = few(
+                dict.fromkeys(name for place in known for name in glimpse.subfolders(place) if split_word(name))
+            )
+            said = [f"its folders are called {shown}", *([f"in each lie {below}"] if below else [])]
+            divided = {} if parts or below else split_option(glimpse.path(folder))
+            return _Told(_guess(glimpse, folder, card, *said, **divided))
         if known and len({place.name for place in places}) == 1:
             return _Told(f"the folder {known[0]} alone is called as an expression, and one class is no set to clean")
         numbers = all(place.name.isdecimal() for place in places)

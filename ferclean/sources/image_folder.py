@@ -1,4 +1,4 @@
-"""Read folders of images: split/class/file or class/file, the class being the folder's name.
+"""Read folders of images: split/class/file, class/split/file or class/file, the class being the folder's name.
 
 It never follows a link to a folder, never leaves the root, and takes a class from a file's name only where the card
 says how the set names its files.
@@ -32,15 +32,17 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
     ours both are those of the set that it came from (`mapping.restored`).
 
     Class folders are named by a canonical name, any usual spelling of it, perhaps behind a number (0_angry), or a code
-    of the card; split folders by train, validation, test, their usual spellings or the card's; without them all is in
-    `split` (default: training data). Files in a folder that names no class are quarantined where other folders do; what
-    operating systems leave behind, and the files of our own export beside its folders, are ignored. A folder of a split
-    that holds nothing but another folder for it (Train/Train_Aligned_Faces) is passed through.
+    of the card; split folders, above or below all of these, by train, validation, test, their usual spellings or the
+    card's; without them all is in `split` (default: training data). Files in a folder that names no class are
+    quarantined where other folders do; what operating systems leave behind, and the files of our own export beside its
+    folders, are ignored. A folder of a split that holds nothing but another folder for it (Train/Train_Aligned_Faces)
+    is passed through.
 
     What the card's `naming` tells of a file (a person) becomes its attributes. Where it tells the class, of the folders
     only those of splits count, at any depth, and a file of another name is quarantined.
 
-    Raises BadDataError when no folder names a class, and for a class folder beside split folders or around them.
+    Raises BadDataError when no folder names a class, and for a class folder beside split folders, or around some
+    where other class folders hold none.
     """
     if not path.is_dir():
         raise BadDataError(f"{path} is not a folder")
@@ -51,10 +53,10 @@ def _files(path: Path, card: Card, split: str | None) -> Iterator[SourceRow]:
     card = _with_folder_names(path, card)
     if by_name := names_tell(card):
         card = replace(card, splits={})
-    splits, classes = (_split_folders(path, card), []) if by_name else _plan(path, card)
-    if splits:
-        refuse_split(path, split, f"by its folders {', '.join(splits)}")
-    everywhere = "train" if splits else split_of_all(path, card, split)
+    splits, classes, below = (_split_folders(path, card), [], []) if by_name else _plan(path, card)
+    if splits or below:
+        refuse_split(path, split, f"by its folders {', '.join(splits or below)}")
+    everywhere = "train" if splits or below else split_of_all(path, card, split)
     if by_name:
         yield from _below(path, PurePosixPath(), card, None, everywhere, None, None)
         return
@@ -73,22 +75,22 @@ def _files(path: Path, card: Card, split: str | None) -> Iterator[SourceRow]:
             for inner in map(PurePosixPath, sorted(_names(path / folder))):
                 yield from _class_folder(path, folder / inner, card, splits[name])
         else:
-            yield from _class_folder(path, top, card, everywhere)
+            yield from _class_folder(path, top, card, everywhere, divided=bool(below))
 
 
 def notes(path: Path, card: Card, options: Mapping[str, Any]) -> list[str]:
     """Folders that name no class, and the split of a set without split folders."""
     card = _with_folder_names(path, card)
-    splits, classes = (_split_folders(path, card), []) if names_tell(card) else _plan(path, card)
+    splits, classes, below = (_split_folders(path, card), [], []) if names_tell(card) else _plan(path, card)
     strange = [str(folder) for folder in classes if not class_of(card, folder.name) and not is_unlabelled(folder.name)]
     said = [f"files in folders that name no class are quarantined: {', '.join(strange)}"] if strange else []
-    if not splits and options.get("split") is None and not said_by_name(path, card):
+    if not splits and not below and options.get("split") is None and not said_by_name(path, card):
         said.append("there are no folders of splits: all files are training data; --split says otherwise")
     return said
 
 
-def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
-    """(folders of splits and what they are, folders where classes are expected)."""
+def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath], list[str]]:
+    """(folders of splits and what they are, folders where classes are expected, names of splits below classes)."""
     tops = _folders(path)
     splits = {name: split for name in tops if (split := card.split_of(name)) and _holds_classes(path / name, card)}
     others = [PurePosixPath(name) for name in tops if name not in splits]
@@ -99,15 +101,19 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath]]:
         )
     parts = {name: _passed(path, PurePosixPath(name), card)[0] for name in splits}
     inside = [f"{part}/{inner}" for part in parts.values() for inner in _folders(path / part) if class_of(card, inner)]
-    around = [
-        f"{name}/{inner}" for name in [*beside, *inside] for inner in _folders(path / name) if card.split_of(inner)
-    ]
-    if around:
+    below = {f"{name}/{inner}": inner for name in [*beside, *inside] for inner in _folders(path / name)}
+    around = [folder for folder, inner in below.items() if card.split_of(inner) and class_of(card, inner) is None]
+    if around and (inside or len(around) < len(below)):
+        other = inside[0] if inside else next(folder for folder in below if folder not in around)
         raise BadDataError(
-            f"{path}: the split {around[0]!r} lies in a class folder; put the folders of splits on top, "
-            "split/class/file"
+            f"{path}: the split {around[0]!r} lies in a class folder, and {other!r} does not lie in such a split; put "
+            "the folders of splits on top, split/class/file, or below all classes"
         )
-    return splits, [*(part / inner for part in parts.values() for inner in _folders(path / part)), *others]
+    return (
+        splits,
+        [*(part / inner for part in parts.values() for inner in _folders(path / part)), *others],
+        list(dict.fromkeys(below[folder] for folder in around)),
+    )
 
 
 def _passed(root: Path, folder: PurePosixPath, card: Card) -> tuple[PurePosixPath, list[PurePosixPath]]:
@@ -159,16 +165,30 @@ def _listed(path: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _class_folder(root: Path, relative: PurePosixPath, card: Card, split: str) -> Iterator[SourceRow]:
-    """The files below a class folder, or one row for whatever lies where a class folder should be."""
+def _class_folder(
+    root: Path, relative: PurePosixPath, card: Card, split: str, *, divided: bool = False
+) -> Iterator[SourceRow]:
+    """The files below a class folder, or one row for whatever lies where a class folder should be; `divided` says that
+    the folders in it are splits."""
     if is_clutter(relative.name) or str(relative) in OWN_FILES:
         yield SourceRow(source_key=storable(str(relative)), split=split, ignored=True)
     elif not _is_folder(root / relative):
         yield _file(root, relative, card, None, split, "label: lies outside of a class folder")
     else:
         label = class_of(card, relative.name)
-        problem = "label: missing" if is_unlabelled(relative.name) else f"label: unknown folder ({relative.name!r})"
-        yield from _below(root, relative, card, label, split, None if label else problem, relative.name)
+        strange = "label: missing" if is_unlabelled(relative.name) else f"label: unknown folder ({relative.name!r})"
+        problem = None if label else strange
+        if not divided:
+            yield from _below(root, relative, card, label, split, problem, relative.name)
+            return
+        for name, kind in _entries(root / relative):
+            inner, part, code = relative / name, card.split_of(name), relative.name
+            folder = kind == "folder" and not is_clutter(name)
+            lost = problem or (None if folder and part else "split: lies outside of the folders of splits")
+            if folder:
+                yield from _below(root, inner, card, label, part or split, lost, code)
+            else:
+                yield _file(root, inner, card, label, split, lost, code, plain=kind == "file")
 
 
 def _below(

@@ -317,9 +317,19 @@ def test_unlabelled_and_unknown_folders_are_quarantined_when_others_are_known(ws
         rows_of(tmp_path / "strange", "image_folder")
 
 
-def test_a_split_inside_a_class_folder_is_not_read_over(tmp_path: Path) -> None:
-    with pytest.raises(BadDataError, match=r"the split 'happy/test' lies in a class folder; put"):
-        rows_of(write_folder(tmp_path, ["happy/train/a.png", "happy/test/b.png"]), "image_folder")
+def test_splits_inside_all_class_folders_are_read_and_inside_some_not_read_over(ws: Workspace, tmp_path: Path) -> None:
+    names = ["happy/train/a.png", "happy/Test/7/b.png", "happy/c.png", "sad/val/d.png", "masks/e.png"]
+    root = write_folder(tmp_path / "test", names)
+    summary = ingest(ws, "auto", root)
+    assert summary.by_split == {"train": 1, "validation": 1, "test": 1}
+    assert summary.quarantined == {"split: lies outside of the folders of splits": 1, "label: unknown folder": 1}
+    assert summary.notes[1:] == ("files in folders that name no class are quarantined: masks",)
+    assert "its folders are called happy, sad; in each lie Test, train, val" in summary.notes[0]
+    with pytest.raises(UsageError, match="by its folders Test, train, val"):
+        rows_of(root, "image_folder", split="test")
+    write_folder(root, ["sad/7/f.png"])
+    with pytest.raises(BadDataError, match=r"the split 'happy/Test' lies in a class folder, and 'sad/7' does not lie"):
+        rows_of(root, "image_folder")
 
 
 @pytest.mark.parametrize(
