@@ -78,19 +78,22 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
             )
         if not {_PATH, _CODE} <= set(header):
             continue
-        whole = file.name.lower() in _LISTS and glimpse.folders != [TOP]
-        place = (path.parent.parent if "file_list" in path.parent.name.lower() else path.parent) if whole else path
+        whole = file.name in _LISTS and glimpse.folders != [TOP]
+        place = (path.parent.parent if path.parent.name == _LIST_FOLDERS[1] else path.parent) if whole else path
         if place in seen:
             continue
         seen.add(place)
-        first = text_of((glimpse.rows(file, [_PATH], 1) or [{_PATH: ""}])[0][_PATH]) or ""
+        named = [text_of(row[_PATH]) or "" for row in glimpse.rows(file, [_PATH])]
         root = place if place.is_dir() else place.parent
         inner = _pictures_of(root)
-        if contained_file(root, str(inner / first))[1]:
-            yield f"{file} has AffectNet's columns, but its pictures ({first}) are not below {root}: give --images"
+        # a copy may lack some, also the first
+        first = next((name for name in named if not contained_file(root, str(inner / name))[1]), None)
+        if first is None:
+            shown = named[0] if named else "no row"
+            yield f"{file} has AffectNet's columns, but its pictures ({shown}) are not below {root}: give --images"
             continue
         columns = f"{file} has the columns subDirectory_filePath and expression, as AffectNet's lists"
-        there = f"its first picture is {inner / first}"
+        there = f"the picture {inner / first} of it is there"
         yield Guess(card="affectnet", path=place, confidence="certain", evidence=(columns, there))
     for folder in glimpse.folders:
         named = [name for name in glimpse.files(folder / "annotations") if name.endswith("_exp.npy")]

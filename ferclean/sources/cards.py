@@ -123,9 +123,10 @@ class Card:
         return f"{names}; codes {', '.join(f'{c}={n}' for c, n in self.codes.items())}" if self.codes else names
 
     def split_of(self, name: str) -> str | None:
-        """The canonical split behind a source's name for it; None when unknown."""
+        """The canonical split behind a source's name for it, in any case; None when unknown."""
         name = name.strip()
-        return self.splits.get(name) or split_word(name)
+        found = self.splits.get(name) or split_word(name)
+        return found or next((split for word, split in self.splits.items() if word.lower() == name.lower()), None)
 
     def with_classes(self, classes: Sequence[str], *, declared: bool = False) -> Card:
         """This card with another vocabulary in this order, any names allowed (`declared`: see `labels.vocabulary`).

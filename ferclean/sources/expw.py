@@ -20,6 +20,8 @@ from ferclean.sources.undivided import split_of_all
 LIST = "label.lst"
 _LISTS = (LIST, f"label/{LIST}", f"data/label/{LIST}")
 _FOLDERS = ("origin", "image/origin", "data/image/origin", "images", "image", ".")
+_LOOKED = 200
+"""Lines whose pictures are looked for, to recognise a copy."""
 FIELDS = ("name", "face", "top", "left", "right", "bottom", "confidence", "label")
 
 
@@ -68,11 +70,13 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
             continue
         for top in (folder, folder.parent, folder.parent.parent):
             root = glimpse.path(top)
-            first = str(_pictures_of(root) / lines[0][0])
+            names = [str(_pictures_of(root) / line[0]) for line in lines[:_LOOKED]]
             listed = any(root / name == glimpse.path(folder) / LIST for name in _LISTS)
-            if listed and all(len(line) == len(FIELDS) for line in lines) and not contained_file(root, first)[1]:
+            # a copy may lack some pictures, also the first
+            first = next((name for name in names if not contained_file(root, name)[1]), None) if listed else None
+            if first and all(len(line) == len(FIELDS) for line in lines):
                 words = f"{folder / LIST} has lines of eight fields, as {' '.join(lines[0])!r}"
-                there = f"the first picture is {top / first}"
+                there = f"the picture {top / first} of it is there"
                 yield Guess(card="expw", path=root, confidence="certain", evidence=(words, there))
                 break
         else:

@@ -56,9 +56,10 @@ def read(path: Path, card: Card) -> Iterator[SourceRow]:
             f"{path} is not in FERPlus's layout: give the folder with {VOTES} and fer2013.csv, or with the folders "
             f"{', '.join(_FOLDERS.values())} and {VOTES} or a {_LABELS} in each"
         )
-    listed = list(_official(votes)) if votes.is_file() else []
+    listed = list(_official(votes)) if votes.is_file() else None
     for usage, folder in folders.items():
-        rows = [row[1:] for row in listed if row[0] == usage] if listed else list(_beside(path / folder / _LABELS))
+        here = _beside(path / folder / _LABELS) if listed is None else (row[1:] for row in listed if row[0] == usage)
+        rows = list(here)
         yield from _of_folder(path, folder, card.split_of(usage) or "train", rows, card)
 
 

@@ -113,7 +113,12 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
         codes = sorted({line[1] for line in lines if len(line) == 2}, key=lambda code: (len(code), code))
         compound = "compound" in folder.name.lower() or bool(set(codes) & set(map(str, _COMPOUND)))
         card = load_card("rafdb_compound" if compound else "rafdb")
-        named = LABELS in lists or all(load_card("rafdb").told_by(line[0]) for line in lines)
+        basic = load_card("rafdb")
+        named = LABELS in lists or all(basic.told_by(line[0]) for line in lines)
+        if LABELS not in lists:  # beside a flat copy's list may lie any picture
+            pictures = [
+                inner for inner in pictures if any(map(basic.told_by, glimpse.pictures(folder / inner, deep=False)))
+            ]
         if any(len(line) != 2 for line in lines) or not set(codes) <= set(card.codes) or not (pictures and named):
             yield (
                 f"{shown} is not RAF-DB's (lines train_00001.jpg CODE with the codes {', '.join(card.codes)}) or lies "
@@ -212,6 +217,8 @@ def _images(places: Places) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for folder in places.folders:
+        if not (places.base / folder).is_dir():
+            continue
         own = [file.name for file in places.lists if file.parent == places.base / folder]
         with os.scandir(places.base / folder) as entries:
             names = [entry.name for entry in entries if entry.name not in own and not _is_folder(entry)]

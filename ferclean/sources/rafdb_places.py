@@ -48,6 +48,7 @@ class Places:
     base: Path
     lists: tuple[Path, ...]
     folders: tuple[str, ...]
+    """Of those of the splits, one may not be there."""
     tail: str
 
     def folder_of(self, split: str | None) -> str:
@@ -66,13 +67,14 @@ def find(path: Path, inner: str) -> Places:
         raise BadDataError(
             f"{path} is not in the RAF-DB layout: {LABELS} is missing; give the folder that holds EmoLabel and Image"
         )
-    there = [(folders, tail) for folders, tail in FOLDERS if all((base / folder).is_dir() for folder in folders)]
+    there = [(folders, tail) for folders, tail in FOLDERS if any((base / folder).is_dir() for folder in folders)]
     full = [(folders, tail) for folders, tail in there if any(_holds_picture(base / folder) for folder in folders)]
     official = [one for one in there if one[0][0].startswith("Image/")]
     for folders, tail in [*full, *official]:
         return Places(base=base, lists=tuple(base / name for name in lists), folders=folders, tail=tail)
     raise BadDataError(
-        f"{base} holds {few(lists)} and neither Image/aligned nor Image/original; unpack aligned.zip into Image/"
+        f"{base} holds {few(lists)} and neither Image/aligned nor Image/original, nor pictures in aligned, images, "
+        "train or test; unpack aligned.zip into Image/"
     )
 
 
@@ -104,5 +106,7 @@ def _lists(is_there: Callable[[str], bool]) -> list[str]:
 
 
 def _holds_picture(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
     with os.scandir(folder) as entries:
         return any(one.name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(one.name) for one in entries)

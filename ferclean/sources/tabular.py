@@ -80,14 +80,11 @@ def records_of(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
     """(row number from 0, cells by column) of every row; rows of a CSV without any content are no rows, and one that
     the table form wrote has its cells as they were before they were escaped.
 
-    Raises BadDataError, naming the row, for one with more or fewer cells than the header: its labels may have moved.
+    Raises BadDataError, naming the row, for one with more or fewer cells than the header (its labels may have moved),
+    and for a damaged file.
     """
     if path.suffix.lower() in PARQUET:
-        number = 0
-        for batch in parquet_file(path).iter_batches(batch_size=256, columns=list(dict.fromkeys(columns))):
-            for cells in batch.to_pylist():
-                yield number, cells
-                number += 1
+        yield from enumerate(_parquet_rows(path, list(dict.fromkeys(columns))))
         return
     lines = csv_rows(path)
     _, header = next(lines)
@@ -142,6 +139,16 @@ def parquet_file(path: Path) -> Any:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise BadDataError(f"{path} is not a Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def _parquet_rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    import pyarrow as pa
+
+    try:
+        for batch in parquet_file(path).iter_batches(batch_size=256, columns=columns):
+            yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise BadDataError(f"{path} is damaged ({str(error).splitlines()[0]}); fetch or write it again") from None
 
 
 def text_of(cell: Any) -> str | None:

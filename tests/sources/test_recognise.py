@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -20,10 +22,14 @@ from tests.layouts import put
 from tests.made_sets import fer_row, write_csv, write_fer2013
 from tests.public_copies import (
     LAYOUTS,
+    affectnet_lists,
     ckplus_sequences,
+    expw,
     hf_parquet,
     lines_of_json,
     rafdb_compound,
+    rafdb_divided_tables,
+    rafdb_kaggle,
     rafdb_official,
     roboflow_table,
     semicolons,
@@ -118,6 +124,43 @@ def test_small_letters_and_capitals_are_the_same_names(faces: list[bytes], tmp_p
         ("anger", "AN", {"person": "KA"}), ("neutral", "NE", {"person": "KA"}), ("surprise", "SU", {"person": "KA"}),
     ]  # fmt: skip
     assert (jaffe.card, raf.card, raf.path) == ("jaffe", "rafdb", tmp_path / "raf")
+
+
+ROUND: dict[str, tuple[Callable[[Path, Sequence[bytes]], None], str, str]] = {
+    "RAF-DB as folders, under a picture of its paper": (rafdb_kaggle, "sample.jpg", ""),
+    "RAF-DB's tables, without the test pictures": (rafdb_divided_tables, "", "rafdb/test"),
+    "AffectNet's lists, without the first picture": (affectnet_lists, "", "Manually_Annotated_Images/0"),
+    "ExpW, without the first picture": (expw, "", "image/origin/angry_actor_0.jpg"),
+}
+"""Copies with a file more, or a file or folder less."""
+
+
+@pytest.mark.parametrize("name", ROUND)
+def test_what_is_recognised_is_read_also_where_a_copy_has_more_or_less(
+    name: str, faces: list[bytes], tmp_path: Path
+) -> None:
+    make, more, less = ROUND[name]
+    make(tmp_path, faces)
+    put(tmp_path, faces, [more] if more else [])
+    if less:
+        shutil.rmtree(tmp_path / less) if (tmp_path / less).is_dir() else (tmp_path / less).unlink()
+    guess = sure(recognise(tmp_path))
+    assert guess is not None
+    options = dict(guess.options)
+    card = load_card(guess.card)
+    card = replace(card, layout=options.pop("layout", card.layout))
+    rows = list(sources.read(guess.path, card, options))
+    assert len([row for row in rows if not row.problem]) > 5
+    assert {row.problem for row in rows} <= {None, "file: missing"}
+
+
+def test_lists_in_a_folder_where_they_are_not_looked_for_are_told_with_what_to_do(
+    faces: list[bytes], tmp_path: Path
+) -> None:
+    affectnet_lists(tmp_path, faces)
+    (tmp_path / "Manually_Annotated_file_lists").rename(tmp_path / "file_lists")
+    with pytest.raises(BadDataError, match=r"file_lists/training.csv has AffectNet's columns, but .*: give --images"):
+        recognise(tmp_path)
 
 
 def test_two_sets_in_one_folder_are_a_choice(faces: list[bytes], tmp_path: Path) -> None:

@@ -95,3 +95,10 @@ def test_bytes_are_text_in_archives_and_tables(tmp_path: Path) -> None:
     np.savez(tmp_path / "odd.npz", pred_probs=probs, source_key=np.array([b"\xff", b"k"]), classes=np.array([b"a"]))
     with pytest.raises(BadDataError, match="save ids and names as text"):
         read_predictions(tmp_path / "odd.npz", CLASSES)
+
+
+def test_a_parquet_file_with_damaged_rows_is_bad_data(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"path": ["a.png"] * 9, "label": ["fear"] * 9}), tmp_path / "whole.parquet")
+    (tmp_path / "t.parquet").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "whole.parquet").read_bytes())
+    with pytest.raises(BadDataError, match=r"t.parquet is damaged \(.*\); fetch or write it again"):
+        columns_of(tmp_path / "t.parquet")
