@@ -100,20 +100,29 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath], 
             f"{path}: the class folder {beside[0]!r} stands beside the splits {', '.join(splits)}; move it into one"
         )
     parts = {name: _passed(path, PurePosixPath(name), card)[0] for name in splits}
-    inside = [f"{part}/{inner}" for part in parts.values() for inner in _folders(path / part) if class_of(card, inner)]
-    below = {f"{name}/{inner}": inner for name in [*beside, *inside] for inner in _folders(path / name)}
-    around = [folder for folder, inner in below.items() if card.split_of(inner) and class_of(card, inner) is None]
+    inside = {
+        f"{part}/{inner}": splits[name]
+        for name, part in parts.items()
+        for inner in _folders(path / part)
+        if class_of(card, inner)
+    }
+    held = {**dict.fromkeys(beside, ""), **inside}  # a split is no news in a class of the same split
+    below = [(place, inner) for place in held for inner in _folders(path / place)]
+    around = [
+        (place, inner)
+        for place, inner in below
+        if card.split_of(inner) not in (None, held[place]) and class_of(card, inner) is None
+    ]
     if around and (inside or len(around) < len(below)):
-        other = inside[0] if inside else next(folder for folder in below if folder not in around)
+        first = "/".join(around[0])
+        other = "" if inside else repr("/".join(next(one for one in below if one not in around)))
         raise BadDataError(
-            f"{path}: the split {around[0]!r} lies in a class folder, and {other!r} does not lie in such a split; put "
-            "the folders of splits on top, split/class/file, or below all classes"
+            f"{path}: the split {first!r} lies in a class folder, and "
+            f"{f'so does {other}, which is none' if other else 'that in another split'}; put the folders of splits on "
+            "top, split/class/file, or below all classes"
         )
-    return (
-        splits,
-        [*(part / inner for part in parts.values() for inner in _folders(path / part)), *others],
-        list(dict.fromkeys(below[folder] for folder in around)),
-    )
+    classes = [part / inner for part in parts.values() for inner in _folders(path / part)]
+    return splits, [*classes, *others], list(dict.fromkeys(inner for _, inner in around))
 
 
 def _passed(root: Path, folder: PurePosixPath, card: Card) -> tuple[PurePosixPath, list[PurePosixPath]]:

@@ -47,6 +47,7 @@ def test_a_card_tells_totals_the_size_of_pictures_and_what_a_files_name_says() -
     assert card.told_by("a/S01_2_7.png") == {"person": "S01", "label": "2"}
     assert card.told_by("a/s01_2_7.PNG") == {"person": "S01", "label": "2"}
     assert card.told_by("S01_2_7_copy.png") is None
+    assert load_card("sfew").split_of("val_aligned_faces") == "validation"
     assert load_card("fer2013").told_by("privatetest_7.jpg") == {}
     assert load_card("rafdb").told_by("TRAIN_00007_ALIGNED.JPG") == {"split": "train"}
     assert set(card.as_dict()) == {name for name in Card.__dataclass_fields__ if name not in ("text", "counted_codes")}

@@ -97,6 +97,10 @@ def test_the_label_of_ferplus_is_what_most_people_said(tmp_path: Path) -> None:
         (None, "label: no row of votes names this picture"),
     ]
     assert rows_by["FER2013Train/fer0000000.png"].votes == {"contempt": 6, "unknown": 4}
+    write_csv(tmp_path / "fer2013new.csv", [["Usage", "Image name", *range(10)]])
+    assert {row.problem for row in ferplus.read(tmp_path, load_card("ferplus"))} == {
+        "label: no row of votes names this picture"
+    }
 
 
 def test_ferplus_takes_the_votes_of_label_csv_beside_the_pictures(tmp_path: Path) -> None:

@@ -147,5 +147,9 @@ def test_a_class_folder_in_another_one_says_no_label_and_a_number_in_one_is_a_pe
 
 def test_a_split_inside_a_class_folder_is_refused_below_splits_too(tmp_path: Path) -> None:
     write_folder(tmp_path, ["train/anger/test/a.png", "train/fear/b.png", "test/fear/c.png"])
-    with pytest.raises(BadDataError, match=r"the split 'train/anger/test' lies in a class folder"):
+    with pytest.raises(
+        BadDataError, match=r"the split 'train/anger/test' lies in a class folder, and that in another split"
+    ):
         rows_of(tmp_path)
+    (tmp_path / "train/anger/test").rename(tmp_path / "train/anger/Train_Aligned_Faces")
+    assert rows_of(tmp_path, load_card("sfew"))["train/anger/Train_Aligned_Faces/a.png"].split == "train"
