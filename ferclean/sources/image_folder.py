@@ -129,10 +129,15 @@ def _passed(root: Path, folder: PurePosixPath, card: Card) -> tuple[PurePosixPat
     """(the folder of a split's classes, what lies beside the folders on the way to it)."""
     beside: list[PurePosixPath] = []
     split = card.split_of(folder.name)
-    while len(inner := _folders(root / folder)) == 1 and card.split_of(inner[0]) == split:
+    while len(inner := _folders(root / folder)) == 1 and _is_split(card, inner[0], split):
         beside += [folder / name for name in sorted(_names(root / folder)) if name != inner[0]]
         folder /= inner[0]
     return folder, beside
+
+
+def _is_split(card: Card, name: str, split: str | None) -> bool:
+    """Whether a folder stands for `split`, and for no class that is called so."""
+    return card.split_of(name) == split and class_of(card, name) is None
 
 
 def _split_folders(path: Path, card: Card) -> dict[str, str]:

@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from small_workspace import judged, picture, shared
 
@@ -59,6 +59,12 @@ SPLITS = ("train", "validation", "test")
 
 Drawn = tuple[tuple[str, ...], list[tuple[str, str, str]], dict[str, list[float]]]
 """Classes in order; rows of (key, split, label); key -> soft label."""
+
+A_CLASS_CALLED_TEST: Drawn = (
+    ("test", "anger"),
+    [("a.png", "train", "test"), ("b.png", "test", "test")],
+    {"a.png": [0.0, 1.0], "b.png": [0.5, 0.5]},
+)
 
 
 @st.composite
@@ -124,6 +130,7 @@ def workspace(root: Path, classes: tuple[str, ...], rows: list[tuple[str, str, s
 
 @pytest.mark.parametrize("form", [form for form in EXPORTS if form in layouts() and form not in ("rafdb", "table")])
 @settings(max_examples=3)
+@example(drawn=A_CLASS_CALLED_TEST)
 @given(drawn=sets())
 def test_a_set_of_any_names_comes_back_as_it_was(form: str, drawn: Drawn) -> None:
     classes, rows, targets = drawn
