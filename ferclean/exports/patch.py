@@ -145,7 +145,7 @@ def header(content: Content, lines: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_patch(target: Path, header: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:
+def write_patch(target: Path, header: dict[str, Any], lines: Iterable[Mapping[str, Any]]) -> None:
     """Write a header, which gets its `digest`, and its lines to patch.jsonl, and the README beside it."""
     digest = digest_begun(header)
     with (target / FILE).open("wb") as out:

@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from ferclean.errors import BadDataError, FercleanError, UsageError, few
+from ferclean.errors import BadDataError, FercleanError, UsageError, WorkspaceBusyError, few
 from ferclean.files import whole_folder
+from ferclean.leases import holder, leased
 from ferclean.progress import Progress, silent
 from ferclean.sources import addresses
 from ferclean.sources.admission import Admission, Caps
@@ -88,7 +89,8 @@ def at_hand(
     through call it as `path` does.
 
     Raises BadDataError for an archive that is damaged, hostile or beyond the caps, and for a path that it lacks; as
-    `addresses.look` does for an address.
+    `addresses.look` does for an address; WorkspaceBusyError while another process has the same in hand, whose files
+    no other removes meanwhile.
     """
     if addresses.is_address(path):
         path = addresses.local_path(str(path)) or str(path)
@@ -104,20 +106,27 @@ def at_hand(
             return
         named, home = str(archive), folder / _name_of(archive)
         bring, close = partial(unpack, archive), _nothing
-    there_before = folder.parent.exists()
-    fresh = not (home / _COMPLETE).is_file()
-    files = home / _FILES
+    there_before, lease = folder.parent.exists(), _lease(home)
     try:
-        if fresh:
-            with whole_folder(home) as draft:
-                (draft / _FILES).mkdir()
-                came = bring(draft / _FILES, caps=caps or Caps(), shown=named, progress=progress)
-                (draft / _COMPLETE).write_text(_facts(came), "utf-8")
-    except BaseException:
-        _leave(folder, there_before)
-        raise
+        with leased(lease) as mine:
+            if not mine:
+                raise WorkspaceBusyError(f"{holder(lease)} is taking in {named}; run the same line again after it")
+            fresh = not (home / _COMPLETE).is_file()
+            if fresh:
+                with whole_folder(home) as draft:
+                    (draft / _FILES).mkdir()
+                    came = bring(draft / _FILES, caps=caps or Caps(), shown=named, progress=progress)
+                    (draft / _COMPLETE).write_text(_facts(came), "utf-8")
+            close()  # no server waits until all of it is read
+            yield from _brought(home, inner, named, fresh=fresh, keep=keep)
     finally:
         close()
+        _leave(folder, there_before)
+
+
+def _brought(home: Path, inner: str, named: str, *, fresh: bool, keep: bool) -> Iterator[AtHand]:
+    """What `at_hand` yields of what it has brought to `home`, and what stays of it and of what was there before."""
+    files = home / _FILES
     try:
         yield AtHand(
             path=_inside(files, inner, named), whole=not inner, files=files, named=named,
@@ -126,17 +135,21 @@ def at_hand(
     except BaseException as error:
         if fresh:
             _remove(home)
-            _leave(folder, there_before)
         if isinstance(error, FercleanError):
             error.args = tuple(str(arg).replace(str(files), named) for arg in error.args)
         raise
     if not keep and fresh:
         _remove(home)
-        _leave(folder, there_before)
-    elif keep:
-        for other in folder.iterdir():
-            if other != home and (other / _COMPLETE).is_file():
-                _remove(other)
+    for other in list(home.parent.iterdir()) if keep else ():
+        if other != home and (other / _COMPLETE).is_file():
+            with leased(_lease(other)) as free:
+                if free:
+                    _remove(other)
+
+
+def _lease(home: Path) -> Path:
+    """By which a process has it in hand."""
+    return home.with_name(f"{home.name}.lease")
 
 
 def _nothing() -> None:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from threading import Event
 
 from ferclean import extras
-from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.errors import BadDataError, FercleanError, UsageError, WorkspaceBusyError
+from ferclean.leases import holder, leased
 from ferclean.sources.addresses import shown
 from ferclean.sources.admission import Admission, Caps
 from ferclean.sources.file_names import IMAGE_SUFFIXES
@@ -28,8 +28,6 @@ _SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".md", ".t
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MARK, _COMING = ".commit", ".fetching"
 _AT_ONCE, _BLOCK = 8, 64
-_STILL = 3600
-"""Seconds without a byte after which a fetch is taken for broken off."""
 
 
 def is_address(path: str | Path) -> bool:
@@ -41,16 +39,18 @@ def is_address(path: str | Path) -> bool:
     return str(path).startswith("hf:/")
 
 
-def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tuple[Path, str]:
-    """(folder below `into` with the files of a data set at one commit, `owner/name@commit`).
+@contextmanager
+def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> Iterator[tuple[Path, str]]:
+    """Yield (folder below `into` with the files of a data set at one commit, `owner/name@commit`).
 
     The revision (`@` behind the name; without it the newest) is settled to a commit before anything is fetched, and all
     files are of that commit. What is here of that commit already is not fetched again; what broke off goes on. Files
-    that hold no data (code, models) stay there. Other commits that are here stay, too, until `keep_only`.
+    that hold no data (code, models) stay there. Other commits that are here stay, too, until `keep_only`; none removes
+    this one while the block runs.
 
     Raises UsageError for an address of another form, BadDataError for names that lead out of the folder and sets
-    beyond `caps` (by what the Hub says beforehand, and by what came), FercleanError where the Hub refuses or does not
-    answer.
+    beyond `caps` (by what the Hub says beforehand, and by what came), WorkspaceBusyError while another process has that
+    commit in hand, FercleanError where the Hub refuses or does not answer.
     """
     found = _ADDRESS.fullmatch(str(address))
     if found is None:
@@ -60,31 +60,49 @@ def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tup
         )
     extras.require("hf", "a data set of the Hub")
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     repo, token = found["repo"], os.environ.get(TOKEN, "").strip()
-    with_bars = not are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
+    caps = caps or Caps()
+    with _talking(repo, token):
         # without a token in the environment none is looked for elsewhere
         api = HfApi(endpoint=os.environ.get(ENDPOINT) or None, token=token or False)
         info = api.dataset_info(repo, revision=found["revision"], files_metadata=True)
-        caps = caps or Caps()
         names = _wanted(repo, {file.rfilename: file.size or 0 for file in info.siblings or ()}, caps)
-        commit = str(info.sha)
-        if not _COMMIT.fullmatch(commit):
-            raise BadDataError(f"the Hub names no commit of {repo} ({commit[:80]!r}): fetch it by hand")
-        place = into / f"{_plain(repo)}-{commit}"
-        if _holds(place, commit):
-            return place, f"{repo}@{commit}"
-        coming = place.with_name(f"{place.name}{_COMING}")
-        fetch = partial(api.hf_hub_download, repo, repo_type="dataset", revision=commit, local_dir=coming)
-        try:
-            _bring(names, fetch, Admission(f"hf://{repo}", caps))
-        except BadDataError:
-            shutil.rmtree(coming, ignore_errors=True)
-            raise
+    commit = str(info.sha)
+    if not _COMMIT.fullmatch(commit):
+        raise BadDataError(f"the Hub names no commit of {repo} ({commit[:80]!r}): fetch it by hand")
+    place = into / f"{_plain(repo)}-{commit}"
+    lease = _lease(place)
+    with leased(lease) as mine:
+        if not mine:
+            raise WorkspaceBusyError(f"{holder(lease)} is taking in {repo}@{commit}; run the same line again after it")
+        if not _holds(place, commit):
+            coming = place.with_name(f"{place.name}{_COMING}")
+            fetch = partial(api.hf_hub_download, repo, repo_type="dataset", revision=commit, local_dir=coming)
+            with _talking(repo, token):
+                try:
+                    _bring(names, fetch, Admission(f"hf://{repo}", caps))
+                except BadDataError:
+                    shutil.rmtree(coming, ignore_errors=True)
+                    raise
+            shutil.rmtree(coming / ".cache", ignore_errors=True)
+            (coming / _MARK).write_text(commit, encoding="utf-8")
+            if place.exists():  # of an earlier time, without its mark
+                shutil.rmtree(place)
+            coming.rename(place)
+        yield place, f"{repo}@{commit}"
+
+
+@contextmanager
+def _talking(repo: str, token: str) -> Iterator[None]:
+    """Without bars, and what goes wrong in words that hold no token."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    with_bars = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
     except HFValidationError as error:
         raise UsageError(f"{repo!r} cannot name a repository: {_line(error, token)}") from None
     except (HfHubHTTPError, HTTPError, OSError, RuntimeError, ValueError) as error:
@@ -96,40 +114,32 @@ def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tup
     finally:
         if with_bars:
             enable_progress_bars()
-    shutil.rmtree(coming / ".cache", ignore_errors=True)
-    (coming / _MARK).write_text(commit, encoding="utf-8")
-    if place.exists():  # of an earlier time, without its mark
-        shutil.rmtree(place)
-    coming.rename(place)
-    return place, f"{repo}@{commit}"
 
 
 def keep_only(place: Path) -> None:
     """Remove what is here of other commits of the set at `place`, which was taken in.
 
-    What another process fetches stays, and so does what cannot be removed: the set is taken in all the same.
+    What another process has in hand stays, and so does what cannot be removed: the set is taken in all the same.
     """
     repo = place.name.rpartition("-")[0]
-    for other in place.parent.iterdir():
-        name, _, commit = other.name.removesuffix(_COMING).rpartition("-")
-        if other == place or name != repo or not _COMMIT.fullmatch(commit):
+    for other in list(place.parent.iterdir()):
+        whole = other.with_name(other.name.removesuffix(_COMING))
+        name, _, commit = whole.name.rpartition("-")
+        if whole == place or name != repo or not _COMMIT.fullmatch(commit):
             continue
-        if other.name.endswith(_COMING) and _is_coming(other):
-            continue
-        try:
-            (other / _MARK).unlink(missing_ok=True)  # first what says that it is whole
-        except OSError:
-            continue  # it stays, and whole
-        shutil.rmtree(other, ignore_errors=True)
+        with leased(_lease(whole)) as free:
+            if not free:
+                continue
+            try:
+                (other / _MARK).unlink(missing_ok=True)  # first what says that it is whole
+            except OSError:
+                continue  # it stays, and whole
+            shutil.rmtree(other, ignore_errors=True)
 
 
-def _is_coming(folder: Path) -> bool:
-    """Whether anything came into it of late, as where a process still fetches."""
-    after = time.time() - _STILL
-    try:
-        return any(one.lstat().st_mtime > after for one in chain([folder], folder.rglob("*")))
-    except OSError:
-        return True  # what changes under a look is at work
+def _lease(place: Path) -> Path:
+    """By which a process has the commit at `place` in hand."""
+    return place.with_name(f"{place.name}.lease")
 
 
 def _plain(repo: str) -> str:

@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -108,10 +109,11 @@ def ingest(
     Raises UsageError for options and names, BadDataError when the data cannot be what the card says: no usable
     image, labels counted from another number than the card's codes, a known row with another given label or split.
     """
-    fetched = ""
-    if hub.is_address(path):
-        path, fetched = hub.fetched(path, ws.hub, caps=caps)
-    with at_hand(ws.sources, path, caps=caps, keep=not dry_run, progress=progress) as here:
+    with ExitStack() as stack:
+        fetched = ""
+        if hub.is_address(path):
+            path, fetched = stack.enter_context(hub.fetched(path, ws.hub, caps=caps))
+        here = stack.enter_context(at_hand(ws.sources, path, caps=caps, keep=not dry_run, progress=progress))
         options = {name: here.local(value) if isinstance(value, str | Path) else value
                    for name, value in options.items() if value is not None}  # fmt: skip
         with or_what_it_is(here.path, card, layout, options):
@@ -119,8 +121,8 @@ def ingest(
                 ws, card, here, layout=layout, classes=classes, limit=limit, seed=seed, dry_run=dry_run,
                 progress=progress, options=options, fetched=fetched,
             )  # fmt: skip
-    if fetched and not dry_run:
-        hub.keep_only(Path(path))
+        if fetched and not dry_run:
+            hub.keep_only(Path(path))
     return done
 
 

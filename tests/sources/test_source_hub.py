@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +10,21 @@ import datasets
 import pytest
 from hub_stand_in import COMMIT, Hub, hub_of_the_client
 
-from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.errors import BadDataError, FercleanError, UsageError, WorkspaceBusyError
+from ferclean.leases import leased
+from ferclean.sources import hub
 from ferclean.sources.admission import Caps
-from ferclean.sources.hub import fetched
 from ferclean.steps.ingest import ingest
 from ferclean.store.samples import get_dataset, get_samples
 from ferclean.store.workspace import Workspace
 from tests.made_sets import image_bytes
 
 REPO = "ada/faces"
+
+
+def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> tuple[Path, str]:
+    with hub.fetched(address, into, caps=caps) as found:
+        return found
 
 
 def shard(seed: int) -> bytes:
@@ -98,10 +103,12 @@ def test_what_is_here_goes_when_a_newer_commit_was_taken_in_and_not_before(there
         else:
             ingest(ws, "hf", f"hf://{REPO}", dry_run=True)
         assert (old / "data/train-00000-of-00001.parquet").read_bytes() == shard(0)
-    for number in (3, 4):  # one that another process fetches, one that broke off long ago
+    for number in (3, 4):  # one that another process fetches, one that broke off
         (old.parent / f"ada--faces-{str(number) * 40}.fetching").mkdir()
-    os.utime(old.parent / f"ada--faces-{'4' * 40}.fetching", (0, 0))
-    done = ingest(ws, "hf", f"hf://{REPO}")
+    with leased(old.parent / f"ada--faces-{commit}.lease"), pytest.raises(WorkspaceBusyError, match="is taking in"):
+        ingest(ws, "hf", f"hf://{REPO}")
+    with leased(old.parent / f"ada--faces-{'3' * 40}.lease"):
+        done = ingest(ws, "hf", f"hf://{REPO}")
     assert (done.changed, done.unchanged, get_dataset(ws).card["version"]) == (2, 2, f"{REPO}@{commit}")
     left = {f"ada--faces-{commit}", f"ada--faces-{'3' * 40}.fetching"}
     assert {path.name for path in (ws.root / "hub").iterdir()} == left

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ferclean.cli import run
-from ferclean.errors import BadDataError, UsageError
+from ferclean.errors import BadDataError, UsageError, WorkspaceBusyError
+from ferclean.leases import leased
 from ferclean.parts.at_hand import Caps, at_hand
 from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
@@ -98,9 +99,15 @@ def test_another_content_comes_in_beside_the_old_samples_and_one_copy_stays(ws: 
     (tmp_path / "set/sad/c.png").write_bytes(image_bytes(78))
     archive = packed(tmp_path / "set")
     os.utime(archive, ns=(1, 1))
-    summary = ingest(ws, "image_folder", archive)
-    assert (summary.added, summary.changed, summary.unchanged) == (2, 1, 1)
-    assert len([*ws.sources.iterdir()]) == 1
+    (old,) = ws.sources.iterdir()
+    with leased(old.with_name(f"{old.name}.lease")):  # another process reads it
+        summary = ingest(ws, "image_folder", archive)
+        assert (summary.added, summary.changed, summary.unchanged) == (2, 1, 1)
+        (new,) = {path for path in ws.sources.iterdir() if path.is_dir()} - {old}
+    with leased(new.with_name(f"{new.name}.lease")), pytest.raises(WorkspaceBusyError, match=rf"taking in {archive};"):
+        ingest(ws, "image_folder", archive)
+    ingest(ws, "image_folder", archive)
+    assert [*ws.sources.iterdir()] == [new]
 
 
 def test_what_is_refused_leaves_nothing_behind(ws: Workspace, tmp_path: Path) -> None:
