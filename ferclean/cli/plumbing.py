@@ -73,7 +73,8 @@ class Session:
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
         """A table for people on stdout; numbers to the right. One without rows is not printed.
 
-        One that is wider than the place for it, by its columns, is turned: a column becomes a line.
+        One that is wider than the place for it, by its columns, is turned: a column becomes a line. Else what is long
+        is folded, so that it leaves the others their place; nothing is cut off.
         """
         if self.as_json or self.quiet or not rows:
             return
@@ -81,16 +82,21 @@ class Session:
         from rich.text import Text
 
         console = _console()
-        if len(columns) > len(rows) + 1 and _width(columns, rows) > console.width:
+        if len(columns) > len(rows) + 1 and _width(_widths(columns, rows)) > console.width:
             rows = list(zip(columns, *rows, strict=True))
             columns, rows = [str(name) for name in rows[0]], rows[1:]
-        if not console.is_terminal:  # a long name must not squeeze the others
-            console.width = max(console.width, _width(columns, rows))
+        widths = _widths(columns, rows)
+        if not console.is_terminal:
+            console.width = max(console.width, _width(widths))
+        most = _most(widths, console.width)
         heading = None if title is None else Text(printable(title))
         table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
         numeric = [all(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
-        for name, is_number in zip(columns, numeric, strict=True):
-            table.add_column(Text(printable(name)), justify="right" if is_number else "left", no_wrap=True)
+        for name, width, is_number in zip(columns, widths, numeric, strict=True):
+            table.add_column(
+                Text(printable(name)), justify="right" if is_number else "left", overflow="fold", max_width=most,
+                no_wrap=width <= most,
+            )  # fmt: skip
         for row in rows:
             table.add_row(*(Text(printable(_cell(value))) for value in row))
         console.print(table)
@@ -287,12 +293,34 @@ def _console() -> Any:
     return Console() if sys.stdout.isatty() else Console(width=200)
 
 
-def _width(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> int:
-    """Cells of a terminal that a table needs to show every column whole."""
+_GAP = 2
+"""Cells between two columns."""
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[int]:
+    """Cells of a terminal that each column needs to be shown whole, in lines that are not folded."""
     from rich.cells import cell_len
 
     shown = [[printable(_cell(value)) for value in line] for line in (columns, *rows)]
-    return sum(max(map(cell_len, column)) + 2 for column in zip(*shown, strict=True)) - 2
+    return [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+
+
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def _most(widths: Sequence[int], room: int) -> int:
+    """The widest that a column may be, so that all have room and the short ones are whole.
+
+    >>> _most([5, 300, 8], 80), _most([5, 20, 8], 80), _most([300, 200], 80)
+    (63, 20, 39)
+    """
+    left = room - _GAP * (len(widths) - 1)
+    for place, width in enumerate(sorted(widths)):
+        if width * (len(widths) - place) > left:
+            return max(left // (len(widths) - place), 1)
+        left -= width
+    return max(widths)
 
 
 def _cell(value: object) -> str:

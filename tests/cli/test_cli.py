@@ -14,6 +14,7 @@ from typing import get_args
 
 import pytest
 from disks import read_only
+from rich.console import Console
 from small_workspace import small
 
 from ferclean import __version__
@@ -243,3 +244,19 @@ def test_a_table_too_wide_for_its_place_is_turned_and_cuts_no_name(capsys: pytes
     assert [line.rsplit(maxsplit=2) for line in lines[1:]] == [[n, str(i), f"1,{i:03}"] for i, n in enumerate(names)]
     session.table(["split", "fear"], [["train", 3]])
     assert capsys.readouterr().out.splitlines()[0].split() == ["split", "fear"]
+
+
+def test_a_long_name_is_folded_in_a_terminal_and_squeezes_no_other_column(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ferclean.cli.plumbing._console", lambda: Console(width=60, force_terminal=True, color_system=None)
+    )
+    session, name = Session(workspace=Path("W"), workspace_origin="default"), "".join(map(str, range(100)))
+    session.table(
+        ["sample", "split", "from", "to"], [[name, "train", "happiness", "fear"], *[["b", "test", "x", 2]] * 4]
+    )
+    first, *rest = capsys.readouterr().out.splitlines()[1:]
+    assert first.split()[1:] == ["train", "happiness", "fear"]
+    assert len(first.rstrip()) == 60
+    assert "".join([first.split()[0], *(line.strip() for line in rest[:-4])]) == name
