@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -137,9 +138,10 @@ def _walk(root: Path, inner: PurePosixPath) -> Iterator[str]:
     base = root / inner
     for folder, below, names in os.walk(base):
         below[:] = [name for name in below if not is_clutter(name)]
+        at = Path(folder).relative_to(base).as_posix()
         for name in names:
             if name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(name):
-                yield (Path(folder) / name).relative_to(base).as_posix()
+                yield name if at == "." else f"{at}/{name}"
 
 
 def _listed(
@@ -212,7 +214,7 @@ def _numbered(folder: Path, inner: str, card: Card, split: str) -> Iterator[Sour
             else:
                 others.append(name)
     for key in sorted(notes, key=lambda key: (len(key), key)):
-        told = {kind: _loaded(folder / "annotations" / f"{key}_{kind}.npy") for kind in ("exp", "val", "aro")}
+        told = {kind: _loaded(f"{folder}/annotations/{key}_{kind}.npy") for kind in ("exp", "val", "aro")}
         label, code, problem = read_code(told["exp"], card)
         relative = f"{inner}images/{pictures.get(key, f'{key}.jpg')}"
         yield SourceRow(
@@ -228,11 +230,12 @@ def _numbered(folder: Path, inner: str, card: Card, split: str) -> Iterator[Sour
         yield leftover(f"{inner}images/{name}", _UNNAMED, split)
 
 
-def _loaded(file: Path) -> str | None:
+def _loaded(file: str) -> str | None:
     """The one number (or text) of an annotation; None where there is none."""
-    if not file.is_file() or file.is_symlink() or file.stat().st_size > _MAX_NPY:
-        return None
     try:
+        there = os.lstat(file)
+        if not stat.S_ISREG(there.st_mode) or there.st_size > _MAX_NPY:
+            return None
         array = np.load(file, allow_pickle=False)
     except (ValueError, OSError, EOFError):
         return None

@@ -318,6 +318,7 @@ def _rows(
 ) -> Iterator[SourceRow]:
     """Rows of a split; `roots` are the folder and the one that the loader was given for it."""
     root, place = roots
+    real = os.path.realpath(root)
     labels, before = (_declared(split, column, card, root) for column in (label_column, "given_label"))
     for number, cells in enumerate(split):
         given, code, problem = declared_label(cells[label_column], labels, card)
@@ -325,7 +326,7 @@ def _rows(
         cell = cells[image_column]
         if isinstance(cell, Mapping) and str(cell.get("path")).startswith(f"{place}/"):
             cell = {**cell, "path": str(cell["path"]).removeprefix(f"{place}/")}
-        image, image_problem = picture_of(cell, root)
+        image, image_problem = picture_of(cell, root, real=real)
         if canonical_split is None:
             problem = f"split: {name!r} is unknown; known are train, validation and test"
         yield SourceRow(

@@ -17,8 +17,9 @@ from ferclean.sources.tabular import text_of
 _CHANNELS = (1, 3, 4)
 
 
-def picture_of(cell: Any, folder: Path) -> tuple[dict[str, Any], str | None]:
-    """(where the picture is, as fields of a SourceRow; problem). A mapping holds `bytes` or else a `path`."""
+def picture_of(cell: Any, folder: Path, *, real: str | None = None) -> tuple[dict[str, Any], str | None]:
+    """(where the picture is, as fields of a SourceRow; problem). A mapping holds `bytes` or else a `path`. `real` is
+    the real path of `folder`, as `contained_file` takes it."""
     if isinstance(cell, Mapping):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes | bytearray | memoryview):
@@ -29,8 +30,8 @@ def picture_of(cell: Any, folder: Path) -> tuple[dict[str, Any], str | None]:
     if not text:
         return {}, "image: missing"
     slashes = text.replace("\\", "/")
-    relative = text if slashes == text or not contained_file(folder, text)[1] else slashes
-    problem = contained_file(folder, relative)[1]
+    relative = text if slashes == text or not contained_file(folder, text, real=real)[1] else slashes
+    problem = contained_file(folder, relative, real=real)[1]
     kept = kept_path(folder, relative, problem)
     return ({} if kept is None else {"relative_path": kept}), problem
 

@@ -29,6 +29,7 @@ class Pictures:
 
     def __init__(self, root: Path, folders: Sequence[str] = ()) -> None:
         self.root = root
+        self._real = os.path.realpath(root)
         self.folders = ["", *(name for name in folders if (root / name).is_dir())]
         self._names: dict[str, frozenset[str]] = {}
         self._cut: list[str] | None = None
@@ -66,7 +67,7 @@ class Pictures:
         return self.named("/".join(parts))
 
     def _kept(self, inside: str) -> Place:
-        problem = contained_file(self.root, inside)[1]
+        problem = contained_file(self.root, inside, real=self._real)[1]
         return kept_path(self.root, inside, problem), problem
 
     def _there(self, inside: str) -> bool:

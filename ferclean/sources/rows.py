@@ -98,18 +98,18 @@ def contained_file(root: Path, relative: str, *, real: str | None = None) -> tup
         return None, "file: path leaves the data set's folder"
     joined = os.path.join(base, relative)
     try:
-        real, lost = os.path.realpath(joined, strict=True), None
+        there, lost = os.path.realpath(joined, strict=True), None
     except FileNotFoundError:
-        real, lost = os.path.realpath(joined), "link to nothing" if os.path.islink(joined) else "missing"
+        there, lost = os.path.realpath(joined), "link to nothing" if os.path.islink(joined) else "missing"
     except OSError as error:  # a circle of links, a name too long, no permission
         return None, f"file: cannot be followed ({error.strerror or type(error).__name__})"
-    if os.path.commonpath([base, real]) != base:
+    if os.path.commonpath([base, there]) != base:
         return None, "file: symlink leaves the data set's folder"
     if lost:
         return None, f"file: {lost}"
-    if not os.path.isfile(real):
+    if not os.path.isfile(there):
         return None, "file: not a regular file"
-    return Path(real), None
+    return Path(there), None
 
 
 def _straight(base: str, relative: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -89,10 +90,11 @@ def read(
     positions = card.class_label(declared, f"{path}: column {label!r}") if declared else None
     given_votes = read_vote_file(Path(votes), card, key_column=key_column) if votes is not None else None
     keys: set[str] = set()
+    real = os.path.realpath(folder)
     for number, cells in records_of(path, [name for name in (image, label, parts, key, *kept) if name]):
         code = code_of(cells[label])
         given = _given(cells[label], code, positions, card)
-        picture, problem = picture_of(cells[image], folder)
+        picture, problem = picture_of(cells[image], folder, real=real)
         if given is None:
             problem = f"label: unknown ({code!r}; known: {card.known_labels()})" if code else "label: missing"
         place, split_problem = _split(cells[parts], splits, card, path, number) if parts else (everywhere, None)

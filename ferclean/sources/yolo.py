@@ -45,17 +45,18 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
         raise BadDataError(f"{path} holds no folder of images beside one of labels")
     if any(part for part, _, _ in parts):
         refuse_split(path, split, "by its folders")
+    real = os.path.realpath(path)
     for name, images, labels in parts:
         place = card.split_of(name) if name else split_of_all(path, card, split)
         for file in sorted(os.listdir(path / images)):
-            relative = str(images / file)
+            relative = f"{images}/{file}"
             key = storable(relative)
             if is_clutter(file) or not file.lower().endswith(IMAGE_SUFFIXES):
                 yield SourceRow(source_key=key, ignored=is_clutter(file), problem="file: not an image by its name")
                 continue
-            lost = "file: the name is not UTF-8" if key != relative else contained_file(path, relative)[1]
+            lost = "file: the name is not UTF-8" if key != relative else contained_file(path, relative, real=real)[1]
             lost = lost or (None if place else f"split: unknown ({name!r})")
-            for number, (code, box, wrong) in enumerate(_boxes(path, labels / f"{Path(file).stem}.txt"), start=1):
+            for number, (code, box, wrong) in enumerate(_boxes(path, f"{labels}/{_stem(file)}.txt", real), start=1):
                 known = code is not None and code < len(classes)
                 yield SourceRow(
                     source_key=key if number == 1 else f"{key}:{number}",
@@ -68,10 +69,10 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
                     box=box,
                     box_unit="shares",
                 )
-        there = {Path(file).stem for file in os.listdir(path / images)}
+        there = {_stem(file) for file in os.listdir(path / images)}
         for file in sorted(os.listdir(path / labels)):
-            if file.endswith(".txt") and Path(file).stem not in there and file != "classes.txt":
-                lost_key = storable(str(images / Path(file).stem))
+            if file.endswith(".txt") and _stem(file) not in there and file != "classes.txt":
+                lost_key = storable(f"{images}/{_stem(file)}")
                 yield SourceRow(source_key=lost_key, split=place or "train", problem="file: missing")
 
 
@@ -133,11 +134,19 @@ def _parts(root: Path) -> list[tuple[str, PurePosixPath, PurePosixPath]]:
     return [part for part in found if all((root / folder).is_dir() for folder in part[1:])]
 
 
-def _boxes(root: Path, file: PurePosixPath) -> Iterator[tuple[int | None, Box | None, str | None]]:
+def _stem(file: str) -> str:
+    return os.path.splitext(file)[0]
+
+
+def _boxes(root: Path, file: str, real: str) -> Iterator[tuple[int | None, Box | None, str | None]]:
     """(position of the class, left, top, right, bottom in shares, problem) per line; one without a class for none."""
-    place, wrong = contained_file(root, str(file))
+    place, wrong = contained_file(root, file, real=real)
     if place is None or place.stat().st_size > _MAX_BYTES:
-        yield None, None, "label: missing" if wrong == "file: missing" else f"label: {file.name} is not read"
+        yield (
+            None,
+            None,
+            "label: missing" if wrong == "file: missing" else f"label: {os.path.basename(file)} is not read",
+        )
         return
     lines = [line for line in place.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     if not lines:
@@ -148,6 +157,6 @@ def _boxes(root: Path, file: PurePosixPath) -> Iterator[tuple[int | None, Box | 
             if code < 0 or code != int(code) or not all(map(math.isfinite, (x, y, width, height))):
                 raise ValueError
         except (ValueError, OverflowError):
-            yield None, None, f"label: no class and box (line {number} of {file.name})"
+            yield None, None, f"label: no class and box (line {number} of {os.path.basename(file)})"
             continue
         yield int(code), (x - width / 2, y - height / 2, min(x + width / 2, 1.0), min(y + height / 2, 1.0)), None
