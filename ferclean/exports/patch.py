@@ -149,13 +149,13 @@ def write_patch(target: Path, header: dict[str, Any], lines: Iterable[Mapping[st
     """Write a header, which gets its `digest`, and its lines to patch.jsonl, and the README beside it."""
     digest = digest_begun(header)
     with (target / FILE).open("wb") as out:
-        out.write(_coded(header | {"digest": digest.hexdigest()}))
+        out.write(_coded({**header, "digest": digest.hexdigest()}))
         for line in lines:
             raw = _coded(line)
             digest.update(raw)
             out.write(raw)
         out.seek(0)
-        out.write(_coded(header | {"digest": digest.hexdigest()}))
+        out.write(_coded({**header, "digest": digest.hexdigest()}))
     text = card_template("patch_card.md.jinja").render(header=header, file=FILE)
     (target / "README.md").write_text(text, encoding="utf-8", newline="\n")
 
