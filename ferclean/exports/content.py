@@ -18,7 +18,7 @@ from ferclean.missing import is_missing
 from ferclean.sources.tabular import escape_cell
 from ferclean.store.arrivals import SPLITS
 from ferclean.store.pictures import picture_at
-from ferclean.store.releases import Release, get_release, get_release_items
+from ferclean.store.releases import Release, get_release, get_release_items, was_usable
 from ferclean.store.runs import Run, latest_run, lost_behind_verdicts
 from ferclean.store.samples import Dataset, get_dataset, picture_facts
 from ferclean.store.table import LISTS, sample_rows, sample_table
@@ -181,12 +181,12 @@ def _decided_test(content: Content) -> Content:
 def _as_published(table: pd.DataFrame, rows: pd.Series) -> None:
     """Give these rows their given labels again, and take in what was left out of them, but for what could not be used
     when the release was made: what is lost since is for `leave_out`, so that an export says it each time."""
-    quarantined = table["release_reason"].fillna("").astype(str).str.startswith("quarantined: ")
-    usable = ~quarantined & table["given_label"].notna()
+    usable = was_usable(table[["given_label"]].assign(reason=table["release_reason"]))
+    # what only a person could read
+    table.loc[rows & ~usable & table["included"], "release_reason"] = "no label"
     table.loc[rows, "release_label"] = table.loc[rows, "given_label"]
     table.loc[rows, "included"] = usable[rows]
     table.loc[rows & usable, "release_reason"] = None
-    table.loc[rows & ~usable & ~quarantined, "release_reason"] = "no label"
     table.loc[rows, "release_soft_label"] = None
     table.loc[rows, "release_weight"] = 1.0
 

@@ -30,7 +30,7 @@ from ferclean.recognition.perceptual import NAME as PERCEPTUAL
 from ferclean.recognition.perceptual import SIDE, perceptual_hashes
 from ferclean.sources.rows import reason_kind
 from ferclean.store.pixels import PixelShelf
-from ferclean.store.releases import content_digest, get_release, get_release_items
+from ferclean.store.releases import QUARANTINED, content_digest, get_release, get_release_items, was_usable
 
 SINGLE_FILE = False
 HOLDS_PIXELS = False
@@ -87,7 +87,8 @@ def changed_items(content: Content) -> pd.DataFrame:
     Columns as `get_release_items`, old_label (None: it was left out there) and changed (False: a person confirmed it).
     """
     assert content.name is not None
-    new, old = get_release_items(content.ws, content.name), _items_since(content)
+    new = get_release_items(content.ws, content.name)
+    old = _as_given(new) if content.since == ORIGINAL else get_release_items(content.ws, content.since)
     was = {row[0]: (_comparable(row[2:]), row[1]) for row in _rows(old)}
     keep, before, changed = [], [], []
     for number, (sample, reason, *said) in enumerate(_rows(new)):
@@ -178,7 +179,7 @@ def public_reason(reason: Any) -> str | None:
     if is_missing(reason) or not reason:
         return None
     text = str(reason).removeprefix(FROM_PATCH)
-    if text.startswith("quarantined: "):
+    if text.startswith(QUARANTINED):
         text = reason_kind(text)
     return printable(re.sub(r"(decision: \w+) by .*", r"\1", text, flags=re.DOTALL))[:MOST_WORDS]
 
@@ -284,13 +285,10 @@ def _looks(content: Content, rows: pd.DataFrame) -> Looks:
     )
 
 
-def _items_since(content: Content) -> pd.DataFrame:
-    if content.since != ORIGINAL:
-        return get_release_items(content.ws, content.since)
-    table = content.table
-    included = table["quarantine_reason"].isna() & table["given_label"].notna()
-    return table[["sample_id", "split"]].assign(
-        label=table["given_label"], included=included, soft_label=None, weight=1.0, reason=None
+def _as_given(items: pd.DataFrame) -> pd.DataFrame:
+    """The set as it was given, when the release of these items was made."""
+    return items.assign(
+        label=items["given_label"], included=was_usable(items), soft_label=None, weight=1.0, reason=None
     )
 
 

@@ -39,6 +39,14 @@ def items_of(ws: Workspace, name: str, table: pd.DataFrame) -> pd.DataFrame:
     return get_release_items(ws, name)
 
 
+def items_of_both(ws: Workspace, before: str, after: str, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`items_of` two that are looked at beside one another: "original" as it was when the other one was made."""
+    names = (before, after)
+    beside = next((items_of(ws, name, table) for name in names if name != ORIGINAL), None)
+    old, new = (original_items(table, beside) if name == ORIGINAL else items_of(ws, name, table) for name in names)
+    return old, new
+
+
 def decider(reason: str | None) -> str | None:
     """Whose decision a reason tells of; None for none, as of what is automatic.
 

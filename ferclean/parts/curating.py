@@ -23,6 +23,7 @@ from ferclean.missing import is_missing
 from ferclean.sources.rows import reason_kind
 from ferclean.store import runs, standing
 from ferclean.store.assignments import LEFT_OUT
+from ferclean.store.releases import QUARANTINED, was_usable
 from ferclean.store.workspace import Workspace
 
 UNUSABLE_ABOVE = 0.5
@@ -84,7 +85,7 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
     # an image that cannot be trusted stays out whatever was decided about its label; a label that could not be
     # read is mended by a person's
     if quarantine and not (relabelled and only_the_label(quarantine)):
-        included, reason = False, f"quarantined: {sample['quarantine_reason']}"
+        included, reason = False, f"{QUARANTINED}{sample['quarantine_reason']}"
     elif decision is not None:
         label, included, reason = by_person(given, decision, rules.ambiguous)
         if automatic and label is not None and decision["action"] in ("keep", "relabel"):
@@ -110,20 +111,32 @@ def _item(sample: Mapping[Any, Any], decision: Mapping[Any, Any] | None, rules: 
 
 def leave_out(items: pd.DataFrame, why: pd.Series, splits: str) -> None:
     """Take out, in place, what the `splits` hold not: `why`, in the same order, null where a sample stays."""
-    quarantined = items["reason"].fillna("").astype(str).str.startswith("quarantined: ")
+    quarantined = items["reason"].fillna("").astype(str).str.startswith(QUARANTINED)
     out = why.notna().to_numpy() & ~quarantined.to_numpy(bool)
     items.loc[out, "reason"] = f"{LEFT_OUT}{splits}: " + why.to_numpy(object)[out]
     items.loc[out, ["included", "soft_label", "weight"]] = [False, None, 1.0]
 
 
-def original_items(table: pd.DataFrame) -> pd.DataFrame:
-    """`curated` where nothing was: every readable sample under its given label."""
+def original_items(table: pd.DataFrame, beside: pd.DataFrame | None = None) -> pd.DataFrame:
+    """`curated` where nothing was: every readable sample under its given label.
+
+    With the items of a release `beside` which it is looked at: as it was when that was made, so that a picture that was
+    lost since is nothing that the release had added.
+    """
     items = table[["sample_id", "split", "given_label"]].copy()
     items["label"] = items["given_label"]
-    items["included"] = table["quarantine_reason"].isna() & table["given_label"].notna()
-    items["reason"] = items["soft_label"] = None
+    quarantine = table["quarantine_reason"]
+    reason = (QUARANTINED + quarantine.astype("object")).where(quarantine.notna(), None)
+    if beside is not None:
+        then = dict(zip(beside["sample_id"], beside["reason"].where(~was_usable(beside), None), strict=True))
+        reason = pd.Series(
+            [then.get(sample, now) for sample, now in zip(items["sample_id"], reason, strict=True)], items.index, object
+        )
+    items["reason"] = reason.where(reason.notna() | items["given_label"].notna(), "no label")
+    items["included"] = was_usable(items)
+    items["soft_label"] = None
     items["weight"] = 1.0
-    return items
+    return items[ITEM_COLUMNS]
 
 
 def changes(before: pd.DataFrame, after: pd.DataFrame, keys: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
 from ferclean.exports.content import ORIGINAL
 from ferclean.files import PAGE, check_absent, whole_file
-from ferclean.parts.changelog import LEFT_OUT, items_of
+from ferclean.parts.changelog import LEFT_OUT, items_of_both
 from ferclean.parts.curating import changes, keys_of, moved, text
 from ferclean.parts.report_plots import face_uri
 from ferclean.printable import printable
@@ -90,8 +90,7 @@ def diff(ws: Workspace, before: str, after: str) -> ReleaseDiff:
     """
     with ws.reading("diff"):
         table = sample_table(ws, lists=(), lost_ok=True)
-
-        old, new, keys = items_of(ws, before, table), items_of(ws, after, table), keys_of(table)
+        (old, new), keys = items_of_both(ws, before, after, table), keys_of(table)
         count, largest, weights = _soft_changes(old, new, keys, get_dataset(ws).classes)
     return ReleaseDiff(
         before=before, after=after, changes=changes(old, new, keys), moved=moved(old, new, keys), soft_labels=count,

@@ -17,7 +17,7 @@ import pandas as pd
 from ferclean.errors import BadDataError, UsageError, among
 from ferclean.evidence.labels import find_class
 from ferclean.exports.content import ORIGINAL
-from ferclean.parts.changelog import decider, items_of
+from ferclean.parts.changelog import decider, items_of_both
 from ferclean.parts.curating import by_person, changes, keys_of, moved, only_the_label, text
 from ferclean.sources.tabular import csv_rows, unescape_cell
 from ferclean.store.assignments import LEFT_OUT
@@ -208,7 +208,7 @@ def _plan(ws: Workspace, before: str, after: str, part: Part) -> tuple[RevertSum
     """What `revert` would do, and the last row of the log that this rests on."""
     with ws.reading("revert"):
         table = sample_table(ws, lists=(), lost_ok=True)
-        old, new = (items_of(ws, name, table) for name in (before, after))
+        old, new = items_of_both(ws, before, after, table)
         made = None if after == ORIGINAL else get_release(ws, after)
         config = {} if made is None else made.config
         since = set() if made is None else said_since(ws, datetime.fromisoformat(made.created_at))

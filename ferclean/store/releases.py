@@ -21,6 +21,8 @@ from ferclean.store.scores import check_samples
 from ferclean.store.workspace import Workspace
 
 ITEM_COLUMNS = ("sample_id", "split", "given_label", "label", "included", "reason", "soft_label", "weight")
+QUARANTINED = "quarantined: "
+"""How the reason of an item begins that could not be used when the release was made."""
 _COLUMNS = "name, policy, threshold, created_at, fingerprint, config, counts"
 
 
@@ -114,6 +116,13 @@ def get_release_items(ws: Workspace, name: str) -> pd.DataFrame:
             "JOIN sample s USING (sample_id) WHERE i.name = ? ORDER BY s.position",
             [name],
         )
+
+
+def was_usable(items: pd.DataFrame) -> pd.Series:
+    """Which of a release's items could be used when it was made, (N,) bool: those with a given label that were not
+    quarantined then, whatever has become of their pictures since. Columns given_label and reason."""
+    quarantined = items["reason"].fillna("").astype(str).str.startswith(QUARANTINED)
+    return items["given_label"].notna() & ~quarantined
 
 
 def list_releases(ws: Workspace) -> list[Release]:

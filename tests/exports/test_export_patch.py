@@ -28,8 +28,10 @@ from ferclean.exports.patch import (
 )
 from ferclean.parts.patch_file import read_patch
 from ferclean.steps.apply import apply
+from ferclean.steps.diff import diff
 from ferclean.steps.export import export
 from ferclean.steps.release import release
+from ferclean.steps.revert import revert
 
 
 def test_a_patch_is_the_default_where_the_licence_forbids_passing_pictures_on(
@@ -123,6 +125,13 @@ def test_a_lost_picture_and_a_flat_one_are_found_by_what_is_known_of_them(tmp_pa
     _, *lines = map(json.loads, (tmp_path / "patch" / FILE).read_text("ascii").splitlines())
     known = [[one[name] is not None for name in ("content_hash", "pixel_hash", "perceptual_hash")] for one in lines]
     assert known == [[True, False, False], [True, True, True], [True, True, False]]
+    # once it is set aside it is no change of the release either
+    before = (tmp_path / "patch" / FILE).read_bytes(), diff(ws, "original", "v1").changes
+    assert export(ws, form="image_folder", release="v1", out=tmp_path / "x").quarantined
+    export(ws, form="patch", release="v1", out=tmp_path / "patch", overwrite=True)
+    assert ((tmp_path / "patch" / FILE).read_bytes(), diff(ws, "original", "v1").changes) == before
+    back = revert(ws, "original", "v1", reviewer="bo", dry_run=True)
+    assert ([one["action"] for one in back.changes], len(back.barred)) == (["keep", "keep"], 1)
 
 
 def test_a_patch_between_releases_tells_what_went_back_too(tmp_path: Path) -> None:
