@@ -15,8 +15,7 @@ import pandas as pd
 from ferclean import __version__, extras
 from ferclean.errors import FercleanError
 from ferclean.health.finding import Finding
-from ferclean.parts.report_plots import face_uri
-from ferclean.recognition import images as image_room
+from ferclean.parts.report_plots import face_or_trouble
 from ferclean.store import pictures, samples
 from ferclean.store.workspace import Workspace
 
@@ -50,11 +49,6 @@ def page(ws: Workspace, table: pd.DataFrame, findings: Sequence[Finding]) -> str
 
 
 def _card(facts: dict[Any, Any], data: bytes | FercleanError) -> dict[str, Any]:
-    face, trouble = None, str(data)
-    if isinstance(data, bytes):
-        try:
-            face = face_uri(image_room.decode(data))
-        except FercleanError as error:
-            trouble = str(error)
+    face, trouble = face_or_trouble(data)
     label = facts["given_label"] if isinstance(facts["given_label"], str) else "no label"
     return {"face": face, "trouble": trouble, "key": facts["source_key"], "split": facts["split"], "label": label}

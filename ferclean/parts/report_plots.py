@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ferclean.errors import FercleanError
+from ferclean.recognition import images as image_room
+
 FACE_SIDE = 112
 """Pixels a side of a face on a page, at most."""
 INK = "#26323f"
@@ -185,3 +188,14 @@ def face_uri(pixels: Any) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def face_or_trouble(data: bytes | FercleanError) -> tuple[str | None, str]:
+    """(`face_uri` of an encoded picture, None where it cannot be had; then what is the trouble with it). The words fit
+    in its place, and tell no folder of this machine to whoever gets the page."""
+    try:
+        if isinstance(data, bytes):
+            return face_uri(image_room.decode(data)), ""
+        raise data
+    except FercleanError as error:
+        return None, str(getattr(error, "reason", error))

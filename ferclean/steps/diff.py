@@ -17,15 +17,13 @@ import numpy as np
 import pandas as pd
 
 from ferclean import __version__, extras
-from ferclean.errors import FercleanError
 from ferclean.evidence import labels as label_names
 from ferclean.exports.content import ORIGINAL
 from ferclean.files import PAGE, check_absent, whole_file
 from ferclean.parts.changelog import LEFT_OUT, items_of_both
 from ferclean.parts.curating import changes, keys_of, moved, text
-from ferclean.parts.report_plots import face_uri
+from ferclean.parts.report_plots import face_or_trouble
 from ferclean.printable import printable
-from ferclean.recognition import images as image_room
 from ferclean.store.pictures import images_bytes
 from ferclean.store.releases import list_releases
 from ferclean.store.samples import get_dataset
@@ -176,23 +174,14 @@ def _cards(
     cards = {}
     for start in range(0, len(ids), _BATCH):
         batch = ids[start : start + _BATCH]
-        files = images_bytes(ws, batch) if pictures else dict.fromkeys(batch)
+        files = images_bytes(ws, batch) if pictures else {}
         for sample_id in batch:
-            face, trouble = _face(files[sample_id])
+            face, trouble = face_or_trouble(files[sample_id]) if pictures else (None, "")
             cards[sample_id] = {
                 "face": face, "trouble": trouble, "given": text(given.get(sample_id)),
                 "said": [_said(one, made) for one in said.get(sample_id, [])],
             }  # fmt: skip
     return cards
-
-
-def _face(data: bytes | FercleanError | None) -> tuple[str | None, str]:
-    if isinstance(data, bytes):
-        try:
-            return face_uri(image_room.decode(data)), ""
-        except FercleanError as error:
-            return None, str(error)
-    return None, "" if data is None else str(data)
 
 
 def _said(one: Mapping[Any, Any], made: datetime | None) -> str:

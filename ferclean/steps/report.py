@@ -16,12 +16,10 @@ import numpy as np
 import pandas as pd
 
 from ferclean import __version__, extras
-from ferclean.errors import FercleanError
 from ferclean.files import PAGE, check_absent, whole_file
 from ferclean.missing import is_missing
 from ferclean.parts import examined, report_plots
 from ferclean.progress import Progress, silent
-from ferclean.recognition import images as image_room
 from ferclean.store import again, counts, pictures, releases, runs, samples
 from ferclean.store.table import first_of
 from ferclean.store.workspace import Workspace
@@ -137,10 +135,8 @@ def _template() -> Any:
 def _card(ws: Workspace, row: Mapping[Any, Any]) -> dict[str, Any]:
     face, trouble = None, row["quarantine_reason"]
     if is_missing(trouble):
-        try:
-            face = report_plots.face_uri(image_room.decode(pictures.image_bytes(ws, row["sample_id"])))
-        except FercleanError as error:
-            trouble = str(error)
+        (data,) = pictures.images_bytes(ws, [row["sample_id"]]).values()
+        face, trouble = report_plots.face_or_trouble(data)
     return {
         "face": face,
         "key": row["source_key"],

@@ -75,7 +75,7 @@ def test_the_page_shows_each_flow_with_reason_and_decision_and_no_name_acts(ws: 
     assert sum(word.startswith("relabel joy by <i>eve</i>, 20") and EVIL in word for word in seen.words) == 4
     assert sum(word.startswith("since then keep by <i>eve</i>") for word in seen.words) == 1
     assert "turned\\u202egnp.exe" in seen.words
-    assert any("cannot be read below" in word for word in seen.words), "the lost picture is told in its place"
+    assert "file: missing since ingest" in seen.words, "the lost picture is told in its place, no folder of here"
 
 
 def test_a_page_is_bounded_every_flow_is_seen_and_without_faces_it_holds_no_pixel(
