@@ -1,4 +1,4 @@
-"""Read pictures with a text file of boxes each (YOLO's form); the classes stand in data.yaml, by position.
+"""Read pictures with a text file of boxes each (YOLO's form); data.yaml or classes.txt has the classes, by position.
 
 It never opens a picture, never follows the paths in data.yaml, and never guesses the order of the classes.
 """
@@ -16,11 +16,13 @@ from ferclean.errors import BadDataError
 from ferclean.evidence.labels import EXPRESSIONS, find_class
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
-from ferclean.sources.glimpse import TOP, Glimpse, Guess
+from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.rows import SourceRow, contained_file, split_word, storable
 from ferclean.sources.undivided import refuse_split, split_of_all
 
 FILES = ("data.yaml", "data.yml", "dataset.yaml")
+LINES = ("classes.txt", "labels/classes.txt")
+"""A class per line, as Label Studio and LabelImg export them; where there is no FILES."""
 _MAX_BYTES = 64 * 1024
 
 Box = tuple[float, float, float, float]
@@ -29,16 +31,19 @@ Box = tuple[float, float, float, float]
 def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[SourceRow]:
     """One row per box of every picture, in the order of names; a picture without a box is a row without a label.
 
-    `path` holds `data.yaml` and `train/images` beside `train/labels` (or `images/train` beside `labels/train`, or no
-    splits). A line of `labels/a.txt` is a class's position and a box: centre, width and height in shares of the
-    picture's sides. `source_key` is the picture's path, with `:2` and so on for its further boxes; ingest cuts each box
-    out, but for one that holds the whole picture.
+    `path` holds `data.yaml` (or `classes.txt`) and `train/images` beside `train/labels` (or `images/train` beside
+    `labels/train`, or no splits). A line of `labels/a.txt` is a class's position and a box: centre, width and height in
+    shares of the picture's sides. `source_key` is the picture's path, with `:2` and so on for its further boxes; ingest
+    cuts each box out, but for one that holds the whole picture.
 
     Raises BadDataError without classes or pictures, UsageError for classes that are not the card's.
     """
     names = class_names(path)
     if names is None:
-        raise BadDataError(f"{path} holds none of {', '.join(FILES)} with the names of its classes; give its folder")
+        raise BadDataError(
+            f"{path} holds none of {', '.join(FILES + LINES)} with the names of its classes; give the folder that "
+            "holds one, or write their names into data.yaml in the order of the positions (names: [anger, happy])"
+        )
     classes = card.class_label(names, f"{path}: names")
     parts = _parts(path)
     if not parts:
@@ -77,13 +82,19 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
 
 
 def class_names(path: Path) -> tuple[str, ...] | None:
-    """The names in data.yaml in the order of their positions; None where there are none."""
-    file = next((path / name for name in FILES if (path / name).is_file()), None)
+    """The names in data.yaml, else the lines of classes.txt, in the order of their positions; None where there are
+    none."""
+    file = _names_file(path)
     if file is None or file.stat().st_size > _MAX_BYTES:
         return None
     try:
-        told = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = file.read_text(encoding="utf-8-sig")
+        if file.suffix == ".txt":
+            return tuple(line.strip() for line in text.strip().splitlines()) or None
+        told = yaml.safe_load(text)
+    except UnicodeDecodeError as error:
+        raise BadDataError(f"{file} is not UTF-8 text (byte {error.start})") from None
+    except yaml.YAMLError as error:
         raise BadDataError(f"{file} is not YAML ({' '.join(str(error).split())})") from None
     names = told.get("names") if isinstance(told, dict) else None
     if isinstance(names, dict) and set(names) == set(range(len(names))):
@@ -91,12 +102,19 @@ def class_names(path: Path) -> tuple[str, ...] | None:
     return tuple(map(str, names)) if isinstance(names, list) and names else None
 
 
+def _names_file(path: Path) -> Path | None:
+    return next((path / name for name in FILES + LINES if os.path.isfile(path / name)), None)
+
+
 def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
-    """A data.yaml with names of expressions, beside pictures and labels; AffectNet where these are its eight."""
+    """A data.yaml or classes.txt with names of expressions, beside pictures and labels; AffectNet where these are its
+    eight."""
     for folder in glimpse.folders:
         path = glimpse.path(folder)
-        if not set(FILES) & set(glimpse.files(folder)) or not path.is_dir():
+        file = _names_file(path) if path.is_dir() else None
+        if file is None or (file.name not in FILES and not _parts(path)):  # other tools have a classes.txt, too
             continue
+        listed = file.relative_to(glimpse.root).as_posix()
         try:
             names = class_names(path) or ()
         except BadDataError:
@@ -104,7 +122,7 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
         known = {found for name in names if (found := find_class(name, EXPRESSIONS))}
         shown = ", ".join(names[:10])
         if len(known) < max(2, len(names)) or not _parts(path):
-            yield f"{folder / FILES[0]} names {shown or 'no classes'}: no expressions, or no pictures beside labels"
+            yield f"{listed} names {shown or 'no classes'}: no expressions, or no pictures beside labels"
             continue
         pictures = [name for _, images, _ in _parts(path) for name in glimpse.pictures(folder / images, deep=False)]
         told = f"{' '.join(folder.parts)} {glimpse.root.name} {path.name}".lower()
@@ -115,7 +133,7 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
             options={"layout": "yolo"} if affectnet else {},
             confidence="certain",
             evidence=(
-                f"{folder / FILES[0] if folder != TOP else FILES[0]} names the classes {shown}, in this order",
+                f"{listed} names the classes {shown}, in this order",
                 f"{len(pictures)} pictures that were looked at lie beside labels in YOLO's form",
                 *(["the classes are AffectNet's eight, and a folder is called so"] if affectnet else []),
             ),

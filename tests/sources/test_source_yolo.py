@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ferclean.errors import BadDataError, UsageError
+from ferclean.parts.recognised import recognise
 from ferclean.sources import yolo
 from ferclean.sources.cards import load_card
 from ferclean.steps.ingest import ingest
@@ -56,3 +57,16 @@ def test_classes_may_be_named_by_position_and_must_be_the_cards(tmp_path: Path) 
         yolo.class_names(made(tmp_path / "c", "["))
     with pytest.raises(BadDataError, match=r"holds none of data\.yaml"):
         list(yolo.read(write_folder(tmp_path / "d", ["a.png"]), load_card("yolo")))
+
+
+def test_label_studios_form_of_it_names_the_classes_in_lines(tmp_path: Path) -> None:
+    write_folder(tmp_path, ["images/a.png", "images/b.png"])
+    (tmp_path / "labels").mkdir()
+    for place, name in enumerate("ab"):
+        (tmp_path / f"labels/{name}.txt").write_text(f"{place} 0.5 0.5 0.5 0.5\n")
+    (tmp_path / "labels/classes.txt").write_text("Happy\r\nangry\r\n")
+    (guess,) = recognise(tmp_path)
+    assert (guess.card, guess.path) == ("yolo", tmp_path)
+    assert guess.evidence[0] == "labels/classes.txt names the classes Happy, angry, in this order"
+    told = ingest(Workspace.create(tmp_path / "W"), "auto", tmp_path)
+    assert (told.classes, told.by_class["train"]) == (["happiness", "anger"], {"happiness": 1, "anger": 1})
