@@ -6,8 +6,6 @@ It never opens a path that a patch names, and never passes over a line: what is 
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,20 +14,29 @@ from typing import Any
 
 from ferclean.derived import first_line
 from ferclean.errors import BadDataError, UsageError, among, few
-from ferclean.exports.patch import ABOUT, FILE, FORMAT, FORMAT_VERSION, MOST_WORDS, RULES, digest_begun, key_leads_out
+from ferclean.exports.patch import ABOUT, FILE, FORMAT, FORMAT_VERSION, digest_begun
 from ferclean.exports.soft_targets import DIGITS
-from ferclean.printable import printable
+from ferclean.parts.patch_values import (
+    MOST_LINES,
+    OF_SOURCE,
+    are_names,
+    are_sources,
+    is_about,
+    is_count,
+    is_hash,
+    is_key,
+    is_name,
+    is_share,
+    is_since,
+    is_target,
+    is_words,
+)
 from ferclean.recognition.perceptual import NAME as PERCEPTUAL
 from ferclean.store.arrivals import SPLITS
 from ferclean.store.verdicts import KINDS
 
 MOST_BYTES = 65_536
 """Of a line: a sample of 5,000 classes."""
-MOST_LINES = 20_000_000
-_SOURCE = {"release", "version", "policy", "fingerprint", "content", "rules", "given"}
-_RULE_WORDS = {"ambiguous": ("keep", "exclude"), "unmended": ("soft", "keep", "drop")}
-"""Of what a release was made by; the other rules are shares."""
-_HEX = re.compile(r"[0-9a-f]{64}")
 _MEND = "get the patch again from where it came from, or export it again"
 
 
@@ -173,16 +180,16 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
     about_sources = "releases, each with its name, version, policy, fingerprint, content, rules and given counts alone"
     _check_whole(found.get("sources"), where)
     header = {
-        "format": read("format", _is_name, FORMAT), "format_version": read("format_version", bool, "1"),
-        "written_by": read("written_by", _is_name, "the name of a program"),
-        "dataset": read("dataset", _is_name, "a name"), "licence": read("licence", _is_name, "a name"),
-        "classes": read("classes", _names, "a list of different names"),
-        "since": read("since", _is_since, '"original", or a release and its content digest'),
-        "lines": read("lines", _is_count, f"a number of lines up to {MOST_LINES:,}"),
-        "sources": read("sources", lambda value: _sources(value, found["classes"]), about_sources),
-        "perceptual": read("perceptual", _is_name, "a name"),
-        "about": read("about", _is_about, f"words for {', '.join(ABOUT)} alone"),
-        "digest": read("digest", lambda value: value is not None and _is_hash(value), "64 hex digits"),
+        "format": read("format", is_name, FORMAT), "format_version": read("format_version", bool, "1"),
+        "written_by": read("written_by", is_name, "the name of a program"),
+        "dataset": read("dataset", is_name, "a name"), "licence": read("licence", is_name, "a name"),
+        "classes": read("classes", are_names, "a list of different names"),
+        "since": read("since", is_since, '"original", or a release and its content digest'),
+        "lines": read("lines", is_count, f"a number of lines up to {MOST_LINES:,}"),
+        "sources": read("sources", lambda value: are_sources(value, found["classes"]), about_sources),
+        "perceptual": read("perceptual", is_name, "a name"),
+        "about": read("about", is_about, f"words for {', '.join(ABOUT)} alone"),
+        "digest": read("digest", lambda value: value is not None and is_hash(value), "64 hex digits"),
     }  # fmt: skip
     read.nothing_else()
     if header["perceptual"] != PERCEPTUAL:
@@ -196,7 +203,7 @@ def _header(found: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _check_whole(sources: Any, where: str) -> None:
     """Raises BadDataError for a release of which something is not told."""
     for one in sources if isinstance(sources, list) else ():
-        if isinstance(one, dict) and (lacking := sorted(_SOURCE - one.keys())):
+        if isinstance(one, dict) and (lacking := sorted(OF_SOURCE - one.keys())):
             raise BadDataError(
                 f"{where}: of the release {_shown(one.get('release'))} it lacks {', '.join(lacking)}, as patches of an "
                 "earlier ferclean do: make it again (`ferclean export --form patch --release NAME`, then merge again)"
@@ -212,20 +219,20 @@ def _line(found: Mapping[str, Any], number: int, classes: Sequence[str], a_class
         return None if value is None else intern(value)
 
     def digest(name: str) -> str | None:
-        value: str | None = read(name, _is_hash, a_hash)
+        value: str | None = read(name, is_hash, a_hash)
         return value
 
-    soft = read("soft_label", lambda value: _is_target(value, len(classes)), f"{len(classes)} chances that sum to 1")
+    soft = read("soft_label", lambda value: is_target(value, len(classes)), f"{len(classes)} chances that sum to 1")
     line = Line(
         number=number,
-        source_key=read("source_key", _is_key, "a name or path in UTF-8 that leads out of no folder"),
+        source_key=read("source_key", is_key, "a name or path in UTF-8 that leads out of no folder"),
         split=intern(read("split", lambda value: value in SPLITS, f"one of {', '.join(SPLITS)}")),
         content_hash=digest("content_hash"), pixel_hash=digest("pixel_hash"), perceptual_hash=digest("perceptual_hash"),
         given_label=label("given_label"), old_label=label("old_label"), label=label("label"),
         included=read("included", lambda value: isinstance(value, bool), "true or false"),
-        weight=_rounded(read("weight", _is_share, "a number from 0 to 1")),
+        weight=_rounded(read("weight", is_share, "a number from 0 to 1")),
         soft_label=None if soft is None else tuple(map(_rounded, soft)),
-        reason=_interned(read("reason", _is_words, "words in one line, or null")),
+        reason=_interned(read("reason", is_words, "words in one line, or null")),
         verdict=_interned(read("verdict", lambda value: value is None or value in KINDS, f"one of {', '.join(KINDS)}")),
     )  # fmt: skip
     read.nothing_else()
@@ -275,83 +282,3 @@ def _rounded(share: float) -> float:
 
 def _interned(value: str | None) -> str | None:
     return None if value is None else intern(value)
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MOST_WORDS and printable(value) == value
-
-
-def _is_words(value: Any) -> bool:
-    return value is None or value == "" or _is_name(value)
-
-
-def _is_key(value: Any) -> bool:
-    """A file's name may hold line breaks, too; everything shows them as escapes."""
-    value.encode("utf-8")
-    return 0 < len(value) <= 4096 and "\0" not in value and not key_leads_out(value)
-
-
-def _is_hash(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and _HEX.fullmatch(value) is not None)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_LINES
-
-
-def _is_share(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-def _is_target(value: Any, count: int) -> bool:
-    if value is None:
-        return True
-    whole = isinstance(value, list) and len(value) == count and all(_is_share(p) for p in value)
-    return whole and math.isclose(sum(value), 1.0, abs_tol=1e-4)
-
-
-def _names(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and 0 < len(value) <= 5000
-        and all(map(_is_name, value))
-        and len(set(value)) == len(value)
-    )
-
-
-def _is_since(value: Any) -> bool:
-    if value.keys() != {"release", "content"}:
-        return False
-    if value["release"] == "original":
-        return value["content"] is None
-    return _is_name(value["release"]) and value["content"] is not None and _is_hash(value["content"])
-
-
-def _sources(value: Any, classes: Sequence[str]) -> bool:
-    return (
-        isinstance(value, list)
-        and 0 < len(value) <= 100
-        and all(
-            one.keys() == _SOURCE
-            and _is_name(one["release"])
-            and one["policy"] in ("decisions", "auto")
-            and _is_name(one["fingerprint"])
-            and _is_hash(one["content"])
-            and (one["version"] is None or _is_name(one["version"]))
-            and one["rules"].keys() == set(RULES)
-            and all(_is_rule(name, said) for name, said in one["rules"].items())
-            and one["given"].keys() <= set(SPLITS)
-            and all(of.keys() == set(classes) and all(map(_is_count, of.values())) for of in one["given"].values())
-            for one in value
-        )
-    )
-
-
-def _is_rule(name: str, value: Any) -> bool:
-    return value is None or (value in _RULE_WORDS[name] if name in _RULE_WORDS else _is_share(value))
-
-
-def _is_about(value: Any) -> bool:
-    return value.keys() == set(ABOUT) and all(
-        len(words) <= MOST_WORDS and all(map(_is_words, words.split("\n"))) for words in value.values()
-    )
