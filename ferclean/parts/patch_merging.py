@@ -135,8 +135,8 @@ def conflict_of(claims: Sequence[Claim], names: Sequence[str]) -> Conflict:
     return Conflict(source_key=min(line.source_key for _, line in claims), says=said, labels=labels or given or splits)
 
 
-def refuse(conflicts: Sequence[Conflict]) -> None:
-    """Raises FercleanError, naming the first of them, where there are any."""
+def refuse(conflicts: Sequence[Conflict], prefer: int | str | None = None) -> None:
+    """Raises FercleanError, naming the first of them, where there are any that `prefer` has not settled."""
     if not conflicts:
         return
     labels = [one for one in conflicts if one.labels]
@@ -144,10 +144,13 @@ def refuse(conflicts: Sequence[Conflict]) -> None:
         f"{printable(one.source_key)} ({', '.join(f'{name}: {said}' for name, said in one.says.items())})"
         for one in (*labels, *(one for one in conflicts if not one.labels))
     )
+    people = f", or `--prefer {PEOPLE}` for decisions over what no person decided"
+    if prefer == PEOPLE:
+        people = ", since people decided about these in several of them, or in none"
     raise FercleanError(
         f"the patches contradict each other about {len(conflicts):,} samples ({len(labels):,} labels or splits, else "
-        f"soft labels or weights): {few(shown, 10)}; nothing was written: say with --prefer which patch is right, "
-        f"or `--prefer {PEOPLE}` for decisions over what no person decided"
+        f"soft labels or weights): {few(shown, 10)}; nothing was written: say with --prefer which patch is right"
+        f"{people}"
     )
 
 
@@ -178,7 +181,7 @@ def merged(patches: Sequence[Patch], prefer: int | str | None = None) -> tuple[d
             if keep is None or sample not in keep:
                 del claims[sample]
     lines, others = _settled(claims, names, prefer)
-    refuse([*conflicts, *others])
+    refuse([*conflicts, *others], prefer)
     lines.sort(key=lambda line: (line.source_key, line.content_hash or "", _rank(line)))
     first = min(patches, key=lambda patch: str(patch.header))
     header = first.header | {

@@ -177,7 +177,8 @@ def _laid(
             f"{patches[0].header['dataset']}, this workspace about {get_dataset(ws).name}"
         )
     settled = {sample: agreed(said, prefer) for sample, said in claims.items()}
-    refuse_conflicts([conflict_of(claims[sample], names) for sample, line in settled.items() if line is None])
+    conflicts = [conflict_of(claims[sample], names) for sample, line in settled.items() if line is None]
+    refuse_conflicts(conflicts, prefer)
     public = public_keys(samples["source_key"])
     renamed = sum(public[keys[sample]] != line.source_key for sample, said in claims.items() for _, line in said)
     standing = current_decisions(ws).set_index("sample_id").to_dict("index")

@@ -234,4 +234,6 @@ def test_two_patches_make_the_same_release_in_either_order_also_from_differing_c
     # that a label stays, which cy decided, contradicts a change of it too
     with pytest.raises(FercleanError, match=r"about 2 samples .*bo3 \(of-bo: bo3 left out, of-cy: cy3 fear\)"):
         apply(own, [bo, cy], name="three")
+    with pytest.raises(FercleanError, match=r"--prefer which patch is right, since people decided about these"):
+        apply(own, [bo, cy], name="three", prefer=PEOPLE)
     assert apply(own, [ann, cy], name="three", prefer=str(cy)).changes[0]["to"] == "fear"
