@@ -42,11 +42,11 @@ def orphans(ws: Workspace, table: pd.DataFrame, root: Path, *, limited: bool) ->
             message = f"the data set's folder {root} is not there: put it back, or ingest the set from where it lies"
             yield finding("lost_files", "warning", message, named, shown=())
             return
-        there = _listed({os.path.dirname(path) for path in named["path"]})
+        there, links = _listed({os.path.dirname(path) for path in named["path"]})
         expected = named["quarantine_reason"].isna()
         lost = named[expected & np.array([path not in there for path in named["path"]], dtype=bool)]
-        # a name may also be a link, or pass through one: asked again before it is called lost
-        lost = lost[[not os.path.exists(path) for path in lost["path"]]]
+        # a name may also be a link, or pass through one: followed before it is called lost
+        lost = lost[[not _readable(root, path) for path in lost["path"]]]
         if len(lost):
             message = (
                 f"{len(lost):,} rows have lost their file since they were ingested: put the files back, or ingest again"
@@ -54,27 +54,32 @@ def orphans(ws: Workspace, table: pd.DataFrame, root: Path, *, limited: bool) ->
             yield finding("lost_files", "warning", message, lost)
         if not limited and held[table["quarantine_reason"].isna()].all():
             # a name that is no UTF-8, and what no ingest would read, have a quarantined row without a path, or none
-            unnamed = sorted(path for path in there - set(table["path"].dropna()) if storable(path) == path)
-            loose = [name for path in unnamed if contained_file(root, name := os.path.relpath(path, root))[0]]
+            loose = sorted((there | links) - set(table["path"].dropna()))
             severity = "warning" if names else "info"
-            names += loose
+            names += [os.path.relpath(path, root) for path in loose if storable(path) == path and _readable(root, path)]
     if names:
         message = f"{len(names):,} pictures lie in the set's folders that no row names: {few(names, 3)}"
         told = finding("files_without_row", severity, message, strays, count=len(names), shown=())
         yield replace(told, examples=names[:EXAMPLES])
 
 
-def _listed(folders: set[str]) -> set[str]:
-    """The full names of the pictures in these folders."""
-    found: set[str] = set()
+def _readable(root: Path, path: str) -> bool:
+    return contained_file(root, os.path.relpath(path, root))[0] is not None
+
+
+def _listed(folders: set[str]) -> tuple[set[str], set[str]]:
+    """The full names of the pictures in these folders: those that are files, and those that are links."""
+    files: set[str] = set()
+    links: set[str] = set()
     for folder in folders:
         try:
             with os.scandir(folder) as entries:
-                found.update(
-                    entry.path
-                    for entry in entries
-                    if entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(entry.name)
-                )
+                for entry in entries:
+                    if entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_clutter(entry.name):
+                        if entry.is_file(follow_symlinks=False):
+                            files.add(entry.path)
+                        elif entry.is_symlink():
+                            links.add(entry.path)
         except OSError:  # it is gone, or closed to us: its rows are asked about one by one
             continue
-    return found
+    return files, links

@@ -166,6 +166,8 @@ def picture_at(base: Path, relative_path: str, content_hash: str | None, *, kept
             raise LostPictureError(
                 f"{named} lies outside {base}; it is not read", "file: leads out of the data set's folder since ingest"
             )
+        if not path.is_file():  # a pipe would be waited for
+            raise LostPictureError(f"{named} is no file any more: {path}", "file: not a regular file since ingest")
         data = path.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a name with a NUL
         why = getattr(error, "strerror", None) or str(error)

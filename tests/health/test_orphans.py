@@ -11,6 +11,7 @@ import pytest
 from ferclean.health.finding import Finding
 from ferclean.health.orphans import orphans
 from ferclean.steps.ingest import ingest
+from ferclean.store import pictures as pictures_of
 from ferclean.store import samples
 from ferclean.store.workspace import Workspace
 from tests.made_sets import image_bytes, rafdb_pairs, write_csv, write_folder, write_rafdb
@@ -27,7 +28,10 @@ def test_a_file_that_went_after_ingest_and_one_that_no_line_names_are_told(tmp_p
     ingest(ws, "rafdb", root)
     assert found(ws) == {}
     pictures = root / "Image/aligned"
-    (pictures / "train_00002_aligned.jpg").unlink()
+    for name in ("train_00002_aligned.jpg", "train_00003_aligned.jpg", "train_00004_aligned.jpg"):
+        (pictures / name).unlink()
+    os.mkfifo(pictures / "train_00003_aligned.jpg")
+    (pictures / "train_00004_aligned.jpg").symlink_to("/etc/passwd")
     (pictures / "stray<b>.jpg").write_bytes(image_bytes(99))
     (pictures / ".DS_Store").write_bytes(b"")
     (pictures / "folder.jpg").mkdir()  # what no ingest would read is no picture
@@ -37,7 +41,13 @@ def test_a_file_that_went_after_ingest_and_one_that_no_line_names_are_told(tmp_p
     (root / "Image/original").mkdir()
     (root / "Image/original/train_00001.jpg").write_bytes(image_bytes(1))  # another form of the set, beside it
     told = found(ws)
-    assert (told["lost_files"].count, told["lost_files"].examples) == (1, ["train_00002"])
+    assert (told["lost_files"].count, told["lost_files"].examples) == (
+        3,
+        ["train_00002", "train_00003", "train_00004"],
+    )
+    reasons = {one.reason for one in pictures_of.lost_pictures(ws).values()}  # and nobody waits for a pipe
+    assert {"file: not a regular file since ingest", "file: leads out of the data set's folder since ingest"} < reasons
+
     assert told["files_without_row"].message == (
         "1 pictures lie in the set's folders that no row names: Image/aligned/stray<b>.jpg"
     )
