@@ -103,6 +103,9 @@ def ingest(
         str | None, typer.Option(help="table: what the splits are called here: Training=train,PublicTest=test.")
     ] = None,
     layout: Annotated[str | None, typer.Option(help="Read the card's set in another layout, such as table.")] = None,
+    configuration: Annotated[
+        str | None, typer.Option(help="hf: which configuration is read, where the folder has several.")
+    ] = None,
     max_entries: Annotated[
         int, typer.Option(help="Archives, addresses: refuse one of more files and folders.", min=1)
     ] = 2_000_000,
@@ -128,6 +131,7 @@ def ingest(
         "classes": names(classes), "image_column": image_column, "label_column": label_column,
         "split_column": split_column, "key_column": key_column, "vote_prefix": vote_prefix,
         "split_map": split_map, "layout": layout, "split": split, "images": images,
+        "configuration": configuration,
     }  # fmt: skip
     options = {name: value for name, value in options.items() if value is not None}
     caps = Caps(entries=max_entries, gigabytes=max_gb, file_gigabytes=max_file_gb, ratio=max_ratio)

@@ -73,7 +73,9 @@ def _what_it_is(path: Path, card: str | Path | Card, layout: str | None, options
         next(iter(sources.read(path, known, options)), None)
     except FercleanError:
         with suppress(FercleanError):
-            if guess := sure(recognise(path)):
+            guess = sure(recognise(path))
+            tried = {**options, "layout": layout}.items()
+            if guess and not ((guess.card, guess.path) == (known.name, path) and guess.options.items() <= tried):
                 where = "" if guess.path == path else f" in {guess.path}"
                 said = f"{guess.card}{where}, for {'; '.join(guess.evidence)}"
                 way = f"`ferclean ingest auto {quote(str(path))}` (or `ferclean doctor auto {quote(str(path))}`)"

@@ -5,7 +5,6 @@ It never uses a network, never runs code from the folder, and never reads a file
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
@@ -15,13 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
-from ferclean import extras, hashes
-from ferclean.errors import BadDataError, UsageError, among
+from ferclean import hashes
+from ferclean.errors import BadDataError, among
 from ferclean.evidence.labels import EXPRESSIONS, ClassName, find_class
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Glimpse, Guess
+from ferclean.sources.hf_folder import configurations, opened_folder
 from ferclean.sources.own_fields import declared_label, own_attributes
 from ferclean.sources.pictures import picture_of
 from ferclean.sources.rows import SourceRow, split_word
@@ -33,23 +32,24 @@ if TYPE_CHECKING:
 
 
 def read(
-    path: str | Path, card: Card, *, image_column: str = "image", label_column: str = "label", split: str | None = None
-) -> Iterator[SourceRow]:
+    path: str | Path, card: Card, *, image_column: str = "image", label_column: str = "label", split: str | None = None,
+    configuration: str | None = None,
+) -> Iterator[SourceRow]:  # fmt: skip
     """Rows of all splits of a folder, or of one Parquet file; `source_key` is the column of that name, else
     `<split>/<row number>`.
 
     Images are encoded, paths below the folder, or rows of numbers. `split` says the split of a folder with only one,
-    which its loader calls train for want of a name.
+    which its loader calls train for want of a name. `configuration` chooses among several that a folder declares.
 
     `given_label` of a row is the label column (for an exported release: the released label); a column named
     given_label (the label before curation) becomes the attribute `given_label`, by canonical name.
 
-    Raises UsageError for a path that is no folder, BadDataError for a folder that `datasets`
-    cannot open or that lacks the two columns.
+    Raises UsageError for a path that is no folder and a configuration that it lacks, BadDataError for a folder that
+    `datasets` cannot open, that leads out of itself or that lacks the two columns.
     """
     root = Path(path)
     with tempfile.TemporaryDirectory(prefix="ferclean-hf-", ignore_cleanup_errors=True) as cache:
-        place, opened = _open(root, Path(cache))
+        place, opened = opened_folder(root, Path(cache), configuration)
         if len(opened) > 1 or not {"", "train"} & set(opened):
             refuse_split(root, split, ", ".join(opened))
         for name, part in opened.items():
@@ -153,10 +153,21 @@ def _metadata(glimpse: Glimpse, file: PurePosixPath) -> list[dict[str, Any]]:
     return rows
 
 
-def class_names(path: str | Path, *, label_column: str = "label") -> tuple[str, ...] | None:
+def notes(path: Path, card: Card, options: Mapping[str, Any]) -> list[str]:
+    """Which of several configurations is read."""
+    names, usual = configurations(path)
+    if len(names) < 2:
+        return []
+    chosen = options.get("configuration") or usual
+    return [f"it has the configurations {', '.join(names)}: {chosen} is read; --configuration reads another"]
+
+
+def class_names(
+    path: str | Path, *, label_column: str = "label", configuration: str | None = None
+) -> tuple[str, ...] | None:
     """The class names in the order of the folder's own ClassLabel; None when its labels are not one."""
     with tempfile.TemporaryDirectory(prefix="ferclean-hf-", ignore_cleanup_errors=True) as cache:
-        for split in _open(Path(path), Path(cache))[1].values():
+        for split in opened_folder(Path(path), Path(cache), configuration)[1].values():
             names = getattr(split.features.get(label_column), "names", None)
             return None if names is None else tuple(names)
     return None
@@ -221,83 +232,6 @@ def _check_target(row: str, attributes: Mapping[str, object], classes: int) -> N
         raise BadDataError(
             f"{row}: its weight is {weight!r}, not a number from 0 to 1; mend it, or leave the column weight out"
         )
-
-
-def _open(root: Path, cache: Path) -> tuple[Path, Mapping[str, Any]]:
-    """(the folder as the loader was given it, split name -> datasets.Dataset), whatever of its local forms it has."""
-    place, one = root, root.is_file() and root.suffix.lower() in PARQUET
-    if not root.is_dir() and not one:
-        raise UsageError(
-            f"{root} is not a folder and no Parquet file; a Hugging Face data set is read from there, or from hf://OWNER/NAME"
-        )
-    _refuse_remote_files(root)
-    extras.require("hf", "a Hugging Face data set")
-    import datasets
-    from datasets import Dataset, DatasetDict
-
-    bars = not datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        if one:
-            file = glob.escape(str(root))
-            return root, {
-                "": datasets.load_dataset("parquet", data_files=file, split="train", cache_dir=str(cache / "cache"))
-            }
-        if (root / "dataset_dict.json").is_file() or (root / "state.json").is_file():
-            opened: Dataset | DatasetDict = datasets.load_from_disk(str(root))
-        else:
-            # resolved: the loader takes the data set's name from the path, and "." has none
-            place = root.resolve()
-            if re.search(r"[^\w/.,@+~ -]", str(place)):
-                place = _linked(place, cache / "set")
-            # the cache lives and dies with this call: nothing of a face set stays in a home folder
-            opened = datasets.load_dataset(str(place), cache_dir=str(cache / "cache"))
-    except (ValueError, OSError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
-        raise BadDataError(f"{root} cannot be opened as a Hugging Face data set: {why}") from error
-    finally:
-        if bars:
-            datasets.enable_progress_bars()
-    return place, opened if isinstance(opened, DatasetDict) else {str(opened.split or ""): opened}
-
-
-def _linked(root: Path, copy: Path) -> Path:
-    """The folder's files as links under a name that is no pattern: of se[t] the loader would read the neighbour set."""
-    for folder, _, names in os.walk(root):
-        inside = copy / Path(folder).relative_to(root)
-        inside.mkdir()
-        for name in names:
-            (inside / name).symlink_to(Path(folder) / name)
-    return copy
-
-
-def _refuse_remote_files(root: Path) -> None:
-    """A README can point `data_files` at any address or path; only files of the folder itself are read."""
-    readme = root / "README.md"
-    if not readme.is_file():
-        return
-    parts = readme.read_text(encoding="utf-8", errors="replace").split("---", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return
-    try:
-        head = yaml.safe_load(parts[1])
-    except yaml.YAMLError as error:
-        raise BadDataError(f"{readme}: the front matter is not YAML: {error}") from error
-    configs = head.get("configs") if isinstance(head, dict) else None
-    for text in _strings(configs):
-        if "://" in text or "::" in text or text.startswith(("/", "~")) or ".." in Path(text).parts:
-            raise BadDataError(f"{readme}: data_files {text!r} leads out of the folder; only local files are read")
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _strings(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _strings(part)
 
 
 def _undecoded(split: Any, column: str) -> Any:

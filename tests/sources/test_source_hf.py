@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +133,67 @@ def test_a_row_cannot_point_out_of_the_folder(tmp_path: Path) -> None:
     "target", ["https://example.org/x.parquet", "hf://datasets/a/b", "/etc/passwd", "../x.parquet", "~/x"]
 )
 def test_a_card_that_points_elsewhere_is_refused_before_anything_is_opened(tmp_path: Path, target: str) -> None:
-    (tmp_path / "README.md").write_text(
-        f"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {target}\n---\n",
-        encoding="utf-8",
-    )
+    head = f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {target}\n"
+    for name, text in (
+        ("README.md", f"---\n{head}---\n"),
+        ("README.md", f"\ufeff\n---\n{head}---\n"),
+        (".huggingface.yaml", head),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        with pytest.raises(BadDataError, match="leads out of the folder"):
+            list(read(tmp_path, card()))
+        (tmp_path / name).unlink()
+
+
+def test_no_link_and_no_list_of_files_leads_out_and_nothing_packed_is_unpacked(tmp_path: Path) -> None:
+    types = {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))}
+    cells = {"image": [{"bytes": picture(1), "path": None}], "label": [0]}
+    other = folder(tmp_path / "other", cells, types)
+    (shard,) = other.rglob("*.parquet")
+    for name, pattern in (
+        ("linked", "*.parquet"),
+        ("pattern", "[.][.]/other/**/*.parquet"),
+        ("inside/in", "a/*.parquet"),
+    ):
+        (tmp_path / name / "a").mkdir(parents=True)
+        (tmp_path / name / "a/train.parquet").symlink_to(shard)
+        (tmp_path / name / "README.md").write_text(f'---\nconfigs:\n- config_name: a\n  data_files: "{pattern}"\n---\n')
+        with pytest.raises(BadDataError, match=r"leads out of the folder|No \(supported\) data files"):
+            list(read(tmp_path / name, card()))
+    datasets.Dataset.from_dict(cells, features=datasets.Features(types)).save_to_disk(tmp_path / "saved")
+    assert len(list(read(tmp_path / "saved", card()))) == 1
+    state = tmp_path / "saved/state.json"
+    state.write_text(state.read_text().replace('"data-', '"../saved2/data-'))
+    (tmp_path / "saved").rename(tmp_path / "saved3")
     with pytest.raises(BadDataError, match="leads out of the folder"):
-        list(read(tmp_path, card()))
+        list(read(tmp_path / "saved3", card()))
+    write_folder(tmp_path / "packed", ["anger/a.png", "fear/b.png"])
+    shutil.make_archive(str(tmp_path / "packed/more"), "zip", tmp_path / "other")
+    with pytest.raises(BadDataError, match=r"holds more\.zip, which its loader would unpack without a bound"):
+        list(read(tmp_path / "packed", card()))
+
+
+def test_of_several_configurations_one_is_chosen_and_the_others_are_told(tmp_path: Path) -> None:
+    types = {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))}
+    for number, name in enumerate(("one", "two")):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        made = datasets.Dataset.from_dict({"image": [{"bytes": picture(number), "path": None}], "label": [number]})
+        made.cast(datasets.Features(types)).to_parquet(tmp_path / f"set/{name}/train.parquet")
+    heads = [f"- config_name: {name}\n  data_files: {name}/*.parquet\n" for name in ("one", "two")]
+    readme = tmp_path / "set/README.md"
+    readme.write_text(f"---\nconfigs:\n{''.join(heads)}---\n")
+    with pytest.raises(
+        BadDataError, match=r"has the configurations one, two: say with --configuration which is meant$"
+    ):
+        ingest(Workspace.create(tmp_path / "W"), "hf", tmp_path / "set")
+    with pytest.raises(UsageError, match=r"declares no configuration 'tow'.*'two'"):
+        list(read(tmp_path / "set", card(), configuration="tow"))
+    done = ingest(Workspace.open(tmp_path / "W"), "hf", tmp_path / "set", configuration="two", dry_run=True)
+    assert done.by_class["train"][CLASSES[1]] == 1
+    assert "it has the configurations one, two: two is read" in done.notes[0]
+    readme.write_text(f"---\nconfigs:\n{''.join(heads)}  default: true\n---\n")
+    (row,) = read(tmp_path / "set", card())
+    assert row.given_label == CLASSES[1]
 
 
 def test_a_folder_whose_name_is_a_pattern_is_itself_and_not_its_neighbour(tmp_path: Path) -> None:
