@@ -54,6 +54,9 @@ def _rows(path: Path, places: Places, card: Card, votes: str | Path | None, spli
     prefix = base.relative_to(path).as_posix()
     prefix = "" if prefix == "." else prefix + "/"
     images = _images(places)
+    for file in places.lists:
+        if wrong := contained_file(path, os.path.relpath(file, path))[1]:
+            raise BadDataError(f"{file} is not read ({wrong}): put the list itself there")
     listed = [line for file in places.lists for line in _label_list(file, card)]
     told_in = " and ".join(file.name for file in places.lists)
     named = {key for _, key, _ in listed}

@@ -244,6 +244,11 @@ def test_another_layout_is_named_precisely(tmp_path: Path) -> None:
     write_rafdb(tmp_path / "other", [("train_00001", 4)])
     with pytest.raises(UsageError, match="no such file of votes"):
         rows_of(tmp_path / "other", votes=tmp_path / "none.txt")
+    (listed,) = (tmp_path / "other/EmoLabel").iterdir()
+    listed.rename(tmp_path / "secret")
+    listed.symlink_to(tmp_path / "secret")
+    with pytest.raises(BadDataError, match=r"label\.txt is not read \(file: symlink leaves the data set's folder\)"):
+        rows_of(tmp_path / "other")
 
 
 def test_beside_the_list_of_a_flat_copy_only_pictures_are_the_sets(tmp_path: Path) -> None:
