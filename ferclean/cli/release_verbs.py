@@ -102,9 +102,7 @@ def release(
             [[r["source_key"], r["split"], r["given_label"], r["label"], r["gain"]] for r in result.look_first],
         )
         session.say(f"after these {len(result.look_first)} looks: {result.after_looking:.1%} of the labels right")
-    session.next(
-        "review" if dry_run and result.look_first else f"export --form hf --release {quoted(result.name)} --out PATH"
-    )
+    session.next("review" if dry_run and result.look_first else f"export --release {quoted(result.name)} --out PATH")
 
 
 def diff(

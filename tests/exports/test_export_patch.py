@@ -40,6 +40,8 @@ def test_a_patch_is_the_default_where_the_licence_forbids_passing_pictures_on(
     closed, open_ = shared(released=True).ws, shared(redistributable=True, released=True).ws
     assert export(closed, release="v1", out=tmp_path / "a", dry_run=True).form == "patch"
     assert export(open_, release="v1", out=tmp_path / "b", dry_run=True).form == "hf"
+    assert run(["-w", str(closed.root), "release", "v2", "--dry-run"]) == 0
+    assert "export --release v2 --out PATH" in capsys.readouterr().err, "the form is what the licence lets out"
     assert run(["-w", str(closed.root), "export", "--release", "v1", "--out", str(tmp_path / "c")]) == 0
     told = capsys.readouterr()
     assert "this is a patch; --form hf writes them for your own use" in told.err
