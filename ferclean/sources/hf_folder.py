@@ -68,6 +68,8 @@ def opened_folder(root: Path, cache: Path, configuration: str | None = None) -> 
             opened = builder.as_dataset()
     except (ValueError, TypeError, OSError, KeyError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         why = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+        if "corresponds to no data" in why:
+            why += " A folder of that split has no rows: give it a metadata.csv with labels, or ingest the others alone"
         raise BadDataError(f"{root} cannot be opened as a Hugging Face data set: {why}") from error
     finally:
         if bars:

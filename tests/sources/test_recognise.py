@@ -22,9 +22,7 @@ from tests.layouts import put
 from tests.made_sets import fer_row, write_csv, write_fer2013
 from tests.public_copies import (
     LAYOUTS,
-    affectnet_lists,
     ckplus_sequences,
-    expw,
     hf_parquet,
     lines_of_json,
     rafdb_compound,
@@ -34,6 +32,7 @@ from tests.public_copies import (
     roboflow_table,
     semicolons,
 )
+from tests.wild_copies import affectnet_lists, expw
 
 
 # `datasets` leaves a metadata.csv open
