@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ferclean.cli import run
-from ferclean.errors import UsageError
+from ferclean.errors import BadDataError, UsageError
 from ferclean.steps.ingest import ingest
 from ferclean.store.workspace import Workspace
 from tests.made_sets import rafdb_pairs, write_folder, write_rafdb
@@ -81,6 +81,18 @@ def test_what_is_unknown_is_bad_data_that_says_what_was_seen(
     write_folder(tmp_path / "pets", ["cats/a.png", "dogs/b.png"])
     assert run(["-w", str(tmp_path / "W"), "ingest", "auto", str(tmp_path / "pets"), "--yes"]) == 4
     assert "the folders cats, dogs in . name no expressions" in capsys.readouterr().err
+
+
+def test_an_error_does_not_send_back_to_what_was_asked_for(copy: Path, tmp_path: Path) -> None:
+    base, ws = copy / "RAF-DB/basic", Workspace.create(tmp_path / "W")
+    with pytest.raises(BadDataError, match=r"By a look it is rafdb in .*basic, for "):
+        ingest(ws, "rafdb", copy)
+    with (base / "EmoLabel/list_patition_label.txt").open("a", encoding="utf-8") as out:
+        out.write("\n" * 70_000 + "train_00001.jpg 1 2\n")  # beyond the look
+    with pytest.raises(BadDataError) as refused:
+        ingest(ws, "rafdb", base)
+    assert "3 fields instead of" in str(refused.value)
+    assert "By a look" not in str(refused.value)
 
 
 def test_on_a_terminal_it_asks(copy: Path, tmp_path: Path) -> None:
