@@ -36,7 +36,8 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
     """
     file = next((path / name for name in _LISTS if (path / name).is_file()), None)
     if file is None:
-        raise BadDataError(f"{path} is not in ExpW's layout: {LIST} is missing; give the folder that holds it")
+        wrong = f"is not in ExpW's layout: {LIST} is missing" if path.is_dir() else "is no folder"
+        raise BadDataError(f"{path} {wrong}; give the folder that holds {LIST}, and the pictures in origin")
     everywhere = split_of_all(path, card, split)
     inner = _pictures_of(path)
     there = {name for name in os.listdir(path / inner) if name.lower().endswith(IMAGE_SUFFIXES)}
@@ -80,7 +81,10 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
                 yield Guess(card="expw", path=root, confidence="certain", evidence=(words, there))
                 break
         else:
-            yield f"{folder / LIST} is not ExpW's (eight fields a line), or its pictures are not beside it in origin"
+            yield (
+                f"{folder / LIST} is not ExpW's (eight fields a line), or its pictures ({lines[0][0]}) are not "
+                "beside it in origin or image/origin"
+            )
 
 
 def _pictures_of(root: Path) -> PurePosixPath:

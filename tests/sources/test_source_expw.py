@@ -78,6 +78,8 @@ def test_a_line_of_another_form_is_refused_by_its_number(faces: Path, line: str)
     (faces / "label.lst").write_text(LINES + line)
     with pytest.raises(BadDataError, match=r"label\.lst, line 6"):
         list(expw.read(faces, load_card("expw")))
+    with pytest.raises(BadDataError, match=r"label\.lst is no folder; give the folder that holds label\.lst, and"):
+        list(expw.read(faces / "label.lst", load_card("expw")))
 
 
 def test_the_label_of_ferplus_is_what_most_people_said(tmp_path: Path) -> None:
