@@ -113,12 +113,14 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath], 
         for place, inner in below
         if card.split_of(inner) not in (None, held[place]) and class_of(card, inner) is None
     ]
-    if around and (inside or len(around) < len(below)):
+    strange = ["/".join(one) for one in below if one not in around]
+    strange += [place for place in held if place not in dict(around) and _entries(path / place)]
+    if around and (inside or strange):
         first = "/".join(around[0])
-        other = "" if inside else repr("/".join(next(one for one in below if one not in around)))
+        other = "" if inside else repr(strange[0])
         raise BadDataError(
             f"{path}: the split {first!r} lies in a class folder, and "
-            f"{f'so does {other}, which is none' if other else 'that in another split'}; put the folders of splits on "
+            f"{f'{other} does not follow that' if other else 'that in another split'}; put the folders of splits on "
             "top, split/class/file, or below all classes"
         )
     classes = [part / inner for part in parts.values() for inner in _folders(path / part)]

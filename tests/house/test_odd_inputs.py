@@ -329,9 +329,11 @@ def test_splits_inside_all_class_folders_are_read_and_inside_some_not_read_over(
         rows_of(root, "image_folder", split="test")
     write_folder(root, ["sad/7/f.png"])
     with pytest.raises(
-        BadDataError, match=r"the split 'happy/Test' lies in a class folder, and so does 'sad/7', which is none"
+        BadDataError, match=r"the split 'happy/Test' lies in a class folder, and 'sad/7' does not follow that"
     ):
         rows_of(root, "image_folder")
+    with pytest.raises(BadDataError, match=r"the split 'happy/test' lies in a class folder, and 'sad' does not follow"):
+        rows_of(write_folder(tmp_path / "some", ["happy/a.png", "happy/test/b.png", "sad/c.png"]), "image_folder")
 
 
 @pytest.mark.parametrize(
