@@ -69,7 +69,7 @@ def said(
     ws: Workspace, key: str, action: str, label: str | None = None, shares: dict[str, float] | None = None
 ) -> None:
     """Record what a person called Ann Other says about the picture `key`."""
-    ids = dict(get_samples(ws)[["source_key", "sample_id"]].itertuples(index=False))
+    ids = dict(get_samples(ws, include_quarantined=True)[["source_key", "sample_id"]].itertuples(index=False))
     append_decisions(
         ws,
         [Decision(sample_id=ids[key], action=action, label=label, reviewer="Ann Other", source="cli", shares=shares)],

@@ -128,7 +128,8 @@ def original_items(table: pd.DataFrame, beside: pd.DataFrame | None = None) -> p
     quarantine = table["quarantine_reason"]
     reason = (QUARANTINED + quarantine.astype("object")).where(quarantine.notna(), None)
     if beside is not None:
-        then = dict(zip(beside["sample_id"], beside["reason"].where(~was_usable(beside), None), strict=True))
+        labelled = beside[beside["given_label"].notna()]  # else its reason is what became of it in the release
+        then = dict(zip(labelled["sample_id"], labelled["reason"].where(~was_usable(labelled), None), strict=True))
         reason = pd.Series(
             [then.get(sample, now) for sample, now in zip(items["sample_id"], reason, strict=True)], items.index, object
         )

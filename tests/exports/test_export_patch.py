@@ -118,22 +118,25 @@ def test_no_key_that_is_passed_on_leads_out_of_a_folder(key: str) -> None:
 
 def test_a_lost_picture_and_a_flat_one_are_found_by_what_is_known_of_them(tmp_path: Path) -> None:
     flat = coded(Image.new("L", (60, 60), 90))
-    ws = workspace_of(tmp_path, {"a": coded(scene(1)), "b": coded(scene(2)), "c": flat}, ["fear"] * 3)
-    for key in "abc":
+    ws = workspace_of(
+        tmp_path, {"a": coded(scene(1)), "b": coded(scene(2)), "c": flat, "d": flat}, ["fear"] * 3 + [None]
+    )
+    for key in "abcd":
         said(ws, key, "relabel", CLASSES[0])
     release(ws, "v1")
     (tmp_path / "faces" / "0").unlink()
     export(ws, form="patch", release="v1", out=tmp_path / "patch")
     _, *lines = map(json.loads, (tmp_path / "patch" / FILE).read_text("ascii").splitlines())
     known = [[one[name] is not None for name in ("content_hash", "pixel_hash", "perceptual_hash")] for one in lines]
-    assert known == [[True, False, False], [True, True, True], [True, True, False]]
+    assert known == [[True, False, False], [True, True, True]] + [[True, True, False]] * 2
     # once it is set aside it is no change of the release either
     before = (tmp_path / "patch" / FILE).read_bytes(), diff(ws, "original", "v1").changes
     assert export(ws, form="image_folder", release="v1", out=tmp_path / "x").quarantined
     export(ws, form="patch", release="v1", out=tmp_path / "patch", overwrite=True)
     assert ((tmp_path / "patch" / FILE).read_bytes(), diff(ws, "original", "v1").changes) == before
     back = revert(ws, "original", "v1", reviewer="bo", dry_run=True)
-    assert ([one["action"] for one in back.changes], len(back.barred)) == (["keep", "keep"], 1)
+    assert ([one["action"] for one in back.changes], len(back.barred)) == (["keep", "keep", "exclude"], 1)
+    assert diff(ws, "v1", "original").changes[-1]["reason"] == "quarantined: label: missing", "not what v1 made of it"
 
 
 def test_a_patch_between_releases_tells_what_went_back_too(tmp_path: Path) -> None:
