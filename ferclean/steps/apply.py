@@ -27,7 +27,7 @@ from ferclean.parts.patch_merging import Claim, agreed, check_alike, conflict_of
 from ferclean.parts.patch_merging import refuse as refuse_conflicts
 from ferclean.progress import Progress, Tell, silent, unheard
 from ferclean.store.decisions import current_decisions
-from ferclean.store.releases import NewerReleaseError, Release, content_digest, list_releases
+from ferclean.store.releases import QUARANTINED, NewerReleaseError, Release, content_digest, list_releases
 from ferclean.store.samples import get_dataset, get_samples
 from ferclean.store.table import sample_table
 from ferclean.store.workspace import Workspace
@@ -205,6 +205,8 @@ def _laid(
         else:
             soft = None if line.soft_label is None else list(line.soft_label)
             reason = None if line.reason is None else FROM_PATCH + line.reason
+            if why and not line.included:
+                reason = QUARANTINED + why  # it could not be used here, whatever the patch says of it there
             says = (line.label, line.included, reason, soft, line.weight)
             for column, value in zip(columns, says, strict=True):
                 columns[column][row] = value

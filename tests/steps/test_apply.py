@@ -15,6 +15,7 @@ from test_patch_file import written
 
 from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
+from ferclean.exports.content import read_content
 from ferclean.exports.patch import FILE
 from ferclean.parts.patch_file import read_patch
 from ferclean.steps.apply import ApplySummary, _base, apply
@@ -184,13 +185,20 @@ def test_what_is_quarantined_here_stays_out_and_a_label_that_could_not_be_read_i
     first, other = small(tmp_path / "a"), small(tmp_path / "b")
     decide(first, "train_00001", "relabel", "fear")
     decide(first, "train_00002", "relabel", "fear")
+    decide(first, "test_0001", "exclude")
     release(first.ws, "v1")
     export(first.ws, form="patch", release="v1", out=tmp_path / "patch")
+    kept = other.path("test_0001").read_bytes()
     other.path("train_00001").unlink()
+    other.path("test_0001").unlink()
     export(other.ws, form="image_folder", release="original", out=tmp_path / "x")  # which sets it aside
     done = apply(other.ws, tmp_path / "patch")
     assert (done.barred, [c["source_key"] for c in done.changes]) == (1, ["train_00002"])
     assert lines_of(done)["train_00001"].startswith("quarantined here: file: missing")
+    # what is left out there, too, was no picture of this set: no difference, and not published with its test split
+    assert [c["source_key"] for c in diff(other.ws, "original", "v1").changes] == ["train_00002"]
+    other.path("test_0001").write_bytes(kept)
+    assert "test_0001" not in set(read_content(other.ws, "v1").rows["source_key"])
 
 
 def test_upon_a_release_of_ones_own_only_what_it_does_not_contradict_is_done(patch: Path, tmp_path: Path) -> None:
