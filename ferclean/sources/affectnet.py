@@ -18,7 +18,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.codes import read_code
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import TOP, Glimpse, Guess
-from ferclean.sources.rows import SourceRow, contained_file, kept_path, leftover, storable
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, leftover, refuse_lists_outside, storable
 from ferclean.sources.tabular import find_column, header_of, records_of, text_of
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
@@ -126,6 +126,7 @@ def _lists(path: Path) -> list[Path]:
             f"{path} is not in AffectNet's layout: neither {' nor '.join(_LISTS)} nor annotations/NUMBER_exp.npy is "
             "there; give the list itself, or the folder that holds these"
         )
+    refuse_lists_outside(path, found)
     return found
 
 

@@ -95,10 +95,13 @@ def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> _Told | Non
     shown = few(dict.fromkeys(place.name for place in known), 8)
     if not card.naming:
         if len({place.name for place in known}) > 1 and 2 * len(known) > len(places):
-            below = few(
-                dict.fromkeys(name for place in known for name in glimpse.subfolders(place) if split_word(name))
-            )
-            said = [f"its folders are called {shown}", *([f"in each lie {below}"] if below else [])]
+            below, everywhere = _divided(glimpse, known, card, bool(parts))
+            if below and (parts or not everywhere):
+                return _Told(
+                    f"the folders of splits {below} lie inside some of the folders {shown}: put them on top, "
+                    "split/class/file, or into each class and nothing else beside them"
+                )
+            said = [f"its folders are called {shown}", *([f"in them lie {below}"] if below else [])]
             divided = {} if parts or below else split_option(glimpse.path(folder))
             return _Told(_guess(glimpse, folder, card, *said, **divided))
         if known and len({place.name for place in places}) == 1:
@@ -127,6 +130,23 @@ def _told_of(glimpse: Glimpse, folder: PurePosixPath, card: Card) -> _Told | Non
             f"none of its classes ({card.known_labels()})"
         )
     return _Told(_guess(glimpse, folder, card, _named_as(card, named, pictures), f"its folders are called {shown}"))
+
+
+def _divided(glimpse: Glimpse, known: list[PurePosixPath], card: Card, inside: bool) -> tuple[str, bool]:
+    """(the folders of splits inside those of classes, "" for none; whether every class has them and no others, as
+    `image_folder` reads them), `inside` where the classes lie in folders of splits."""
+    below = {
+        place: [
+            name
+            for name in glimpse.subfolders(place)
+            if card.split_of(name) not in (None, card.split_of(place.parent.name) if inside else None)
+            and class_of(card, name) is None
+        ]
+        for place in known
+    }
+    strange = [place for place, names in below.items() if len(names) < len(glimpse.subfolders(place))]
+    strange += [place for place, names in below.items() if not names and glimpse.files(place)]
+    return few(dict.fromkeys(name for names in below.values() for name in names)), not strange
 
 
 def _spread(pictures: list[str]) -> list[str]:

@@ -22,7 +22,7 @@ from ferclean.sources.mapping import in_order
 from ferclean.sources.marks import Box, Mark, box_of, rows_of
 from ferclean.sources.own_fields import OWN, own_attributes
 from ferclean.sources.references import Pictures, sound
-from ferclean.sources.rows import SourceRow, split_word
+from ferclean.sources.rows import SourceRow, refuse_lists_outside, split_word
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
 _FOLDER = "annotations"
@@ -147,6 +147,7 @@ def _files(path: Path, card: Card) -> list[tuple[Path, str]]:
     ]
     if not found:
         raise BadDataError(f"{path} holds no JSON file with COCO's images, annotations and categories; give the file")
+    refuse_lists_outside(path, [file for file, _ in found])
     return found
 
 

@@ -19,7 +19,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.marks import Box, Mark, rows_of
 from ferclean.sources.references import Pictures, sound
-from ferclean.sources.rows import SourceRow
+from ferclean.sources.rows import SourceRow, refuse_lists_outside
 from ferclean.sources.tabular import LABEL_COLUMNS
 from ferclean.sources.undivided import refuse_split, split_of_all
 
@@ -71,6 +71,7 @@ def read(
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise BadDataError(f"{file}: no such file; give CVAT's {FILE} (CVAT for images 1.1), or its folder")
+    refuse_lists_outside(path, [] if file == path else [file])
     divided = any(_subset(image) for image in islice(_images(file), _LOOK))
     if divided:
         refuse_split(path, split, "by its subsets")

@@ -14,7 +14,7 @@ from ferclean.sources.cards import Card
 from ferclean.sources.codes import read_code
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
-from ferclean.sources.rows import SourceRow, contained_file, kept_path, leftover
+from ferclean.sources.rows import SourceRow, contained_file, kept_path, leftover, refuse_lists_outside
 from ferclean.sources.undivided import split_of_all
 
 LIST = "label.lst"
@@ -38,6 +38,7 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
     if file is None:
         wrong = f"is not in ExpW's layout: {LIST} is missing" if path.is_dir() else "is no folder"
         raise BadDataError(f"{path} {wrong}; give the folder that holds {LIST}, and the pictures in origin")
+    refuse_lists_outside(path, [file])
     everywhere = split_of_all(path, card, split)
     inner = _pictures_of(path)
     there = {name for name in os.listdir(path / inner) if name.lower().endswith(IMAGE_SUFFIXES)}
@@ -66,7 +67,8 @@ def read(path: Path, card: Card, *, split: str | None = None) -> Iterator[Source
 def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
     """A label.lst of lines with eight fields, and the pictures that it names."""
     for folder in glimpse.folders:
-        lines = [line.split() for line in glimpse.text(folder / LIST).splitlines() if line.strip()]
+        text = glimpse.text(folder / LIST) if LIST in glimpse.files(folder) else ""
+        lines = [line.split() for line in text.splitlines() if line.strip()]
         if not lines:
             continue
         for top in (folder, folder.parent, folder.parent.parent):

@@ -16,7 +16,7 @@ from ferclean.evidence.labels import canonical_name
 from ferclean.sources.ballots import by_label, vote_number, whole_votes
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.glimpse import Glimpse, Guess
-from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow
+from ferclean.sources.rows import NOT_EXPRESSIONS, SourceRow, refuse_lists_outside
 from ferclean.sources.tabular import code_of, header_of, records_of, text_of
 from ferclean.sources.undivided import refuse_split, said_by_name, split_of_all
 
@@ -108,6 +108,7 @@ def _file(path: Path) -> Path:
         return path
     for name in _NAMES:
         if (path / name).is_file():
+            refuse_lists_outside(path, [path / name])
             return path / name
     raise BadDataError(f"{path} holds none of {', '.join(_NAMES)}; give the folder or the csv itself")
 

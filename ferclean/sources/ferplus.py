@@ -18,7 +18,7 @@ from ferclean.sources.ballots import by_label, vote_number
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import TOP, Glimpse, Guess
-from ferclean.sources.rows import SourceRow, leftover
+from ferclean.sources.rows import SourceRow, leftover, refuse_lists_outside
 from ferclean.sources.tabular import csv_rows, text_of
 
 VOTES = fer2013.FERPLUS
@@ -44,6 +44,7 @@ def read(path: Path, card: Card) -> Iterator[SourceRow]:
     Raises BadDataError when pictures or votes are missing, or when rows are not of FERPlus's form.
     """
     votes, faces = path / VOTES, next((path / name for name in _FACES if (path / name).is_file()), None)
+    refuse_lists_outside(path, [file for file in (votes, faces) if file is not None and file.is_file()])
     if votes.is_file() and faces is not None:
         for row in fer2013.read(faces, load_card("fer2013"), votes=votes):
             label, doubt = _most(row.votes or {}, card)
@@ -57,6 +58,8 @@ def read(path: Path, card: Card) -> Iterator[SourceRow]:
             f"{', '.join(_FOLDERS.values())} and {VOTES} or a {_LABELS} in each"
         )
     listed = list(_official(votes)) if votes.is_file() else None
+    if listed is None:
+        refuse_lists_outside(path, [path / folder / _LABELS for folder in folders.values()])
     for usage, folder in folders.items():
         here = _beside(path / folder / _LABELS) if listed is None else (row[1:] for row in listed if row[0] == usage)
         rows = list(here)

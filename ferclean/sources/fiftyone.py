@@ -21,7 +21,7 @@ from ferclean.sources.json_files import elements_of, value_of
 from ferclean.sources.marks import Mark, box_of, rows_of
 from ferclean.sources.own_fields import own_attributes
 from ferclean.sources.references import Pictures, sound
-from ferclean.sources.rows import SourceRow, leftover, split_word
+from ferclean.sources.rows import SourceRow, leftover, refuse_lists_outside, split_word
 from ferclean.sources.tabular import LABEL_COLUMNS, SPLIT_COLUMNS, code_of
 from ferclean.sources.undivided import refuse_split, split_of_all
 
@@ -137,6 +137,7 @@ def _file(path: Path) -> Path:
     found = path if path.is_file() else next((path / n for n in (SAMPLES, LABELS) if (path / n).is_file()), None)
     if found is None:
         raise BadDataError(f"{path} holds neither {SAMPLES} nor {LABELS}; give the folder that FiftyOne exported")
+    refuse_lists_outside(found.parent, [] if found == path else [found])
     return found
 
 

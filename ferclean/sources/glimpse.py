@@ -29,8 +29,8 @@ _DOCUMENTS = 20
 _TEXT = 64 * 1024
 _LISTS = (
     "label.lst", "metadata.csv", "metadata.jsonl", "labels.csv", "fer2013.csv", "icml_face_data.csv", "fer2013new.csv",
-    "data.yaml", "training.csv", "validation.csv", "dataset_dict.json", "drawn_faces.json", "labels.json",
-    "samples.json", "annotations.xml", "_annotations.coco.json",
+    "data.yaml", "classes.txt", "training.csv", "validation.csv", "dataset_dict.json", "drawn_faces.json",
+    "labels.json", "samples.json", "annotations.xml", "_annotations.coco.json",
 )  # fmt: skip
 """Files that may lie among a hundred thousand pictures, beyond the entries that are read."""
 

@@ -61,7 +61,10 @@ def opened_folder(root: Path, cache: Path, configuration: str | None = None) -> 
             # the cache lives and dies with this call: nothing of a face set stays in a home folder
             builder = datasets.load_dataset_builder(str(place), configuration, cache_dir=str(cache / "cache"))
             found = [str(file) for files in (builder.config.data_files or {}).values() for file in files]
-            _refuse_outside(root, found)
+            if ".imagefolder." in type(builder).__module__:  # each row says so itself of its picture
+                _refuse_outside(root, [file for file in found if not file.lower().endswith(IMAGE_SUFFIXES)])
+            else:
+                _refuse_outside(root, found)
             if ".webdataset." not in type(builder).__module__:  # which reads its tar files as they come
                 _refuse_packed(root, found)
             builder.download_and_prepare()
@@ -123,12 +126,10 @@ def _refuse_addresses(root: Path) -> None:
 
 
 def _refuse_outside(root: Path, files: list[str]) -> None:
-    """Of pictures each row says so itself. What the Hub's own cache links from a snapshot lies beside it."""
+    """What the Hub's own cache links from a snapshot lies beside it."""
     base = root.resolve()
     base = base.parent.parent if base.parent.name == "snapshots" else base
     for file in files:
-        if file.lower().endswith(IMAGE_SUFFIXES):
-            continue
         if "://" in file or not Path(os.path.realpath(file)).is_relative_to(base):
             raise BadDataError(f"{root}: {file} leads out of the folder; only local files are read")
 

@@ -100,6 +100,7 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath], 
             f"{path}: the class folder {beside[0]!r} stands beside the splits {', '.join(splits)}; move it into one"
         )
     parts = {name: _passed(path, PurePosixPath(name), card)[0] for name in splits}
+    classes = [part / inner for part in parts.values() for inner in _folders(path / part)]
     inside = {
         f"{part}/{inner}": splits[name]
         for name, part in parts.items()
@@ -113,9 +114,12 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath], 
         for place, inner in below
         if card.split_of(inner) not in (None, held[place]) and class_of(card, inner) is None
     ]
+    if not around:
+        return splits, [*classes, *others], []
+    divided = {place for place, _ in around}
     strange = ["/".join(one) for one in below if one not in around]
-    strange += [place for place in held if place not in dict(around) and _entries(path / place)]
-    if around and (inside or strange):
+    strange += [place for place in held if place not in divided and not all(map(is_clutter, _names(path / place)))]
+    if inside or strange:
         first = "/".join(around[0])
         other = "" if inside else repr(strange[0])
         raise BadDataError(
@@ -123,7 +127,6 @@ def _plan(path: Path, card: Card) -> tuple[dict[str, str], list[PurePosixPath], 
             f"{f'{other} does not follow that' if other else 'that in another split'}; put the folders of splits on "
             "top, split/class/file, or below all classes"
         )
-    classes = [part / inner for part in parts.values() for inner in _folders(path / part)]
     return splits, [*classes, *others], list(dict.fromkeys(inner for _, inner in around))
 
 

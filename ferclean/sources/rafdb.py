@@ -21,7 +21,15 @@ from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
 from ferclean.sources.mapping import restored
 from ferclean.sources.rafdb_places import ALIGNED, LABELS, Places, columns_of, find, rows_of, seen
-from ferclean.sources.rows import SourceRow, contained_file, kept_path, leads_out, leftover, storable
+from ferclean.sources.rows import (
+    SourceRow,
+    contained_file,
+    kept_path,
+    leads_out,
+    leftover,
+    refuse_lists_outside,
+    storable,
+)
 from ferclean.sources.tabular import code_of
 from ferclean.sources.undivided import known_split, refuse_split
 
@@ -54,9 +62,7 @@ def _rows(path: Path, places: Places, card: Card, votes: str | Path | None, spli
     prefix = base.relative_to(path).as_posix()
     prefix = "" if prefix == "." else prefix + "/"
     images = _images(places)
-    for file in places.lists:
-        if wrong := contained_file(path, os.path.relpath(file, path))[1]:
-            raise BadDataError(f"{file} is not read ({wrong}): put the list itself there")
+    refuse_lists_outside(path, places.lists)
     listed = [line for file in places.lists for line in _label_list(file, card)]
     told_in = " and ".join(file.name for file in places.lists)
     named = {key for _, key, _ in listed}

@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from ferclean.errors import UsageError, among
+from ferclean.errors import BadDataError, UsageError, among
 
 SPLIT_WORDS = {
     "train": "train",
@@ -110,6 +110,14 @@ def contained_file(root: Path, relative: str, *, real: str | None = None) -> tup
     if not os.path.isfile(there):
         return None, "file: not a regular file"
     return Path(there), None
+
+
+def refuse_lists_outside(root: Path, files: Iterable[Path]) -> None:
+    """Raises BadDataError for a list below `root`, found by its usual name, that is a link out of it: whoever made the
+    set chose what lies behind it."""
+    for file in files:
+        if wrong := contained_file(root, os.path.relpath(file, root))[1]:
+            raise BadDataError(f"{file} is not read ({wrong}): put the list itself there")
 
 
 def _straight(base: str, relative: str) -> bool:

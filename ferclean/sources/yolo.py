@@ -17,7 +17,7 @@ from ferclean.evidence.labels import EXPRESSIONS, find_class
 from ferclean.sources.cards import Card, load_card
 from ferclean.sources.file_names import IMAGE_SUFFIXES, is_clutter
 from ferclean.sources.glimpse import Glimpse, Guess
-from ferclean.sources.rows import SourceRow, contained_file, split_word, storable
+from ferclean.sources.rows import SourceRow, contained_file, refuse_lists_outside, split_word, storable
 from ferclean.sources.undivided import refuse_split, split_of_all
 
 FILES = ("data.yaml", "data.yml", "dataset.yaml")
@@ -87,6 +87,7 @@ def class_names(path: Path) -> tuple[str, ...] | None:
     file = _names_file(path)
     if file is None or file.stat().st_size > _MAX_BYTES:
         return None
+    refuse_lists_outside(path, [file])
     try:
         text = file.read_text(encoding="utf-8-sig")
         if file.suffix == ".txt":
@@ -115,6 +116,8 @@ def recognise(glimpse: Glimpse) -> Iterator[Guess | str]:
         if file is None or (file.name not in FILES and not _parts(path)):  # other tools have a classes.txt, too
             continue
         listed = file.relative_to(glimpse.root).as_posix()
+        if file.name not in glimpse.files(PurePosixPath(listed).parent):  # another file was asked about
+            continue
         try:
             names = class_names(path) or ()
         except BadDataError:

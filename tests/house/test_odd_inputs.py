@@ -14,6 +14,7 @@ import pytest
 from ferclean import sources
 from ferclean.cli import run
 from ferclean.errors import BadDataError, UsageError
+from ferclean.parts.recognised import recognise
 from ferclean.sources.cards import load_card
 from ferclean.sources.rows import SourceRow
 from ferclean.steps.doctor import doctor
@@ -324,7 +325,7 @@ def test_splits_inside_all_class_folders_are_read_and_inside_some_not_read_over(
     assert summary.by_split == {"train": 1, "validation": 1, "test": 1}
     assert summary.quarantined == {"split: lies outside of the folders of splits": 1, "label: unknown folder": 1}
     assert summary.notes[1:] == ("files in folders that name no class are quarantined: masks",)
-    assert "its folders are called happy, sad; in each lie Test, train, val" in summary.notes[0]
+    assert "its folders are called happy, sad; in them lie Test, train, val" in summary.notes[0]
     with pytest.raises(UsageError, match="by its folders Test, train, val"):
         rows_of(root, "image_folder", split="test")
     write_folder(root, ["sad/7/f.png"])
@@ -334,6 +335,11 @@ def test_splits_inside_all_class_folders_are_read_and_inside_some_not_read_over(
         rows_of(root, "image_folder")
     with pytest.raises(BadDataError, match=r"the split 'happy/test' lies in a class folder, and 'sad' does not follow"):
         rows_of(write_folder(tmp_path / "some", ["happy/a.png", "happy/test/b.png", "sad/c.png"]), "image_folder")
+    for mixed in (root, tmp_path / "some"):
+        with pytest.raises(BadDataError, match="lie inside some of the folders happy, sad: put them on top"):
+            recognise(mixed)
+    write_folder(tmp_path / "clutter", ["happy/test/b.png", "sad/train/c.png", "fear/.DS_Store"])
+    assert [row.split for row in rows_of(tmp_path / "clutter", "image_folder") if not row.ignored] == ["test", "train"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_sets import write_folder
+from made_sets import write_csv, write_folder
 from small_workspace import CLASSES, Small, picture, shared
 
 from ferclean.errors import BadDataError, UsageError
@@ -160,6 +160,14 @@ def test_no_link_and_no_list_of_files_leads_out_and_nothing_packed_is_unpacked(t
         (tmp_path / name / "README.md").write_text(f'---\nconfigs:\n- config_name: a\n  data_files: "{pattern}"\n---\n')
         with pytest.raises(BadDataError, match=r"leads out of the folder|No \(supported\) data files"):
             list(read(tmp_path / name, card()))
+    write_csv(tmp_path / "a.csv", [["image", "label"], ["x.png", "secret"]])
+    (tmp_path / "named").mkdir()
+    write_csv(tmp_path / "named/a.csv", [["image", "label"], ["x.png", "fear"]])
+    (tmp_path / "named/b.png").symlink_to(tmp_path / "a.csv")  # which the loader would read as a table, too
+    head = '---\nconfigs:\n- config_name: default\n  data_files: ["a.csv", "b.png"]\n---\n'
+    (tmp_path / "named/README.md").write_text(head)
+    with pytest.raises(BadDataError, match=r"b\.png leads out of the folder"):
+        list(read(tmp_path / "named", card()))
     datasets.Dataset.from_dict(cells, features=datasets.Features(types)).save_to_disk(tmp_path / "saved")
     assert len(list(read(tmp_path / "saved", card()))) == 1
     state = tmp_path / "saved/state.json"

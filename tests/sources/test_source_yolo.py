@@ -12,7 +12,7 @@ from ferclean.sources import yolo
 from ferclean.sources.cards import load_card
 from ferclean.steps.ingest import ingest
 from ferclean.store.workspace import Workspace
-from tests.made_sets import write_folder
+from tests.made_sets import write_csv, write_folder
 
 
 def made(root: Path, names: str = "[Anger, Happy, Sad]") -> Path:
@@ -68,5 +68,8 @@ def test_label_studios_form_of_it_names_the_classes_in_lines(tmp_path: Path) -> 
     (guess,) = recognise(tmp_path)
     assert (guess.card, guess.path) == ("yolo", tmp_path)
     assert guess.evidence[0] == "labels/classes.txt names the classes Happy, angry, in this order"
+    write_csv(tmp_path / "t.csv", [["path", "label"], ["images/a.png", "sad"], ["images/b.png", "fear"]])
+    assert [other.card for other in recognise(tmp_path / "t.csv")] == ["table"]
+    (tmp_path / "t.csv").unlink()
     told = ingest(Workspace.create(tmp_path / "W"), "auto", tmp_path)
     assert (told.classes, told.by_class["train"]) == (["happiness", "anger"], {"happiness": 1, "anger": 1})

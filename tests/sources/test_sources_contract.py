@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ferclean import sources
-from ferclean.errors import FercleanError, UsageError
+from ferclean.errors import BadDataError, FercleanError, UsageError
 from ferclean.sources.cards import Card, layouts, load_card
 from ferclean.sources.rows import SPLITS, SourceRow, contained_file, kept_path, leads_out, name_list, split_names
 from ferclean.store import arrivals
@@ -234,6 +234,23 @@ def test_contained_files_are_real_files_below_the_root(tmp_path: Path) -> None:
         assert contained_file(base, "sub/pipe.png") == (None, "file: not a regular file")
         assert contained_file(base, "a.png/b.png")[0] is None
     assert contained_file(root, "x" * 300)[1] == f"file: cannot be followed ({os.strerror(36)})"
+
+
+@pytest.mark.parametrize(("layout", "listed"), [
+    ("rafdb", "EmoLabel/list_patition_label.txt"), ("fer2013", "fer2013.csv"), ("affectnet", "validation.csv"),
+    ("expw", "label.lst"), ("ferplus", "fer2013new.csv"), ("yolo", "data.yaml"), ("fiftyone", "labels.json"),
+    ("coco", "valid/_annotations.coco.json"), ("cvat", "annotations.xml"),
+])  # fmt: skip
+def test_a_list_that_is_a_link_out_of_the_set_is_not_read(layout: str, listed: str, tmp_path: Path) -> None:
+    root, card = tmp_path / "set", load_card(layout)
+    file = MAKERS[layout](root) / listed if layout != "fer2013" else MAKERS[layout](root)
+    inside = file.rename(file.with_name("inside"))
+    file.symlink_to(inside)
+    assert list(sources.read(root, card, {}))
+    file.unlink()
+    file.symlink_to(inside.rename(tmp_path / "secret"))
+    with pytest.raises(BadDataError, match=f"{file.name} is not read .*symlink leaves"):
+        list(sources.read(root, card, {}))
 
 
 def test_a_name_that_leads_out_is_refused_without_a_look_at_what_is_there(
