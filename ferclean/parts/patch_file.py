@@ -61,10 +61,12 @@ class Line:
     """In the order of the patch's classes."""
     reason: str | None
     verdict: str | None
+    plain: bool = False
+    """Whether `soft_label` is the label alone, as a person's is in a release that has soft labels; not in the file."""
 
     def says(self) -> tuple[Any, ...]:
         """What becomes of the sample: two lines that say the same agree."""
-        return self.label, self.included, self.weight, self.soft_label
+        return self.label, self.included, self.weight, None if self.plain else self.soft_label
 
     def sample(self) -> tuple[str | None, str]:
         """Which sample of its source it is about: the bytes, and the key, since one picture may be there twice."""
@@ -223,17 +225,19 @@ def _line(found: Mapping[str, Any], number: int, classes: Sequence[str], a_class
         return value
 
     soft = read("soft_label", lambda value: is_target(value, len(classes)), f"{len(classes)} chances that sum to 1")
+    named = label("label")
     line = Line(
         number=number,
         source_key=read("source_key", is_key, "a name or path in UTF-8 that leads out of no folder"),
         split=intern(read("split", lambda value: value in SPLITS, f"one of {', '.join(SPLITS)}")),
         content_hash=digest("content_hash"), pixel_hash=digest("pixel_hash"), perceptual_hash=digest("perceptual_hash"),
-        given_label=label("given_label"), old_label=label("old_label"), label=label("label"),
+        given_label=label("given_label"), old_label=label("old_label"), label=named,
         included=read("included", lambda value: isinstance(value, bool), "true or false"),
         weight=_rounded(read("weight", is_share, "a number from 0 to 1")),
         soft_label=None if soft is None else tuple(map(_rounded, soft)),
         reason=_interned(read("reason", is_words, "words in one line, or null")),
         verdict=_interned(read("verdict", lambda value: value is None or value in KINDS, f"one of {', '.join(KINDS)}")),
+        plain=soft is not None and named is not None and soft[classes.index(named)] == 1,
     )  # fmt: skip
     read.nothing_else()
     if line.included and line.label is None:

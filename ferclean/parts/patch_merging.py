@@ -117,6 +117,7 @@ def _rank(line: Line) -> tuple[Any, ...]:
     return (
         not (line.reason or "").startswith("decision: "), line.reason or "", line.source_key, line.content_hash or "",
         line.pixel_hash or "", line.perceptual_hash or "", line.split, line.old_label or "",
+        line.soft_label or (),
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ferclean.errors import UsageError
 from ferclean.exports.patch import write_patch
 from ferclean.exports.target import check_target, write_folder
-from ferclean.parts.patch_file import read_patch
+from ferclean.parts.patch_file import Line, read_patch
 from ferclean.parts.patch_merging import merged, preferred
 from ferclean.summary import Summary
 
@@ -54,8 +54,7 @@ def merge(
     header, lines = merged(read, preferred(read, prefer))
 
     def fill(folder: Path) -> None:
-        said = ({name: value for name, value in asdict(line).items() if name != "number"} for line in lines)
-        write_patch(folder, header, said)  # without the numbers in the files that the lines were read from
+        write_patch(folder, header, map(_told, lines))
 
     release = "+".join(str(one["release"]) for one in header["sources"])
     write_folder(target, fill, form="patch", about={"dataset": header["dataset"], "release": release})
@@ -64,3 +63,8 @@ def merge(
         path=str(target), patches=len(read), lines=len(lines), shared=sum(count > 1 for count in told.values()),
         sources=header["sources"],
     )  # fmt: skip
+
+
+def _told(line: Line) -> dict[str, Any]:
+    """A line as its file has it: without what was noted in reading."""
+    return {name: value for name, value in asdict(line).items() if name not in ("number", "plain")}

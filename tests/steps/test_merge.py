@@ -46,6 +46,7 @@ def patches(draw: st.DrawFn, name: str) -> Patch:
                 pixel_hash=None, perceptual_hash=None, given_label="anger", old_label="anger", label=label,
                 included=included, weight=draw(st.sampled_from([1.0, 0.5])), soft_label=soft,
                 reason=draw(st.sampled_from(REASONS)), verdict=draw(st.sampled_from([None, "clean", "mislabelled"])),
+                plain=(label, soft) == ("anger", (1.0, 0.0, 0.0)),
             )
         )  # fmt: skip
     order = draw(st.permutations(CLASSES))
@@ -199,6 +200,12 @@ def test_a_merged_patch_is_a_patch_and_the_same_bytes_in_either_order(tmp_path: 
     assert read_patch(tmp_path / "one").name == "ann+bo"
     again = merge([tmp_path / "one", ann, bo], tmp_path / "again")
     assert (again.lines, again.shared) == (2, 2)
+    # a person's label, in one lab's release without soft labels, in the other's with the label alone for one
+    same, of = {"label": "fear", "soft_label": None}, {"label": "fear", "soft_label": [0.0, 1.0, 0.0]}
+    merge(two(tmp_path / "soft", [LINE | same], [LINE | of]), tmp_path / "agreed")
+    assert [line.soft_label for line in read_patch(tmp_path / "agreed").lines] == [None]
+    with pytest.raises(FercleanError, match="contradict each other about 1 samples"):
+        merge(two(tmp_path / "not", [LINE | same], [LINE | of | {"label": "anger"}]), tmp_path / "z")
     with pytest.raises(UsageError, match="two patches at least"):
         merge([ann], tmp_path / "z")
     later = two(tmp_path / "one", [LINE], [])[0]
