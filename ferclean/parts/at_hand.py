@@ -28,7 +28,7 @@ from ferclean.sources.file_names import is_clutter
 
 __all__ = ["AtHand", "Caps", "at_hand"]
 
-_COMPLETE, _FILES = "complete.json", "files"
+_COMPLETE, _FILES, _LEASE = "complete.json", "files", ".lease"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,15 +141,16 @@ def _brought(home: Path, inner: str, named: str, *, fresh: bool, keep: bool) -> 
     if not keep and fresh:
         _remove(home)
     for other in list(home.parent.iterdir()) if keep else ():
-        if other != home and (other / _COMPLETE).is_file():
-            with leased(_lease(other)) as free:
-                if free:
+        whole = other.with_name(other.name.removesuffix(_LEASE))
+        if whole != home and (other != whole or (other / _COMPLETE).is_file()):
+            with leased(_lease(whole)) as free:  # a lease that a killed process left goes with it
+                if free and other == whole:
                     _remove(other)
 
 
 def _lease(home: Path) -> Path:
     """By which a process has it in hand."""
-    return home.with_name(f"{home.name}.lease")
+    return home.with_name(f"{home.name}{_LEASE}")
 
 
 def _nothing() -> None:

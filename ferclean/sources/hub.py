@@ -26,7 +26,7 @@ TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 _ADDRESS = re.compile(r"hf:/{1,2}(?:datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>(?!.*\.\.)[\w./-]+))?/?")
 _SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".md", ".txt", *IMAGE_SUFFIXES)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_MARK, _COMING = ".commit", ".fetching"
+_MARK, _COMING, _LEASE = ".commit", ".fetching", ".lease"
 _AT_ONCE, _BLOCK = 8, 64
 
 
@@ -123,12 +123,12 @@ def keep_only(place: Path) -> None:
     """
     repo = place.name.rpartition("-")[0]
     for other in list(place.parent.iterdir()):
-        whole = other.with_name(other.name.removesuffix(_COMING))
+        whole = other.with_name(other.name.removesuffix(_COMING).removesuffix(_LEASE))
         name, _, commit = whole.name.rpartition("-")
         if whole == place or name != repo or not _COMMIT.fullmatch(commit):
             continue
-        with leased(_lease(whole)) as free:
-            if not free:
+        with leased(_lease(whole)) as free:  # a lease that a killed process left goes with it
+            if not free or other == _lease(whole):
                 continue
             try:
                 (other / _MARK).unlink(missing_ok=True)  # first what says that it is whole
@@ -139,7 +139,7 @@ def keep_only(place: Path) -> None:
 
 def _lease(place: Path) -> Path:
     """By which a process has the commit at `place` in hand."""
-    return place.with_name(f"{place.name}.lease")
+    return place.with_name(f"{place.name}{_LEASE}")
 
 
 def _plain(repo: str) -> str:

@@ -105,6 +105,7 @@ def test_what_is_here_goes_when_a_newer_commit_was_taken_in_and_not_before(there
         assert (old / "data/train-00000-of-00001.parquet").read_bytes() == shard(0)
     for number in (3, 4):  # one that another process fetches, one that broke off
         (old.parent / f"ada--faces-{str(number) * 40}.fetching").mkdir()
+    (old.parent / f"ada--faces-{'5' * 40}.lease").touch()  # of a process that was killed
     with leased(old.parent / f"ada--faces-{commit}.lease"), pytest.raises(WorkspaceBusyError, match="is taking in"):
         ingest(ws, "hf", f"hf://{REPO}")
     with leased(old.parent / f"ada--faces-{'3' * 40}.lease"):

@@ -100,6 +100,7 @@ def test_another_content_comes_in_beside_the_old_samples_and_one_copy_stays(ws: 
     archive = packed(tmp_path / "set")
     os.utime(archive, ns=(1, 1))
     (old,) = ws.sources.iterdir()
+    (old.parent / "other.zip-0.lease").touch()  # of a process that was killed
     with leased(old.with_name(f"{old.name}.lease")):  # another process reads it
         summary = ingest(ws, "image_folder", archive)
         assert (summary.added, summary.changed, summary.unchanged) == (2, 1, 1)
