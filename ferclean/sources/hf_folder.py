@@ -121,7 +121,8 @@ def _refuse_addresses(root: Path) -> None:
     for text in _strings(_head(root).get("configs")):
         if "://" in text or "::" in text or text.startswith(("/", "~")) or ".." in Path(text).parts:
             raise BadDataError(
-                f"{root / _CARD}: data_files {text!r} leads out of the folder; only local files are read"
+                f"{root} ({_CARD} or {_CARD_ALONE}): data_files {text!r} leads out of the folder; "
+                "only local files are read"
             )
 
 

@@ -39,6 +39,8 @@ from ferclean.store.renewal import source_name
 from ferclean.store.workspace import Workspace
 from ferclean.summary import Summary
 
+_PATHS = ("votes", "images")
+"""Options that name files; a column may be called like an address."""
 _HANDED = 32
 """Rows that a thread is handed at once: handing over one takes a tenth of its decoding."""
 
@@ -114,7 +116,7 @@ def ingest(
         if hub.is_address(path):
             path, fetched = stack.enter_context(hub.fetched(path, ws.hub, caps=caps))
         here = stack.enter_context(at_hand(ws.sources, path, caps=caps, keep=not dry_run, progress=progress))
-        options = {name: here.local(value) if isinstance(value, str | Path) else value
+        options = {name: here.local(value) if name in _PATHS and isinstance(value, str | Path) else value
                    for name, value in options.items() if value is not None}  # fmt: skip
         with or_what_it_is(here.path, card, layout, options):
             done = _ingest(

@@ -18,7 +18,7 @@ from ferclean.steps.export import export
 from ferclean.steps.ingest import ingest
 from ferclean.store import samples
 from ferclean.store.workspace import Workspace
-from tests.made_sets import fer_row, image_bytes, rafdb_pairs, write_fer2013, write_folder, write_rafdb
+from tests.made_sets import fer_row, image_bytes, rafdb_pairs, write_csv, write_fer2013, write_folder, write_rafdb
 
 
 @pytest.fixture
@@ -109,6 +109,15 @@ def test_another_content_comes_in_beside_the_old_samples_and_one_copy_stays(ws: 
         ingest(ws, "image_folder", archive)
     ingest(ws, "image_folder", archive)
     assert [*ws.sources.iterdir()] == [new]
+
+
+def test_a_column_may_be_called_like_an_address_and_no_file_of_votes_is_fetched(ws: Workspace, tmp_path: Path) -> None:
+    write_folder(tmp_path, ["a.png", "b.png"])
+    named = "https://host/emotion"
+    file = write_csv(tmp_path / "t.csv", [["path", named], ["a.png", "happy"], ["b.png", "sad"]])
+    assert ingest(ws, "table", file, label_column=named).by_class["train"]["happiness"] == 1
+    with pytest.raises(UsageError, match="only the set itself is fetched"):
+        ingest(ws, "table", file, label_column=named, votes="https://host/votes.csv")
 
 
 def test_what_is_refused_leaves_nothing_behind(ws: Workspace, tmp_path: Path) -> None:
