@@ -54,6 +54,11 @@ class Screen:
         changed = "face => ![face, undefined].includes(document.body.dataset.fercleanFace)"
         self.page.wait_for_function(changed, arg=before, timeout=15_000)
 
+    def shows(self, asked: str) -> None:
+        """Wait until a face of the deck whose address says `asked` is on the screen: only then are keys taken."""
+        there = "asked => window.__fercleanDeck.painted && window.__fercleanDeck.data.address.includes(asked)"
+        self.page.wait_for_function(there, arg=asked)
+
     def untaken(self) -> str:
         """What the page says about a key that it did not take."""
         self.page.wait_for_selector("#fc-untaken.shown")
@@ -239,6 +244,7 @@ def test_blind_mode_is_kept_in_the_address_and_hides_the_bars(screen: Screen) ->
     assert screen.page.locator(".fc-bars").count() == 0
     assert "blind=1" in screen.page.url
     screen.page.get_by_role("button", name="Off: blind mode").wait_for()
+    screen.shows("blind=1")
     before = screen.actions()
     for key, why in (
         ("z", "Z was not taken: it has no meaning here"),
@@ -250,6 +256,7 @@ def test_blind_mode_is_kept_in_the_address_and_hides_the_bars(screen: Screen) ->
     screen.page.get_by_role("combobox").click()
     screen.page.get_by_role("option", name="Double-blind").click()
     screen.page.get_by_role("button", name="Off: double-blind").wait_for()
+    screen.shows("blind=2")
     assert "blind=2" in screen.page.url
     screen.page.keyboard.press("k")
     assert "K was not taken: double-blind" in screen.untaken()

@@ -138,7 +138,8 @@ def test_the_screen_says_what_is_wrong_with_a_picture_instead_of_showing_another
     assert "cannot be read" in (shown[other, 64].trouble or "")
     assert shown[one, 64].uri is shown[other, 64].uri is None
     page = Path(report(work.ws).path).read_text("utf-8")
-    assert "has changed since it was ingested" in page
+    assert "file: changed since ingest" in page
+    assert str(work.path("train_00001").parent) not in page
 
 
 def test_the_command_line_tells_what_was_left_out(
