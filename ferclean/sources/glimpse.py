@@ -105,12 +105,20 @@ class Glimpse:
 
     def beside(self, sets: Sequence[Path]) -> str:
         """What was passed over outside of these sets, and why, in words; "" for nothing. All is read of a folder that
-        is ingested, but a table says nothing of what lies around it."""
-        told = [(folders, why) for why, folders in self._passed_over.items()]
+        is ingested, but a table says nothing of what lies around it. Pictures without a folder or a list among them, as
+        far as one looked, are no set of their own."""
+        told = [([one for one in folders if not self._bare(one)], why) for why, folders in self._passed_over.items()]
         return ", ".join(
             f"{few(out, 3)} ({why})"
             for folders, why in [*told, (self._unreadable, "cannot be read")]
             if (out := [folder for folder in folders if not any(map(self.path(folder).is_relative_to, sets))])
+        )
+
+    def _bare(self, folder: PurePosixPath) -> bool:
+        """Whether nothing but pictures was seen in it."""
+        seen = self._files.get(folder, [])
+        return (
+            bool(seen) and not self._below[folder] and all(Path(one).suffix.lower() in IMAGE_SUFFIXES for one in seen)
         )
 
     def _pass_over(self, folder: PurePosixPath, why: str) -> None:

@@ -203,6 +203,17 @@ def test_a_look_says_what_it_passed_over(faces: list[bytes], tmp_path: Path, mon
     (guess,) = recognise(tmp_path)
     beside = "wide_one (40 folders of one are looked into), wide_one/a07 (cannot be read)"
     assert (guess.path, guess.beside) == (tmp_path / "set", beside)
+    monkeypatch.setattr(os, "scandir", real)
+    monkeypatch.setattr("ferclean.sources.glimpse._ENTRIES", 2)
+    put(tmp_path / "table", faces, [f"faces/{n}.jpg" for n in range(3)])
+    listed = [[f"faces/{n}.jpg", name] for n, name in enumerate(("anger", "fear", "sadness"))]
+    write_csv(tmp_path / "table/faces.csv", [["image", "label"], *listed])
+    (guess,) = recognise(tmp_path / "table")
+    assert (guess.card, guess.beside) == ("table", "")  # the pictures that it lists are no other set
+    write_csv(tmp_path / "table/faces/labels.csv", [["image", "label"]])
+    (guess,) = recognise(tmp_path / "table")
+    assert guess.beside == "faces (2 names of a folder are read)"
+    monkeypatch.setattr(os, "scandir", lambda path: real(path if Path(path).name != "a07" else tmp_path / "gone"))
     for bound in ("_FOLDERS", "_ENTRIES"):
         monkeypatch.setattr(f"ferclean.sources.glimpse.{bound}", 2)
     assert Glimpse(tmp_path / "set").unseen.startswith(" (2 folders are looked into: name")
