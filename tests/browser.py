@@ -17,8 +17,54 @@ import pytest
 
 from ferclean.bundled_files import bundled_path
 from ferclean.review.serve import end, launch_command, launch_environment
+from ferclean.store.decisions import decision_history
+from ferclean.store.workspace import Workspace
 from pipelines.review_screen import answer, free_port
 from tests.prepare import BROWSER_FLAGS, find_browser
+
+
+class Screen:
+    """A person at the screen: presses keys and waits for the next face."""
+
+    def __init__(self, page: Any, ws: Workspace) -> None:
+        self.page, self.ws = page, ws
+
+    @property
+    def face(self) -> str:
+        return str(self.page.evaluate("document.body.dataset.fercleanFace"))
+
+    def open(self, url: str) -> None:
+        self.page.goto(url)
+        self.page.wait_for_selector("body[data-ferclean-face]", state="attached", timeout=30_000)
+        self.page.wait_for_selector(".fc-deck-acts button")
+
+    def press(self, key: str) -> None:
+        before = self.face
+        self.page.keyboard.press(key)
+        # a key may be quicker than the faces that come behind the first ones: none is on the screen then
+        changed = "face => ![face, undefined].includes(document.body.dataset.fercleanFace)"
+        self.page.wait_for_function(changed, arg=before, timeout=15_000)
+
+    def shows(self, asked: str) -> None:
+        """Wait until a face of the deck whose address says `asked` is on the screen: only then are keys taken."""
+        there = "asked => window.__fercleanDeck.painted && window.__fercleanDeck.data.address.includes(asked)"
+        self.page.wait_for_function(there, arg=asked)
+
+    def untaken(self) -> str:
+        """What the page says about a key that it did not take."""
+        self.page.wait_for_selector("#fc-untaken.shown")
+        return str(self.page.locator("#fc-untaken").inner_text())
+
+    def offered(self) -> str:
+        return str(self.page.locator(".fc-deck-acts .offer").inner_text())
+
+    def saved(self) -> None:
+        """Wait until the server has acknowledged every answer."""
+        self.page.wait_for_function("document.querySelector('.fc-deck-unsaved').textContent === 'all saved'")
+
+    def actions(self) -> list[str]:
+        self.saved()
+        return [str(action) for action in decision_history(self.ws)["action"]]
 
 
 @contextlib.contextmanager
