@@ -130,6 +130,7 @@ def test_a_filter_narrows_at_once_and_holds_in_the_address_and_on_the_review_pag
     page.get_by_label("File name contains").fill("face_001")
     counted(page, 7)
     page.wait_for_url("**name=face_001**")
+    assert "name=face_001" in page.url
     page.reload()
     counted(page, 7)
     page.locator("#fc-tile-0").dblclick()
@@ -159,6 +160,8 @@ def test_the_address_is_that_of_the_latest_choice_whatever_the_page_around_heard
     page.wait_for_url("**name=face_001**")
     page.evaluate("window.__fercleanGrid.tell({})")
     page.wait_for_function("window.__written.at(-1).includes('name=face_001')")
+    assert "name=face_001" in page.url
+    assert "an_older_name" not in page.url
 
 
 def test_the_page_holds_what_is_on_the_screen_however_long_the_list(screen: tuple[Any, Workspace]) -> None:
