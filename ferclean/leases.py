@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ferclean.derived import DamagedFileError
+from ferclean.errors import WorkspaceBusyError
 from ferclean.files import free_lock, lies_at, lock_of_the_dead, make_locked, telling
 from ferclean.processes import is_here, may_live, this_process
 from ferclean.progress import Progress, Tell, silent, unheard
@@ -29,6 +30,8 @@ HEARTBEAT = 5.0
 STALE = 120.0
 """Seconds without one after which a holder on another machine counts as dead: it cannot be seen in any other way. The
 file server's clock stamps the sign and the reader's judges it, so they must agree within this."""
+BESIDE = ".lease"
+"""Behind a folder's name, its lease."""
 _PAUSE = 0.5
 """Seconds between two looks at what other processes are at."""
 
@@ -138,6 +141,24 @@ def leased(path: Path) -> Iterator[bool]:
         beating.join()
         for lock in locks:
             _give_back(path, lock)
+
+
+def lease_of(folder: Path) -> Path:
+    """The lease of a whole folder, which lies beside it."""
+    return folder.with_name(f"{folder.name}{BESIDE}")
+
+
+@contextmanager
+def in_hand(folder: Path, what: str) -> Iterator[None]:
+    """Hold the lease of `folder`, in which lies `what` that is taken in, while the block runs.
+
+    Raises WorkspaceBusyError while another living process holds it.
+    """
+    with leased(lease_of(folder)) as mine:
+        if not mine:
+            whose = holder(lease_of(folder))
+            raise WorkspaceBusyError(f"{whose} is taking in {what}; run the same line again after it")
+        yield
 
 
 def holder(path: Path) -> str:

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
-from ferclean.errors import BadDataError, FercleanError, UsageError, WorkspaceBusyError, few
+from ferclean.errors import BadDataError, FercleanError, UsageError, few
 from ferclean.files import whole_folder
-from ferclean.leases import holder, leased
+from ferclean.leases import BESIDE, in_hand, lease_of, leased
 from ferclean.progress import Progress, silent
 from ferclean.sources import addresses
 from ferclean.sources.admission import Admission, Caps
@@ -28,7 +28,7 @@ from ferclean.sources.file_names import is_clutter
 
 __all__ = ["AtHand", "Caps", "at_hand"]
 
-_COMPLETE, _FILES, _LEASE = "complete.json", "files", ".lease"
+_COMPLETE, _FILES = "complete.json", "files"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +106,9 @@ def at_hand(
             return
         named, home = str(archive), folder / _name_of(archive)
         bring, close = partial(unpack, archive), _nothing
-    there_before, lease = folder.parent.exists(), _lease(home)
+    there_before = folder.parent.exists()
     try:
-        with leased(lease) as mine:
-            if not mine:
-                raise WorkspaceBusyError(f"{holder(lease)} is taking in {named}; run the same line again after it")
+        with in_hand(home, named):
             fresh = not (home / _COMPLETE).is_file()
             if fresh:
                 with whole_folder(home) as draft:
@@ -141,16 +139,11 @@ def _brought(home: Path, inner: str, named: str, *, fresh: bool, keep: bool) -> 
     if not keep and fresh:
         _remove(home)
     for other in list(home.parent.iterdir()) if keep else ():
-        whole = other.with_name(other.name.removesuffix(_LEASE))
+        whole = other.with_name(other.name.removesuffix(BESIDE))
         if whole != home and (other != whole or (other / _COMPLETE).is_file()):
-            with leased(_lease(whole)) as free:  # a lease that a killed process left goes with it
+            with leased(lease_of(whole)) as free:  # a lease that a killed process left goes with it
                 if free and other == whole:
                     _remove(other)
-
-
-def _lease(home: Path) -> Path:
-    """By which a process has it in hand."""
-    return home.with_name(f"{home.name}{_LEASE}")
 
 
 def _nothing() -> None:

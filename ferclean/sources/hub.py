@@ -16,8 +16,8 @@ from pathlib import Path
 from threading import Event
 
 from ferclean import extras
-from ferclean.errors import BadDataError, FercleanError, UsageError, WorkspaceBusyError
-from ferclean.leases import holder, leased
+from ferclean.errors import BadDataError, FercleanError, UsageError
+from ferclean.leases import BESIDE, in_hand, lease_of, leased
 from ferclean.sources.addresses import shown
 from ferclean.sources.admission import Admission, Caps
 from ferclean.sources.file_names import IMAGE_SUFFIXES
@@ -26,7 +26,7 @@ TOKEN, ENDPOINT = "HF_TOKEN", "HF_ENDPOINT"
 _ADDRESS = re.compile(r"hf:/{1,2}(?:datasets/)?(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>(?!.*\.\.)[\w./-]+))?/?")
 _SUFFIXES = (".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".md", ".txt", *IMAGE_SUFFIXES)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_MARK, _COMING, _LEASE = ".commit", ".fetching", ".lease"
+_MARK, _COMING = ".commit", ".fetching"
 _AT_ONCE, _BLOCK = 8, 64
 
 
@@ -72,10 +72,7 @@ def fetched(address: str | Path, into: Path, *, caps: Caps | None = None) -> Ite
     if not _COMMIT.fullmatch(commit):
         raise BadDataError(f"the Hub names no commit of {repo} ({commit[:80]!r}): fetch it by hand")
     place = into / f"{_plain(repo)}-{commit}"
-    lease = _lease(place)
-    with leased(lease) as mine:
-        if not mine:
-            raise WorkspaceBusyError(f"{holder(lease)} is taking in {repo}@{commit}; run the same line again after it")
+    with in_hand(place, f"{repo}@{commit}"):
         if not _holds(place, commit):
             coming = place.with_name(f"{place.name}{_COMING}")
             fetch = partial(api.hf_hub_download, repo, repo_type="dataset", revision=commit, local_dir=coming)
@@ -123,23 +120,18 @@ def keep_only(place: Path) -> None:
     """
     repo = place.name.rpartition("-")[0]
     for other in list(place.parent.iterdir()):
-        whole = other.with_name(other.name.removesuffix(_COMING).removesuffix(_LEASE))
+        whole = other.with_name(other.name.removesuffix(_COMING).removesuffix(BESIDE))
         name, _, commit = whole.name.rpartition("-")
         if whole == place or name != repo or not _COMMIT.fullmatch(commit):
             continue
-        with leased(_lease(whole)) as free:  # a lease that a killed process left goes with it
-            if not free or other == _lease(whole):
+        with leased(lease_of(whole)) as free:  # a lease that a killed process left goes with it
+            if not free or other == lease_of(whole):
                 continue
             try:
                 (other / _MARK).unlink(missing_ok=True)  # first what says that it is whole
             except OSError:
                 continue  # it stays, and whole
             shutil.rmtree(other, ignore_errors=True)
-
-
-def _lease(place: Path) -> Path:
-    """By which a process has the commit at `place` in hand."""
-    return place.with_name(f"{place.name}{_LEASE}")
 
 
 def _plain(repo: str) -> str:
